@@ -1,0 +1,62 @@
+// 64-bit keys: every draw, prefix and KV block is named by one. A key is two unsigned 32-bit lanes; `extend` is a
+// Feistel permutation of (key xor input), so different inputs never collide under the same parent.
+import seedrandom from 'seedrandom';
+
+/** A 64-bit name as two unsigned 32-bit lanes. Equal content has equal keys in both worlds. */
+export interface Key {
+  readonly hi: number;
+  readonly lo: number;
+}
+
+/** murmur3's 32-bit finalizer over (x + salt): the round function of the permutation. */
+function scramble(x: number, salt: number): number {
+  let h = (x + salt) | 0;
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return h ^ (h >>> 16);
+}
+
+/** The key of `(a, b)` under `parent`. Hot: a few nanoseconds, one small object. */
+export function extend(parent: Key, a: number, b = 0): Key {
+  let hi = parent.hi ^ (a | 0);
+  let lo = parent.lo ^ (b | 0);
+  lo ^= scramble(hi, 0x9e3779b9);
+  hi ^= scramble(lo, 0x7f4a7c15);
+  lo ^= scramble(hi, 0xf39cc060);
+  hi ^= scramble(lo, 0x5ced1c3b);
+  return { hi: hi >>> 0, lo: lo >>> 0 };
+}
+
+const textSeed: Key = { hi: 0x243f6a88, lo: 0x85a308d3 };
+
+/** The key of a text: its UTF-16 units, two at a time, then its length. */
+export function textKey(text: string): Key {
+  let key = textSeed;
+  for (let i = 0; i < text.length; i += 2) key = extend(key, text.charCodeAt(i), text.charCodeAt(i + 1) | 0);
+  return extend(key, text.length, 0x2545f491);
+}
+
+/** The key of a child named by text, e.g. a step under its session. */
+export function extendText(parent: Key, text: string): Key {
+  const key = textKey(text);
+  return extend(parent, key.hi, key.lo);
+}
+
+/** The root key of a run: seedrandom turns the seed's text into 64 bits, once. */
+export function seedKey(seed: number | string): Key {
+  const random = seedrandom(`windtunnel/${seed}`);
+  return { hi: random.int32() >>> 0, lo: random.int32() >>> 0 };
+}
+
+/** A uniform number strictly between 0 and 1, from the top 52 bits of the key, permuted once more. */
+export function uniform(key: Key): number {
+  const mixed = extend(key, 0x1b873593, 0xcc9e2d51);
+  return ((mixed.hi >>> 0) * 1048576 + (mixed.lo >>> 12) + 0.5) / 4503599627370496;
+}
+
+/** 16 hexadecimal digits. */
+export function keyText(key: Key): string {
+  return key.hi.toString(16).padStart(8, '0') + key.lo.toString(16).padStart(8, '0');
+}
+
+export const sameKey = (a: Key, b: Key): boolean => a.hi === b.hi && a.lo === b.lo;

@@ -1,0 +1,22 @@
+// One assertion line of a scenario, parsed: `p95(e2e, workflow=ingest) < 8s`.
+
+export type AssertionFunction =
+  | { kind: 'quantile'; quantile: number; metric: AssertedMetric }
+  | { kind: 'mean' | 'max'; metric: AssertedMetric }
+  | { kind: 'rate'; code: string }
+  | { kind: 'cache_hit' }
+  | { kind: 'count'; what: 'calls' | 'workflows' | 'tool_calls' };
+
+/** Latencies in ms, by the names people use. */
+export type AssertedMetric = 'ttft' | 'itl' | 'tpot' | 'e2e' | 'queue' | 'makespan';
+
+/** `e2e` filtered by `workflow=` alone means the workflow's makespan; with step or role, the call's E2E. */
+export interface Assertion {
+  /** As written. */
+  text: string;
+  subject: AssertionFunction;
+  filter: { workflow?: string; cohort?: string; role?: string; step?: string; model?: string };
+  op: '<' | '<=' | '>' | '>=' | '==';
+  /** In the metric's unit: ms, a ratio from 0 to 1, or a count. */
+  target: number;
+}

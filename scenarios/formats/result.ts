@@ -1,0 +1,143 @@
+// result.json: the summary of one run, all that the report page, comparisons and gates read. Bounded in size whatever
+// the length of the run. schemaVersion rises when a field changes its meaning; new fields may be added.
+import type { NodeKind, NodeStatus, CriticalPath } from './record.ts';
+import type { RunHeader } from './run.ts';
+
+export const RESULT_SCHEMA_VERSION = 1;
+
+export interface MetricSummary {
+  unit: 'ms' | 'ratio' | 'perSec' | 'tokensPerSec' | 'count';
+  better: 'lower' | 'higher';
+  n: number;
+  mean: number;
+  min: number;
+  max: number;
+  p50: number;
+  p90: number;
+  p95: number;
+  /** null under 100 samples: too few for this tail. */
+  p99: number | null;
+}
+
+export type MetricName = 'ttft' | 'itl' | 'tpot' | 'e2e' | 'queue' | 'makespan' | 'lag';
+
+export interface AssertionResult {
+  text: string;
+  value: number | null;
+  target: number;
+  unit: 'ms' | 'ratio' | 'count';
+  /** null: nothing to judge (no such call ran). */
+  pass: boolean | null;
+}
+
+/** Calls grouped by step, role, model or iteration. */
+export interface GroupRow {
+  group: string;
+  calls: number;
+  promptTokens: number;
+  cachedTokens: number;
+  computedTokens: number;
+  outputTokens: number;
+  ttftMsMean: number | null;
+  e2eMsMean: number | null;
+}
+
+/** One workflow drawn in the waterfall. */
+export interface Exemplar {
+  label: 'p50' | 'p95' | 'max';
+  session: string;
+  workflow: string;
+  makespanMs: number;
+  criticalPath: CriticalPath;
+  /** Bars in order of start, at most 400; times relative to the workflow's planned start. */
+  bars: ExemplarBar[];
+  barsLeftOut: number;
+}
+
+export interface ExemplarBar {
+  call: string;
+  step: string;
+  kind: NodeKind;
+  status: NodeStatus;
+  startMs: number;
+  /** Phases inside: queue until scheduled, prefill until first token, decode until end (llm); else one `run`. */
+  phases: { phase: 'queue' | 'prefill' | 'decode' | 'run'; startMs: number; endMs: number }[];
+  endMs: number;
+  onCriticalPath: boolean;
+  promptTokens: number | null;
+  cachedTokens: number | null;
+  outputTokens: number | null;
+}
+
+export interface TimelinePoint {
+  atMs: number;
+  pool: string;
+  runningRequests: number;
+  waitingRequests: number;
+  kvUsedRatio: number;
+  inFlightWorkflows: number;
+}
+
+export interface RunResult {
+  schemaVersion: number;
+  kind: 'run';
+  header: RunHeader;
+  verdict: {
+    status: 'pass' | 'fail' | 'done' | 'invalid' | 'interrupted';
+    /** One sentence: the answer. */
+    headline: string;
+    /** The bottleneck, one sentence. */
+    why: string;
+    /** What to try next, one sentence or command. */
+    next: string;
+  };
+  durationMs: number;
+  counts: {
+    workflows: { planned: number; completed: number; failed: number; cancelled: number; unfinished: number };
+    calls: { planned: number; ok: number; error: number; cancelled: number; unfinished: number };
+    toolCalls: number;
+    preemptions: number;
+    errors: Record<string, number>;
+  };
+  tokens: { prompt: number; cached: number; computed: number; output: number; reasoning: number };
+  metrics: Partial<Record<MetricName, MetricSummary>>;
+  /** Completed workflows, calls and output tokens per second of the run. */
+  throughput: { workflowsPerSec: number; callsPerSec: number; outputTokensPerSec: number };
+  byWorkflow: (GroupRow & { workflows: number; makespanMsMean: number | null; makespanMsP95: number | null })[];
+  byStep: GroupRow[];
+  byRole: GroupRow[];
+  byIteration: GroupRow[];
+  cacheBySegment: { segment: string; promptTokens: number; cachedTokens: number }[];
+  criticalPath: CriticalPath;
+  /** Cumulative distributions, at most 400 points a metric: [value ms, share 0..1]. */
+  cdfs: Partial<Record<MetricName, [number, number][]>>;
+  /** At most 2,000 points a pool. */
+  timeline: TimelinePoint[];
+  exemplars: Exemplar[];
+  assertions: AssertionResult[];
+  /** sha256 over the records alone: equal digests, equal runs. */
+  digest: string;
+}
+
+/** One row of `validate`: the same metric in both worlds. */
+export interface ValidationRow {
+  metric: string;
+  sim: number;
+  live: number;
+  unit: 'ms' | 'tokens' | 'count' | 'ratio';
+  /** (sim - live) / live. */
+  errorRatio: number | null;
+  /** 95 % bootstrap interval of errorRatio over sessions; null for exact counts. */
+  ci95: [number, number] | null;
+  toleranceRatio: number;
+  pass: boolean;
+}
+
+export interface ValidationResult {
+  schemaVersion: number;
+  kind: 'validation';
+  sim: RunResult;
+  live: RunResult;
+  rows: ValidationRow[];
+  pass: boolean;
+}

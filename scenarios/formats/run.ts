@@ -1,0 +1,55 @@
+// A finished (or interrupted) run as a world hands it over: header and raw records, before any statistics.
+import type { HistogramCounts } from '../base/histogram.ts';
+import type { Assertion } from './assertion.ts';
+import type { CallRecord, NodeRecord, TimelineSample, WorkflowRecord } from './record.ts';
+
+/** Who ran what: enough to run it again. */
+export interface RunHeader {
+  tool: { name: 'agent-windtunnel'; version: string };
+  world: 'sim' | 'live';
+  seed: number | string;
+  scenario: { name: string; sha256: string };
+  deployment: { name: string; sha256: string };
+  /** The command line to type again. */
+  command: string;
+  /** Wall clock, ISO 8601; null in simulated runs, whose bytes must not depend on it. */
+  startedAt: string | null;
+  /** What the numbers rest on, a sentence each: step model, provenance, expected error. */
+  evidence: string[];
+  /** What the reader must know before trusting them. */
+  warnings: string[];
+}
+
+/** Everything a run produced. Records are in order of their end. */
+export interface RunOutput {
+  header: RunHeader;
+  calls: CallRecord[];
+  nodes: NodeRecord[];
+  workflows: WorkflowRecord[];
+  timeline: TimelineSample[];
+  /** Gaps between successive tokens, ms, over all calls. */
+  itlMs: HistogramCounts;
+  assertions: Assertion[];
+  /** Simulated or measured time from start to the last end, ms. */
+  durationMs: number;
+  interrupted: boolean;
+  /** Live runs: false when our own client was the bottleneck; `invalidReason` says how. */
+  valid: boolean;
+  invalidReason: string | null;
+}
+
+/** Where a published run went. */
+export interface Published {
+  folder: string;
+  reportPath: string;
+  resultPath: string;
+  /** The exit code that the run's verdict asks for (0, 3, 99 or 105). */
+  exitCode: number;
+  /** The terminal summary, answer first, at most 25 lines. */
+  summaryText: string;
+  /** The parsed result.json. */
+  result: unknown;
+}
+
+/** Summarises a run, writes its folder and report page. Given to the worlds by the wiring, which may see reports. */
+export type PublishRun = (output: RunOutput, options: { out: string }) => Promise<Published>;
