@@ -1,0 +1,31 @@
+// Session affinity: all requests of a session meet the same replica and its prefix cache (vLLM production-stack
+// `session`, llm-d `session-affinity`). Rendezvous hashing (Thaler and Ravishankar 1998) needs no table: both worlds
+// agree, and a replica that joins or leaves moves only its own share of the sessions.
+import { extend, type Key, textKey } from '../../scenarios/base/key.ts';
+import { refuseOptions } from './options.ts';
+import { defineRoutingPolicy } from './policy.ts';
+
+const isGreater = (a: Key, b: Key): boolean => a.hi > b.hi || (a.hi === b.hi && a.lo > b.lo);
+
+/** Takes the replica with the highest hash of (session, replica name); of equal ones, the lowest row. */
+export default defineRoutingPolicy({
+  name: 'session-affinity',
+  doc: 'Keeps the requests of a session on one replica, chosen by rendezvous hash of session and replica name.',
+  create(options) {
+    refuseOptions('session-affinity', options);
+    return {
+      route({ sessionKey }, { replicas }) {
+        let best = 0;
+        let bestScore: Key | null = null;
+        for (const [row, name] of replicas.entries()) {
+          const replica = textKey(name);
+          const score = extend(sessionKey, replica.hi, replica.lo);
+          if (bestScore !== null && !isGreater(score, bestScore)) continue;
+          best = row;
+          bestScore = score;
+        }
+        return best;
+      },
+    };
+  },
+});

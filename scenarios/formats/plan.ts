@@ -1,0 +1,60 @@
+// The plan: a lazy list of sessions, each a program and the instant it starts. Nothing is drawn before it is asked for,
+// so a plan of any length needs no memory.
+import type { Key } from '../base/key.ts';
+import type { DrawnValues } from '../workflows/draws.ts';
+import type { Program } from '../workflows/progress.ts';
+import type { Assertion } from './assertion.ts';
+
+/** One session about to start. */
+export interface PlannedSession {
+  /** `cohort/ordinal`, or `cohort/agent.ordinal` in a closed cohort. */
+  readonly id: string;
+  readonly cohort: string;
+  readonly tenant: string | null;
+  readonly key: Key;
+  readonly plannedMs: number;
+  readonly program: Program;
+}
+
+interface CohortBase {
+  readonly name: string;
+  readonly index: number;
+  readonly tenant: string | null;
+}
+
+/** Sessions start by the clock, whatever becomes of the earlier ones. */
+export interface OpenCohort extends CohortBase {
+  readonly kind: 'open';
+  /** In order of plannedMs; may be drawn again from the start. */
+  sessions(log?: DrawnValues): Iterable<PlannedSession>;
+}
+
+/** Each agent starts its next session when its last one has ended, after thinking. */
+export interface ClosedCohort extends CohortBase {
+  readonly kind: 'closed';
+  readonly agents: number;
+  /** The agent's `ordinal`-th session, or null when it has done its share. */
+  session(agent: number, ordinal: number, readyMs: number): PlannedSession | null;
+  thinkMs(agent: number, ordinal: number): number;
+}
+
+export type Cohort = OpenCohort | ClosedCohort;
+
+export interface Plan {
+  readonly name: string;
+  readonly sha256: string;
+  readonly seed: number | string;
+  readonly cohorts: readonly Cohort[];
+  readonly assertions: readonly Assertion[];
+  /** Model aliases that calls may name, and the catalogue id behind each. */
+  readonly models: ReadonlyMap<string, ModelAlias>;
+  /** Sessions in all where that is known beforehand. */
+  readonly sessionCount: number | null;
+}
+
+export interface ModelAlias {
+  readonly alias: string;
+  readonly modelId: string;
+  /** USD per million tokens, as the scenario says; null: the catalogue's list price. */
+  readonly price: { in: number; cachedIn: number; out: number } | null;
+}

@@ -1,0 +1,372 @@
+// A YAML or JSON file that a user wrote: its value, and where each part of it stands, so that every issue is shown
+// at its line with the text around it. YAML 1.2 core schema; no merge keys, no duplicate keys, at most 1 MB.
+import {
+  type Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  type YAMLError,
+} from 'yaml';
+import { z } from 'zod';
+import { type InputPath, type Issue, issue } from '../base/issue.ts';
+import { didYouMean, show } from './suggest.ts';
+
+/** A span on one line. Lines and columns count from 1; `endColumn` is exclusive. */
+export interface Position {
+  line: number;
+  column: number;
+  endColumn: number;
+  lineText: string;
+}
+
+export interface Source {
+  file: string;
+  text: string;
+  /** Plain objects, arrays, strings, numbers, booleans and null; null when the text is not valid. */
+  value: unknown;
+  /** What is wrong with the text itself: syntax, duplicate keys, size. */
+  issues: Issue[];
+  /** Where the value at `path` stands (its key, with `atKey`); what is missing is shown at its nearest parent. */
+  position(path: InputPath, atKey?: boolean): Position;
+  /** Where an issue stands: a syntax error at its own place, any other at its path. */
+  locate(issue: Issue): Position;
+}
+
+const MAX_CHARACTERS = 1_000_000;
+/** Expansions of anchors, against "billion laughs" files. */
+const MAX_ALIASES = 1000;
+const MAX_DEPTH = 100;
+
+type Span = readonly [start: number, end: number];
+
+const codeOf = (error: YAMLError): string => (error.code === 'DUPLICATE_KEY' ? 'WT1005' : 'WT1002');
+
+function words(error: YAMLError, text: string): string {
+  if (error.code !== 'DUPLICATE_KEY') return `not valid YAML: ${error.message}`;
+  const key = /^[^\s:]+/.exec(text.slice(error.pos[0]))?.[0] ?? '';
+  return `the key "${key.replace(/^["']|["']$/g, '')}" appears twice`;
+}
+
+/** Nesting of brackets is bounded before parsing, because the parser recurses. */
+function tooDeep(text: string): boolean {
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    const character = text[i];
+    if (character === '[' || character === '{') depth++;
+    else if (character === ']' || character === '}') depth = Math.max(0, depth - 1);
+    if (depth > MAX_DEPTH) return true;
+  }
+  return false;
+}
+
+/** The span of the value at `path`, or of its key; of the nearest parent when there is no such value. */
+function spanOf(document: Document.Parsed, path: InputPath, atKey: boolean): Span {
+  let node: unknown = document.contents;
+  let key: unknown = null;
+  for (const element of path) {
+    if (isAlias(node)) node = node.resolve(document);
+    if (isMap(node)) {
+      const pair = node.items.find(each => isScalar(each.key) && String(each.key.value) === String(element));
+      if (pair === undefined) return rangeOf(key) ?? rangeOf(node) ?? [0, 0];
+      key = pair.key;
+      node = pair.value;
+    } else if (isSeq(node) && typeof element === 'number' && node.items[element] !== undefined) {
+      key = null;
+      node = node.items[element];
+    } else {
+      return rangeOf(key) ?? rangeOf(node) ?? [0, 0];
+    }
+  }
+  const empty = rangeOf(node) === null || rangeOf(node)?.[0] === rangeOf(node)?.[1];
+  const preferKey = atKey || empty || (isCollection(node) && !node.flow);
+  return (preferKey ? rangeOf(key) : null) ?? rangeOf(node) ?? [0, 0];
+}
+
+function rangeOf(node: unknown): Span | null {
+  if (!isNode(node)) return null;
+  const range = (node as Node).range;
+  return range ? [range[0], range[1]] : null;
+}
+
+/** Parses `text`; `file` is the name that messages show. Never throws. */
+export function parseSource(text: string, file: string): Source {
+  const lines = new LineCounter();
+  const issues: Issue[] = [];
+  const spans = new Map<Issue, Span>();
+  const report = (found: Issue, span: Span): void => {
+    issues.push(found);
+    spans.set(found, span);
+  };
+  const positionOf = ([start, end]: Span): Position => {
+    const { line, col } = lines.linePos(start);
+    const from = start - (col - 1);
+    const newline = text.indexOf('\n', from);
+    const lineText = text.slice(from, newline < 0 ? text.length : newline).replace(/\r$/, '');
+    const length = lineText.trimEnd().length;
+    const endColumn = Math.max(col + 1, Math.min(col + (end - start), length + 1));
+    return { line: Math.max(1, line), column: Math.max(1, col), endColumn, lineText };
+  };
+  const first: Position = { line: 1, column: 1, endColumn: 2, lineText: '' };
+  const unread = (message: string, hint: string | null): Source => {
+    issues.push(issue([], 'WT1002', message, hint));
+    return { file, text, value: null, issues, position: () => first, locate: () => first };
+  };
+  if (text.length > MAX_CHARACTERS) {
+    return unread(`the file has ${text.length} characters; at most ${MAX_CHARACTERS} are read`, 'split it');
+  }
+  if (tooDeep(text)) return unread(`brackets are nested deeper than ${MAX_DEPTH}`, null);
+
+  const document = parseDocument(text, {
+    version: '1.2',
+    schema: 'core',
+    merge: false,
+    uniqueKeys: true,
+    lineCounter: lines,
+    prettyErrors: false,
+  });
+  for (const error of document.errors) report(issue([], codeOf(error), words(error, text)), error.pos);
+  for (const error of document.warnings) report(issue([], 'WT1002', error.message), error.pos);
+  let value: unknown = null;
+  if (issues.length === 0) {
+    try {
+      value = document.toJS({ maxAliasCount: MAX_ALIASES });
+    } catch (error) {
+      report(issue([], 'WT1002', `not valid YAML: ${(error as Error).message}`), [0, 0]);
+    }
+  }
+  const position = (path: InputPath, atKey = false): Position => positionOf(spanOf(document, path, atKey));
+  const locate = (found: Issue): Position => {
+    const span = spans.get(found);
+    return span === undefined ? position(found.path, found.atKey) : positionOf(span);
+  };
+  return { file, text, value, issues, position, locate };
+}
+
+// ---- issues in words ------------------------------------------------------------------------------------------
+
+const plainText = (text: string): string => text;
+const PAINT = {
+  red: (text: string) => `\u001b[31m${text}\u001b[39m`,
+  yellow: (text: string) => `\u001b[33m${text}\u001b[39m`,
+  bold: (text: string) => `\u001b[1m${text}\u001b[22m`,
+  dim: (text: string) => `\u001b[2m${text}\u001b[22m`,
+};
+const NO_PAINT = { red: plainText, yellow: plainText, bold: plainText, dim: plainText };
+
+function ordered(issues: readonly Issue[], source: Source): { found: Issue; at: Position }[] {
+  const placed = issues.map((found, index) => ({ found, at: source.locate(found), index }));
+  return placed.sort((a, b) => a.at.line - b.at.line || a.at.column - b.at.column || a.index - b.index);
+}
+
+/** The line before, the line itself with ^^^^ under the span, the line after. */
+function frame(at: Position, allLines: readonly string[], paint: typeof NO_PAINT): string[] {
+  const width = String(at.line + 1).length;
+  const row = (line: number, mark: string): string =>
+    `${mark} ${String(line).padStart(width)} | ${allLines[line - 1] ?? ''}`.trimEnd();
+  const indent = at.lineText.slice(0, at.column - 1).replace(/[^\t]/g, ' ');
+  const rows: string[] = [];
+  if (at.line > 1) rows.push(paint.dim(row(at.line - 1, ' ')));
+  rows.push(row(at.line, '>'));
+  rows.push(`  ${' '.repeat(width)} | ${indent}${paint.red('^'.repeat(at.endColumn - at.column))}`);
+  if (at.line < allLines.length) rows.push(paint.dim(row(at.line + 1, ' ')));
+  return rows.map(each => `  ${each}`);
+}
+
+/** Every issue with its place, the lines around it and its hint, ordered by place. Ends without a newline. */
+export function formatIssues(issues: readonly Issue[], source: Source, options: { colour: boolean }): string {
+  const paint = options.colour ? PAINT : NO_PAINT;
+  const allLines = source.text.replace(/\n$/, '').split(/\r?\n/);
+  const blocks = ordered(issues, source).map(({ found, at }) => {
+    const severity = found.severity === 'error' ? paint.red('error') : paint.yellow('warning');
+    const place = paint.bold(`${source.file}:${at.line}:${at.column}`);
+    const head = `${place}  ${severity}  ${found.code} ${found.message}`;
+    const hint = found.hint === null ? [] : [`  hint: ${found.hint}`];
+    return [head, ...frame(at, allLines, paint), ...hint].join('\n');
+  });
+  return blocks.join('\n\n');
+}
+
+/** The same for programs, ordered by place. */
+export function issuesToJson(issues: readonly Issue[], source: Source) {
+  return ordered(issues, source).map(({ found, at }) => ({
+    file: source.file,
+    line: at.line,
+    column: at.column,
+    endColumn: at.endColumn,
+    severity: found.severity,
+    code: found.code,
+    message: found.message,
+    hint: found.hint,
+    path: found.path,
+  }));
+}
+
+// ---- zod errors -----------------------------------------------------------------------------------------------
+
+type ZodIssue = z.core.$ZodIssue;
+
+const TYPE_WORDS: Readonly<Record<string, string>> = {
+  string: 'a text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  object: 'a mapping (key: value)',
+  record: 'a mapping (key: value)',
+  array: 'a list',
+  null: 'null',
+};
+
+const typeWords = (type: string): string => TYPE_WORDS[type] ?? type;
+
+function valueAt(input: unknown, path: InputPath): unknown {
+  let value = input;
+  for (const element of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, element)) return undefined;
+    value = (value as Record<string | number, unknown>)[element];
+  }
+  return value;
+}
+
+const inputPath = (path: readonly PropertyKey[]): InputPath =>
+  path.map(element => (typeof element === 'symbol' ? String(element) : element));
+
+function bound(found: ZodIssue, got: string): string | null {
+  if (found.code !== 'too_small' && found.code !== 'too_big') return null;
+  const small = found.code === 'too_small';
+  const limit = String(small ? found.minimum : found.maximum);
+  const unit: Record<string, string> = {
+    string: ' characters',
+    array: ' items',
+    object: ' keys',
+    record: ' keys',
+  };
+  const strict = found.inclusive === false;
+  const comparison = small ? (strict ? 'more than' : 'at least') : strict ? 'less than' : 'at most';
+  return `expected ${comparison} ${limit}${unit[found.origin] ?? ''}, got ${got}`;
+}
+
+/** Known keys of the mapping at a path of the input. */
+export type KnownKeys = readonly string[] | ((path: InputPath) => readonly string[]);
+
+interface ZodContext {
+  basePath: InputPath;
+  input: unknown;
+  keys: KnownKeys;
+}
+
+function unionIssues(
+  found: Extract<ZodIssue, { code: 'invalid_union' }>,
+  context: ZodContext,
+  at: InputPath,
+): Issue[] {
+  const options: unknown = 'options' in found ? found.options : undefined;
+  if (found.errors.length === 0 && Array.isArray(options)) {
+    const got = valueAt(context.input, inputPath(found.path));
+    const near = typeof got === 'string' ? didYouMean(got, options.map(String)) : null;
+    return [issue(at, 'WT1005', `expected one of ${options.map(show).join(', ')}; got ${show(got)}`, near)];
+  }
+  const here = (each: ZodIssue): boolean => each.path.length === 0 && each.code === 'invalid_type';
+  const fitting = found.errors.filter(branch => branch.length > 0 && !branch.some(here));
+  const inner = fitting.length === 1 ? fitting[0] : undefined;
+  if (inner !== undefined) {
+    return inner.flatMap(each =>
+      toIssues({ ...each, path: [...found.path, ...each.path] } as ZodIssue, context),
+    );
+  }
+  const types = found.errors.flat().filter(here) as Extract<ZodIssue, { code: 'invalid_type' }>[];
+  const choices = [...new Set(types.map(each => typeWords(each.expected)))];
+  const expected = fitting.length === 0 && choices.length > 0 ? choices.join(' or ') : 'another form';
+  return [
+    issue(at, 'WT1005', `expected ${expected}, got ${show(valueAt(context.input, inputPath(found.path)))}`),
+  ];
+}
+
+function toIssues(found: ZodIssue, context: ZodContext): Issue[] {
+  const inner = inputPath(found.path);
+  const at: InputPath = [...context.basePath, ...inner];
+  if (found.code === 'unrecognized_keys') {
+    const known = typeof context.keys === 'function' ? context.keys(inner) : context.keys;
+    return found.keys.map(key => {
+      const list = known.length > 0 && known.length <= 12 ? `known keys: ${known.join(', ')}` : null;
+      const hint = didYouMean(key, known) ?? list;
+      return issue([...at, key], 'WT1003', `unknown key "${key}"`, hint, { atKey: true });
+    });
+  }
+  const got = valueAt(context.input, inner);
+  const last = inner.at(-1);
+  if (got === undefined && last !== undefined) return [issue(at, 'WT1004', `missing key "${String(last)}"`)];
+  switch (found.code) {
+    case 'invalid_type':
+      return [issue(at, 'WT1005', `expected ${typeWords(found.expected)}, got ${show(got)}`)];
+    case 'invalid_value': {
+      const known = found.values.map(value => show(value)).join(', ');
+      const near = typeof got === 'string' ? didYouMean(got, found.values.map(String)) : null;
+      const expected = found.values.length === 1 ? known : `one of ${known}`;
+      return [issue(at, 'WT1005', `expected ${expected}; got ${show(got)}`, near)];
+    }
+    case 'invalid_key':
+      return [issue(at, 'WT1005', found.issues[0]?.message ?? found.message, null, { atKey: true })];
+    case 'invalid_union':
+      return unionIssues(found, context, at);
+    case 'custom': {
+      const params: Record<string, unknown> = found.params ?? {};
+      const code = typeof params.code === 'string' ? params.code : 'WT1005';
+      return [issue(at, code, found.message, typeof params.hint === 'string' ? params.hint : null)];
+    }
+    default:
+      return [issue(at, 'WT1005', bound(found, show(got)) ?? `${found.message}; got ${show(got)}`)];
+  }
+}
+
+/**
+ * Issues in plain words from a zod error. `input` is the value that was parsed, for "got"; `keys` are the known keys
+ * for did-you-mean. A custom zod issue may carry `params: { code, hint }`.
+ */
+export function issuesFromZod(
+  error: z.core.$ZodError,
+  basePath: InputPath,
+  options: { input?: unknown; keys?: KnownKeys } = {},
+): Issue[] {
+  const context: ZodContext = { basePath, input: options.input, keys: options.keys ?? [] };
+  return error.issues.flatMap(found => toIssues(found, context));
+}
+
+/** The keys that `schema` knows at `path`, looked up through optionals, unions, records and lists. */
+export function keysOf(schema: z.core.$ZodType, path: InputPath = []): string[] {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable || schema instanceof z.ZodDefault) {
+    return keysOf(schema.def.innerType, path);
+  }
+  if (schema instanceof z.ZodPipe) return keysOf(schema.def.in, path);
+  if (schema instanceof z.ZodLazy) return keysOf(schema.def.getter(), path);
+  if (schema instanceof z.ZodUnion) {
+    return [...new Set(schema.def.options.flatMap((option: z.core.$ZodType) => keysOf(option, path)))];
+  }
+  const [first, ...rest] = path;
+  if (schema instanceof z.ZodObject) {
+    if (first === undefined) return Object.keys(schema.def.shape);
+    const inner = schema.def.shape[String(first)];
+    return inner === undefined ? [] : keysOf(inner, rest);
+  }
+  if (first === undefined) return [];
+  if (schema instanceof z.ZodRecord) return keysOf(schema.def.valueType, rest);
+  if (schema instanceof z.ZodArray) return keysOf(schema.def.element, rest);
+  return [];
+}
+
+/** Checks `input` against a schema: its output, or null with the issues. */
+export function checkSchema<T extends z.ZodType>(
+  schema: T,
+  input: unknown,
+  basePath: InputPath,
+): { value: z.output<T> | null; issues: Issue[] } {
+  const result = schema.safeParse(input);
+  if (result.success) return { value: result.data, issues: [] };
+  const keys = (path: InputPath): string[] => keysOf(schema, path);
+  return { value: null, issues: issuesFromZod(result.error, basePath, { input, keys }) };
+}

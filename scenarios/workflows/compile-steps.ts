@@ -1,0 +1,286 @@
+// Compiles the steps of one workflow: amounts parsed, names resolved, reads checked against what can have run.
+import { type InputPath, type Issue, issue } from '../base/issue.ts';
+import { extendText, textKey } from '../base/key.ts';
+import { mentions, parseExpression } from '../base/expression.ts';
+import { type Amount, checkNames, constant, parseAmount } from '../formats/amount.ts';
+import type { Dimension } from '../formats/quantity.ts';
+import { parseScalar } from '../formats/quantity.ts';
+import { parseStep, type ScenarioFile, type StepFile } from '../formats/scenario.ts';
+import { didYouMean } from '../formats/suggest.ts';
+import type { FanOutStep, LlmStep, RepeatStep, Segment, Step, ToolStep } from './program.ts';
+
+const LIMIT_DEPTH = 24;
+
+/** What compiling one file's workflows shares. */
+export interface CompileContext {
+  readonly file: ScenarioFile;
+  readonly segments: ReadonlyMap<string, Segment>;
+  readonly paramNames: readonly string[];
+  readonly issues: Issue[];
+  /** Workflows being compiled, outermost first: an agent may not call one of these. */
+  readonly stack: readonly string[];
+  readonly defaultModel: string | null;
+  /** Names of llm steps seen in this workflow. */
+  readonly llmNames: Set<string>;
+  /** Names of steps that may have run before the one being compiled. */
+  readonly before: Set<string>;
+  compileWorkflow(name: string, path: InputPath, stack: readonly string[]): { steps: readonly Step[]; prefix: readonly Segment[] } | null;
+}
+
+const rawList = (value: unknown): unknown[] => (Array.isArray(value) ? value : [value]);
+
+/** Compiles a list; `path` is the list's. Steps that fail are left out after their issues are noted. */
+export function compileList(rawSteps: readonly unknown[], path: InputPath, context: CompileContext): Step[] {
+  const steps: Step[] = [];
+  const seen = new Map<string, number>();
+  if (path.length > LIMIT_DEPTH * 3) {
+    context.issues.push(issue(path, 'WT1109', `steps are nested more than ${LIMIT_DEPTH} deep`, 'move inner steps to a workflow and call it by `agent`'));
+    return steps;
+  }
+  for (const [index, raw] of rawSteps.entries()) {
+    const at = [...path, index];
+    const file = parseStep(raw, at, context.issues);
+    if (file === null) continue;
+    const named = stepName(file);
+    const occurrence = (seen.get(named) ?? 0) + 1;
+    seen.set(named, occurrence);
+    const name = occurrence === 1 ? named : `${named}#${occurrence}`;
+    const step = compileStep(file, { name, key: textKey(name), at }, context);
+    if (step !== null) steps.push(step);
+    context.before.add(named);
+  }
+  return steps;
+}
+
+function stepName(file: StepFile): string {
+  const name = (file.body as Record<string, unknown>)[file.verb];
+  return file.verb === 'human' || file.verb === 'wait' ? file.verb : String(name);
+}
+
+type Base = { name: string; key: ReturnType<typeof textKey>; at: InputPath };
+
+function amountOf(raw: unknown, dimension: Dimension, path: InputPath, context: CompileContext): Amount {
+  const amount = parseAmount(raw, dimension, path, context.issues);
+  if (amount === null) return constant(0);
+  checkNames(amount, [...context.paramNames, 'iteration'], path, context.issues);
+  if (amount.kind === 'expression') {
+    mentions(amount.expression, (what, step) => {
+      if (what === 'tokens' && step !== 'prev') checkRead(step, path, context);
+    });
+  }
+  return amount;
+}
+
+function optionalAmount(raw: unknown, dimension: Dimension, path: InputPath, context: CompileContext): Amount {
+  return raw === undefined ? constant(0) : amountOf(raw, dimension, path, context);
+}
+
+function checkRead(step: string, path: InputPath, context: CompileContext): void {
+  if (context.before.has(step)) return;
+  const hint = didYouMean(step, [...context.before]);
+  context.issues.push(
+    issue(path, 'WT1105', `reads "${step}", which never ran before this step`, hint ?? (context.before.size > 0 ? `steps before it: ${[...context.before].join(', ')}` : 'no step runs before it')),
+  );
+}
+
+function compileStep(file: StepFile, base: Base, context: CompileContext): Step | null {
+  const { at } = base;
+  switch (file.verb) {
+    case 'llm':
+      return compileLlm(file.body, base, context);
+    case 'tool':
+      return compileTool(file.body.tool, base, context);
+    case 'human':
+    case 'wait': {
+      const raw = file.verb === 'human' ? file.body.human : file.body.wait;
+      const adds = file.verb === 'human' ? file.body.adds : undefined;
+      return {
+        ...base,
+        verb: file.verb,
+        delayMs: amountOf(raw, 'ms', [...at, file.verb], context),
+        adds: optionalAmount(adds, 'tokens', [...at, 'adds'], context),
+      };
+    }
+    case 'parallel':
+      return compileParallel(file.body, base, context);
+    case 'map':
+      return {
+        ...base,
+        verb: 'map',
+        over: Array.isArray(file.body.over) ? constant(file.body.over.length) : amountOf(file.body.over, 'count', [...at, 'over'], context),
+        maxParallel: file.body.max_parallel === undefined ? null : amountOf(file.body.max_parallel, 'count', [...at, 'max_parallel'], context),
+        join: file.body.join ?? 'all',
+        branches: [compileList(file.body.steps, [...at, 'steps'], context)],
+      } satisfies FanOutStep;
+    case 'repeat':
+      return compileRepeat(file.body, base, context);
+    case 'branch':
+      return compileBranch(file.body, base, context);
+    case 'agent':
+      return compileAgent(file.body, base, context);
+  }
+}
+
+type Body<V extends StepFile['verb']> = Extract<StepFile, { verb: V }>['body'];
+
+function compileLlm(body: Body<'llm'>, base: Base, context: CompileContext): LlmStep {
+  const { at } = base;
+  if (context.llmNames.has(body.llm)) {
+    context.issues.push(issue([...at, 'llm'], 'WT1103', `two llm steps are called "${body.llm}"`, 'reads and tokens() need one of each name in a workflow'));
+  }
+  context.llmNames.add(body.llm);
+  const model = body.model ?? context.defaultModel;
+  const aliases = Object.keys(context.file.models ?? {});
+  if (model === null) {
+    context.issues.push(issue(at, 'WT1004', `no model for "${body.llm}"`, 'add `model:` to the step or to its workflow'));
+  } else if (aliases.length > 0 && !aliases.includes(model)) {
+    context.issues.push(
+      issue([...at, ...(body.model === undefined ? [] : ['model'])], 'WT1102', `unknown model "${model}"`, didYouMean(model, aliases) ?? `under \`models\`: ${aliases.join(', ')}`),
+    );
+  }
+  for (const [index, read] of (body.reads ?? []).entries()) checkRead(read, [...at, 'reads', index], context);
+  return {
+    ...base,
+    verb: 'llm',
+    model: model ?? '',
+    role: body.role ?? null,
+    prefix: body.prefix === undefined ? null : segmentsOf(body.prefix, [...at, 'prefix'], context),
+    adds: optionalAmount(body.adds, 'tokens', [...at, 'adds'], context),
+    reads: body.reads ?? [],
+    out: amountOf(body.out, 'tokens', [...at, 'out'], context),
+    reasoning: optionalAmount(body.reasoning, 'tokens', [...at, 'reasoning'], context),
+    context: body.context ?? 'main',
+    thread: body.thread ?? null,
+  };
+}
+
+/** Resolves prefix segment names. */
+export function segmentsOf(names: readonly string[], path: InputPath, context: Pick<CompileContext, 'segments' | 'issues'>): Segment[] {
+  const found: Segment[] = [];
+  for (const [index, name] of names.entries()) {
+    const segment = context.segments.get(name);
+    if (segment !== undefined) found.push(segment);
+    else {
+      const known = [...context.segments.keys()];
+      context.issues.push(issue([...path, index], 'WT1102', `unknown prefix "${name}"`, didYouMean(name, known) ?? (known.length > 0 ? `under \`prefixes\`: ${known.join(', ')}` : 'define it under `prefixes`')));
+    }
+  }
+  return found;
+}
+
+function compileTool(name: string, base: Base, context: CompileContext): ToolStep | null {
+  const tools = context.file.tools ?? {};
+  const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
+  if (tool === undefined) {
+    const known = Object.keys(tools);
+    context.issues.push(issue(base.at, 'WT1102', `unknown tool "${name}"`, didYouMean(name, known) ?? (known.length > 0 ? `under \`tools\`: ${known.join(', ')}` : 'define it under `tools`')));
+    return null;
+  }
+  const at = ['tools', name];
+  const fail = tool.fail === undefined ? { value: 0 } : parseScalar(tool.fail, 'ratio');
+  if ('error' in fail) context.issues.push(issue([...at, 'fail'], 'WT1006', fail.error, fail.hint));
+  return {
+    ...base,
+    verb: 'tool',
+    latencyMs: amountOf(tool.latency, 'ms', [...at, 'latency'], context),
+    resultTokens: optionalAmount(tool.result, 'tokens', [...at, 'result'], context),
+    failRatio: 'value' in fail ? fail.value : 0,
+    errorTokens: tool.error_result === undefined ? constant(60) : amountOf(tool.error_result, 'tokens', [...at, 'error_result'], context),
+    onFail: tool.on_fail ?? 'continue',
+  };
+}
+
+function compileParallel(body: Body<'parallel'>, base: Base, context: CompileContext): FanOutStep {
+  const at = [...base.at, 'branches'];
+  // Siblings run at the same time: a branch sees what ran before the fan-out, not its siblings.
+  const before = new Set(context.before);
+  const all = new Set(context.before);
+  const branches = body.branches.map((raw, index) => {
+    const inner = { ...context, before: new Set(before) };
+    const list = compileList(rawList(raw), Array.isArray(raw) ? [...at, index] : at.concat([]), inner);
+    for (const name of inner.before) all.add(name);
+    return list;
+  });
+  for (const name of all) context.before.add(name);
+  const { join } = body;
+  if (typeof join === 'number' && join > branches.length) {
+    context.issues.push(issue([...base.at, 'join'], 'WT1005', `join ${join} of ${branches.length} branches`, `at most ${branches.length}`));
+  }
+  return { ...base, verb: 'parallel', branches, over: null, maxParallel: null, join: join ?? 'all' };
+}
+
+function compileRepeat(body: Body<'repeat'>, base: Base, context: CompileContext): RepeatStep {
+  const { at } = base;
+  if ((body.times === undefined) === (body.until === undefined)) {
+    context.issues.push(issue(at, 'WT1005', 'repeat needs either `times` or `until`', 'e.g. times: 3, or until: { p: 25% } with max: 5'));
+  }
+  if (body.until !== undefined && body.max === undefined) {
+    context.issues.push(issue(at, 'WT1004', 'repeat with `until` needs `max`: a loop has a bound', 'e.g. max: 10'));
+  }
+  const stop = body.until === undefined ? null : parseScalar(body.until.p, 'ratio');
+  if (stop !== null && 'error' in stop) context.issues.push(issue([...at, 'until', 'p'], 'WT1006', stop.error, stop.hint));
+  return {
+    ...base,
+    verb: 'repeat',
+    times: body.times === undefined ? null : amountOf(body.times, 'count', [...at, 'times'], context),
+    stopRatio: stop !== null && 'value' in stop ? stop.value : null,
+    max: body.max ?? Number.POSITIVE_INFINITY,
+    steps: compileList(body.steps, [...at, 'steps'], context),
+  };
+}
+
+function compileBranch(body: Body<'branch'>, base: Base, context: CompileContext): Step {
+  const at = [...base.at, 'cases'];
+  const weighted = body.cases.filter(each => each.weight !== undefined).length;
+  const conditional = body.cases.filter(each => each.when !== undefined).length;
+  const good =
+    (weighted === body.cases.length && conditional === 0) ||
+    (weighted === 0 && body.cases.slice(0, -1).every(each => each.when !== undefined));
+  if (!good) {
+    context.issues.push(issue(at, 'WT1106', 'cases must all have a weight, or all but the last a condition', 'e.g. { weight: 80%, steps: […] } or { when: =iteration > 2, steps: […] }'));
+  }
+  const all = new Set(context.before);
+  const cases = body.cases.map((each, index) => {
+    const inner = { ...context, before: new Set(context.before) };
+    const weight = each.weight === undefined ? null : parseScalar(each.weight, 'ratio');
+    if (weight !== null && 'error' in weight) context.issues.push(issue([...at, index, 'weight'], 'WT1006', weight.error, weight.hint));
+    const compiled = {
+      weight: weight !== null && 'value' in weight ? weight.value : null,
+      when: conditionOf(each.when, [...at, index, 'when'], inner),
+      steps: compileList(each.steps, [...at, index, 'steps'], inner),
+    };
+    for (const name of inner.before) all.add(name);
+    return compiled;
+  });
+  for (const name of all) context.before.add(name);
+  return { ...base, verb: 'branch', cases };
+}
+
+function conditionOf(raw: string | undefined, path: InputPath, context: CompileContext): ReturnType<typeof expressionOf> {
+  return raw === undefined ? null : expressionOf(raw, path, context);
+}
+
+function expressionOf(raw: string, path: InputPath, context: CompileContext) {
+  const parsed = parseExpression(raw.trim().replace(/^=/, ''));
+  if ('error' in parsed) {
+    context.issues.push(issue(path, 'WT1007', `in "${raw}": ${parsed.error.message}`, parsed.error.hint));
+    return null;
+  }
+  const amount: Amount = { kind: 'expression', expression: parsed.expression, min: 0, max: 1 };
+  checkNames(amount, [...context.paramNames, 'iteration'], path, context.issues);
+  return parsed.expression;
+}
+
+function compileAgent(body: Body<'agent'>, base: Base, context: CompileContext): Step | null {
+  const path = [...base.at, 'agent'];
+  if (context.stack.includes(body.agent)) {
+    context.issues.push(issue(path, 'WT1104', `workflow "${body.agent}" calls itself: ${[...context.stack, body.agent].join(' -> ')}`, 'a cycle never ends; use `repeat` with a bound'));
+    return null;
+  }
+  const inner = context.compileWorkflow(body.agent, path, context.stack);
+  if (inner === null) return null;
+  return { ...base, verb: 'agent', workflow: body.agent, context: body.context ?? 'fresh', steps: inner.steps, prefix: inner.prefix };
+}
+
+/** The key of a workflow or cohort by name. */
+export const namedKey = (kind: string, name: string) => extendText(textKey(kind), name);

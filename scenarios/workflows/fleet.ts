@@ -1,0 +1,301 @@
+// All sessions of a run: starts them when the plan says, hands the interpreter's actions to a world, takes what the world
+// reports, and writes the records. The simulator and the load generator differ only in the World they give.
+import { invariant } from '../base/errors.ts';
+import { Heap } from '../base/heap.ts';
+import type { ClosedCohort, Plan, PlannedSession } from '../formats/plan.ts';
+import type { CallOutcome, CallRecord, NodeRecord, WorkflowRecord, WorkflowStatus } from '../formats/record.ts';
+import { type Action, type Call, type LiveNode, SessionProgress } from './progress.ts';
+
+/** What a world does for a fleet. Tickets are unique in a run. */
+export interface World {
+  /** Sends a call; ends with `fleet.callEnded(ticket, …)`. */
+  send(ticket: number, request: SendRequest): void;
+  /** Waits; ends with `fleet.delayEnded(ticket, …)`. */
+  delay(ticket: number, delayMs: number): void;
+  /** The call or delay is no longer wanted. A call still ends with `callEnded`, a delay does not end. */
+  abort(ticket: number): void;
+}
+
+export interface SendRequest {
+  readonly call: Call;
+  readonly path: string;
+  readonly session: PlannedSession;
+  readonly pool: string;
+  /** When the workflow wanted it, ms. */
+  readonly plannedMs: number;
+}
+
+/** What became of a call. Times in ms of the run. */
+export interface CallResult {
+  outcome: CallOutcome;
+  error: string | null;
+  replica: string | null;
+  sentMs: number | null;
+  scheduledMs: number | null;
+  firstTokenMs: number | null;
+  endMs: number | null;
+  cachedTokens: number | null;
+  computedTokens: number | null;
+  outputTokens: number;
+  reasoningTokens: number;
+  itlMsMax: number | null;
+  preemptions: number;
+}
+
+export interface FleetOptions {
+  plan: Plan;
+  world: World;
+  /** The pool that serves a model alias. */
+  poolOf: (model: string) => string;
+  onCall?: (record: CallRecord) => void;
+}
+
+interface ActiveSession {
+  readonly planned: PlannedSession;
+  readonly progress: SessionProgress;
+  readonly record: WorkflowRecord;
+  readonly restart: { cohort: ClosedCohort; agent: number; ordinal: number } | null;
+  callsInFlight: number;
+}
+
+interface Ticket {
+  readonly active: ActiveSession;
+  readonly node: LiveNode;
+  readonly pool: string;
+  /** When the workflow wanted it. */
+  readonly plannedMs: number;
+  aborted: boolean;
+}
+
+/** A session that will start. Ties: earlier cohort first, then the order in which they were queued. */
+interface Start {
+  readonly atMs: number;
+  readonly cohort: number;
+  readonly sequence: number;
+  readonly planned: PlannedSession;
+  readonly restart: ActiveSession['restart'];
+  readonly more: Iterator<PlannedSession> | null;
+}
+
+const emptyCriticalPath = () => ({ queueMs: 0, prefillMs: 0, decodeMs: 0, toolMs: 0, humanMs: 0, waitMs: 0, otherMs: 0 });
+
+export class Fleet {
+  readonly calls: CallRecord[] = [];
+  readonly nodes: NodeRecord[] = [];
+  readonly workflows: WorkflowRecord[] = [];
+  private readonly options: FleetOptions;
+  private readonly starts = new Heap<Start>(
+    (a, b) =>
+      a.atMs < b.atMs ||
+      (a.atMs === b.atMs && (a.cohort < b.cohort || (a.cohort === b.cohort && a.sequence < b.sequence))),
+  );
+  private readonly tickets = new Map<number, Ticket>();
+  private readonly ticketOf = new Map<LiveNode, number>();
+  private readonly active = new Set<ActiveSession>();
+  private sequence = 0;
+  private nextTicket = 0;
+  private startedSessions = 0;
+  private stopped = false;
+
+  constructor(options: FleetOptions) {
+    this.options = options;
+    for (const cohort of options.plan.cohorts) {
+      if (cohort.kind === 'open') this.queueNext(cohort.index, cohort.sessions()[Symbol.iterator]());
+      else for (let agent = 0; agent < cohort.agents; agent++) this.queueAgent(cohort, agent, 0, 0);
+    }
+  }
+
+  /** When the next session starts; Infinity when none is left. */
+  nextStartMs(): number {
+    return this.starts.peek()?.atMs ?? Number.POSITIVE_INFINITY;
+  }
+
+  get activeSessions(): number {
+    return this.active.size;
+  }
+
+  get sessionsStarted(): number {
+    return this.startedSessions;
+  }
+
+  get isDone(): boolean {
+    return this.active.size === 0 && this.starts.size === 0 && this.tickets.size === 0;
+  }
+
+  /** Starts every session that is due. */
+  startDue(nowMs: number): void {
+    for (let start = this.starts.peek(); start !== undefined && start.atMs <= nowMs; start = this.starts.peek()) {
+      this.starts.pop();
+      if (start.more !== null) this.queueNext(start.cohort, start.more);
+      this.startSession(start, nowMs);
+    }
+  }
+
+  delayEnded(ticket: number, nowMs: number): void {
+    const entry = this.tickets.get(ticket);
+    if (entry === undefined || entry.aborted) return;
+    this.tickets.delete(ticket);
+    this.ticketOf.delete(entry.node);
+    this.act(entry.active, entry.active.progress.finish(entry.node.row, null, nowMs), nowMs);
+  }
+
+  callEnded(ticket: number, result: CallResult, nowMs: number): void {
+    const entry = this.tickets.get(ticket);
+    invariant(entry !== undefined, () => `call ${ticket} ended, but is not in flight`);
+    this.tickets.delete(ticket);
+    this.ticketOf.delete(entry.node);
+    this.record(entry, result);
+    entry.active.callsInFlight--;
+    if (entry.aborted || this.stopped) return;
+    const error = result.outcome === 'ok' ? null : (result.error ?? result.outcome);
+    this.act(entry.active, entry.active.progress.finish(entry.node.row, error, nowMs), nowMs);
+  }
+
+  /** Ctrl-C: no new session; what runs is given up and recorded as unfinished. */
+  stop(nowMs: number): void {
+    this.stopped = true;
+    while (this.starts.size > 0) this.starts.pop();
+    for (const active of [...this.active]) this.end(active, 'unfinished', 'interrupted', nowMs);
+    for (const [ticket, entry] of [...this.tickets]) {
+      entry.aborted = true;
+      this.options.world.abort(ticket);
+      if (entry.node.call === null) this.tickets.delete(ticket);
+    }
+  }
+
+  private queueNext(cohort: number, more: Iterator<PlannedSession>): void {
+    const next = more.next();
+    if (next.done === true) return;
+    const planned = next.value;
+    this.starts.push({ atMs: planned.plannedMs, cohort, sequence: this.sequence++, planned, restart: null, more });
+  }
+
+  private queueAgent(cohort: ClosedCohort, agent: number, ordinal: number, readyMs: number): void {
+    const planned = cohort.session(agent, ordinal, readyMs);
+    if (planned === null) return;
+    const restart = { cohort, agent, ordinal };
+    this.starts.push({ atMs: planned.plannedMs, cohort: cohort.index, sequence: this.sequence++, planned, restart, more: null });
+  }
+
+  private startSession(start: Start, nowMs: number): void {
+    const { planned } = start;
+    const { id, cohort, tenant, plannedMs, program } = planned;
+    const record: WorkflowRecord = {
+      session: id,
+      cohort,
+      workflow: program.workflow,
+      tenant,
+      plannedMs,
+      startMs: nowMs,
+      endMs: null,
+      status: 'unfinished',
+      error: null,
+      calls: 0,
+      toolCalls: 0,
+      promptTokens: 0,
+      cachedTokens: 0,
+      outputTokens: 0,
+      widthMax: 0,
+      criticalPath: emptyCriticalPath(),
+    };
+    const progress = new SessionProgress(id, planned.key, program, node => {
+      this.nodes.push(node);
+      if (node.kind === 'tool' && node.status !== 'skipped') record.toolCalls++;
+    });
+    const active: ActiveSession = { planned, progress, record, restart: start.restart, callsInFlight: 0 };
+    this.startedSessions++;
+    this.active.add(active);
+    this.act(active, progress.start(nowMs), nowMs, plannedMs);
+  }
+
+  /** `plannedMs`: when these actions were wanted; the instant itself, or a session's planned start. */
+  private act(active: ActiveSession, actions: readonly Action[], nowMs: number, plannedMs = nowMs): void {
+    for (const action of actions) {
+      switch (action.kind) {
+        case 'call': {
+          const pool = this.options.poolOf(action.call.model);
+          const ticket = this.issue(active, action.node, pool, plannedMs);
+          active.record.calls++;
+          active.callsInFlight++;
+          active.record.widthMax = Math.max(active.record.widthMax, active.callsInFlight);
+          const { planned } = active;
+          this.options.world.send(ticket, { call: action.call, path: action.node.path, session: planned, pool, plannedMs });
+          break;
+        }
+        case 'delay':
+          this.options.world.delay(this.issue(active, action.node, '', plannedMs), action.delayMs);
+          break;
+        case 'abort': {
+          const ticket = this.ticketOf.get(action.node);
+          const entry = ticket === undefined ? undefined : this.tickets.get(ticket);
+          if (ticket === undefined || entry === undefined) break;
+          entry.aborted = true;
+          if (action.node.call === null) this.tickets.delete(ticket);
+          this.ticketOf.delete(action.node);
+          this.options.world.abort(ticket);
+          break;
+        }
+        case 'done':
+          this.end(active, action.status, action.error, nowMs);
+          break;
+      }
+    }
+  }
+
+  private issue(active: ActiveSession, node: LiveNode, pool: string, plannedMs: number): number {
+    const ticket = this.nextTicket++;
+    this.tickets.set(ticket, { active, node, pool, plannedMs, aborted: false });
+    this.ticketOf.set(node, ticket);
+    return ticket;
+  }
+
+  private end(active: ActiveSession, status: WorkflowStatus, error: string | null, nowMs: number): void {
+    const { record, restart } = active;
+    record.status = status;
+    record.error = error;
+    record.endMs = status === 'unfinished' ? null : nowMs;
+    this.workflows.push(record);
+    this.active.delete(active);
+    if (restart === null || this.stopped) return;
+    const { cohort, agent, ordinal } = restart;
+    this.queueAgent(cohort, agent, ordinal + 1, nowMs + cohort.thinkMs(agent, ordinal));
+  }
+
+  private record(entry: Ticket, result: CallResult): void {
+    const { active, node, pool, plannedMs } = entry;
+    const call = node.call as Call;
+    const record: CallRecord = {
+      session: active.planned.id,
+      cohort: active.planned.cohort,
+      workflow: active.record.workflow,
+      tenant: active.planned.tenant,
+      call: node.path,
+      step: call.step,
+      role: call.role,
+      model: call.model,
+      pool,
+      replica: result.replica,
+      iteration: call.iteration,
+      promptTokens: call.promptTokens,
+      cachedTokens: result.cachedTokens,
+      computedTokens: result.computedTokens,
+      outputTokens: result.outputTokens,
+      reasoningTokens: result.reasoningTokens,
+      plannedMs,
+      sentMs: result.sentMs,
+      scheduledMs: result.scheduledMs,
+      firstTokenMs: result.firstTokenMs,
+      endMs: result.endMs,
+      itlMsMax: result.itlMsMax,
+      preemptions: result.preemptions,
+      outcome: result.outcome,
+      error: result.error,
+      parts: [...call.parts],
+    };
+    active.record.promptTokens += record.promptTokens;
+    active.record.cachedTokens += record.cachedTokens ?? 0;
+    active.record.outputTokens += record.outputTokens;
+    this.calls.push(record);
+    this.options.onCall?.(record);
+  }
+}

@@ -1,0 +1,122 @@
+// A compiled workflow: steps with parsed amounts and resolved names. What the interpreter walks.
+import type { Key } from '../base/key.ts';
+import type { InputPath } from '../base/issue.ts';
+import type { Expression } from '../base/expression.ts';
+import type { Amount } from '../formats/amount.ts';
+
+interface StepBase {
+  readonly name: string;
+  /** Names this step among its siblings, so that a step added elsewhere leaves its draws alone. */
+  readonly key: Key;
+  readonly at: InputPath;
+}
+
+export type Join = 'all' | 'any' | number;
+
+export interface LlmStep extends StepBase {
+  readonly verb: 'llm';
+  readonly model: string;
+  readonly role: string | null;
+  /** null: the prefix that this thread used last. */
+  readonly prefix: readonly Segment[] | null;
+  readonly adds: Amount;
+  readonly reads: readonly string[];
+  readonly out: Amount;
+  readonly reasoning: Amount;
+  readonly context: 'main' | 'fresh' | 'fork';
+  readonly thread: string | null;
+}
+
+export interface ToolStep extends StepBase {
+  readonly verb: 'tool';
+  readonly latencyMs: Amount;
+  readonly resultTokens: Amount;
+  readonly failRatio: number;
+  readonly errorTokens: Amount;
+  readonly onFail: 'continue' | 'stop';
+}
+
+export interface PauseStep extends StepBase {
+  readonly verb: 'human' | 'wait';
+  readonly delayMs: Amount;
+  readonly adds: Amount;
+}
+
+export interface FanOutStep extends StepBase {
+  readonly verb: 'parallel' | 'map';
+  /** parallel: one list a branch; map: one list, run `over` times. */
+  readonly branches: readonly (readonly Step[])[];
+  readonly over: Amount | null;
+  readonly maxParallel: Amount | null;
+  readonly join: Join;
+}
+
+export interface RepeatStep extends StepBase {
+  readonly verb: 'repeat';
+  readonly times: Amount | null;
+  /** Probability to stop after each pass. */
+  readonly stopRatio: number | null;
+  readonly max: number;
+  readonly steps: readonly Step[];
+}
+
+export interface BranchStep extends StepBase {
+  readonly verb: 'branch';
+  readonly cases: readonly { weight: number | null; when: Expression | null; steps: readonly Step[] }[];
+}
+
+export interface AgentStep extends StepBase {
+  readonly verb: 'agent';
+  readonly workflow: string;
+  readonly context: 'fresh' | 'fork';
+  readonly steps: readonly Step[];
+  readonly prefix: readonly Segment[];
+}
+
+export type Step = LlmStep | ToolStep | PauseStep | FanOutStep | RepeatStep | BranchStep | AgentStep;
+
+export type SegmentScope = 'global' | 'tenant' | 'workflow' | 'session' | 'task';
+
+/** A cacheable piece in front of prompts. */
+export interface Segment {
+  readonly name: string;
+  readonly key: Key;
+  readonly tokens: Amount;
+  readonly scope: SegmentScope;
+}
+
+export interface Workflow {
+  readonly kind: 'template';
+  readonly name: string;
+  readonly key: Key;
+  readonly prefix: readonly Segment[];
+  readonly steps: readonly Step[];
+  readonly params: ReadonlyMap<string, Amount>;
+}
+
+/** Visits every step, outermost first, in order; agents' bodies too. */
+export function eachStep(steps: readonly Step[], visit: (step: Step) => void): void {
+  for (const step of steps) {
+    visit(step);
+    for (const list of childLists(step)) eachStep(list, visit);
+  }
+}
+
+/** The lists of steps directly inside a step. */
+export function childLists(step: Step): readonly (readonly Step[])[] {
+  switch (step.verb) {
+    case 'parallel':
+    case 'map':
+      return step.branches;
+    case 'repeat':
+    case 'agent':
+      return [step.steps];
+    case 'branch':
+      return step.cases.map(each => each.steps);
+    case 'llm':
+    case 'tool':
+    case 'human':
+    case 'wait':
+      return [];
+  }
+}

@@ -1,0 +1,207 @@
+// The interpreter: walks one session's agent graph, in both worlds. It says what starts now; a driver (the simulator or
+// the load generator) carries it out and reports each end. It knows no clock: instants are handed in.
+//
+//   start ─▶ actions (call, delay, abort, done) ─▶ driver ─▶ finish(node, …) ─▶ actions ─▶ …
+//
+// Laws: every node ends exactly once (completed, failed, skipped or cancelled); a join fires once; nothing starts
+// before its parents have ended; cancelling reaches every live descendant.
+import { invariant } from '../base/errors.ts';
+import type { Key } from '../base/key.ts';
+import type { PromptPart, Run } from '../formats/prompt.ts';
+import type { NodeKind, NodeRecord, NodeStatus } from '../formats/record.ts';
+
+/** One logical LLM call, as the interpreter asks for it. */
+export interface Call {
+  readonly step: string;
+  readonly role: string | null;
+  /** Alias in the scenario, or the trace's model name. */
+  readonly model: string;
+  readonly iteration: number;
+  readonly prompt: readonly Run[];
+  readonly parts: readonly PromptPart[];
+  readonly promptTokens: number;
+  /** Visible and reasoning tokens together. */
+  readonly outputTokens: number;
+  readonly reasoningTokens: number;
+  /** Names the output, reasoning first; sums to outputTokens. */
+  readonly output: readonly Run[];
+  /** Leading tokens that a warm-started cache already holds. */
+  readonly warmTokens: number;
+}
+
+/** A leaf of the graph that is running: an LLM call, a tool, a pause. */
+export interface LiveNode {
+  /** Unique in the session, from 0, in order of start. */
+  readonly row: number;
+  readonly path: string;
+  readonly step: string;
+  readonly kind: NodeKind;
+  readonly startMs: number;
+  readonly cause: string | null;
+  readonly call: Call | null;
+}
+
+export type Action =
+  | { readonly kind: 'call'; readonly node: LiveNode; readonly call: Call }
+  | { readonly kind: 'delay'; readonly node: LiveNode; readonly delayMs: number }
+  | { readonly kind: 'abort'; readonly node: LiveNode }
+  | { readonly kind: 'done'; readonly status: 'completed' | 'failed' | 'cancelled'; readonly error: string | null };
+
+/** What a finished piece of the graph hands on. */
+export interface Answer {
+  readonly runs: readonly Run[];
+  readonly tokens: number;
+}
+export const NO_ANSWER: Answer = { runs: [], tokens: 0 };
+
+export type Ending = { readonly ok: true; readonly answer: Answer } | { readonly ok: false; readonly error: string };
+
+/** A block that is running: it hears of each child's end once, and ends once itself. */
+export interface Frame {
+  readonly parent: Frame | null;
+  /** `child` is what this frame passed when it started the child. */
+  childEnded(child: number, ending: Ending, cause: string | null): void;
+  /** Gives up every live descendant. */
+  cancel(): void;
+}
+
+/** What frames use of the session: starting leaves, and telling the end. */
+export interface Host {
+  /** Starts a call or a delay as child number `child` of `frame`. Returns its row. */
+  startLeaf(frame: Frame, child: number, leaf: LeafRequest, cause: string | null): number;
+  /** Ends a leaf that is no longer wanted. */
+  cancelLeaf(row: number): void;
+  /** Notes a leaf step that never started because its list failed before it. */
+  skip(path: string, step: string, kind: NodeKind, role: string | null): void;
+}
+
+/** A leaf to start. A delay knows its end beforehand: a soft failure (`stops` false) hands its answer on. */
+export type LeafRequest = { path: string; step: string; kind: NodeKind; answer: Answer } & (
+  | { call: Call }
+  | { call: null; delayMs: number; failure: { error: string; stops: boolean } | null }
+);
+
+/** How a session's graph begins: given its host and root frame, starts the first nodes. */
+export interface Program {
+  /** For records. */
+  readonly workflow: string;
+  open(host: Host, root: Frame): Frame & { begin(cause: string | null): void };
+}
+
+interface Live {
+  node: LiveNode;
+  frame: Frame;
+  child: number;
+  request: LeafRequest;
+}
+
+/** One session on its way. */
+export class SessionProgress implements Host {
+  readonly session: string;
+  readonly key: Key;
+  private readonly program: Program;
+  private readonly onNode: (node: NodeRecord) => void;
+  private readonly live = new Map<number, Live>();
+  private actions: Action[] = [];
+  private graph: (Frame & { begin(cause: string | null): void }) | null = null;
+  private rows = 0;
+  private nowMs = 0;
+  private ended = false;
+
+  constructor(session: string, key: Key, program: Program, onNode: (node: NodeRecord) => void) {
+    this.session = session;
+    this.key = key;
+    this.program = program;
+    this.onNode = onNode;
+  }
+
+  get isDone(): boolean {
+    return this.ended;
+  }
+
+  get liveNodes(): readonly LiveNode[] {
+    return [...this.live.values()].map(each => each.node);
+  }
+
+  start(nowMs: number): Action[] {
+    invariant(this.graph === null, () => `session ${this.session} started twice`);
+    this.nowMs = nowMs;
+    const root: Frame = { parent: null, childEnded: (_child, ending) => this.graphEnded(ending), cancel: () => {} };
+    this.graph = this.program.open(this, root);
+    this.graph.begin(null);
+    return this.take();
+  }
+
+  /** A call, a tool or a pause ended. `error` null means it went well. */
+  finish(row: number, error: string | null, nowMs: number): Action[] {
+    const live = this.live.get(row);
+    invariant(live !== undefined, () => `${this.session}: node ${row} ended, but is not live`);
+    this.nowMs = nowMs;
+    this.live.delete(row);
+    const { request } = live;
+    const failure = error !== null ? { error, stops: true } : request.call === null ? request.failure : null;
+    this.record(live.node, failure === null ? 'completed' : 'failed', request);
+    const ending: Ending = failure?.stops ? { ok: false, error: failure.error } : { ok: true, answer: request.answer };
+    live.frame.childEnded(live.child, ending, live.node.path);
+    return this.take();
+  }
+
+  /** The user left, or the run is being stopped. */
+  cancel(reason: string, nowMs: number): Action[] {
+    if (this.ended) return [];
+    this.nowMs = nowMs;
+    this.graph?.cancel();
+    this.ended = true;
+    this.actions.push({ kind: 'done', status: 'cancelled', error: reason });
+    return this.take();
+  }
+
+  private graphEnded(ending: Ending): void {
+    invariant(!this.ended, () => `${this.session} ended twice`);
+    invariant(this.live.size === 0, () => `${this.session} ended with ${this.live.size} live nodes`);
+    this.ended = true;
+    this.actions.push({ kind: 'done', status: ending.ok ? 'completed' : 'failed', error: ending.ok ? null : ending.error });
+  }
+
+  startLeaf(frame: Frame, child: number, request: LeafRequest, cause: string | null): number {
+    const row = this.rows++;
+    const { path, step, kind, call } = request;
+    const node: LiveNode = { row, path, step, kind, startMs: this.nowMs, cause, call };
+    this.live.set(row, { node, frame, child, request });
+    this.actions.push(call === null ? { kind: 'delay', node, delayMs: request.delayMs } : { kind: 'call', node, call });
+    return row;
+  }
+
+  cancelLeaf(row: number): void {
+    const live = this.live.get(row);
+    if (live === undefined) return;
+    this.live.delete(row);
+    this.actions.push({ kind: 'abort', node: live.node });
+    this.record(live.node, 'cancelled', live.request);
+  }
+
+  skip(path: string, step: string, kind: NodeKind, role: string | null): void {
+    const { session, nowMs } = this;
+    this.onNode({ session, call: path, step, kind, role, status: 'skipped', startMs: nowMs, endMs: nowMs, cause: null });
+  }
+
+  private record(node: LiveNode, status: NodeStatus, request: LeafRequest): void {
+    this.onNode({
+      session: this.session,
+      call: node.path,
+      step: node.step,
+      kind: node.kind,
+      role: request.call?.role ?? null,
+      status,
+      startMs: node.startMs,
+      endMs: this.nowMs,
+      cause: node.cause,
+    });
+  }
+
+  private take(): Action[] {
+    const actions = this.actions;
+    this.actions = [];
+    return actions;
+  }
+}

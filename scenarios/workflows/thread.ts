@@ -1,0 +1,49 @@
+// Context threads: append-only lists of content. A fork copies the list, so siblings share their common prefix and
+// nothing else; what a fork appends is dropped at the join.
+import { appendRuns, type Run, runTokens } from '../formats/prompt.ts';
+import type { Segment } from './program.ts';
+
+export class Thread {
+  readonly runs: Run[];
+  tokens: number;
+  /** The prefix segments that this thread's last call used. */
+  prefix: readonly Segment[];
+
+  constructor(prefix: readonly Segment[], runs: readonly Run[] = [], tokens = runTokens(runs)) {
+    this.prefix = prefix;
+    this.runs = [...runs];
+    this.tokens = tokens;
+  }
+
+  append(runs: readonly Run[]): void {
+    appendRuns(this.runs, runs);
+    this.tokens += runTokens(runs);
+  }
+
+  fork(): Thread {
+    return new Thread(this.prefix, this.runs, this.tokens);
+  }
+}
+
+/** The enclosing thread and the named ones beside it. */
+export class Threads {
+  readonly main: Thread;
+  private readonly named: Map<string, Thread>;
+
+  constructor(main: Thread, named: Map<string, Thread> = new Map()) {
+    this.main = main;
+    this.named = named;
+  }
+
+  /** A named thread is empty at first and has the prefix of the enclosing one. */
+  get(name: string | null): Thread {
+    if (name === null) return this.main;
+    const found = this.named.get(name) ?? new Thread(this.main.prefix);
+    this.named.set(name, found);
+    return found;
+  }
+
+  fork(): Threads {
+    return new Threads(this.main.fork(), new Map([...this.named].map(([name, thread]) => [name, thread.fork()])));
+  }
+}

@@ -1,0 +1,244 @@
+// plan ─▶ records in simulated time. One loop: whatever is due next (the cluster, a tool, a session's start) happens, in
+// that order at equal instants; ends are handed to the fleet, which says what starts.
+import { invariant } from '../scenarios/base/errors.ts';
+import { Heap } from '../scenarios/base/heap.ts';
+import { Histogram } from '../scenarios/base/histogram.ts';
+import type { Plan } from '../scenarios/formats/plan.ts';
+import type { TimelineSample } from '../scenarios/formats/record.ts';
+import type { RunHeader, RunOutput } from '../scenarios/formats/run.ts';
+import { type CallResult, Fleet, type SendRequest, type World } from '../scenarios/workflows/fleet.ts';
+import type { Cluster, ClusterEvent } from './cluster.ts';
+
+const NS_PER_MS = 1e6;
+/** Instants kept in the timeline; beyond it, every second one is dropped and the interval doubles. */
+const TIMELINE_INSTANTS = 4096;
+const FIRST_INTERVAL_MS = 100;
+
+/** Whole nanoseconds of a time in ms. Exact to 104 days (2^53 ns). */
+export const toNs = (ms: number): number => Math.round(ms * NS_PER_MS);
+const toMs = (ns: number): number => ns / NS_PER_MS;
+
+interface Timer {
+  readonly atNs: number;
+  readonly sequence: number;
+  readonly ticket: number;
+}
+
+/** A call on its way through the cluster. */
+interface InFlight {
+  result: CallResult;
+  lastTokenNs: number;
+  reasoningTokens: number;
+}
+
+export interface SimulationOptions {
+  plan: Plan;
+  cluster: Cluster;
+  poolOf: (model: string) => string;
+  header: RunHeader;
+  /** Stops new work after this much simulated time; Infinity for none. */
+  limitMs?: number;
+}
+
+/** One simulated run: `step` until done, then `finish`. */
+export class Simulation implements World {
+  private readonly options: SimulationOptions;
+  private readonly fleet: Fleet;
+  private readonly timers = new Heap<Timer>((a, b) => a.atNs < b.atNs || (a.atNs === b.atNs && a.sequence < b.sequence));
+  private readonly inFlight = new Map<number, InFlight>();
+  private readonly itl = new Histogram();
+  private readonly timeline = new Timeline();
+  private nowNs = 0;
+  private sequence = 0;
+  private interrupted = false;
+
+  constructor(options: SimulationOptions) {
+    this.options = options;
+    this.fleet = new Fleet({ plan: options.plan, world: this, poolOf: options.poolOf });
+  }
+
+  get nowMs(): number {
+    return toMs(this.nowNs);
+  }
+
+  get progress(): { sessionsStarted: number; activeSessions: number; callsEnded: number } {
+    const { sessionsStarted, activeSessions, calls } = this.fleet;
+    return { sessionsStarted, activeSessions, callsEnded: calls.length };
+  }
+
+  /** Handles up to `events` instants; false when nothing is left. */
+  step(events: number): boolean {
+    for (let i = 0; i < events; i++) if (!this.advance()) return false;
+    return true;
+  }
+
+  /** Ends the run early: what is under way is recorded as unfinished. */
+  interrupt(): void {
+    if (this.interrupted) return;
+    this.interrupted = true;
+    this.fleet.stop(this.nowMs);
+    for (const [ticket, { result }] of [...this.inFlight]) {
+      this.inFlight.delete(ticket);
+      this.fleet.callEnded(ticket, { ...result, outcome: 'unfinished', error: 'interrupted' }, this.nowMs);
+    }
+  }
+
+  finish(): RunOutput {
+    const { plan, header } = this.options;
+    return {
+      header,
+      calls: this.fleet.calls,
+      nodes: this.fleet.nodes,
+      workflows: this.fleet.workflows,
+      timeline: this.timeline.samples,
+      itlMs: this.itl.toCounts(),
+      assertions: [...plan.assertions],
+      durationMs: this.nowMs,
+      interrupted: this.interrupted,
+      valid: true,
+      invalidReason: null,
+    };
+  }
+
+  private advance(): boolean {
+    const { cluster, limitMs = Number.POSITIVE_INFINITY } = this.options;
+    if (this.interrupted) return false;
+    const startNs = toNs(this.fleet.nextStartMs());
+    const timerNs = this.timers.peek()?.atNs ?? Number.POSITIVE_INFINITY;
+    const clusterNs = cluster.nextNs();
+    const nextNs = Math.min(startNs, timerNs, clusterNs);
+    if (nextNs === Number.POSITIVE_INFINITY) {
+      invariant(this.fleet.isDone, () => `nothing is due, but ${this.fleet.activeSessions} sessions are waiting`);
+      return false;
+    }
+    invariant(nextNs >= this.nowNs, () => `time went back from ${this.nowNs} to ${nextNs} ns`);
+    if (toMs(nextNs) > limitMs) {
+      this.interrupt();
+      return false;
+    }
+    this.timeline.upTo(toMs(nextNs), atMs => cluster.sample(atMs));
+    this.nowNs = nextNs;
+    if (clusterNs === nextNs) {
+      cluster.advanceTo(nextNs);
+      for (const event of cluster.drain()) this.onClusterEvent(event);
+    } else if (timerNs === nextNs) {
+      const timer = this.timers.pop() as Timer;
+      this.fleet.delayEnded(timer.ticket, this.nowMs);
+    } else {
+      this.fleet.startDue(this.nowMs);
+    }
+    return true;
+  }
+
+  send(ticket: number, request: SendRequest): void {
+    const { call, session, pool } = request;
+    const result: CallResult = {
+      outcome: 'unfinished',
+      error: null,
+      replica: null,
+      sentMs: this.nowMs,
+      scheduledMs: null,
+      firstTokenMs: null,
+      endMs: null,
+      cachedTokens: null,
+      computedTokens: null,
+      outputTokens: 0,
+      reasoningTokens: 0,
+      itlMsMax: null,
+      preemptions: 0,
+    };
+    this.inFlight.set(ticket, { result, lastTokenNs: 0, reasoningTokens: call.reasoningTokens });
+    this.options.cluster.submit(this.nowNs, {
+      id: ticket,
+      pool,
+      session: session.id,
+      prompt: call.prompt,
+      promptTokens: call.promptTokens,
+      outputTokens: call.outputTokens,
+      output: call.output,
+      warmTokens: call.warmTokens,
+    });
+  }
+
+  delay(ticket: number, delayMs: number): void {
+    this.timers.push({ atNs: this.nowNs + toNs(delayMs), sequence: this.sequence++, ticket });
+  }
+
+  abort(ticket: number): void {
+    if (this.inFlight.has(ticket) && !this.interrupted) this.options.cluster.cancel(this.nowNs, ticket);
+  }
+
+  private onClusterEvent(event: ClusterEvent): void {
+    const flight = this.inFlight.get(event.id);
+    if (flight === undefined) return;
+    const { result } = flight;
+    const atMs = toMs(event.atNs);
+    switch (event.kind) {
+      case 'scheduled':
+        result.scheduledMs = atMs;
+        result.replica = event.replica;
+        result.cachedTokens = event.cachedTokens;
+        break;
+      case 'token':
+        if (event.index === 0) result.firstTokenMs = atMs;
+        else {
+          const gapMs = toMs(event.atNs - flight.lastTokenNs);
+          this.itl.record(gapMs);
+          result.itlMsMax = Math.max(result.itlMsMax ?? 0, gapMs);
+        }
+        flight.lastTokenNs = event.atNs;
+        result.outputTokens = event.index + 1;
+        result.reasoningTokens = Math.min(flight.reasoningTokens, result.outputTokens);
+        break;
+      case 'end':
+      case 'cancelled':
+        result.computedTokens = event.computedTokens;
+        result.preemptions = event.preemptions;
+        result.outcome = event.kind === 'end' ? 'ok' : 'cancelled';
+        result.error = event.kind === 'end' ? null : 'cancelled';
+        this.end(event.id, result, atMs);
+        break;
+      case 'rejected':
+        result.outcome = 'error';
+        result.error = event.reason === 'queue_full' ? 'http_503' : event.reason;
+        this.end(event.id, result, atMs);
+        break;
+    }
+  }
+
+  private end(ticket: number, result: CallResult, atMs: number): void {
+    result.endMs = atMs;
+    this.inFlight.delete(ticket);
+    this.fleet.callEnded(ticket, result, atMs);
+  }
+}
+
+/** Samples at an even interval, which doubles whenever there would be too many. */
+class Timeline {
+  samples: TimelineSample[] = [];
+  private intervalMs = FIRST_INTERVAL_MS;
+  private nextMs = 0;
+  private instants = 0;
+
+  upTo(ms: number, take: (atMs: number) => TimelineSample[]): void {
+    while (this.nextMs <= ms) {
+      this.samples.push(...take(this.nextMs));
+      this.nextMs += this.intervalMs;
+      if (++this.instants > TIMELINE_INSTANTS) this.thin();
+    }
+  }
+
+  private thin(): void {
+    this.intervalMs *= 2;
+    this.samples = this.samples.filter(sample => sample.atMs % this.intervalMs === 0);
+    this.instants = new Set(this.samples.map(sample => sample.atMs)).size;
+    this.nextMs = Math.ceil(this.nextMs / this.intervalMs) * this.intervalMs;
+  }
+}
+
+/** Runs to the end at once. */
+export function simulate(options: SimulationOptions): RunOutput {
+  const simulation = new Simulation(options);
+  while (simulation.step(10_000));
+  return simulation.finish();
+}
