@@ -37,7 +37,10 @@ export interface Cluster {
   cancel(atNs: number, id: number): void;
   /** When something happens next, without further input; Infinity when idle. */
   nextNs(): number;
-  /** Runs everything up to and including `ns`. */
+  /**
+   * Runs everything up to and including `ns`. A step that begins at `ns` stays open for requests of that instant: it is
+   * closed, and its `scheduled` events are drained, when time passes `ns` (`nextNs` is then `ns + 1`).
+   */
   advanceTo(ns: number): void;
   /** Events since the last drain, in order of time. */
   drain(): ClusterEvent[];

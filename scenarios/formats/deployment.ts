@@ -5,11 +5,6 @@ import { type InputPath, type Issue, issue } from '../base/issue.ts';
 import { quantity } from './quantity.ts';
 import { checkSchema, type Source } from './source.ts';
 
-const custom = (message: string, hint: string | null) => ({
-  error: () => message,
-  params: { code: 'WT1005', hint },
-});
-
 const name = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'a name has letters, digits, ".", "_" and "-" only');
@@ -77,7 +72,10 @@ const endpoint = z
     model: z.string().min(1).meta({ description: 'name of the model on that server' }),
     key_env: z
       .string()
-      .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected the name of an environment variable, never the key itself')
+      .refine(
+        text => /^[A-Za-z_][A-Za-z0-9_]*$/.test(text),
+        'expected the name of an environment variable, never the key itself',
+      )
       .meta({ description: 'name of the environment variable that holds the key, never the key' })
       .optional(),
     api: z

@@ -34,7 +34,7 @@ export interface ClosedCohort extends CohortBase {
   readonly kind: 'closed';
   readonly agents: number;
   /** The agent's `ordinal`-th session, or null when it has done its share. */
-  session(agent: number, ordinal: number, readyMs: number): PlannedSession | null;
+  session(agent: number, ordinal: number, readyMs: number, log?: DrawnValues): PlannedSession | null;
   thinkMs(agent: number, ordinal: number): number;
 }
 

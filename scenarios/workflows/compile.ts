@@ -208,11 +208,11 @@ function compileCohort(context: CohortContext): { cohort: Cohort; sessions: numb
       ...base,
       kind: 'closed',
       agents: Math.min(agents, limit),
-      session(agent, ordinal, readyMs) {
+      session(agent, ordinal, readyMs, log) {
         // Sessions are dealt to agents in turn, so which ones run does not depend on who is done first.
         const number = agent + ordinal * agents;
         if (number >= limit || readyMs > forMs) return null;
-        return maker.make(`${name}/${agent}.${ordinal}`, extend(cohortKey, agent, ordinal + 1), number, readyMs);
+        return maker.make(`${name}/${agent}.${ordinal}`, extend(cohortKey, agent, ordinal + 1), number, readyMs, log);
       },
       thinkMs: (agent, ordinal) =>
         think.kind === 'draw' ? drawAmount(think, uniform(extend(extend(cohortKey, agent, ordinal + 1), 0x7468696e)), false) : 0,

@@ -1,0 +1,141 @@
+// The catalogue: GPUs, open models and API list prices, with their sources. A null means "not known from a source
+// that was read": whoever needs it refuses (WT1202) and names the key; nothing is guessed.
+import { type InputPath, type Issue, issue } from '../scenarios/base/issue.ts';
+import { didYouMean } from '../scenarios/formats/suggest.ts';
+import apiPrices from './catalog/api-prices.json' with { type: 'json' };
+import gpus from './catalog/gpus.json' with { type: 'json' };
+import models from './catalog/models.json' with { type: 'json' };
+
+export interface GpuPrice {
+  provider: string;
+  usdPerGpuHour: number;
+  asOf: string;
+}
+
+/** An accelerator. FLOP/s are dense; link bandwidths are per direction. */
+export interface Gpu {
+  id: string;
+  name: string;
+  architecture: string;
+  memoryType: string;
+  memoryBytes: number;
+  memoryBandwidthBytesPerSec: number;
+  bf16DenseFlops: number | null;
+  fp8DenseFlops: number | null;
+  fp4DenseFlops: number | null;
+  /** Best GEMM rate measured by others: an upper bound. */
+  bf16AchievableFlops: number | null;
+  fp8AchievableFlops: number | null;
+  scaleUpBandwidthBytesPerSecPerDirection: number | null;
+  scaleUpName: string | null;
+  scaleUpDomainGpus: number | null;
+  p2pLatencySec: number | null;
+  prices: readonly GpuPrice[];
+}
+
+export interface MixtureOfExperts {
+  numExperts: number | null;
+  expertsPerToken: number | null;
+  sharedExperts: number | null;
+  expertIntermediateSize: number | null;
+  denseFirstLayers: number | null;
+}
+
+export interface LatentAttention {
+  kvLoraRank: number;
+  qkRopeHeadDim: number;
+  qkNopeHeadDim: number;
+  vHeadDim: number;
+}
+
+/** An open-weights model: what FLOPs, weight bytes and KV bytes per token are computed from. */
+export interface Model {
+  id: string;
+  name: string;
+  totalParams: number | null;
+  activeParamsPerToken: number | null;
+  computedTotalParams: number | null;
+  computedActiveParams: number | null;
+  numLayers: number | null;
+  hiddenSize: number | null;
+  numAttentionHeads: number | null;
+  numKvHeads: number | null;
+  headDim: number | null;
+  vocabSize: number | null;
+  maxContextTokens: number | null;
+  tieWordEmbeddings: boolean | null;
+  attention: string;
+  mla: LatentAttention | null;
+  moe: MixtureOfExperts | null;
+  slidingWindow: { windowTokens: number } | null;
+  linearAttention: object | null;
+  /** KV cache of one token, summed over layers, one copy; `Growing` leaves out layers behind a sliding window. */
+  kvBytesPerTokenBf16: number | null;
+  kvBytesPerTokenFp8: number | null;
+  kvBytesPerTokenGrowing: number | null;
+  nativeWeightDtype: string | null;
+}
+
+/** List price of a hosted model, USD per million tokens. */
+export interface ListPrice {
+  id: string;
+  provider: string;
+  inputUsdPerMTok: number;
+  outputUsdPerMTok: number;
+  cacheReadUsdPerMTok: number | null;
+  asOf: string;
+}
+
+const gpuRows: readonly Gpu[] = gpus.rows;
+const modelRows: readonly Model[] = models.rows;
+const priceRows: readonly ListPrice[] = apiPrices.rows;
+
+export const allGpus = (): readonly Gpu[] => gpuRows;
+export const allModels = (): readonly Model[] => modelRows;
+export const allListPrices = (): readonly ListPrice[] => priceRows;
+
+export const findGpu = (id: string): Gpu | null => gpuRows.find(row => row.id === id) ?? null;
+export const findModel = (id: string): Model | null => modelRows.find(row => row.id === id) ?? null;
+
+/** Open models that a vendor also sells by the token. The Groq rows are a third party's price, not the vendor's. */
+const SOLD_AS: Readonly<Record<string, string>> = {
+  'mistral-small-4': 'mistral/mistral-small-2603',
+  'ministral-3-14b': 'mistral/ministral-3-14b-2512',
+  'mistral-medium-3.5': 'mistral/mistral-medium-3-5',
+  'mistral-large-3': 'mistral/mistral-large-3',
+  'mistral-large-4': 'mistral/mistral-large-4',
+  'deepseek-v4-pro': 'deepseek/deepseek-v4-pro',
+  'deepseek-v4-flash': 'deepseek/deepseek-v4-flash',
+  'gpt-oss-120b': 'groq/openai/gpt-oss-120b',
+  'gpt-oss-20b': 'groq/openai/gpt-oss-20b',
+};
+
+/** The API price of the same open model; also of a price row's own id; null where none is known. */
+export function listPrice(modelId: string): ListPrice | null {
+  const priceId = Object.hasOwn(SOLD_AS, modelId) ? SOLD_AS[modelId] : modelId;
+  return priceRows.find(row => row.id === priceId) ?? null;
+}
+
+/** WT1201: `id` is not in the catalogue. */
+export function unknownEntry(kind: 'GPU' | 'model', id: string, path: InputPath): Issue {
+  const known = (kind === 'GPU' ? gpuRows : modelRows).map(row => row.id);
+  const list = `\`windtunnel catalog\` lists every ${kind}`;
+  const near = didYouMean(id, known);
+  return issue(
+    path,
+    'WT1201',
+    `the catalogue has no ${kind} "${id}"`,
+    near === null ? list : `${near} ${list}`,
+  );
+}
+
+/** WT1202: the catalogue's entry has null where a figure is needed; `instead` says what to give in the file. */
+export function unknownFigure(
+  path: InputPath,
+  id: string,
+  key: string,
+  need: string,
+  instead: string,
+): Issue {
+  return issue(path, 'WT1202', `the catalogue has no "${key}" for ${id}, needed for ${need}`, instead);
+}

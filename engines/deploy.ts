@@ -1,0 +1,104 @@
+// A deployment file against the catalogue: what each pool of replicas is, and what its numbers rest on.
+import { type InputPath, type Issue, issue } from '../scenarios/base/issue.ts';
+import type { DeploymentFile, PoolFile } from '../scenarios/formats/deployment.ts';
+import { didYouMean } from '../scenarios/formats/suggest.ts';
+import { findGpu, findModel, type Gpu, unknownEntry } from './catalog.ts';
+import type { DeploymentSpec, Endpoint, PoolSpec } from './engine.ts';
+import { type ReplicaSetup, resolveLimits } from './limits.ts';
+import { createStep } from './step-models.ts';
+
+/** Where the file names no policy: the plainest one that looks at load. */
+const DEFAULT_ROUTING = 'least-outstanding';
+
+export interface DeployOptions {
+  /** Names of the routing policies that exist. */
+  routingPolicies: readonly string[];
+}
+
+function endpoints(pool: PoolFile): Endpoint[] {
+  return (pool.endpoints ?? []).map(each => ({
+    url: each.url.replace(/\/+$/, ''),
+    model: each.model,
+    keyEnv: each.key_env ?? null,
+    api: each.api ?? 'chat',
+  }));
+}
+
+function price(pool: PoolFile, gpu: Gpu | null): { usdPerGpuHour: number | null; evidence: string[] } {
+  if (pool.price !== undefined) return { usdPerGpuHour: pool.price, evidence: [] };
+  const first = gpu?.prices[0];
+  if (gpu === null) return { usdPerGpuHour: null, evidence: [] };
+  if (first === undefined)
+    return { usdPerGpuHour: null, evidence: [`no price is known for ${gpu.id}: give \`price\``] };
+  const line = `${first.usdPerGpuHour} USD per GPU-hour: ${first.provider}, ${first.asOf}`;
+  return { usdPerGpuHour: first.usdPerGpuHour, evidence: [line] };
+}
+
+function resolvePool(
+  name: string,
+  pool: PoolFile,
+  path: InputPath,
+): { spec: PoolSpec | null; issues: Issue[] } {
+  const model = findModel(pool.model);
+  const gpu = pool.gpu === undefined ? null : findGpu(pool.gpu);
+  const issues: Issue[] = [];
+  // Without a GPU nothing of the catalogue is needed: the file has said it all.
+  if (model === null && pool.gpu !== undefined)
+    issues.push(unknownEntry('model', pool.model, [...path, 'model']));
+  if (gpu === null && pool.gpu !== undefined) issues.push(unknownEntry('GPU', pool.gpu, [...path, 'gpu']));
+  if (issues.length > 0) return { spec: null, issues };
+
+  const setup: ReplicaSetup = {
+    model,
+    gpu,
+    tensorParallel: pool.tensor_parallel ?? 1,
+    weights: pool.precision?.weights ?? 'bf16',
+    kv: pool.precision?.kv ?? 'bf16',
+  };
+  const limits = resolveLimits(pool, setup, path);
+  const step = createStep(pool.step ?? { model: 'roofline' }, setup, path);
+  issues.push(...limits.issues, ...step.issues);
+  if (limits.limits === null || step.step === null) return { spec: null, issues };
+
+  const paid = price(pool, gpu);
+  const lines = [...limits.evidence, `step time: ${step.step.evidence}`, ...step.notes, ...paid.evidence];
+  if (model === null) lines.push(`${pool.model} is not in the catalogue: no list price`);
+  const spec: PoolSpec = {
+    name,
+    modelId: pool.model,
+    gpuId: gpu?.id ?? null,
+    replicas: pool.replicas ?? 1,
+    tensorParallel: setup.tensorParallel,
+    limits: limits.limits,
+    step: step.step,
+    endpoints: endpoints(pool),
+    usdPerGpuHour: paid.usdPerGpuHour,
+    evidence: lines.map(line => `${name}: ${line}`),
+  };
+  return { spec, issues };
+}
+
+function resolveRouting(file: DeploymentFile, known: readonly string[]) {
+  const given = file.routing ?? DEFAULT_ROUTING;
+  const { policy, ...options } = typeof given === 'string' ? { policy: given } : given;
+  const path: InputPath = typeof given === 'string' ? ['routing'] : ['routing', 'policy'];
+  const hint = didYouMean(policy, known) ?? `known policies: ${known.join(', ')}`;
+  const issues = known.includes(policy)
+    ? []
+    : [issue(path, 'WT1102', `unknown routing policy "${policy}"`, hint)];
+  return { routing: { policy, options: options as Record<string, unknown> }, issues };
+}
+
+/** Resolves every pool; `deployment` is null when there is an error. */
+export function resolveDeployment(
+  file: DeploymentFile,
+  sha256: string,
+  options: DeployOptions,
+): { deployment: DeploymentSpec | null; issues: Issue[] } {
+  const pools = Object.entries(file.pools).map(([name, pool]) => resolvePool(name, pool, ['pools', name]));
+  const { routing, issues: routingIssues } = resolveRouting(file, options.routingPolicies);
+  const issues = [...pools.flatMap(each => each.issues), ...routingIssues];
+  const specs = pools.map(each => each.spec).filter(spec => spec !== null);
+  if (issues.some(each => each.severity === 'error')) return { deployment: null, issues };
+  return { deployment: { name: file.deployment, sha256, pools: specs, routing }, issues };
+}

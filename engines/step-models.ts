@@ -1,0 +1,47 @@
+// The step models, one line each: name, what it is, and how a pool's file becomes one.
+import type { InputPath, Issue } from '../scenarios/base/issue.ts';
+import { issue } from '../scenarios/base/issue.ts';
+import type { StepFile } from '../scenarios/formats/deployment.ts';
+import { affine } from './affine.ts';
+import type { StepModel } from './engine.ts';
+import type { ReplicaSetup } from './limits.ts';
+import { roofline } from './roofline.ts';
+
+export interface StepResult {
+  step: StepModel | null;
+  /** What the step rests on beyond its own evidence. */
+  notes: string[];
+  issues: Issue[];
+}
+
+interface StepModelPart<K extends StepFile['model']> {
+  /** One line for --help and the catalogue. */
+  doc: string;
+  create(step: Extract<StepFile, { model: K }>, setup: ReplicaSetup, path: InputPath): StepResult;
+}
+
+export const stepModels: { readonly [K in StepFile['model']]: StepModelPart<K> } = {
+  roofline: {
+    doc: 'Bytes and FLOPs of the catalogue with fitted factors: any model on any GPU, for ranking.',
+    create(_step, setup, path) {
+      const { model, gpu } = setup;
+      if (model !== null && gpu !== null) return roofline({ ...setup, model, gpu }, path);
+      const message = 'the roofline step needs a model and a GPU of the catalogue';
+      return { step: null, notes: [], issues: [issue([...path, 'step'], 'WT1004', message)] };
+    },
+  },
+  affine: {
+    doc: 'A constant, and a cost for each token, sequence and KV entry, as measured or as given.',
+    create: step => ({ step: affine(step), notes: [], issues: [] }),
+  },
+};
+
+/** The step model of a pool. */
+export function createStep(step: StepFile, setup: ReplicaSetup, path: InputPath): StepResult {
+  switch (step.model) {
+    case 'roofline':
+      return stepModels.roofline.create(step, setup, path);
+    case 'affine':
+      return stepModels.affine.create(step, setup, path);
+  }
+}

@@ -1,0 +1,285 @@
+// One streamed call in flight: undici's handler on one side, a handle for the driver on the other. The clock is read once
+// per piece of body, before any parsing. Rule: it ends once, with a result, whatever the server or the socket does.
+import { errorOfBody, parseStreamData, type StreamDelta } from '../engines/openai.ts';
+import type { Histogram } from '../scenarios/base/histogram.ts';
+import type { Clock } from './clock.ts';
+import { StreamMeter } from './measure.ts';
+import { SseParser } from './sse.ts';
+
+/** Times are the clock's milliseconds; what did not happen is null. */
+export interface CallResult {
+  outcome: 'ok' | 'error' | 'cancelled';
+  /**
+   * `connect` (refused, reset or timed out before headers), `http_<status>`, `timeout`, `stall`, `stream_error`
+   * (an error inside a 200 stream), `stream_cut` (ended without finish_reason and [DONE]), `bad_response`,
+   * `bad_request` (never sent: an invalid URL or header), `cancelled`; null when ok.
+   */
+  error: string | null;
+  message: string | null;
+  httpStatus: number | null;
+  /** From the Retry-After header, in ms. */
+  retryAfterMs: number | null;
+  /** Handed to the pool: connecting counts as latency. */
+  sentMs: number;
+  /** A socket was there and the request written to it. */
+  writtenMs: number | null;
+  headersMs: number | null;
+  firstTokenMs: number | null;
+  lastTokenMs: number | null;
+  /** [DONE], or the end of the stream, or the failure. */
+  endMs: number;
+  /** Largest gap between two reads with tokens. */
+  itlMsMax: number | null;
+  /** From the server's usage when given, else counted. Reasoning included. */
+  outputTokens: number;
+  reasoningTokens: number;
+  /** As the server counts them; null without usage. */
+  promptTokens: number | null;
+  cachedTokens: number | null;
+  outputText: string;
+  reasoningText: string;
+  tokenIds: number[] | null;
+  finishReason: string | null;
+  usageFromServer: boolean;
+}
+
+export interface CallHandle {
+  readonly sentMs: number;
+  /** Never rejects. Settled in a turn of its own, so that the socket is free for the next call. */
+  readonly result: Promise<CallResult>;
+  /** Ends the call as `cancelled` and closes its socket; nothing happens when it has ended. */
+  abort(): void;
+}
+
+/** Longest error body kept, in bytes. */
+const ERROR_BODY_BYTES = 65_536;
+/** How long a server may take to end a response after [DONE] before we close it. */
+const AFTER_DONE_MS = 1_000;
+
+/** What of undici's controller is needed here. */
+interface Controller {
+  abort(reason: Error): void;
+}
+
+/** Why a call did not end well: a reason code and words. */
+interface Failure {
+  error: string;
+  message: string;
+}
+
+export interface Limits {
+  idleTimeoutMs: number;
+  timeoutMs: number;
+}
+
+/** Given to `dispatch` as its handler. */
+export class StreamedCall implements CallHandle {
+  readonly sentMs: number;
+  readonly result: Promise<CallResult>;
+  private readonly clock: Clock;
+  private readonly itlMs: Histogram | null;
+  private readonly limits: Limits;
+  private readonly meter = new StreamMeter();
+  private readonly sse: SseParser;
+  private settle: (result: CallResult) => void = () => {};
+  private controller: Controller | null = null;
+  private watchdog: NodeJS.Timeout;
+  private settled = false;
+  /** undici is through with the response. */
+  private ended = false;
+  private httpStatus: number | null = null;
+  private retryAfterMs: number | null = null;
+  private writtenMs: number | null = null;
+  private headersMs: number | null = null;
+  private lastByteMs: number;
+  private doneMs: number | null = null;
+  /** Body of a response that is not an event stream. */
+  private plainBody: Buffer[] | null = null;
+  private plainBytes = 0;
+  private readMs = 0;
+
+  constructor(clock: Clock, itlMs: Histogram | null, limits: Limits) {
+    this.clock = clock;
+    this.itlMs = itlMs;
+    this.limits = limits;
+    this.sse = new SseParser(({ event, data }) => this.onEvent(event, data));
+    this.result = new Promise(resolve => {
+      this.settle = resolve;
+    });
+    this.sentMs = clock.nowMs();
+    this.lastByteMs = this.sentMs;
+    this.watchdog = setTimeout(() => this.watch(), Math.min(limits.idleTimeoutMs, limits.timeoutMs));
+  }
+
+  abort(): void {
+    // After [DONE] only the end of the response is missing: that call was complete.
+    const isComplete = this.doneMs !== null;
+    this.end(isComplete ? this.verdict('') : { error: 'cancelled', message: 'ended by the client' });
+  }
+
+  onRequestStart(controller: Controller): void {
+    this.controller = controller;
+    if (this.settled) controller.abort(new Error('ended before it was sent'));
+    else this.writtenMs = this.clock.nowMs();
+  }
+
+  onResponseStart(
+    _controller: Controller,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void {
+    if (status < 200) return; // 1xx: the real answer follows
+    this.headersMs = this.clock.nowMs();
+    this.lastByteMs = this.headersMs;
+    this.httpStatus = status;
+    const retryAfterSeconds = Number(headers['retry-after']);
+    if (Number.isFinite(retryAfterSeconds)) this.retryAfterMs = retryAfterSeconds * 1000;
+    const isStream = status === 200 && /^text\/event-stream/i.test(String(headers['content-type']));
+    if (!isStream) this.plainBody = [];
+  }
+
+  /** Hot: once per HTTP chunk. */
+  onResponseData(_controller: Controller, bytes: Buffer): void {
+    this.readMs = this.clock.nowMs();
+    if (this.settled) return;
+    this.lastByteMs = this.readMs;
+    if (this.plainBody !== null) {
+      if (this.plainBytes < ERROR_BODY_BYTES) this.plainBody.push(Buffer.from(bytes));
+      this.plainBytes += bytes.length;
+      return;
+    }
+    try {
+      this.sse.push(bytes);
+    } catch (error) {
+      this.end({ error: 'bad_response', message: (error as Error).message }, this.readMs);
+    }
+  }
+
+  onResponseEnd(): void {
+    this.ended = true;
+    this.readMs = this.clock.nowMs();
+    if (!this.settled && this.plainBody === null) this.sse.end();
+    this.end(this.verdict('the stream ended without finish_reason and [DONE]'), this.doneMs ?? this.readMs);
+  }
+
+  onResponseError(_controller: Controller, error: Error): void {
+    this.ended = true;
+    const isOurs = (error as { code?: unknown }).code === 'UND_ERR_INVALID_ARG';
+    const failure = isOurs ? { error: 'bad_request', message: error.message } : this.verdict(describe(error));
+    this.end(failure, this.doneMs ?? this.clock.nowMs());
+  }
+
+  private onEvent(event: string, data: string): void {
+    if (this.settled || this.doneMs !== null) return;
+    const delta = parseStreamData(data);
+    const failure = failureOf(delta, event, data);
+    if (delta === null || failure !== null) {
+      this.end(failure, this.readMs);
+      return;
+    }
+    this.meter.take(delta, this.readMs);
+    if (!delta.done) return;
+    this.doneMs = this.readMs;
+    clearTimeout(this.watchdog);
+    this.watchdog = setTimeout(() => this.end(this.verdict(''), this.readMs), AFTER_DONE_MS);
+  }
+
+  /** How the call went, now that nothing more will come; `reason` is why. Null when the response was complete. */
+  private verdict(reason: string): Failure | null {
+    const { meter, httpStatus } = this;
+    if (httpStatus === null) return { error: 'connect', message: reason };
+    if (this.plainBody !== null) {
+      const body = Buffer.concat(this.plainBody).toString('utf8');
+      if (httpStatus === 200) {
+        return { error: 'bad_response', message: `not an event stream: ${body.slice(0, 200)}` };
+      }
+      const { code, message } = errorOfBody(body);
+      const saysMore = code !== '' && code !== String(httpStatus);
+      return { error: `http_${httpStatus}`, message: saysMore ? `${code}: ${message}` : message };
+    }
+    if (!meter.done && meter.finishReason === null) return { error: 'stream_cut', message: reason };
+    if (meter.firstTokenMs === null) return { error: 'bad_response', message: 'the stream held no token' };
+    return null;
+  }
+
+  /** Re-armed only when it fires, so that a chunk costs no timer. */
+  private watch(): void {
+    const { idleTimeoutMs, timeoutMs } = this.limits;
+    const nowMs = this.clock.nowMs();
+    const idleLeftMs = idleTimeoutMs - (nowMs - this.lastByteMs);
+    const leftMs = timeoutMs - (nowMs - this.sentMs);
+    // setTimeout may fire a fraction of a millisecond early.
+    if (leftMs < 1) this.end({ error: 'timeout', message: `not finished after ${timeoutMs} ms` }, nowMs);
+    else if (idleLeftMs < 1) {
+      const error = this.writtenMs === null ? 'connect' : 'stall';
+      this.end({ error, message: `no byte for ${idleTimeoutMs} ms` }, nowMs);
+    } else this.watchdog = setTimeout(() => this.watch(), Math.min(idleLeftMs, leftMs));
+  }
+
+  /** Ends the call, once; later ends are ignored. */
+  end(failure: Failure | null, endMs = this.clock.nowMs()): void {
+    if (this.settled) return;
+    this.settled = true;
+    clearTimeout(this.watchdog);
+    const result = this.toResult(failure, endMs);
+    // Closes the socket of a response that has not ended, which tells the server.
+    if (!this.ended) this.controller?.abort(new Error('the call was ended'));
+    afterSocketIsFree(() => this.settle(result));
+  }
+
+  private toResult(failure: Failure | null, endMs: number): CallResult {
+    const isCancelled = failure?.error === 'cancelled';
+    const { meter, httpStatus, retryAfterMs, sentMs, writtenMs, headersMs } = this;
+    const { firstTokenMs, lastTokenMs, outputTokens, reasoningTokens, outputText, reasoningText } = meter;
+    return {
+      outcome: failure === null ? 'ok' : isCancelled ? 'cancelled' : 'error',
+      error: failure?.error ?? null,
+      message: failure?.message ?? null,
+      httpStatus,
+      retryAfterMs,
+      sentMs,
+      writtenMs,
+      headersMs,
+      firstTokenMs,
+      lastTokenMs,
+      endMs,
+      itlMsMax: meter.gaps(this.itlMs),
+      outputTokens,
+      reasoningTokens,
+      promptTokens: meter.usage?.promptTokens ?? null,
+      cachedTokens: meter.usage?.cachedTokens ?? null,
+      outputText,
+      reasoningText,
+      tokenIds: meter.tokenIds,
+      finishReason: meter.finishReason,
+      usageFromServer: meter.usage !== null,
+    };
+  }
+}
+
+/**
+ * undici frees a socket one setImmediate after its callback. A call made before that would open another one, so that
+ * sockets multiply: wait for two.
+ */
+export function afterSocketIsFree(then: () => void): void {
+  setImmediate(() => setImmediate(then));
+}
+
+/** What is wrong with one event of a stream; null when nothing is. */
+function failureOf(delta: StreamDelta | null, event: string, data: string): Failure | null {
+  if (delta === null) {
+    if (event === 'error') return { error: 'stream_error', message: data.slice(0, 500) };
+    return { error: 'bad_response', message: `not a chunk of a stream: ${data.slice(0, 200)}` };
+  }
+  if (delta.error === null) return null;
+  const { code, message } = delta.error;
+  return { error: 'stream_error', message: code === '' ? message : `${code}: ${message}` };
+}
+
+/** `code: message` of a socket error, its causes' codes where it has none of its own (AggregateError on localhost). */
+function describe(error: Error): string {
+  const { code, errors } = error as Error & { code?: string; errors?: Error[] };
+  const inner = errors?.[0]?.message ?? '';
+  const text = error.message === '' ? inner : error.message;
+  return code === undefined || text.includes(code) ? text : `${code}: ${text}`;
+}

@@ -1,0 +1,130 @@
+// Judges a scenario's assertion lines on the records of a run.
+import { unreachable } from '../scenarios/base/errors.ts';
+import { Histogram } from '../scenarios/base/histogram.ts';
+import { mean, quantileSorted, sorted } from '../scenarios/base/statistics.ts';
+import type { AssertedMetric, Assertion } from '../scenarios/formats/assertion.ts';
+import type { CallRecord, WorkflowRecord } from '../scenarios/formats/record.ts';
+import type { AssertionResult } from '../scenarios/formats/result.ts';
+import type { RunOutput } from '../scenarios/formats/run.ts';
+import { callValuesMs, makespansMs } from './metrics.ts';
+
+type Filter = Assertion['filter'];
+
+const passes = (filter: Filter) => {
+  const fields = Object.entries(filter).filter(([, wanted]) => wanted !== undefined) as [
+    keyof Filter & keyof CallRecord,
+    string,
+  ][];
+  return (call: CallRecord): boolean => fields.every(([field, wanted]) => call[field] === wanted);
+};
+
+const workflowPasses =
+  ({ workflow, cohort }: Filter) =>
+  (record: WorkflowRecord): boolean =>
+    (workflow === undefined || record.workflow === workflow) &&
+    (cohort === undefined || record.cohort === cohort);
+
+/** A filter that only a call can meet. */
+const namesCalls = ({ role, step, model }: Filter): boolean =>
+  role !== undefined || step !== undefined || model !== undefined;
+
+/** Sorted values under judgement; null when the metric is not kept at this grain. */
+function valuesOf(output: RunOutput, metric: AssertedMetric, filter: Filter): Float64Array | null {
+  const ofWorkflow =
+    metric === 'makespan' || (metric === 'e2e' && filter.workflow !== undefined && !namesCalls(filter));
+  if (ofWorkflow) return sorted(makespansMs(output.workflows.filter(workflowPasses(filter))));
+  if (metric === 'itl') return null;
+  return sorted(callValuesMs(output.calls.filter(passes(filter)), metric));
+}
+
+/** Gaps between tokens live in one histogram for the whole run, so a filter on them cannot be judged. */
+function itlValue(output: RunOutput, { subject, filter }: Assertion): number | null {
+  const { itlMs } = output;
+  if (itlMs.count === 0 || Object.values(filter).some(wanted => wanted !== undefined)) return null;
+  if (subject.kind === 'quantile') return Histogram.from(itlMs).quantile(subject.quantile);
+  return subject.kind === 'mean' ? itlMs.sum / itlMs.count : itlMs.max;
+}
+
+const isFailure = (code: string) => {
+  const error = /^\d+$/.test(code) ? `http_${code}` : code;
+  return (call: CallRecord): boolean =>
+    call.error === error || (error === 'error' && call.outcome === 'error') || call.outcome === error;
+};
+
+/** The value of one assertion in its unit; null when nothing of the kind ran. */
+function judgedValue(output: RunOutput, assertion: Assertion): number | null {
+  const { subject, filter } = assertion;
+  switch (subject.kind) {
+    case 'quantile':
+    case 'mean':
+    case 'max': {
+      if (subject.metric === 'itl') return itlValue(output, assertion);
+      const values = valuesOf(output, subject.metric, filter);
+      if (values === null || values.length === 0) return null;
+      if (subject.kind === 'mean') return mean(values);
+      return quantileSorted(values, subject.kind === 'quantile' ? subject.quantile : 1);
+    }
+    case 'rate': {
+      const calls = output.calls.filter(passes(filter));
+      return calls.length === 0 ? null : calls.filter(isFailure(subject.code)).length / calls.length;
+    }
+    case 'cache_hit': {
+      let promptTokens = 0;
+      let cachedTokens = 0;
+      for (const call of output.calls.filter(passes(filter))) {
+        if (call.cachedTokens === null) continue;
+        promptTokens += call.promptTokens;
+        cachedTokens += call.cachedTokens;
+      }
+      return promptTokens === 0 ? null : cachedTokens / promptTokens;
+    }
+    case 'count':
+      return countOf(output, subject.what, filter);
+    default:
+      return unreachable(subject);
+  }
+}
+
+function countOf(output: RunOutput, what: 'calls' | 'workflows' | 'tool_calls', filter: Filter): number {
+  if (what === 'calls') return output.calls.filter(passes(filter)).length;
+  const workflows = output.workflows.filter(workflowPasses(filter));
+  if (what === 'workflows') return workflows.length;
+  if (filter.step === undefined && filter.role === undefined) {
+    return workflows.reduce((sum, { toolCalls }) => sum + toolCalls, 0);
+  }
+  const sessions = new Set(workflows.map(({ session }) => session));
+  return output.nodes.filter(
+    node =>
+      node.kind === 'tool' &&
+      node.status !== 'skipped' &&
+      sessions.has(node.session) &&
+      (filter.step === undefined || node.step === filter.step) &&
+      (filter.role === undefined || node.role === filter.role),
+  ).length;
+}
+
+const holds: Record<Assertion['op'], (value: number, target: number) => boolean> = {
+  '<': (value, target) => value < target,
+  '<=': (value, target) => value <= target,
+  '>': (value, target) => value > target,
+  '>=': (value, target) => value >= target,
+  '==': (value, target) => value === target,
+};
+
+function unitOf({ kind }: Assertion['subject']): AssertionResult['unit'] {
+  if (kind === 'rate' || kind === 'cache_hit') return 'ratio';
+  return kind === 'count' ? 'count' : 'ms';
+}
+
+/** Every assertion of the run, judged. */
+export const judge = (output: RunOutput): AssertionResult[] =>
+  output.assertions.map(assertion => {
+    const value = judgedValue(output, assertion);
+    return {
+      text: assertion.text,
+      value,
+      target: assertion.target,
+      unit: unitOf(assertion.subject),
+      pass: value === null ? null : holds[assertion.op](value, assertion.target),
+    };
+  });

@@ -1,0 +1,24 @@
+// Every chart, in order of the page. A new one is a file beside this one and a line here.
+import type { RunResult, ValidationResult } from '../../scenarios/formats/result.ts';
+import { cacheHits } from './cache-hits.ts';
+import type { Chart } from './chart.ts';
+import { latencyCdf } from './latency-cdf.ts';
+import { loopTokens } from './loop-tokens.ts';
+import { simAgainstLive } from './sim-against-live.ts';
+import { timelineChart } from './timeline.ts';
+import { validationErrors } from './validation-errors.ts';
+import { waterfall } from './waterfall.ts';
+import { whereTimeGoes } from './where-time-goes.ts';
+
+/** Charts of one run. */
+export const RUN_CHARTS: readonly Chart<RunResult>[] = [
+  latencyCdf,
+  whereTimeGoes,
+  waterfall,
+  timelineChart,
+  cacheHits,
+  loopTokens,
+];
+
+/** Charts of a simulated run against a live one. */
+export const VALIDATION_CHARTS: readonly Chart<ValidationResult>[] = [validationErrors, simAgainstLive];

@@ -1,0 +1,180 @@
+// The cluster over time: queue, batch, KV cache and workflows in flight, one time axis.
+import type { RunResult, TimelinePoint } from '../../scenarios/formats/result.ts';
+import { plural, showCount, showMs, showRatio } from '../numbers.ts';
+import { thinned } from '../timeline.ts';
+import { type Chart, chartSpec, clockLabel, FAINT, INK, PALETTE, topLegend } from './chart.ts';
+
+/** Drawn per pool: more than a screen has columns to show. */
+const POINTS_PER_POOL_MAX = 700;
+const POOLS_MAX = 6;
+
+const COLOURS = [PALETTE.blue, PALETTE.vermilion, PALETTE.green, PALETTE.purple, PALETTE.orange, PALETTE.sky];
+
+/** The busiest pools, by their largest batch, in order of name. */
+function drawnPools(timeline: readonly TimelinePoint[]): string[] {
+  const busiest = new Map<string, number>();
+  for (const { pool, runningRequests } of timeline) {
+    busiest.set(pool, Math.max(busiest.get(pool) ?? 0, runningRequests));
+  }
+  return [...busiest]
+    .sort(([a, one], [b, other]) => other - one || (a < b ? -1 : 1))
+    .slice(0, POOLS_MAX)
+    .map(([pool]) => pool)
+    .sort();
+}
+
+const peak = (
+  points: readonly TimelinePoint[],
+  heightOf: (point: TimelinePoint) => number,
+): TimelinePoint | undefined =>
+  points.reduce<TimelinePoint | undefined>(
+    (best, point) => (best === undefined || heightOf(point) > heightOf(best) ? point : best),
+    undefined,
+  );
+
+export const timelineChart: Chart<RunResult> = {
+  id: 'timeline',
+  howToRead:
+    'All panels share the time axis, so look up and down at one instant. A queue that grows while the batch is flat ' +
+    'means that the engine is full; when the KV cache is near 100 % it is full of context, else of compute. A pool ' +
+    'adds up its replicas; KV use is their mean. Peaks are kept when a long run is thinned.',
+
+  title({ timeline }) {
+    const queue = peak(timeline, point => point.waitingRequests);
+    const kv = peak(timeline, point => point.kvUsedRatio);
+    if (queue === undefined || kv === undefined) return 'The cluster over time';
+    const kvText = `the KV cache peaks at ${showRatio(kv.kvUsedRatio)}`;
+    return queue.waitingRequests === 0
+      ? `No request ever waits in a queue, and ${kvText}`
+      : `The queue peaks at ${plural(queue.waitingRequests, 'request')} after ${showMs(queue.atMs)}, and ${kvText}`;
+  },
+
+  spec({ timeline }) {
+    if (timeline.length === 0)
+      return { absent: 'the run has no samples of the cluster (a live server without /metrics)' };
+    const pools = drawnPools(timeline);
+    const points = pools.flatMap(pool =>
+      thinned(
+        timeline.filter(point => point.pool === pool),
+        POINTS_PER_POOL_MAX,
+      ),
+    );
+    const panels = [
+      { field: 'waitingRequests', title: 'Requests queued', format: '~s', area: true },
+      { field: 'runningRequests', title: 'Requests in the batch', format: '~s', area: false },
+      { field: 'kvUsedRatio', title: 'KV cache in use', format: '~%', area: false },
+      { field: 'inFlightWorkflows', title: 'Workflows in flight', format: '~s', area: false },
+    ];
+    const color = {
+      field: 'pool',
+      type: 'nominal',
+      scale: { domain: pools, range: COLOURS.slice(0, pools.length) },
+      legend: pools.length > 1 ? topLegend({ symbolType: 'stroke' }) : null,
+    };
+    return chartSpec(
+      { points },
+      {
+        spacing: 14,
+        data: { name: 'points' },
+        resolve: { scale: { x: 'shared' } },
+        vconcat: panels.map(({ field, title, format, area }, i) => {
+          const x = {
+            field: 'atMs',
+            type: 'quantitative',
+            scale: { nice: false },
+            title: null,
+            axis: {
+              labels: i === panels.length - 1,
+              ticks: i === panels.length - 1,
+              labelExpr: clockLabel,
+              grid: true,
+              tickCount: 8,
+              labelOverlap: true,
+            },
+          };
+          const y = {
+            field,
+            type: 'quantitative',
+            title: null,
+            scale: field === 'kvUsedRatio' ? { domain: [0, 1] } : { domainMin: 0 },
+            axis: { format, tickCount: 3, minExtent: 34, maxExtent: 34 },
+          };
+          // Workflows in flight are the run's, the same at every pool.
+          const shared = field === 'inFlightWorkflows';
+          const lines = {
+            mark: {
+              type: area ? 'area' : 'line',
+              interpolate: 'step-after',
+              ...(area ? { line: { strokeWidth: 1.5 }, fillOpacity: 0.25 } : { strokeWidth: 1.5 }),
+              ...(shared ? { color: INK } : {}),
+            },
+            ...(shared ? { transform: [{ filter: { field: 'pool', equal: pools[0] } }] } : {}),
+            encoding: { x, y: area ? { ...y, stack: null } : y, ...(shared ? {} : { color }) },
+          };
+          const cursor = {
+            params: [
+              {
+                name: `at${i}`,
+                select: {
+                  type: 'point',
+                  on: 'pointerover',
+                  nearest: true,
+                  fields: ['atMs'],
+                  clear: 'pointerout',
+                },
+              },
+            ],
+            mark: { type: 'rule', color: FAINT },
+            encoding: {
+              x,
+              opacity: { condition: { param: `at${i}`, empty: false, value: 0.8 }, value: 0 },
+              tooltip: [
+                { field: 'pool', title: 'pool' },
+                { field: 'clock', title: 'after' },
+                { field: 'waitingRequests', title: 'queued' },
+                { field: 'runningRequests', title: 'in the batch' },
+                { field: 'kvUsedRatio', title: 'KV cache', format: '.0%' },
+                { field: 'inFlightWorkflows', title: 'workflows in flight' },
+              ],
+            },
+            transform: [{ calculate: clockLabel.replaceAll('datum.value', 'datum.atMs'), as: 'clock' }],
+          };
+          return {
+            width: 640,
+            height: area ? 74 : 64,
+            title: {
+              text: title,
+              anchor: 'start',
+              frame: 'group',
+              fontSize: 11,
+              fontWeight: 600,
+              color: INK,
+              offset: 4,
+            },
+            layer: [lines, cursor],
+          };
+        }),
+      },
+    );
+  },
+
+  table({ timeline }) {
+    return {
+      columns: ['at (ms)', 'pool', 'queued', 'in the batch', 'KV cache in use (0-1)', 'workflows in flight'],
+      rows: timeline.map(point => [
+        point.atMs,
+        point.pool,
+        point.waitingRequests,
+        point.runningRequests,
+        point.kvUsedRatio,
+        point.inFlightWorkflows,
+      ]),
+    };
+  },
+};
+
+/** The pools of a run that the chart leaves out, for a note beside it. */
+export function poolsLeftOut({ timeline }: RunResult): string | null {
+  const count = new Set(timeline.map(({ pool }) => pool)).size - POOLS_MAX;
+  return count > 0 ? `${showCount(count)} less busy pools are left out of this chart.` : null;
+}

@@ -1,0 +1,144 @@
+// The critical path of a workflow: from its last-ending node back through what released each. Its parts sum to the
+// makespan, so a second saved on the path is a second saved, until another path becomes the longest.
+import type { CallRecord, CriticalPath, NodeRecord, WorkflowRecord } from '../scenarios/formats/record.ts';
+import type { RunOutput } from '../scenarios/formats/run.ts';
+
+export const CRITICAL_PARTS = [
+  'queueMs',
+  'prefillMs',
+  'decodeMs',
+  'toolMs',
+  'humanMs',
+  'waitMs',
+  'otherMs',
+] as const satisfies (keyof CriticalPath)[];
+
+export const noTime = (): CriticalPath => ({
+  queueMs: 0,
+  prefillMs: 0,
+  decodeMs: 0,
+  toolMs: 0,
+  humanMs: 0,
+  waitMs: 0,
+  otherMs: 0,
+});
+
+export const totalMs = (path: CriticalPath): number =>
+  CRITICAL_PARTS.reduce((sum, part) => sum + path[part], 0);
+
+export interface Phase {
+  phase: 'queue' | 'prefill' | 'decode' | 'run';
+  startMs: number;
+  endMs: number;
+}
+
+/**
+ * The phases of one node, in order and without overlap. An LLM call queues from sent until scheduled, prefills until
+ * its first token and decodes until its end; a live server does not say when it scheduled, so there prefill holds
+ * the queue. Time before it was sent is our own and in no phase.
+ */
+export function phasesOf(node: NodeRecord, call: CallRecord | undefined): Phase[] {
+  if (node.kind !== 'llm' || call === undefined) {
+    return [{ phase: 'run', startMs: node.startMs, endMs: node.endMs }];
+  }
+  const sentMs = call.sentMs ?? node.endMs;
+  // A call that never reached a step of the engine spent its whole time queued.
+  const neverScheduled = call.scheduledMs === null && call.firstTokenMs === null;
+  const scheduledMs = neverScheduled ? node.endMs : (call.scheduledMs ?? sentMs);
+  const marks = [sentMs, scheduledMs, call.firstTokenMs ?? node.endMs, node.endMs];
+  const phases: Phase[] = [];
+  let fromMs = node.startMs;
+  for (const [i, phase] of (['queue', 'prefill', 'decode'] as const).entries()) {
+    const startMs = Math.min(Math.max(marks[i]!, fromMs), node.endMs);
+    const endMs = Math.min(Math.max(marks[i + 1]!, startMs), node.endMs);
+    if (endMs > startMs) phases.push({ phase, startMs, endMs });
+    fromMs = endMs;
+  }
+  return phases;
+}
+
+const ran = (node: NodeRecord): boolean => node.status !== 'skipped';
+
+/** Whether `a` is a better end of the path than `b`: later, then completed, then the later to start, then by name. */
+function endsAfter(a: NodeRecord, b: NodeRecord): boolean {
+  if (a.endMs !== b.endMs) return a.endMs > b.endMs;
+  const aDone = a.status === 'completed';
+  if (aDone !== (b.status === 'completed')) return aDone;
+  return a.startMs !== b.startMs ? a.startMs > b.startMs : a.call < b.call;
+}
+
+/** The nodes on the critical path of one session, last first. */
+export function criticalNodes(nodes: readonly NodeRecord[]): NodeRecord[] {
+  const byCall = new Map(nodes.map(node => [node.call, node]));
+  let node: NodeRecord | undefined;
+  for (const candidate of nodes) {
+    if (ran(candidate) && (node === undefined || endsAfter(candidate, node))) node = candidate;
+  }
+  const path: NodeRecord[] = [];
+  const seen = new Set<string>();
+  while (node !== undefined && !seen.has(node.call)) {
+    seen.add(node.call);
+    if (ran(node)) path.push(node);
+    node = node.cause === null ? undefined : byCall.get(node.cause);
+  }
+  return path;
+}
+
+const KIND_PART = { llm: 'prefillMs', tool: 'toolMs', human: 'humanMs', wait: 'waitMs' } as const;
+const PHASE_PART = { queue: 'queueMs', prefill: 'prefillMs', decode: 'decodeMs' } as const;
+
+/**
+ * Where the time of one workflow went. `nodes` and `calls` are those of its session. The parts sum to end − planned
+ * start; what no node on the path accounts for (gaps after a cause, our own lag) is `otherMs`.
+ */
+export function criticalPath(
+  workflow: WorkflowRecord,
+  nodes: readonly NodeRecord[],
+  calls: readonly CallRecord[],
+): CriticalPath {
+  const path = noTime();
+  const onPath = criticalNodes(nodes);
+  const endMs = workflow.endMs ?? onPath[0]?.endMs ?? workflow.plannedMs;
+  const byCall = new Map(calls.map(call => [call.call, call]));
+  let untilMs = endMs;
+  let namedMs = 0;
+  for (const node of onPath) {
+    for (const { phase, startMs, endMs: phaseEndMs } of phasesOf(node, byCall.get(node.call))) {
+      const lengthMs = Math.min(phaseEndMs, untilMs) - Math.max(startMs, workflow.plannedMs);
+      if (lengthMs <= 0) continue;
+      path[phase === 'run' ? KIND_PART[node.kind] : PHASE_PART[phase]] += lengthMs;
+      namedMs += lengthMs;
+    }
+    untilMs = Math.min(untilMs, node.startMs);
+  }
+  // The rest of the makespan, so that the parts sum to it; a negative crumb is rounding.
+  path.otherMs = Math.max(0, endMs - workflow.plannedMs - namedMs);
+  return path;
+}
+
+/** Nodes and calls by session. */
+export function bySession<T extends { session: string }>(records: readonly T[]): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const record of records) {
+    const group = groups.get(record.session);
+    if (group === undefined) groups.set(record.session, [record]);
+    else group.push(record);
+  }
+  return groups;
+}
+
+/** The workflows with their critical paths filled in: the worlds hand them over as zeros. */
+export function attachCriticalPaths(
+  output: Pick<RunOutput, 'workflows' | 'nodes' | 'calls'>,
+): WorkflowRecord[] {
+  const nodes = bySession(output.nodes);
+  const calls = bySession(output.calls);
+  return output.workflows.map(workflow => ({
+    ...workflow,
+    criticalPath: criticalPath(
+      workflow,
+      nodes.get(workflow.session) ?? [],
+      calls.get(workflow.session) ?? [],
+    ),
+  }));
+}

@@ -1,0 +1,246 @@
+// The sections of one run: verdict, chips, headline figures, charts by question, tables, provenance.
+import type {
+  AssertionResult,
+  GroupRow,
+  MetricName,
+  MetricSummary,
+  RunResult,
+} from '../../scenarios/formats/result.ts';
+import { poolsLeftOut } from '../charts/timeline.ts';
+import { type Html, html } from '../html.ts';
+import { METRIC_LABELS } from '../metrics.ts';
+import {
+  plural,
+  showCount,
+  showMs,
+  showNumber,
+  showRatio,
+  showTokens,
+  showValue,
+  unbroken,
+} from '../numbers.ts';
+
+export const STATUS_WORDS: Record<RunResult['verdict']['status'], string> = {
+  pass: '✓ passed',
+  fail: '✗ failed',
+  done: '● done',
+  invalid: '! not valid',
+  interrupted: '■ interrupted',
+};
+
+const METRIC_ORDER: MetricName[] = ['ttft', 'itl', 'tpot', 'e2e', 'queue', 'makespan', 'lag'];
+
+const METRIC_MEANINGS: Record<MetricName, string> = {
+  ttft: 'planned to first token',
+  itl: 'gap between tokens',
+  tpot: 'mean gap of a call',
+  e2e: 'planned to last token',
+  queue: 'sent to first scheduled',
+  makespan: 'planned start to end',
+  lag: 'our own lateness',
+};
+
+/** A table that scrolls by itself on a phone; the first column is text, the others are numbers. */
+export function table(
+  columns: readonly (string | Html)[],
+  rows: readonly (readonly (string | Html)[])[],
+): Html {
+  return html`<div class="scroll"><table>
+    <thead><tr>${columns.map(name => html`<th scope="col">${name}</th>`)}</tr></thead>
+    <tbody>${rows.map(
+      ([first, ...rest]) =>
+        html`<tr><th scope="row">${first}</th>${rest.map(cell => html`<td>${cell}</td>`)}</tr>`,
+    )}</tbody>
+  </table></div>`;
+}
+
+function chip({ text, value, unit, pass }: AssertionResult): Html {
+  const status = pass === null ? 'unknown' : pass ? 'pass' : 'fail';
+  const mark = pass === null ? '?' : pass ? '✓' : '✗';
+  const outcome = value === null ? 'nothing to judge' : showValue(value, unit);
+  return html`<li class="chip ${status}"><span class="mark">${mark}</span><code>${text}</code><b>${outcome}</b></li>`;
+}
+
+function tile(label: string, value: string, beside: string): Html {
+  return html`<div class="tile"><dt>${label}</dt><dd>${value}</dd><dd class="beside">${beside}</dd></div>`;
+}
+
+function latencyTile(label: string, metric: MetricSummary | undefined): Html {
+  if (metric === undefined) return tile(label, '–', 'no samples');
+  return tile(label, showMs(metric.p95), `p95 · median ${showMs(metric.p50)}`);
+}
+
+function tiles({ metrics, tokens, counts, throughput, cacheBySegment }: RunResult): Html {
+  const { workflows } = counts;
+  return html`<dl class="tiles">
+    ${tile('Workflows', showCount(workflows.completed), workflows.completed === workflows.planned ? 'all completed' : `of ${showCount(workflows.planned)} completed`)}
+    ${latencyTile('Workflow time', metrics.makespan)}
+    ${latencyTile('First token (TTFT)', metrics.ttft)}
+    ${latencyTile('Token gap (ITL)', metrics.itl)}
+    ${latencyTile('Call (E2E)', metrics.e2e)}
+    ${tile(
+      'Cache hits',
+      cacheBySegment.length === 0 || tokens.prompt === 0 ? '–' : showRatio(tokens.cached / tokens.prompt),
+      cacheBySegment.length === 0 ? 'not reported' : `of ${showTokens(tokens.prompt)} prompt tokens`,
+    )}
+    ${tile('Throughput', `${showNumber(throughput.outputTokensPerSec)}`, 'output tokens/s')}
+  </dl>`;
+}
+
+/** The header of a run: the answer, why, what to try, and whether each assertion held. */
+export function runHeader(run: RunResult): Html {
+  const { verdict, header, assertions } = run;
+  return html`<header class="verdict ${verdict.status}">
+    <p class="eyebrow"><span class="status">${STATUS_WORDS[verdict.status]}</span> ${header.scenario.name} @ ${header.deployment.name}, ${header.world === 'sim' ? 'simulated' : 'measured live'}</p>
+    <h1>${unbroken(verdict.headline)}</h1>
+    <dl class="reasons"><dt>Why</dt><dd>${unbroken(verdict.why)}</dd><dt>Try</dt><dd>${unbroken(verdict.next)}</dd></dl>
+    ${
+      assertions.length === 0
+        ? html`<p class="absent">The scenario asserts nothing; add <code>assert:</code> lines to get a pass or a fail.</p>`
+        : html`<ul class="chips">${assertions.map(chip)}</ul>`
+    }
+    ${header.warnings.length > 0 && html`<ul class="warnings">${header.warnings.map(text => html`<li>${text}</li>`)}</ul>`}
+    ${tiles(run)}
+  </header>`;
+}
+
+function metricTable({ metrics }: RunResult): Html {
+  const present = METRIC_ORDER.filter(name => metrics[name] !== undefined);
+  if (present.length === 0) return html`<p class="absent">No latency to show: no call came back whole.</p>`;
+  return html`${table(
+    ['Latency', 'samples', 'mean', 'p50', 'p90', 'p95', 'p99', 'max'],
+    present.map(name => {
+      const metric = metrics[name]!;
+      return [
+        html`${METRIC_LABELS[name]} <small>${METRIC_MEANINGS[name]}</small>`,
+        showCount(metric.n),
+        ...[metric.mean, metric.p50, metric.p90, metric.p95].map(showMs),
+        metric.p99 === null
+          ? html`<span title="under 100 samples a p99 is luck">n &lt; 100</span>`
+          : showMs(metric.p99),
+        showMs(metric.max),
+      ];
+    }),
+  )}
+  <p class="note">Latency counts from the time the workflow wanted the call, so our own lag is inside. Failed and cancelled calls are counted below, never averaged in.</p>`;
+}
+
+function countTable({ counts }: RunResult): Html {
+  const { workflows, calls, errors } = counts;
+  const errorRows = Object.entries(errors).map(
+    ([code, count]) => html`<code>${code}</code> × ${showCount(count)} `,
+  );
+  return html`${table(
+    ['', 'planned', 'completed', 'failed', 'cancelled', 'unfinished'],
+    [
+      [
+        'Workflows',
+        ...[
+          workflows.planned,
+          workflows.completed,
+          workflows.failed,
+          workflows.cancelled,
+          workflows.unfinished,
+        ].map(showCount),
+      ],
+      [
+        'LLM calls',
+        ...[calls.planned, calls.ok, calls.error, calls.cancelled, calls.unfinished].map(showCount),
+      ],
+    ],
+  )}
+  <p class="note">${plural(counts.toolCalls, 'tool call')}, ${plural(counts.preemptions, 'preemption')}. ${
+    errorRows.length === 0 ? 'No call failed.' : html`Errors: ${errorRows}`
+  }</p>`;
+}
+
+const hitOf = ({ promptTokens, cachedTokens }: GroupRow): string =>
+  promptTokens === 0 ? '–' : showRatio(cachedTokens / promptTokens);
+
+/** Rows beyond this are in the Parquet file. */
+const GROUP_ROWS_MAX = 60;
+
+function groupTable(what: string, rows: readonly GroupRow[], absent: string): Html {
+  if (rows.length === 0) return html`<p class="absent">By ${what}: ${absent}.</p>`;
+  const left = rows.length - GROUP_ROWS_MAX;
+  return html`${table(
+    [`By ${what}`, 'calls', 'prompt', 'hits', 'computed', 'output', 'TTFT mean', 'E2E mean'],
+    rows
+      .slice(0, GROUP_ROWS_MAX)
+      .map(row => [
+        row.group,
+        showCount(row.calls),
+        showTokens(row.promptTokens),
+        hitOf(row),
+        showTokens(row.computedTokens),
+        showTokens(row.outputTokens),
+        showMs(row.ttftMsMean),
+        showMs(row.e2eMsMean),
+      ]),
+  )}${left > 0 && html`<p class="note">${showCount(left)} more are in result.json.</p>`}`;
+}
+
+function workflowTable({ byWorkflow }: RunResult): Html {
+  if (byWorkflow.length === 0) return html`<p class="absent">By workflow: no workflow started.</p>`;
+  return table(
+    ['By workflow', 'workflows', 'calls', 'prompt', 'hits', 'output', 'time mean', 'time p95'],
+    byWorkflow.map(row => [
+      row.group,
+      showCount(row.workflows),
+      showCount(row.calls),
+      showTokens(row.promptTokens),
+      hitOf(row),
+      showTokens(row.outputTokens),
+      showMs(row.makespanMsMean),
+      showMs(row.makespanMsP95),
+    ]),
+  );
+}
+
+function provenance({ header, durationMs, digest }: RunResult): Html {
+  const facts: [string, Html | string][] = [
+    ['Run it again', html`<code class="command">${header.command}</code>`],
+    [
+      'World',
+      header.world === 'sim' ? 'simulated' : `live, started ${header.startedAt ?? 'at an unknown time'}`,
+    ],
+    ['Seed', String(header.seed)],
+    ['Length', showMs(durationMs)],
+    [
+      'Scenario',
+      html`${header.scenario.name} <code class="hash">${header.scenario.sha256.slice(0, 16)}</code>`,
+    ],
+    [
+      'Deployment',
+      html`${header.deployment.name} <code class="hash">${header.deployment.sha256.slice(0, 16)}</code>`,
+    ],
+    [
+      'Records',
+      html`<code class="hash">${digest.slice(0, 16)}</code> <small>equal digests, equal runs</small>`,
+    ],
+    ['Version', `${header.tool.name} ${header.tool.version}`],
+    [
+      'Rests on',
+      header.evidence.length === 0
+        ? 'nothing stated: take the numbers for ranking only'
+        : html`<ul>${header.evidence.map(text => html`<li>${text}</li>`)}</ul>`,
+    ],
+  ];
+  return html`<dl class="facts">${facts.map(([name, fact]) => html`<dt>${name}</dt><dd>${fact}</dd>`)}</dl>`;
+}
+
+/** Everything under the header; `chart` gives the figure of a chart by its id. */
+export function runSections(run: RunResult, chart: (id: string) => Html): Html {
+  const left = poolsLeftOut(run);
+  return html`
+    <section class="block"><h2>How fast</h2>${chart('latency-cdf')}${metricTable(run)}</section>
+    <section class="block"><h2>Where the time goes</h2>${chart('where-time-goes')}${chart('waterfall')}</section>
+    <section class="block"><h2>Under load</h2>${chart('timeline')}${left !== null && html`<p class="note">${left}</p>`}${countTable(run)}</section>
+    <section class="block"><h2>Tokens and cache</h2>${chart('cache-hits')}${chart('loop-tokens')}</section>
+    <section class="block"><h2>By part</h2>
+      ${workflowTable(run)}
+      ${groupTable('step', run.byStep, 'no call ran')}
+      ${groupTable('role', run.byRole, 'the scenario gives its steps no roles')}
+    </section>
+    <section class="block"><h2>Where these numbers come from</h2>${provenance(run)}</section>`;
+}

@@ -1,0 +1,153 @@
+// The summary a run ends with on a terminal: the answer first, at most 25 lines, then where to look.
+import { styleText } from 'node:util';
+import type { MetricName, RunResult, ValidationResult } from '../scenarios/formats/result.ts';
+import { METRIC_LABELS } from './metrics.ts';
+import {
+  plural,
+  showCount,
+  showMs,
+  showNumber,
+  showRatio,
+  showSignedRatio,
+  showTokens,
+  showValue,
+} from './numbers.ts';
+import { validationHeadline } from './page/validation-sections.ts';
+
+type Style = Parameters<typeof styleText>[0];
+type Paint = (style: Style, text: string) => string;
+
+export interface TerminalOptions {
+  /** ANSI colour; by default only on a terminal and without NO_COLOR. */
+  colour?: boolean;
+  reportPath?: string;
+  /** Assertion rows printed before the rest is counted. */
+  assertionsMax?: number;
+}
+
+const wantsColour = (): boolean => process.stdout.isTTY === true && !process.env.NO_COLOR;
+
+const painter =
+  (colour: boolean): Paint =>
+  (style, text) =>
+    colour ? styleText(style, text, { validateStream: false }) : text;
+
+const VERDICTS: Record<RunResult['verdict']['status'], { text: string; style: Style }> = {
+  pass: { text: '✓ PASSED', style: ['bold', 'green'] },
+  fail: { text: '✗ FAILED', style: ['bold', 'red'] },
+  done: { text: '● DONE', style: ['bold', 'cyan'] },
+  invalid: { text: '! NOT VALID', style: ['bold', 'red'] },
+  interrupted: { text: '■ INTERRUPTED', style: ['bold', 'yellow'] },
+};
+
+/** Cells in columns: the first to the left, the others to the right. */
+function columns(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map(row => row[i]!.length)));
+  return rows.map(row =>
+    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]! + 2))).join(''),
+  );
+}
+
+const SHOWN: MetricName[] = ['ttft', 'itl', 'e2e', 'makespan', 'lag'];
+
+function latencyLines({ metrics }: RunResult, paint: Paint): string[] {
+  const present = SHOWN.filter(name => metrics[name] !== undefined);
+  if (present.length === 0) return ['  no call came back whole: no latency to show'];
+  const [head, ...rows] = columns([
+    ['', 'mean', 'p50', 'p90', 'p95', 'p99', 'n'],
+    ...present.map(name => {
+      const metric = metrics[name]!;
+      const times = [metric.mean, metric.p50, metric.p90, metric.p95].map(showMs);
+      return [
+        METRIC_LABELS[name],
+        ...times,
+        metric.p99 === null ? 'n < 100' : showMs(metric.p99),
+        showCount(metric.n),
+      ];
+    }),
+  ]);
+  return [paint('dim', `  ${head}`), ...rows.map(row => `  ${row}`)];
+}
+
+function assertionLines({ assertions }: RunResult, paint: Paint, max: number): string[] {
+  const ordered = [...assertions].sort((a, b) => Number(a.pass ?? true) - Number(b.pass ?? true));
+  const lines = ordered.slice(0, max).map(({ text, value, unit, pass }) => {
+    const mark = pass === null ? paint('yellow', '?') : pass ? paint('green', '✓') : paint('red', '✗');
+    return `  ${mark} ${text}   ${value === null ? 'nothing to judge' : paint('bold', showValue(value, unit))}`;
+  });
+  const left = ordered.length - lines.length;
+  return left > 0 ? [...lines, `    and ${left} more, in the report`] : lines;
+}
+
+function countLines({ counts, tokens, cacheBySegment, throughput }: RunResult): string[] {
+  const { workflows, calls } = counts;
+  const ended = (parts: [number, string][]) =>
+    parts
+      .filter(([count]) => count > 0)
+      .map(([count, how]) => `, ${showCount(count)} ${how}`)
+      .join('');
+  const lost: [number, string][] = [
+    [workflows.failed, 'failed'],
+    [workflows.cancelled, 'cancelled'],
+    [workflows.unfinished, 'unfinished'],
+  ];
+  const hit =
+    cacheBySegment.length === 0 || tokens.prompt === 0
+      ? 'not reported'
+      : showRatio(tokens.cached / tokens.prompt);
+  return [
+    `  ${showCount(workflows.completed)}/${plural(workflows.planned, 'workflow')}${ended(lost)}; ${showCount(calls.ok)}/${plural(calls.planned, 'call')}${ended(
+      [
+        [calls.error, 'failed'],
+        [calls.cancelled, 'cancelled'],
+        [calls.unfinished, 'unfinished'],
+      ],
+    )}; ${plural(counts.toolCalls, 'tool call')}`,
+    `  tokens ${showTokens(tokens.prompt)} in, ${showTokens(tokens.output)} out (${showNumber(throughput.outputTokensPerSec)}/s); cache hits ${hit}`,
+  ];
+}
+
+/** The summary of one run. */
+export function terminalSummary(result: RunResult, options: TerminalOptions = {}): string {
+  const paint = painter(options.colour ?? wantsColour());
+  const { verdict, header } = result;
+  const { text, style } = VERDICTS[verdict.status];
+  const world = header.world === 'sim' ? 'simulated' : 'live';
+  return [
+    `${paint(style, text)}  ${header.scenario.name} @ ${header.deployment.name}  ${paint('dim', `(${world}, seed ${header.seed}, ${showMs(result.durationMs)} of traffic)`)}`,
+    `  ${verdict.headline}`,
+    ...assertionLines(result, paint, options.assertionsMax ?? 6),
+    ...latencyLines(result, paint),
+    ...countLines(result),
+    `  ${paint('bold', 'why:')} ${verdict.why}`,
+    `  ${paint('bold', 'try:')} ${verdict.next}`,
+    ...header.warnings.slice(0, 3).map(warning => `  ${paint('yellow', 'note:')} ${warning}`),
+    ...(options.reportPath === undefined ? [] : [`report: ${paint('underline', options.reportPath)}`]),
+  ].join('\n');
+}
+
+/** The summary of a validation: each metric in both worlds. */
+export function validationSummary(validation: ValidationResult, options: TerminalOptions = {}): string {
+  const paint = painter(options.colour ?? wantsColour());
+  const { rows, pass, live } = validation;
+  const [head, ...lines] = columns([
+    ['', 'simulated', 'live', 'error', 'tolerance'],
+    ...rows
+      .slice(0, 18)
+      .map(row => [
+        `${row.pass ? '✓' : '✗'} ${row.metric}`,
+        showValue(row.sim, row.unit),
+        showValue(row.live, row.unit),
+        showSignedRatio(row.errorRatio),
+        `± ${showRatio(row.toleranceRatio)}`,
+      ]),
+  ]);
+  return [
+    `${pass ? paint(['bold', 'green'], '✓ WITHIN TOLERANCE') : paint(['bold', 'red'], '✗ OUT OF TOLERANCE')}  ${live.header.scenario.name} @ ${live.header.deployment.name}`,
+    `  ${validationHeadline(validation)}`,
+    paint('dim', `  ${head}`),
+    ...lines.map((line, i) => `  ${rows[i]!.pass ? line : paint('red', line)}`),
+    ...(rows.length > 18 ? [`    and ${rows.length - 18} more, in the report`] : []),
+    ...(options.reportPath === undefined ? [] : [`report: ${paint('underline', options.reportPath)}`]),
+  ].join('\n');
+}

@@ -1,0 +1,111 @@
+// The cluster over time, a line per pool: replicas summed, thinned so that peaks survive.
+import type { TimelineSample, WorkflowRecord } from '../scenarios/formats/record.ts';
+import type { TimelinePoint } from '../scenarios/formats/result.ts';
+
+const POINTS_MAX = 2000;
+
+/** How many workflows were between their start and end at `atMs`. */
+export function inFlightCounter(workflows: readonly WorkflowRecord[]): (atMs: number) => number {
+  const starts = Float64Array.from(workflows, ({ startMs }) => startMs).sort();
+  const ends = Float64Array.from(workflows, ({ endMs }) => endMs ?? Number.POSITIVE_INFINITY).sort();
+  const atOrBefore = (times: Float64Array, atMs: number): number => {
+    let low = 0;
+    let high = times.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (times[middle]! <= atMs) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  };
+  return atMs => atOrBefore(starts, atMs) - atOrBefore(ends, atMs);
+}
+
+/**
+ * A point at each instant at which any replica of a pool was sampled: requests summed and KV use averaged over the
+ * replicas, each at its latest sample. Replicas of a live pool are scraped at slightly different times.
+ */
+function poolPoints(
+  samples: readonly TimelineSample[],
+  inFlightAt: (atMs: number) => number,
+): TimelinePoint[] {
+  const latest = new Map<string, TimelineSample>();
+  const points: TimelinePoint[] = [];
+  for (const [i, sample] of samples.entries()) {
+    latest.set(sample.replica, sample);
+    if (samples[i + 1]?.atMs === sample.atMs) continue;
+    let runningRequests = 0;
+    let waitingRequests = 0;
+    let kvUsedRatio = 0;
+    for (const replica of latest.values()) {
+      runningRequests += replica.runningRequests;
+      waitingRequests += replica.waitingRequests;
+      kvUsedRatio += replica.kvUsedRatio;
+    }
+    points.push({
+      atMs: Math.round(sample.atMs * 1000) / 1000,
+      pool: sample.pool,
+      runningRequests,
+      waitingRequests,
+      kvUsedRatio: Math.round((kvUsedRatio / latest.size) * 1e4) / 1e4,
+      inFlightWorkflows: inFlightAt(sample.atMs),
+    });
+  }
+  return points;
+}
+
+const PEAKS: ((point: TimelinePoint) => number)[] = [
+  point => point.waitingRequests,
+  point => point.runningRequests,
+  point => -point.runningRequests,
+  point => point.kvUsedRatio,
+  point => point.inFlightWorkflows,
+];
+
+/** At most `limit` points in order of time: in each equal slice, the peaks of every series and the batch's low. */
+export function thinned(points: readonly TimelinePoint[], limit: number): TimelinePoint[] {
+  if (points.length <= limit) return [...points];
+  const slices = Math.max(1, Math.floor((limit - 2) / PEAKS.length));
+  const keep = new Set<number>([0, points.length - 1]);
+  for (let slice = 0; slice < slices; slice++) {
+    const from = Math.floor((slice * points.length) / slices);
+    const to = Math.floor(((slice + 1) * points.length) / slices);
+    for (const heightOf of PEAKS) {
+      let best = from;
+      for (let i = from + 1; i < to; i++) if (heightOf(points[i]!) > heightOf(points[best]!)) best = i;
+      keep.add(best);
+    }
+  }
+  return [...keep].sort((a, b) => a - b).map(i => points[i]!);
+}
+
+/** The timeline of the result, pools in order of name, at most 2,000 points each. */
+export function timelineOf(
+  samples: readonly TimelineSample[],
+  workflows: readonly WorkflowRecord[],
+): TimelinePoint[] {
+  const inFlightAt = inFlightCounter(workflows);
+  const pools = new Map<string, TimelineSample[]>();
+  for (const sample of samples) {
+    const pool = pools.get(sample.pool);
+    if (pool === undefined) pools.set(sample.pool, [sample]);
+    else pool.push(sample);
+  }
+  return [...pools]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([, poolSamples]) =>
+      thinned(
+        poolPoints(
+          poolSamples.sort((a, b) => a.atMs - b.atMs || (a.replica < b.replica ? -1 : 1)),
+          inFlightAt,
+        ),
+        POINTS_MAX,
+      ),
+    );
+}
+
+/** Share of replica samples (0 to 1) at which `holds`; null without samples. */
+export const shareOfSamples = (
+  samples: readonly TimelineSample[],
+  holds: (sample: TimelineSample) => boolean,
+): number | null => (samples.length === 0 ? null : samples.filter(holds).length / samples.length);

@@ -1,0 +1,43 @@
+// The trace formats: those that can be imported, one line each, and those known by name whose importer is not built.
+import { UserError } from '../base/errors.ts';
+import type { Importer } from './importer.ts';
+import { weka } from './weka.ts';
+
+export const importers: readonly Importer[] = [weka];
+
+/** Formats of agent and request traces without an importer so far. */
+export const UNBUILT_FORMATS: readonly string[] = [
+  'aiperf',
+  'azure',
+  'bailian',
+  'blis',
+  'burstgpt',
+  'guidellm',
+  'langfuse',
+  'langsmith',
+  'llmservingsim',
+  'lmcache',
+  'mooncake',
+  'openinference',
+  'otel-genai',
+  'otlp',
+  'sagemaker',
+  'servegen',
+  'tracelab',
+  'vllm-bench',
+];
+
+/** The importer of that name; a UserError where there is none. */
+export function importerNamed(format: string): Importer {
+  const importer = importers.find(candidate => candidate.name === format);
+  if (importer !== undefined) return importer;
+  const hint = `built so far: ${importers.map(candidate => candidate.name).join(', ')}`;
+  if (UNBUILT_FORMATS.includes(format)) {
+    throw new UserError(`format ${format} is known but its importer is not built yet`, { hint });
+  }
+  throw new UserError(`there is no trace format ${JSON.stringify(format)}`, { hint });
+}
+
+/** The first importer that recognises the text. */
+export const detectImporter = (text: string, file: string): Importer | null =>
+  importers.find(importer => importer.detect(text, file)) ?? null;

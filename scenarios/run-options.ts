@@ -1,0 +1,125 @@
+// Options shared by the commands that run a scenario: which one, on what, with which seed, where to.
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Argv } from 'yargs';
+import { UserError } from './base/errors.ts';
+import { parseDeployment } from './formats/deployment.ts';
+import { parseSource, type Source } from './formats/source.ts';
+import type { RunHeader } from './formats/run.ts';
+import { findInput, type LoadedScenario, type LoadOptions, loadScenario } from './load.ts';
+import { type CommonOptions, withCommon } from './terminal.ts';
+import { version } from './version.ts';
+
+export interface RunOptions extends CommonOptions {
+  scenario: string;
+  deployment: string;
+  seed: string | undefined;
+  set: string[];
+  out: string | undefined;
+  strict: boolean;
+  timing: 'causal' | 'absolute' | 'scaled' | undefined;
+  'gap-scale': number | undefined;
+  'gap-cap': string | undefined;
+  'scale-tokens': number | undefined;
+  warm: boolean | undefined;
+  concurrent: number | undefined;
+  sessions: number | undefined;
+}
+
+/** Options that say what is run; `deployment` may be optional. */
+export const withRun = <T>(yargs: Argv<T>) =>
+  withCommon(yargs)
+    .positional('scenario', { type: 'string', demandOption: true, describe: 'scenario file, library entry, written plan, or trace (file or folder)' })
+    .option('deployment', { alias: 'd', type: 'string', demandOption: true, describe: 'deployment file or library entry' })
+    .option('seed', { type: 'string', describe: 'another seed: other agents' })
+    .option('set', { type: 'string', array: true, default: [] as string[], describe: 'path=value, e.g. params.postings=14 (repeatable)' })
+    .option('out', { type: 'string', describe: 'run folder [windtunnel-runs/NAME-WORLD]' })
+    .option('strict', { type: 'boolean', default: false, describe: 'an unreadable part of a trace is an error' })
+    .option('timing', { choices: ['causal', 'absolute', 'scaled'] as const, describe: 'traces: keep gaps after parents (default), recorded instants, or scaled gaps' })
+    .option('gap-scale', { type: 'number', describe: 'traces: multiplies every gap' })
+    .option('gap-cap', { type: 'string', describe: 'traces: longest gap kept, e.g. 10s' })
+    .option('scale-tokens', { type: 'number', describe: 'traces: shrinks every length by this factor (0 to 1)' })
+    .option('warm', { type: 'boolean', describe: 'traces: first prompts are already in the cache' })
+    .option('concurrent', { type: 'number', describe: 'traces: so many sessions at a time [all at once]' })
+    .option('sessions', { type: 'number', describe: 'traces: only the first so many sessions' })
+    .group(['timing', 'gap-scale', 'gap-cap', 'scale-tokens', 'warm', 'concurrent', 'sessions'], 'Traces:');
+
+const seedOf = (text: string | undefined): number | string | undefined =>
+  text !== undefined && /^-?\d+$/.test(text) ? Number(text) : text;
+
+export function loadOptionsOf(options: Omit<RunOptions, 'deployment'>): LoadOptions {
+  const trace: LoadOptions['trace'] = {};
+  const factor = options['scale-tokens'];
+  if (factor !== undefined && !(factor > 0 && factor <= 1)) {
+    throw new UserError(`--scale-tokens ${factor}: expected a factor above 0 and up to 1`, { hint: 'e.g. --scale-tokens 0.02' });
+  }
+  for (const name of ['concurrent', 'sessions'] as const) {
+    const value = options[name];
+    if (value !== undefined && !(Number.isInteger(value) && value > 0)) {
+      throw new UserError(`--${name} ${value}: expected a whole number above 0`);
+    }
+  }
+  if (options.timing !== undefined) trace.timing = options.timing;
+  if (options['gap-scale'] !== undefined) trace.gap_scale = options['gap-scale'];
+  if (options['gap-cap'] !== undefined) trace.gap_cap = options['gap-cap'];
+  if (factor !== undefined) trace.scale_tokens = factor;
+  if (options.warm !== undefined) trace.warm = options.warm;
+  if (options.concurrent !== undefined) trace.concurrent = options.concurrent;
+  if (options.sessions !== undefined) trace.sessions = options.sessions;
+  return { seed: seedOf(options.seed), set: options.set, strict: options.strict, trace };
+}
+
+export const loadRun = (options: Omit<RunOptions, 'deployment'>): LoadedScenario =>
+  loadScenario(options.scenario, loadOptionsOf(options));
+
+/** A deployment file, read and checked against its schema. */
+export function loadDeploymentFile(input: string): { source: Source; sha256: string; parsed: ReturnType<typeof parseDeployment> } {
+  const path = findInput(input, 'deployments');
+  const text = readFileSync(path, 'utf8');
+  const source = parseSource(text, path.includes('library') ? `library/deployments/${path.split(/[\\/]/).at(-1)}` : path);
+  return { source, sha256: createHash('sha256').update(text).digest('hex'), parsed: parseDeployment(source) };
+}
+
+/** Where a run goes when nobody said: a folder of its own, reused by the next run of the same name. */
+export function outFolder(options: { out: string | undefined }, name: string, world: string): string {
+  const folder = resolve(options.out ?? join('windtunnel-runs', `${name}-${world}`));
+  if (existsSync(folder) && !existsSync(join(folder, 'result.json')) && options.out !== undefined) {
+    const occupied = readFolder(folder);
+    if (occupied) throw new UserError(`--out ${options.out} is not a run folder and not empty`, { hint: 'choose a new folder' });
+  }
+  return folder;
+}
+
+function readFolder(folder: string): boolean {
+  try {
+    return readFileSync(join(folder, '.')).length >= 0;
+  } catch {
+    return false;
+  }
+}
+
+/** The header of a run. */
+export function headerOf(input: {
+  world: RunHeader['world'];
+  loaded: LoadedScenario;
+  deployment: { name: string; sha256: string };
+  evidence: readonly string[];
+  warnings: readonly string[];
+  startedAt: string | null;
+}): RunHeader {
+  const plan = input.loaded.compiled?.plan;
+  return {
+    tool: { name: 'agent-windtunnel', version },
+    world: input.world,
+    seed: plan?.seed ?? 1,
+    scenario: { name: plan?.name ?? '', sha256: plan?.sha256 ?? '' },
+    deployment: { name: input.deployment.name, sha256: input.deployment.sha256 },
+    command: `windtunnel ${process.argv.slice(2).map(quoted).join(' ')}`,
+    startedAt: input.startedAt,
+    evidence: [...input.evidence],
+    warnings: [...input.warnings],
+  };
+}
+
+const quoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replace(/'/g, `'\\''`)}'`);

@@ -1,0 +1,52 @@
+// `simulate` and `emulate`: the simulator's commands.
+import type { CommandModule } from 'yargs';
+import { loadDeployment, readyRun } from '../engines/load.ts';
+import { routingPolicies } from '../gateway/routing/index.ts';
+import type { PublishRun } from '../scenarios/formats/run.ts';
+import { headerOf, loadRun, outFolder, type RunOptions, withRun } from '../scenarios/run-options.ts';
+import { onInterrupt, printJson, ProgressLine, say } from '../scenarios/terminal.ts';
+import { createCluster } from './reference/cluster.ts';
+import { Simulation } from './simulate.ts';
+
+/** Instants handled between two looks at the signals and the terminal. */
+const SLICE = 2000;
+
+const pause = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
+
+/** The command; `publish` comes from the wiring, since only it may see reports/. */
+export const simulateCommand = (publish: PublishRun): CommandModule<object, RunOptions> => ({
+  command: ['simulate <scenario>', '$0 <scenario>'],
+  describe: 'run the workflows on a virtual cluster, in simulated time',
+  builder: yargs =>
+    withRun(yargs)
+      .example('$0 simulate job-scanner -d workstation-ministral-14b', 'a library scenario on one GPU')
+      .example('$0 simulate traces/ -d 8xh200-mistral-small-4 --warm', 'recorded sessions, caches warm'),
+  handler: async options => {
+    const loaded = loadRun(options);
+    const deployed = loadDeployment(options.deployment, Object.keys(routingPolicies));
+    const { plan, deployment, poolOf, warnings } = readyRun(loaded, deployed, options);
+    const header = headerOf({
+      world: 'sim',
+      loaded,
+      deployment,
+      evidence: deployment.pools.flatMap(pool => pool.evidence),
+      warnings,
+      startedAt: null,
+    });
+    const simulation = new Simulation({ plan, cluster: createCluster(deployment), poolOf, header });
+    const line = new ProgressLine(options);
+    const stop = onInterrupt(() => simulation.interrupt());
+    while (simulation.step(SLICE)) {
+      const { sessionsStarted, callsEnded } = simulation.progress;
+      const total = plan.sessionCount === null ? '' : ` of ${plan.sessionCount}`;
+      line.show(() => `simulated ${(simulation.nowMs / 1000).toFixed(0)} s: ${sessionsStarted}${total} sessions, ${callsEnded} calls`);
+      await pause();
+    }
+    line.clear();
+    stop();
+    const published = await publish(simulation.finish(), { out: outFolder(options, plan.name, 'sim') });
+    if (options.json) printJson(published.result);
+    say(options, published.summaryText);
+    process.exitCode = published.exitCode;
+  },
+});

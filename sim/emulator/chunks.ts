@@ -1,0 +1,104 @@
+// The bytes of an answer: SSE chunks from a prefix serialised once per request, and the body of an unstreamed answer.
+// Pure. Words need no escaping, which is what makes a chunk cheap.
+import type { EmulatedRequest } from './request.ts';
+
+/** What an answer is made of; tokens by index. */
+export interface Answer {
+  id: string;
+  /** Seconds since 1970. */
+  createdUnixS: number;
+  request: EmulatedRequest;
+  promptTokens: number;
+  words: readonly string[];
+  /** Null when the request did not ask for ids. */
+  tokenIds: readonly number[] | null;
+}
+
+/** JSON in ASCII, so that it can be written as latin1. */
+const asciiJson = (value: unknown): string =>
+  JSON.stringify(value).replace(
+    /[\u0080-\uffff]/g,
+    c => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+
+const isChat = (answer: Answer): boolean => answer.request.api === 'chat';
+
+export class ChunkWriter {
+  private readonly answer: Answer;
+  private readonly head: string;
+
+  constructor(answer: Answer) {
+    this.answer = answer;
+    const { id, createdUnixS, request } = answer;
+    const object = isChat(answer) ? 'chat.completion.chunk' : 'text_completion';
+    const fields = asciiJson({ id, object, created: createdUnixS, model: request.model });
+    this.head = `data: ${fields.slice(0, -1)},"choices":[`;
+  }
+
+  /** The first chunk of a chat: the role and no token. '' for completions. */
+  role(): string {
+    if (!isChat(this.answer)) return '';
+    return `${this.head}{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]${this.usageSoFar(0)}}\n\n`;
+  }
+
+  /** Hot: tokens `from` (inclusive) to `to` (exclusive), in one chunk, or two where reasoning ends between them. */
+  tokens(from: number, to: number): string {
+    const { request } = this.answer;
+    if (request.api === 'completions') return this.tokenChunk('"text":"', '"', from, to, 0);
+    const edge = request.reasoningTokens;
+    if (to <= edge) return this.tokenChunk('"delta":{"reasoning_content":"', '"}', from, to, 0);
+    if (from >= edge) return this.tokenChunk('"delta":{"content":"', '"}', from, to, edge);
+    return this.tokens(from, edge) + this.tokens(edge, to);
+  }
+
+  private tokenChunk(open: string, close: string, from: number, to: number, textFrom: number): string {
+    const { words, tokenIds, request } = this.answer;
+    let text = '';
+    for (let i = from; i < to; i++) text += i === textFrom ? words[i]! : ` ${words[i]!}`;
+    const finish = to === request.outputTokens ? '"length"' : 'null';
+    const ids = tokenIds === null ? '' : `,"token_ids":[${tokenIds.slice(from, to).join(',')}]`;
+    return `${this.head}{"index":0,${open}${text}${close},"logprobs":null,"finish_reason":${finish}${ids}}]${this.usageSoFar(to)}}\n\n`;
+  }
+
+  private usageSoFar(outputTokens: number): string {
+    const { request, promptTokens } = this.answer;
+    if (!request.continuousUsage) return '';
+    return `,"usage":{"prompt_tokens":${promptTokens},"total_tokens":${promptTokens + outputTokens},"completion_tokens":${outputTokens}}`;
+  }
+
+  /** The usage chunk, when asked for, and the end mark. */
+  end(cachedTokens: number): string {
+    const { request } = this.answer;
+    const usage = request.includeUsage
+      ? `${this.head}],"usage":${JSON.stringify(usageOf(this.answer, cachedTokens))}}\n\n`
+      : '';
+    return `${usage}data: [DONE]\n\n`;
+  }
+}
+
+/** The body of an answer that is not streamed. */
+export function wholeAnswer(answer: Answer, cachedTokens: number): string {
+  const { id, createdUnixS, request, words, tokenIds } = answer;
+  const { model, reasoningTokens } = request;
+  const ids = tokenIds === null ? {} : { token_ids: tokenIds };
+  const end = { logprobs: null, finish_reason: 'length', ...ids };
+  const content = words.slice(reasoningTokens).join(' ');
+  const reasoning_content = reasoningTokens === 0 ? null : words.slice(0, reasoningTokens).join(' ');
+  const choice = isChat(answer)
+    ? { index: 0, message: { role: 'assistant', content, reasoning_content }, ...end }
+    : { index: 0, text: words.join(' '), ...end };
+  const object = isChat(answer) ? 'chat.completion' : 'text_completion';
+  const usage = usageOf(answer, cachedTokens);
+  return JSON.stringify({ id, object, created: createdUnixS, model, choices: [choice], usage });
+}
+
+function usageOf({ request, promptTokens }: Answer, cachedTokens: number): Record<string, unknown> {
+  const { outputTokens, reasoningTokens } = request;
+  return {
+    prompt_tokens: promptTokens,
+    total_tokens: promptTokens + outputTokens,
+    completion_tokens: outputTokens,
+    prompt_tokens_details: { cached_tokens: cachedTokens },
+    ...(reasoningTokens > 0 ? { completion_tokens_details: { reasoning_tokens: reasoningTokens } } : {}),
+  };
+}

@@ -1,0 +1,259 @@
+// Requests on one side, the simulated cluster on the other: wall time becomes virtual nanoseconds on one line; every
+// request and every alarm brings the cluster to now and writes out what it gave.
+//
+//   request ─▶ submit(arrival) ─▶ advanceTo(now) ─▶ drain ─▶ chunks ─▶ alarm at nextNs
+import { randomUUID } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
+import { runOfTokenId, runOfWord, tokenIdOf, wordOf } from '../../engines/words.ts';
+import { unreachable } from '../../scenarios/base/errors.ts';
+import { extend, type Key, textKey } from '../../scenarios/base/key.ts';
+import type { Cluster, ClusterEvent } from '../cluster.ts';
+import { type Answer, ChunkWriter, wholeAnswer } from './chunks.ts';
+import { openStream, refuse, sendJson } from './http.ts';
+import { metricsText, ServedLatencies } from './metrics.ts';
+import { type EmulatedRequest, type HttpError, modelNotFound } from './request.ts';
+import { EMULATOR_VOCAB_TOKENS } from './tokenizer.ts';
+import { Wake } from './wake.ts';
+
+export interface EmulationOptions {
+  cluster: Cluster;
+  /** Monotonic milliseconds. */
+  clock: () => number;
+  /** What is served under which name, by which pool. */
+  models: readonly { name: string; pool: string }[];
+  /** Virtual seconds to a wall second. */
+  speed?: number;
+  /** Makes outputs unique to this server; drawn when absent. */
+  nonce?: string;
+  log?: (line: string) => void;
+}
+
+/** How a request came in. */
+export interface Arrival {
+  /** Virtual time at which its head was there. */
+  arrivedNs: number;
+  /** For affinity; null when the client names none. */
+  session: string | null;
+  response: ServerResponse;
+}
+
+/** A request between submission and end. */
+interface Live {
+  readonly id: number;
+  readonly response: ServerResponse;
+  readonly answer: Answer;
+  readonly chunks: ChunkWriter;
+  readonly arrivedNs: number;
+  scheduledNs: number;
+  firstNs: number;
+  lastNs: number;
+  replica: string;
+  cachedTokens: number;
+  /** Tokens generated, and of these written. */
+  generated: number;
+  written: number;
+  isEnded: boolean;
+}
+
+export class Emulation {
+  readonly cluster: Cluster;
+  readonly models: EmulationOptions['models'];
+  readonly createdUnixS = Math.floor(Date.now() / 1000);
+  /** Virtual time, by the wall clock. */
+  readonly nowNs: () => number;
+  private readonly alarmAtNext: () => void;
+  private readonly wake: Wake;
+  private readonly log: (line: string) => void;
+  /** Root of the content of all outputs. */
+  private readonly outputs: Key;
+  private readonly idPrefix: string;
+  private readonly latencies = new ServedLatencies();
+  private readonly live = new Map<number, Live>();
+  private requestCount = 0;
+  private advancedNs = 0;
+  private stopped = false;
+
+  constructor({ cluster, clock, models, speed = 1, nonce = randomUUID(), log = () => {} }: EmulationOptions) {
+    this.cluster = cluster;
+    this.models = models;
+    this.log = log;
+    this.outputs = textKey(nonce);
+    this.idPrefix = nonce.slice(0, 8);
+    const startMs = clock();
+    const virtualNsPerMs = 1e6 * speed;
+    // The line where wall time becomes virtual time, and below it the way back.
+    this.nowNs = () => Math.floor((clock() - startMs) * virtualNsPerMs);
+    this.wake = new Wake(
+      () => clock() - startMs,
+      () => this.turn(),
+    );
+    this.alarmAtNext = () => this.wake.set(this.cluster.nextNs() / virtualNsPerMs);
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.wake.cancel();
+  }
+
+  /** Prometheus text of this moment. */
+  metrics(): string {
+    this.turn();
+    const name = (pool: string) => this.models.find(model => model.pool === pool)?.name ?? pool;
+    return metricsText(this.cluster.counters(), this.latencies, name);
+  }
+
+  /** Submits a request, whose answer is written to the response as it comes. */
+  generate(request: EmulatedRequest, { arrivedNs, session, response }: Arrival): void {
+    const model = this.models.find(({ name }) => name === request.model);
+    if (model === undefined) {
+      refuse(response, modelNotFound(`the model ${JSON.stringify(request.model)} is not served here`));
+      return;
+    }
+    const id = ++this.requestCount;
+    const { words, tokenIds, output } = this.outputOf(id, request);
+    const promptTokens = request.prompt.length;
+    const live = newLive(id, Math.max(arrivedNs, this.advancedNs), response, {
+      id: `${request.api === 'chat' ? 'chatcmpl' : 'cmpl'}-${this.idPrefix}-${id}`,
+      createdUnixS: this.createdUnixS,
+      request,
+      promptTokens,
+      words,
+      tokenIds: request.returnTokenIds ? tokenIds : null,
+    });
+    this.live.set(id, live);
+    response.on('close', () => this.onClose(live));
+    this.cluster.submit(live.arrivedNs, {
+      id,
+      pool: model.pool,
+      session: session ?? `request ${id}`,
+      prompt: request.prompt,
+      promptTokens,
+      outputTokens: request.outputTokens,
+      output,
+      warmTokens: 0,
+    });
+    this.turn();
+    // Not refused at once: the head goes out now and the tokens when they come, as uvicorn does it for vLLM.
+    if (request.stream && this.live.has(id)) openStream(response);
+  }
+
+  /** Unique to the request, in words or, for a token-array prompt, ids: what a later prompt will send back. */
+  private outputOf(id: number, { outputTokens, isTokenArray }: EmulatedRequest) {
+    const key = extend(this.outputs, id);
+    const words = Array.from({ length: outputTokens }, (_, i) => wordOf(key, i));
+    const tokenIds = Array.from({ length: outputTokens }, (_, i) => tokenIdOf(key, i, EMULATOR_VOCAB_TOKENS));
+    return { words, tokenIds, output: isTokenArray ? tokenIds.map(runOfTokenId) : words.map(runOfWord) };
+  }
+
+  private onClose(live: Live): void {
+    if (live.isEnded || this.stopped) return;
+    this.log(`request ${live.id}: the client went away after ${live.written} tokens`);
+    this.advancedNs = Math.max(this.advancedNs, this.nowNs());
+    this.cluster.cancel(this.advancedNs, live.id);
+    this.turn();
+  }
+
+  /** Brings the cluster to now, writes what it gave, and sets the alarm. */
+  private turn(): void {
+    if (this.stopped) return;
+    this.advancedNs = Math.max(this.advancedNs, this.nowNs());
+    this.cluster.advanceTo(this.advancedNs);
+    const touched = new Set<Live>();
+    for (const event of this.cluster.drain()) {
+      const live = this.live.get(event.id);
+      if (live === undefined) continue;
+      this.take(live, event);
+      touched.add(live);
+    }
+    for (const live of touched) writeTokens(live);
+    this.alarmAtNext();
+  }
+
+  private take(live: Live, event: ClusterEvent): void {
+    switch (event.kind) {
+      case 'scheduled':
+        live.scheduledNs = event.atNs;
+        live.replica = event.replica;
+        live.cachedTokens = event.cachedTokens;
+        this.latencies.add(event.replica, 'queue', event.atNs - live.arrivedNs);
+        return;
+      case 'token': {
+        const isFirst = live.generated === 0;
+        if (isFirst) {
+          live.firstNs = event.atNs;
+          this.latencies.add(live.replica, 'ttft', event.atNs - live.arrivedNs);
+          this.latencies.add(live.replica, 'prefill', event.atNs - live.scheduledNs);
+        } else this.latencies.add(live.replica, 'itl', event.atNs - live.lastNs);
+        live.lastNs = event.atNs;
+        live.generated = event.index + 1;
+        return;
+      }
+      case 'end':
+        this.latencies.add(live.replica, 'e2e', event.atNs - live.arrivedNs);
+        this.latencies.add(live.replica, 'decode', event.atNs - live.firstNs);
+        live.isEnded = true;
+        this.live.delete(live.id);
+        return;
+      case 'cancelled':
+        live.isEnded = true;
+        this.live.delete(live.id);
+        return;
+      case 'rejected':
+        live.isEnded = true;
+        this.live.delete(live.id);
+        refuse(live.response, rejection(event.reason, event.message));
+        return;
+      default:
+        unreachable(event);
+    }
+  }
+}
+
+function newLive(id: number, arrivedNs: number, response: ServerResponse, answer: Answer): Live {
+  return {
+    id,
+    response,
+    answer,
+    chunks: new ChunkWriter(answer),
+    arrivedNs,
+    scheduledNs: arrivedNs,
+    firstNs: arrivedNs,
+    lastNs: arrivedNs,
+    replica: '',
+    cachedTokens: 0,
+    generated: 0,
+    written: 0,
+    isEnded: false,
+  };
+}
+
+/** Writes the tokens that came since the last time: of one instant, in one write. */
+function writeTokens(live: Live): void {
+  const { response, answer, chunks, generated, written } = live;
+  if (response.destroyed || response.writableEnded) return;
+  if (!answer.request.stream) {
+    if (live.isEnded) sendJson(response, 200, wholeAnswer(answer, live.cachedTokens));
+    return;
+  }
+  let text = '';
+  if (generated > written) {
+    openStream(response);
+    text = (written === 0 ? chunks.role() : '') + chunks.tokens(written, generated);
+    live.written = generated;
+  }
+  if (live.isEnded) response.end(text + chunks.end(live.cachedTokens), 'latin1');
+  else if (text !== '') response.write(text, 'latin1');
+}
+
+function rejection(reason: 'too_long' | 'queue_full' | 'no_pool', message: string): HttpError {
+  switch (reason) {
+    case 'too_long':
+      return { status: 400, message, type: 'BadRequestError', code: 'context_length_exceeded' };
+    case 'queue_full':
+      return { status: 503, message, type: 'ServiceUnavailableError', code: 'queue_full' };
+    case 'no_pool':
+      return modelNotFound(message);
+    default:
+      return unreachable(reason);
+  }
+}

@@ -1,0 +1,142 @@
+// The KV blocks of one replica and its prefix cache, as in vLLM V1 (v1/core/block_pool.py, kv_cache_manager.py): only
+// full blocks are shared, and a freed block keeps its content until it is reused.
+// Rule: eviction is LRU by the end of the request, and within a request from its suffix to its root.
+import { invariant } from '../../scenarios/base/errors.ts';
+import type { BlockHash } from './block-hash.ts';
+import { type Block, FreeQueue } from './free-queue.ts';
+
+export interface KvCacheOptions {
+  kvBlocks: number;
+  blockTokens: number;
+  prefixCaching: boolean;
+}
+
+export class KvCache {
+  readonly blockTokens: number;
+  readonly prefixCaching: boolean;
+  /** By id; free and used. */
+  readonly blocks: readonly Block[];
+  readonly free = new FreeQueue();
+  /** Blocks by content, the first hashed first: siblings that compute the same block each keep their copy. */
+  private readonly index = new Map<BlockHash, Block[]>();
+
+  constructor({ kvBlocks, blockTokens, prefixCaching }: KvCacheOptions) {
+    this.blockTokens = blockTokens;
+    this.prefixCaching = prefixCaching;
+    this.blocks = Array.from({ length: kvBlocks }, (_, id) => ({
+      id,
+      hash: null,
+      refs: 0,
+      previous: null,
+      next: null,
+    }));
+    for (const block of this.blocks) this.free.append(block);
+  }
+
+  get usedBlocks(): number {
+    return this.blocks.length - this.free.count;
+  }
+
+  blocksFor(tokens: number): number {
+    return Math.ceil(tokens / this.blockTokens);
+  }
+
+  /** The block that a lookup of this content finds, if any. */
+  cached(hash: BlockHash): Block | undefined {
+    return this.index.get(hash)?.[0];
+  }
+
+  /** The cached blocks a sequence of `tokens` tokens begins with. At least one of its tokens stays to be computed. */
+  hits(hashes: readonly BlockHash[], tokens: number): Block[] {
+    const hits: Block[] = [];
+    if (!this.prefixCaching) return hits;
+    const most = Math.floor((tokens - 1) / this.blockTokens);
+    for (const hash of hashes.slice(0, most)) {
+      const block = this.cached(hash);
+      if (block === undefined) break;
+      hits.push(block);
+    }
+    return hits;
+  }
+
+  /** Whether `held`, grown by `hits` and new blocks to hold `tokens` tokens, fits. A free hit takes a free block too. */
+  canAllocate(held: readonly Block[], hits: readonly Block[], tokens: number): boolean {
+    const fresh = this.blocksFor(tokens) - held.length - hits.length;
+    const freeHits = hits.filter(block => block.refs === 0).length;
+    return fresh + freeHits <= this.free.count;
+  }
+
+  /**
+   * Grows `held` by `hits` and by new blocks until it holds `tokens` tokens, for a step that will have computed them
+   * all. Every block this fills gets its hash now, so that a sibling admitted in the same step can share it.
+   * Precondition: canAllocate with the same arguments.
+   */
+  allocate(held: Block[], hits: readonly Block[], tokens: number, hashes: readonly BlockHash[]): void {
+    invariant(hits.length === 0 || held.length === 0, () => 'hits come first, before any other block');
+    for (const block of hits) {
+      if (block.refs === 0) this.free.remove(block);
+      block.refs += 1;
+      held.push(block);
+    }
+    while (held.length < this.blocksFor(tokens)) held.push(this.takeBlock());
+    if (!this.prefixCaching) return;
+    const full = Math.floor(tokens / this.blockTokens);
+    for (let i = full - 1; i >= 0 && held[i]!.hash === null; i--) this.name(held[i]!, hashes[i]!);
+  }
+
+  /** Lets go of all of `held`, its tail first: full blocks wait at the end of the queue, a partial one is next to be reused. */
+  release(held: Block[]): void {
+    for (let block = held.pop(); block !== undefined; block = held.pop()) {
+      block.refs -= 1;
+      if (block.refs > 0) continue;
+      if (block.hash === null) this.free.prepend(block);
+      else this.free.append(block);
+    }
+  }
+
+  /**
+   * Puts the leading blocks of a resumed session into the cache as if a request had just released them: unheld, most
+   * recently used, the least recently used others evicted for them. What no free block is left for is left out.
+   */
+  seed(hashes: readonly BlockHash[]): void {
+    if (!this.prefixCaching) return;
+    const present = hashes.map(hash => this.cached(hash));
+    for (const block of present) if (block?.refs === 0) this.free.remove(block); // not evicted for its own suffix
+    const released: Block[] = [];
+    let chained = true; // a block behind one that is missing could never be hit
+    for (const [i, hash] of hashes.entries()) {
+      let block = present[i];
+      if (block === undefined) {
+        chained = chained && this.free.count > 0;
+        if (!chained) continue;
+        block = this.takeBlock();
+        block.refs = 0;
+        this.name(block, hash);
+      }
+      if (block.refs === 0) released.push(block);
+    }
+    for (const block of released.reverse()) this.free.append(block);
+  }
+
+  /** The next block to be reused, held once; what it cached is lost. */
+  private takeBlock(): Block {
+    const block = this.free.popHead();
+    if (block.hash !== null) this.unname(block, block.hash);
+    block.refs = 1;
+    return block;
+  }
+
+  private name(block: Block, hash: BlockHash): void {
+    block.hash = hash;
+    const same = this.index.get(hash);
+    if (same === undefined) this.index.set(hash, [block]);
+    else same.push(block);
+  }
+
+  private unname(block: Block, hash: BlockHash): void {
+    const same = this.index.get(hash)!;
+    same.splice(same.indexOf(block), 1);
+    if (same.length === 0) this.index.delete(hash);
+    block.hash = null;
+  }
+}

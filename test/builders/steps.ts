@@ -1,0 +1,25 @@
+// Step models for tests: affine in what a step computes, so that expected times can be worked out by hand.
+import type { StepModel } from '../../engines/engine.ts';
+
+export interface AffineCosts {
+  baseNs?: number;
+  perTokenNs?: number;
+  perSequenceNs?: number;
+  perContextTokenNs?: number;
+  perPairNs?: number;
+}
+
+/** 100 ns a step unless told otherwise; every cost left out is 0. */
+export function affineStep(costs: AffineCosts = { baseNs: 100 }): StepModel {
+  const { baseNs = 0, perTokenNs = 0, perSequenceNs = 0, perContextTokenNs = 0, perPairNs = 0 } = costs;
+  return {
+    name: 'affine',
+    evidence: 'made up for tests',
+    stepNs: load =>
+      baseNs +
+      perTokenNs * load.newTokens +
+      perSequenceNs * load.sequences +
+      perContextTokenNs * load.contextTokens +
+      perPairNs * load.attentionPairs,
+  };
+}

@@ -1,0 +1,182 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { resolveDeployment } from '../../engines/deploy.ts';
+import { parseDeployment } from '../../scenarios/formats/deployment.ts';
+import { formatIssues, issuesToJson, parseSource } from '../../scenarios/formats/source.ts';
+
+const library = join(import.meta.dirname, '../../scenarios/library/deployments');
+const routingPolicies = ['round-robin', 'least-outstanding', 'session-affinity'];
+
+function resolve(text: string, file = 'd.yaml') {
+  const source = parseSource(text, file);
+  const parsed = parseDeployment(source);
+  expect(formatIssues(parsed.issues, source, { colour: false })).toBe('');
+  const resolved = resolveDeployment(parsed.file!, 'abc', { routingPolicies });
+  const issues = issuesToJson(resolved.issues, source).map(each => [
+    each.line,
+    each.column,
+    each.code,
+    each.message,
+    each.hint,
+  ]);
+  return { deployment: resolved.deployment, issues };
+}
+
+const pool = (lines: string) =>
+  `windtunnel: 1\ndeployment: test\npools:\n  main:\n${lines.replace(/^/gm, '    ')}\n`;
+
+describe('the deployments of the library', () => {
+  it.each(readdirSync(library))('%s resolves without an issue and says what it rests on', file => {
+    const text = readFileSync(join(library, file), 'utf8');
+    const { deployment, issues } = resolve(text, file);
+    expect(issues).toEqual([]);
+    expect(deployment?.name).toBe(file.replace('.yaml', ''));
+    expect(text).toMatch(/^# /);
+    for (const each of deployment?.pools ?? []) {
+      expect(
+        each.evidence.some(line => line.startsWith(`${each.name}: `) && line.includes('KV blocks')),
+      ).toBe(true);
+      expect(each.evidence.some(line => line.includes('step time: '))).toBe(true);
+      expect(each.limits.kvBlocks * each.limits.blockTokens).toBeGreaterThanOrEqual(
+        each.limits.maxModelTokens,
+      );
+    }
+  });
+
+  const main = (file: string) => resolve(readFileSync(join(library, file), 'utf8')).deployment!.pools[0]!;
+  const prefill = (tokens: number) => ({
+    newTokens: tokens,
+    sequences: 1,
+    contextTokens: tokens,
+    attentionPairs: (tokens * (tokens + 1)) / 2,
+  });
+  const decode = (batch: number, context: number) => ({
+    newTokens: batch,
+    sequences: batch,
+    contextTokens: batch * context,
+    attentionPairs: batch * context,
+  });
+
+  it('emulated answers a prompt of 2-4k tokens in about 250 ms and decodes in 8 to 12 ms', () => {
+    const { step } = main('emulated.yaml');
+    const firstMs = [2000, 3000, 4000].map(tokens => step.stepNs(prefill(tokens)) / 1e6);
+    expect(firstMs.map(Math.round)).toEqual([168, 248, 328]);
+    expect([1, 16].map(batch => Math.round(step.stepNs(decode(batch, 4000)) / 1e6))).toEqual([8, 12]);
+  });
+
+  it('laptop-vllm-cpu is within 7 % of what was measured there', () => {
+    const { step } = main('laptop-vllm-cpu.yaml');
+    const seconds = [128, 1024].map(tokens => step.stepNs(prefill(tokens)) / 1e9);
+    const threeChunks = 3 * 0.0143 + 3000 * 0.0017;
+    for (const [got, measured] of [
+      [seconds[0]!, 0.23],
+      [seconds[1]!, 1.7],
+      [threeChunks, 5.5],
+    ] as const) {
+      expect(Math.abs(got / measured - 1)).toBeLessThan(0.07);
+    }
+  });
+});
+
+describe('resolving a deployment', () => {
+  it('fills in the defaults', () => {
+    const { deployment, issues } = resolve(
+      pool('model: llama-3.1-8b\ngpu: h100-80gb-sxm\nendpoints: [{ url: "http://a/v1/", model: m }]'),
+    );
+    expect(issues).toEqual([]);
+    expect(deployment).toMatchObject({
+      sha256: 'abc',
+      routing: { policy: 'least-outstanding', options: {} },
+    });
+    expect(deployment?.pools[0]).toMatchObject({
+      replicas: 1,
+      tensorParallel: 1,
+      usdPerGpuHour: 2.29,
+      endpoints: [{ url: 'http://a/v1', model: 'm', keyEnv: null, api: 'chat' }],
+    });
+    expect(deployment?.pools[0]?.evidence.join('\n')).toContain('2.29 USD per GPU-hour: Verda');
+  });
+
+  it('takes the options of a policy apart from its name', () => {
+    const text = `${pool('model: llama-3.1-8b\ngpu: h100-80gb-sxm')}routing: { policy: session-affinity, fallback: 3 }\n`;
+    expect(resolve(text).deployment?.routing).toEqual({
+      policy: 'session-affinity',
+      options: { fallback: 3 },
+    });
+  });
+
+  it('needs nothing of the catalogue without a GPU', () => {
+    const { deployment } = resolve(
+      pool('model: tiny\nstep: { model: affine, base: 1ms }\nlimits: { kv_blocks: 8, max_model_len: 64 }'),
+    );
+    expect(deployment?.pools[0]).toMatchObject({ modelId: 'tiny', gpuId: null, usdPerGpuHour: null });
+    expect(deployment?.pools[0]?.evidence.at(-1)).toBe('main: tiny is not in the catalogue: no list price');
+  });
+
+  it.each([
+    [
+      'model: lama-3.1-8b\ngpu: h100-80gb-sxm',
+      [
+        5,
+        12,
+        'WT1201',
+        'the catalogue has no model "lama-3.1-8b"',
+        'did you mean "llama-3.1-8b"? `windtunnel catalog` lists every model',
+      ],
+    ],
+    [
+      'model: llama-3.1-8b\ngpu: h100',
+      [
+        6,
+        10,
+        'WT1201',
+        'the catalogue has no GPU "h100"',
+        'did you mean "h100-80gb-sxm"? `windtunnel catalog` lists every GPU',
+      ],
+    ],
+    [
+      'model: mistral-medium-3.5\ngpu: b300-sxm',
+      [
+        5,
+        12,
+        'WT1202',
+        'the catalogue has no "kvBytesPerTokenBf16" for mistral-medium-3.5, needed for the KV blocks',
+        'give limits.kv_blocks',
+      ],
+    ],
+    [
+      'model: mistral-medium-3.5\ngpu: b300-sxm',
+      [
+        5,
+        12,
+        'WT1202',
+        'the catalogue has no "headDim" for mistral-medium-3.5, needed for the roofline step',
+        'give `step: { model: affine, … }`',
+      ],
+    ],
+    [
+      'model: llama-3.1-8b\ngpu: a100-80gb-sxm\nprecision: { weights: fp8 }',
+      [7, 27, 'WT1005', 'fp8 weights need FP8 tensor cores; a100-80gb-sxm (Ampere) has none', 'use bf16'],
+    ],
+  ])('refuses %j at its place', (lines, expected) => {
+    const { deployment, issues } = resolve(pool(lines));
+    expect(deployment).toBeNull();
+    expect(issues).toContainEqual(expected);
+  });
+
+  it('refuses an unknown routing policy with the nearest', () => {
+    const base = pool('model: llama-3.1-8b\ngpu: h100-80gb-sxm');
+    const hint = 'did you mean "round-robin"?';
+    expect(resolve(`${base}routing: roundrobin2\n`).issues).toEqual([
+      [7, 10, 'WT1102', 'unknown routing policy "roundrobin2"', hint],
+    ]);
+    expect(resolve(`${base}routing: { policy: xyz }\n`).issues[0]).toEqual([
+      7,
+      20,
+      'WT1102',
+      'unknown routing policy "xyz"',
+      `known policies: ${routingPolicies.join(', ')}`,
+    ]);
+  });
+});

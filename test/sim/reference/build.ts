@@ -1,0 +1,87 @@
+// Builders for tests of the simulator: everything a test is not about has a default.
+import type { DeploymentSpec, EngineLimits, PoolSpec, StepModel } from '../../../engines/engine.ts';
+import { textKey } from '../../../scenarios/base/key.ts';
+import { type Run, runTokens } from '../../../scenarios/formats/prompt.ts';
+import type { Cluster, ClusterEvent, Submission } from '../../../sim/cluster.ts';
+import { createCluster, type ReferenceCluster } from '../../../sim/reference/cluster.ts';
+import { affineStep } from '../../builders/steps.ts';
+
+/** `tokens` tokens of the content called `name`. */
+export const run = (name: string, tokens: number, from = 0): Run => ({ key: textKey(name), from, tokens });
+
+export const limits = (some: Partial<EngineLimits> = {}): EngineLimits => ({
+  blockTokens: 4,
+  kvBlocks: 100,
+  maxBatchedTokens: 64,
+  maxSequences: 8,
+  maxModelTokens: 1000,
+  prefixCaching: true,
+  maxQueuedRequests: null,
+  ...some,
+});
+
+export const pool = (some: Partial<PoolSpec> = {}): PoolSpec => ({
+  name: 'pool',
+  modelId: 'model',
+  gpuId: null,
+  replicas: 1,
+  tensorParallel: 1,
+  limits: limits(),
+  step: affineStep(),
+  endpoints: [],
+  usdPerGpuHour: null,
+  evidence: [],
+  ...some,
+});
+
+export const deployment = (pools: PoolSpec[], policy = 'round-robin'): DeploymentSpec => ({
+  name: 'test',
+  sha256: '',
+  pools,
+  routing: { policy, options: {} },
+});
+
+/** A request with a prompt of its own, unless runs are given. */
+export function submission(
+  id: number,
+  some: Partial<Submission> & { promptTokens?: number } = {},
+): Submission {
+  const prompt = some.prompt ?? [run(`prompt ${id}`, some.promptTokens ?? 8)];
+  const outputTokens = some.outputTokens ?? 1;
+  return {
+    id,
+    pool: 'pool',
+    session: `session ${id}`,
+    output: [run(`output ${id}`, outputTokens)],
+    warmTokens: 0,
+    ...some,
+    prompt,
+    promptTokens: runTokens(prompt),
+    outputTokens,
+  };
+}
+
+/** One replica with these limits and a step of 100 ns, unless told otherwise. */
+export function oneReplica(
+  some: Partial<EngineLimits> = {},
+  step: StepModel = affineStep(),
+  watch?: (cluster: ReferenceCluster) => void,
+): ReferenceCluster {
+  return createCluster(deployment([pool({ limits: limits(some), step })]), watch);
+}
+
+export function runToEnd(cluster: Cluster): ClusterEvent[] {
+  for (let ns = cluster.nextNs(); ns < Number.POSITIVE_INFINITY; ns = cluster.nextNs()) cluster.advanceTo(ns);
+  return cluster.drain();
+}
+
+/** Events as short lines, e.g. `100 token 1#0`. */
+export function lines(events: readonly ClusterEvent[]): string[] {
+  return events.map(event => {
+    const at = `${event.atNs} ${event.kind} ${event.id}`;
+    if (event.kind === 'token') return `${at}#${event.index}`;
+    if (event.kind === 'scheduled') return `${at} cached ${event.cachedTokens}`;
+    if (event.kind === 'rejected') return `${at} ${event.reason}`;
+    return `${at} computed ${event.computedTokens} preempted ${event.preemptions}`;
+  });
+}
