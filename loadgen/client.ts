@@ -37,6 +37,8 @@ export interface Client {
   stream(request: CallRequest): CallHandle;
   /** Opens `sockets` connections by as many concurrent GETs of `path`; returns how many answered. */
   warmUp(baseUrl: string, sockets: number, path?: string): Promise<number>;
+  /** The body of a GET, e.g. of /metrics; null when it fails or is not a 200. */
+  text(baseUrl: string, path: string): Promise<string | null>;
   /** Calls in flight. */
   readonly inFlight: number;
   close(): Promise<void>;
@@ -101,9 +103,21 @@ export function createClient(options: ClientOptions): Client {
     return answered.reduce((sum, n) => sum + n, 0);
   }
 
+  async function text(baseUrl: string, path: string): Promise<string | null> {
+    const url = urlBelow(baseUrl, path);
+    try {
+      const { statusCode, body } = await agent.request({ origin: url.origin, path: url.pathname, method: 'GET' });
+      const read = await body.text();
+      return statusCode === 200 ? read : null;
+    } catch {
+      return null;
+    }
+  }
+
   return {
     stream,
     warmUp,
+    text,
     get inFlight() {
       return calls.size;
     },

@@ -57,7 +57,7 @@ function together(results: readonly (RunResult | ValidationResult)[]): RunResult
 
 interface ReportOptions {
   run: string[];
-  out?: string;
+  out?: string | undefined;
   json: boolean;
   svg: boolean;
 }

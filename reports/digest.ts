@@ -7,20 +7,48 @@ export type Digest = (chunks: Iterable<string>) => string;
 
 /** JSON with sorted keys and no white space; a field that is undefined is left out. */
 export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'number') return Number.isFinite(value) ? `${value}` : 'null';
   if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null';
-  const fields = Object.entries(value)
-    .filter(([, field]) => field !== undefined)
-    .sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${fields.map(([key, field]) => `${JSON.stringify(key)}:${canonicalJson(field)}`).join(',')}}`;
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  return `{${fieldsOf(value as Fields, Object.keys(value).sort())}}`;
 }
 
-/** The lines under the digest. The critical path is derived from them and left out. */
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Hot: once per record. The fields of an object in the order of `keys`. */
+function fieldsOf(object: Fields, keys: readonly string[]): string {
+  let text = '';
+  for (const key of keys) {
+    const field = object[key];
+    if (field !== undefined) text += `${text === '' ? '' : ','}"${key}":${canonicalJson(field)}`;
+  }
+  return text;
+}
+
+/** Lines joined into chunks of about this many characters: hashing many small strings is slow. */
+const CHUNK_CHARACTERS = 1 << 16;
+
+/** Records of one kind, a line each. All have the same fields, so the keys are sorted once. */
+function* linesOf(kind: string, records: readonly object[], omitted?: string): Generator<string> {
+  const keys = Object.keys(records[0] ?? {})
+    .filter(key => key !== omitted)
+    .sort();
+  let chunk = '';
+  for (const record of records) {
+    chunk += `${kind} {${fieldsOf(record as Fields, keys)}}\n`;
+    if (chunk.length < CHUNK_CHARACTERS) continue;
+    yield chunk;
+    chunk = '';
+  }
+  yield chunk;
+}
+
+/** The text under the digest. The critical path is derived from it and left out. */
 export function* recordLines(output: RunOutput): Generator<string> {
-  for (const call of output.calls) yield `call ${canonicalJson(call)}\n`;
-  for (const node of output.nodes) yield `node ${canonicalJson(node)}\n`;
-  for (const { criticalPath: _, ...workflow } of output.workflows)
-    yield `workflow ${canonicalJson(workflow)}\n`;
-  for (const sample of output.timeline) yield `sample ${canonicalJson(sample)}\n`;
-  yield `itl ${canonicalJson(output.itlMs)}\n`;
+  yield* linesOf('call', output.calls);
+  yield* linesOf('node', output.nodes);
+  yield* linesOf('workflow', output.workflows, 'criticalPath');
+  yield* linesOf('sample', output.timeline);
+  yield* linesOf('itl', [output.itlMs]);
 }

@@ -11,6 +11,7 @@ import { runHeader, runSections } from './page/run-sections.ts';
 import { comparisonTable, validationHeader, validationTable } from './page/validation-sections.ts';
 import { toVega } from './render.ts';
 import type { PageRuntime } from './runtime.ts';
+import { thinned } from './timeline.ts';
 
 /** What the page's script needs to draw one chart, keyed by its element's `data-chart`. */
 interface PackedChart {
@@ -41,10 +42,17 @@ function figure<Input>(chart: Chart<Input>, input: Input, key: string, payload: 
   }
   const { datasets, ...vegaLite } = drawn;
   const { columns, rows } = chart.table(input);
-  payload[id] = { vega: toVega({ ...vegaLite, datasets: {} }), vegaLite, datasets, columns, rows, file: id };
+  payload[id] = {
+    vega: { ...toVega({ ...vegaLite, datasets: {} }), description: title },
+    vegaLite,
+    datasets,
+    columns,
+    rows,
+    file: id,
+  };
   return html`<figure class="chart" id="${id}" data-chart="${id}">
     <h3>${title}</h3>
-    <div class="plot" role="img" aria-label="${title}"></div>
+    <div class="plot"></div>
     <div class="foot">
       <details class="how"><summary>How to read this</summary><p>${chart.howToRead}</p></details>
       <details class="data"><summary>Data table</summary><div class="scroll"></div></details>
@@ -56,6 +64,22 @@ function figure<Input>(chart: Chart<Input>, input: Input, key: string, payload: 
       </div>
     </div>
   </figure>`;
+}
+
+/** Timeline points on one page, over all runs and pools: what keeps a page of many runs small. */
+const TIMELINE_POINTS_MAX = 24_000;
+
+/** The run with its timeline thinned to its share of the page, peaks kept. */
+function bounded(run: RunResult, runs: number): RunResult {
+  const pools = [...new Set(run.timeline.map(({ pool }) => pool))];
+  const limit = Math.max(100, Math.floor(TIMELINE_POINTS_MAX / (runs * pools.length)));
+  const timeline = pools.flatMap(pool =>
+    thinned(
+      run.timeline.filter(point => point.pool === pool),
+      limit,
+    ),
+  );
+  return { ...run, timeline };
 }
 
 /** What a program wants of the page: the figures without the distributions. */
@@ -92,7 +116,8 @@ function distinctNames(runs: readonly RunResult[]): string[] {
   );
 }
 
-function runView(run: RunResult, i: number, payload: Payload): Html {
+function runView(whole: RunResult, i: number, runs: number, payload: Payload): Html {
+  const run = bounded(whole, runs);
   const key = `run${i}`;
   return html`<section class="run" id="${key}" data-run="${i}">
     ${runHeader(run)}
@@ -158,7 +183,7 @@ export function page(input: readonly RunResult[] | ValidationResult, runtime: Pa
       </section>
       <h2 class="divider">The two runs</h2>
       ${selector(['live', 'simulated'], 'Show')}
-      ${runs.map((run, i) => runView(run, i, payload))}`;
+      ${runs.map((run, i) => runView(run, i, runs.length, payload))}`;
     const summary = { kind: input.kind, pass: input.pass, rows: input.rows, runs: runs.map(machineReadable) };
     return document(`Validation: ${input.live.header.scenario.name}`, body, summary, payload, runtime);
   }
@@ -166,7 +191,7 @@ export function page(input: readonly RunResult[] | ValidationResult, runtime: Pa
   const body = html`
     ${input.length > 1 && comparisonTable(input, names)}
     ${selector(names, 'Run')}
-    ${input.map((run, i) => runView(run, i, payload))}`;
+    ${input.map((run, i) => runView(run, i, input.length, payload))}`;
   const title =
     input.length === 1
       ? `${input[0]!.header.scenario.name} @ ${input[0]!.header.deployment.name}`

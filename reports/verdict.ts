@@ -98,7 +98,7 @@ function headlineOf(facts: Facts, assertions: readonly AssertionResult[]): strin
   ].filter(text => text !== '');
   const completed =
     lost === 0
-      ? `all ${plural(workflows.planned, 'workflow')} completed`
+      ? `${workflows.planned === 1 ? 'the' : `all ${showCount(workflows.planned)}`} ${workflows.planned === 1 ? 'workflow' : 'workflows'} completed`
       : `${showCount(workflows.completed)} of ${plural(workflows.planned, 'workflow')} completed`;
   const outcome = [completed, ...times].join(', ');
   if (failed.length > 0) {

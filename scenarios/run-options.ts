@@ -27,11 +27,18 @@ export interface RunOptions extends CommonOptions {
   sessions: number | undefined;
 }
 
-/** Options that say what is run; `deployment` may be optional. */
-export const withRun = <T>(yargs: Argv<T>) =>
+const DEPLOYMENT = { alias: 'd', type: 'string', describe: 'deployment file or library entry' } as const;
+
+/** Options of commands that run a scenario on a deployment. */
+export const withRun = <T>(yargs: Argv<T>) => withScenario(yargs).option('deployment', { ...DEPLOYMENT, demandOption: true });
+
+/** The same where the deployment may be left out. */
+export const withOptionalDeployment = <T>(yargs: Argv<T>) => withScenario(yargs).option('deployment', DEPLOYMENT);
+
+/** Which scenario, which seed, where to, and how a trace is replayed. */
+export const withScenario = <T>(yargs: Argv<T>) =>
   withCommon(yargs)
     .positional('scenario', { type: 'string', demandOption: true, describe: 'scenario file, library entry, written plan, or trace (file or folder)' })
-    .option('deployment', { alias: 'd', type: 'string', demandOption: true, describe: 'deployment file or library entry' })
     .option('seed', { type: 'string', describe: 'another seed: other agents' })
     .option('set', { type: 'string', array: true, default: [] as string[], describe: 'path=value, e.g. params.postings=14 (repeatable)' })
     .option('out', { type: 'string', describe: 'run folder [windtunnel-runs/NAME-WORLD]' })

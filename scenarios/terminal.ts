@@ -1,9 +1,12 @@
 // The terminal rim that every command shares: options, where words go, how errors look, how Ctrl-C is heard.
 import { styleText } from 'node:util';
-import type { Argv } from 'yargs';
+import type { Argv, CommandModule } from 'yargs';
 import { EXIT, UserError } from './base/errors.ts';
 import type { Issue } from './base/issue.ts';
 import { formatIssues, issuesToJson, type Source } from './formats/source.ts';
+
+/** A command but for its name and description, which windtunnel.ts lists so that --help loads nothing else. */
+export type Command<Options> = Required<Pick<CommandModule<object, Options>, 'builder' | 'handler'>>;
 
 /** Options of every command. */
 export interface CommonOptions {

@@ -1,10 +1,9 @@
 // `simulate` and `emulate`: the simulator's commands.
-import type { CommandModule } from 'yargs';
 import { loadDeployment, readyRun } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import type { PublishRun } from '../scenarios/formats/run.ts';
 import { headerOf, loadRun, outFolder, type RunOptions, withRun } from '../scenarios/run-options.ts';
-import { onInterrupt, printJson, ProgressLine, say } from '../scenarios/terminal.ts';
+import { type Command, onInterrupt, printJson, ProgressLine, say } from '../scenarios/terminal.ts';
 import { createCluster } from './reference/cluster.ts';
 import { Simulation } from './simulate.ts';
 
@@ -14,9 +13,7 @@ const SLICE = 2000;
 const pause = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
 
 /** The command; `publish` comes from the wiring, since only it may see reports/. */
-export const simulateCommand = (publish: PublishRun): CommandModule<object, RunOptions> => ({
-  command: ['simulate <scenario>', '$0 <scenario>'],
-  describe: 'run the workflows on a virtual cluster, in simulated time',
+export const simulateCommand = (publish: PublishRun): Command<RunOptions> => ({
   builder: yargs =>
     withRun(yargs)
       .example('$0 simulate job-scanner -d workstation-ministral-14b', 'a library scenario on one GPU')

@@ -1,7 +1,7 @@
 // Prompt tokens by segment, found in the cache or computed.
 import type { RunResult } from '../../scenarios/formats/result.ts';
 import { showRatio } from '../numbers.ts';
-import { type Chart, chartSpec, INK, PALETTE, topLegend } from './chart.ts';
+import { type Chart, COUNT_LABEL, chartSpec, INK, PALETTE, topLegend } from './chart.ts';
 
 const SEGMENTS_MAX = 16;
 
@@ -59,7 +59,7 @@ export const cacheHits: Chart<RunResult> = {
                 field: 'tokens',
                 type: 'quantitative',
                 title: 'prompt tokens',
-                axis: { format: '~s', tickCount: 5 },
+                axis: { labelExpr: COUNT_LABEL, tickCount: 5 },
               },
               color: {
                 field: 'from',

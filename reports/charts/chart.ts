@@ -97,6 +97,9 @@ export const topLegend = (extra: object = {}) => ({
 export const msLabel = (value: string): string =>
   `(abs(${value}) < 0.001 ? '0' : abs(${value}) < 1 ? format(${value} * 1000, '.3~r') + ' µs' : abs(${value}) < 1000 ? format(${value}, '.3~r') + ' ms' : abs(${value}) < 120000 ? format(${value} / 1000, '.3~r') + ' s' : format(${value} / 60000, '.3~r') + ' min')`;
 
+/** Counts on an axis: `0`, `500k`, `1.5M`. */
+export const COUNT_LABEL = "datum.value === 0 ? '0' : format(datum.value, '~s')";
+
 /** An x axis in milliseconds. */
 export const msAxis = (extra: object = {}) => ({
   labelExpr: msLabel('datum.value'),

@@ -31,8 +31,12 @@ const RULES = [0.5, 0.9, 0.95, 0.99].map(share => ({ share, label: `p${Math.roun
 export const valueAtShare = (cdf: readonly [number, number][], share: number): number | null =>
   cdf.find(([, reached]) => reached >= share - 1e-9)?.[0] ?? null;
 
-/** A log axis has no zero. */
-const drawable = (cdf: readonly [number, number][]) => cdf.filter(([valueMs]) => valueMs > 0);
+/** What a log axis can show of a distribution, from where it leaves the ground. */
+export function curveOf(cdf: readonly [number, number][]): [valueMs: number, share: number][] {
+  const points = cdf.filter(([valueMs]) => valueMs > 0);
+  const first = points[0];
+  return first === undefined ? [] : [[first[0], 0], ...points];
+}
 
 export const latencyCdf: Chart<RunResult> = {
   id: 'latency-cdf',
@@ -57,7 +61,7 @@ export const latencyCdf: Chart<RunResult> = {
     if (present.length === 0)
       return { absent: 'no call and no workflow came back whole, so there is nothing to time' };
     const curves = present.flatMap(metric =>
-      drawable(cdfs[metric]!).map(([valueMs, share]) => ({ metric: METRIC_LABELS[metric], valueMs, share })),
+      curveOf(cdfs[metric]!).map(([valueMs, share]) => ({ metric: METRIC_LABELS[metric], valueMs, share })),
     );
     const marks = present.flatMap(metric =>
       RULES.flatMap(({ share, label }) => {

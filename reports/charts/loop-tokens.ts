@@ -1,7 +1,7 @@
 // Evaluator loops: tokens billed, found in the cache and computed, by iteration.
 import type { RunResult } from '../../scenarios/formats/result.ts';
 import { showNumber, showRatio } from '../numbers.ts';
-import { type Chart, chartSpec, PALETTE, topLegend } from './chart.ts';
+import { type Chart, COUNT_LABEL, chartSpec, PALETTE, topLegend } from './chart.ts';
 
 export const loopTokens: Chart<RunResult> = {
   id: 'loop-tokens',
@@ -48,7 +48,7 @@ export const loopTokens: Chart<RunResult> = {
             field: 'tokens',
             type: 'quantitative',
             title: 'tokens per call',
-            axis: { format: '~s', tickCount: 5 },
+            axis: { labelExpr: COUNT_LABEL, tickCount: 5 },
           },
           order: { field: 'order', type: 'quantitative' },
           color: {

@@ -3,7 +3,7 @@ import type { ValidationResult } from '../../scenarios/formats/result.ts';
 import { METRIC_LABELS } from '../metrics.ts';
 import { showRatio } from '../numbers.ts';
 import { type Chart, chartSpec, logTicks, msAxis, topLegend } from './chart.ts';
-import { CDF_METRICS, METRIC_COLOURS, valueAtShare } from './latency-cdf.ts';
+import { CDF_METRICS, curveOf, METRIC_COLOURS, valueAtShare } from './latency-cdf.ts';
 
 const WORLDS = ['live', 'sim'] as const;
 const SHARES = [0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99] as const;
@@ -44,9 +44,12 @@ export const simAgainstLive: Chart<ValidationResult> = {
     if (metrics.length === 0) return { absent: 'the two runs have no metric in common' };
     const curves = metrics.flatMap(metric =>
       WORLDS.flatMap(world =>
-        ((world === 'sim' ? sim : live).cdfs[metric] ?? [])
-          .filter(([valueMs]) => valueMs > 0)
-          .map(([valueMs, share]) => ({ metric: METRIC_LABELS[metric], world, valueMs, share })),
+        curveOf((world === 'sim' ? sim : live).cdfs[metric] ?? []).map(([valueMs, share]) => ({
+          metric: METRIC_LABELS[metric],
+          world,
+          valueMs,
+          share,
+        })),
       ),
     );
     return chartSpec(

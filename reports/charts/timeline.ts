@@ -52,6 +52,8 @@ export const timelineChart: Chart<RunResult> = {
   spec({ timeline }) {
     if (timeline.length === 0)
       return { absent: 'the run has no samples of the cluster (a live server without /metrics)' };
+    if (timeline.every(({ atMs }) => atMs === timeline[0]!.atMs))
+      return { absent: 'the cluster was sampled once only: the run was too short' };
     const pools = drawnPools(timeline);
     const points = pools.flatMap(pool =>
       thinned(
@@ -64,7 +66,7 @@ export const timelineChart: Chart<RunResult> = {
       { field: 'runningRequests', title: 'Requests in the batch', format: '~s', area: false },
       { field: 'kvUsedRatio', title: 'KV cache in use', format: '~%', area: false },
       { field: 'inFlightWorkflows', title: 'Workflows in flight', format: '~s', area: false },
-    ];
+    ] as const;
     const color = {
       field: 'pool',
       type: 'nominal',
@@ -96,7 +98,7 @@ export const timelineChart: Chart<RunResult> = {
             field,
             type: 'quantitative',
             title: null,
-            scale: field === 'kvUsedRatio' ? { domain: [0, 1] } : { domainMin: 0 },
+            scale: { domain: [0, Math.max(1, ...points.map(point => point[field]))], nice: true },
             axis: { format, tickCount: 3, minExtent: 34, maxExtent: 34 },
           };
           // Workflows in flight are the run's, the same at every pool.

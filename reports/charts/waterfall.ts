@@ -10,6 +10,10 @@ const BARS_MAX = 60;
 
 const EXEMPLAR_NAMES: Record<Exemplar['label'], string> = { p50: 'median', p95: 'p95', max: 'longest' };
 
+/** Names go where there is room: after the bar, before it, or on a bar that leaves none. */
+const LABEL_SIDE =
+  "max(datum.startMs, datum.lastMs - datum.endMs) < 0.15 * datum.lastMs ? 'inside' : datum.startMs > datum.lastMs - datum.endMs ? 'before' : 'after'";
+
 /** The colour's meaning: the phase of an LLM call, or the kind of any other step. */
 const phaseName = (bar: ExemplarBar, phase: ExemplarBar['phases'][number]['phase']) =>
   phase === 'run' ? (bar.kind === 'llm' ? 'other' : bar.kind) : phase;
@@ -63,8 +67,11 @@ export const waterfall: Chart<RunResult> = {
             : `${bar.promptTokens} in (${bar.cachedTokens ?? '?'} cached), ${bar.outputTokens ?? '?'} out`,
       })),
     );
+    const criticalSteps = (name: string) =>
+      rows.filter(({ exemplar, bar }) => exemplar === name && bar.onCriticalPath).length;
     const path = rows
-      .filter(({ bar }) => bar.onCriticalPath)
+      // A path of one step is its bar.
+      .filter(({ exemplar, bar }) => bar.onCriticalPath && criticalSteps(exemplar) > 1)
       .flatMap(({ exemplar, row, bar }) => [
         { exemplar, row, call: bar.call, atMs: bar.startMs },
         { exemplar, row, call: bar.call, atMs: bar.endMs },
@@ -144,36 +151,24 @@ export const waterfall: Chart<RunResult> = {
           },
           {
             data: { name: 'bars' },
-            transform: [onlyShown, { joinaggregate: [{ op: 'max', field: 'endMs', as: 'lastMs' }] }],
+            transform: [
+              onlyShown,
+              { joinaggregate: [{ op: 'max', field: 'endMs', as: 'lastMs' }] },
+              { calculate: LABEL_SIDE, as: 'side' },
+              { calculate: "datum.side === 'before' ? datum.startMs : datum.endMs", as: 'labelMs' },
+            ],
             mark: {
               type: 'text',
               fontSize: 10.5,
-              color: INK,
+              color: { expr: "datum.side === 'inside' ? 'white' : ink" },
               baseline: 'middle',
-              align: { expr: 'datum.startMs > datum.lastMs * 0.55 ? "right" : "left"' },
-              dx: { expr: 'datum.startMs > datum.lastMs * 0.55 ? -6 : 6' },
+              align: { expr: "datum.side === 'after' ? 'left' : 'right'" },
+              dx: { expr: "datum.side === 'after' ? 6 : -6" },
               limit: { expr: 'width * 0.5' },
             },
-            encoding: {
-              x: { field: 'labelMs', type: 'quantitative' },
-              y,
-              text: { field: 'call' },
-            },
+            encoding: { x: { ...x, field: 'labelMs' }, y, text: { field: 'call' } },
           },
-        ].map((layer, i) =>
-          i === 3
-            ? {
-                ...layer,
-                transform: [
-                  ...layer.transform,
-                  {
-                    calculate: 'datum.startMs > datum.lastMs * 0.55 ? datum.startMs : datum.endMs',
-                    as: 'labelMs',
-                  },
-                ],
-              }
-            : layer,
-        ),
+        ],
       },
     );
   },

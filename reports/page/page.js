@@ -6,7 +6,7 @@
   const byId = id => document.getElementById(id);
   const TABLE_ROWS_MAX = 400;
   /** Panels stacked in one chart keep this much for their axes, px. */
-  const AXES_PX = 56;
+  const AXES_PX = 48;
 
   async function unpack(id) {
     const packed = Uint8Array.from(atob(byId(id).textContent), character => character.charCodeAt(0));
@@ -64,20 +64,25 @@
     };
   }
 
+  /** Blue lines are too dark for dark paper; the other colours carry over. */
+  const DARK_SWAPS = { '#0072B2': '#2680cb' };
+
   // --- drawing -----------------------------------------------------------------------------------------------
 
   const views = new Map();
 
   /** A copy of the compiled spec with data, theme and width filled in. */
   function filled(chart, widthPx, { signals }) {
-    const spec = structuredClone(chart.vega);
+    let text = JSON.stringify(chart.vega);
+    if (isDark()) for (const [light, dark] of Object.entries(DARK_SWAPS)) text = text.replaceAll(light, dark);
+    const spec = JSON.parse(text);
     const data = structuredClone(chart.datasets);
     for (const source of spec.data) if (data[source.name]) source.values = data[source.name];
     for (const signal of spec.signals) {
       if (signal.name in signals) signal.value = signals[signal.name];
     }
     spec.width = spec.layout ? widthPx - AXES_PX : widthPx;
-    spec.padding = 0;
+    spec.padding = { left: 0, top: 0, right: 0, bottom: 4 };
     return spec;
   }
 

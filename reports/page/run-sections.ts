@@ -67,17 +67,17 @@ function tile(label: string, value: string, beside: string): Html {
 
 function latencyTile(label: string, metric: MetricSummary | undefined): Html {
   if (metric === undefined) return tile(label, '–', 'no samples');
-  return tile(label, showMs(metric.p95), `p95 · median ${showMs(metric.p50)}`);
+  return tile(label, showMs(metric.p95), `median ${showMs(metric.p50)}`);
 }
 
 function tiles({ metrics, tokens, counts, throughput, cacheBySegment }: RunResult): Html {
   const { workflows } = counts;
   return html`<dl class="tiles">
     ${tile('Workflows', showCount(workflows.completed), workflows.completed === workflows.planned ? 'all completed' : `of ${showCount(workflows.planned)} completed`)}
-    ${latencyTile('Workflow time', metrics.makespan)}
-    ${latencyTile('First token (TTFT)', metrics.ttft)}
-    ${latencyTile('Token gap (ITL)', metrics.itl)}
-    ${latencyTile('Call (E2E)', metrics.e2e)}
+    ${latencyTile('Workflow p95', metrics.makespan)}
+    ${latencyTile('TTFT p95', metrics.ttft)}
+    ${latencyTile('ITL p95', metrics.itl)}
+    ${latencyTile('Call E2E p95', metrics.e2e)}
     ${tile(
       'Cache hits',
       cacheBySegment.length === 0 || tokens.prompt === 0 ? '–' : showRatio(tokens.cached / tokens.prompt),

@@ -47,7 +47,9 @@ export interface FleetOptions {
   world: World;
   /** The pool that serves a model alias. */
   poolOf: (model: string) => string;
+  /** Told of each call as it ends, and of each session. */
   onCall?: (record: CallRecord) => void;
+  onSession?: (record: WorkflowRecord) => void;
 }
 
 interface ActiveSession {
@@ -256,6 +258,7 @@ export class Fleet {
     record.endMs = status === 'unfinished' ? null : nowMs;
     this.workflows.push(record);
     this.active.delete(active);
+    this.options.onSession?.(record);
     if (restart === null || this.stopped) return;
     const { cohort, agent, ordinal } = restart;
     this.queueAgent(cohort, agent, ordinal + 1, nowMs + cohort.thinkMs(agent, ordinal));

@@ -4,7 +4,7 @@
 //   request ─▶ submit(arrival) ─▶ advanceTo(now) ─▶ drain ─▶ chunks ─▶ alarm at nextNs
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import { runOfTokenId, runOfWord, tokenIdOf, wordOf } from '../../engines/words.ts';
+import { runOfTokenId, tokenIdOf, wordOf } from '../../engines/words.ts';
 import { unreachable } from '../../scenarios/base/errors.ts';
 import { extend, type Key, textKey } from '../../scenarios/base/key.ts';
 import type { Cluster, ClusterEvent } from '../cluster.ts';
@@ -12,7 +12,7 @@ import { type Answer, ChunkWriter, wholeAnswer } from './chunks.ts';
 import { openStream, refuse, sendJson } from './http.ts';
 import { metricsText, ServedLatencies } from './metrics.ts';
 import { type EmulatedRequest, type HttpError, modelNotFound } from './request.ts';
-import { EMULATOR_VOCAB_TOKENS } from './tokenizer.ts';
+import { EMULATOR_VOCAB_TOKENS, Tokenizer } from './tokenizer.ts';
 import { Wake } from './wake.ts';
 
 export interface EmulationOptions {
@@ -58,6 +58,7 @@ interface Live {
 export class Emulation {
   readonly cluster: Cluster;
   readonly models: EmulationOptions['models'];
+  readonly tokenizer = new Tokenizer();
   readonly createdUnixS = Math.floor(Date.now() / 1000);
   /** Virtual time, by the wall clock. */
   readonly nowNs: () => number;
@@ -118,7 +119,7 @@ export class Emulation {
       request,
       promptTokens,
       words,
-      tokenIds: request.returnTokenIds ? tokenIds : null,
+      tokenIds,
     });
     this.live.set(id, live);
     response.on('close', () => this.onClose(live));
@@ -138,11 +139,15 @@ export class Emulation {
   }
 
   /** Unique to the request, in words or, for a token-array prompt, ids: what a later prompt will send back. */
-  private outputOf(id: number, { outputTokens, isTokenArray }: EmulatedRequest) {
+  private outputOf(id: number, { outputTokens, isTokenArray, returnTokenIds }: EmulatedRequest) {
     const key = extend(this.outputs, id);
     const words = Array.from({ length: outputTokens }, (_, i) => wordOf(key, i));
-    const tokenIds = Array.from({ length: outputTokens }, (_, i) => tokenIdOf(key, i, EMULATOR_VOCAB_TOKENS));
-    return { words, tokenIds, output: isTokenArray ? tokenIds.map(runOfTokenId) : words.map(runOfWord) };
+    if (!isTokenArray && !returnTokenIds) {
+      return { words, tokenIds: null, output: words.map(word => this.tokenizer.runOf(word)) };
+    }
+    const ids = words.map((_, i) => tokenIdOf(key, i, EMULATOR_VOCAB_TOKENS));
+    const output = isTokenArray ? ids.map(runOfTokenId) : words.map(word => this.tokenizer.runOf(word));
+    return { words, tokenIds: returnTokenIds ? ids : null, output };
   }
 
   private onClose(live: Live): void {

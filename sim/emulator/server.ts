@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { Emulation, type EmulationOptions } from './emulation.ts';
 import { readBody, refuse, sendJson } from './http.ts';
 import { badRequest, readPrompt, readRequest } from './request.ts';
-import { EMULATOR_VOCAB_TOKENS, Tokenizer } from './tokenizer.ts';
+import { EMULATOR_VOCAB_TOKENS } from './tokenizer.ts';
 
 export interface EmulatorOptions extends EmulationOptions {
   /** Loopback unless told. */
@@ -47,8 +47,7 @@ export function startEmulator(options: EmulatorOptions): Promise<Emulator> {
 }
 
 function router(emulation: Emulation): (request: IncomingMessage, response: ServerResponse) => void {
-  const tokenizer = new Tokenizer();
-  const tokenizeText = (text: string) => tokenizer.tokenize(text);
+  const tokenizeText = (text: string) => emulation.tokenizer.tokenize(text);
 
   function generate(api: 'chat' | 'completions', request: IncomingMessage, response: ServerResponse): void {
     // Served from when its head arrived: reading and splitting a long prompt is not part of the engine's time.

@@ -17,7 +17,8 @@ export class Tokenizer {
     return splitWords(text).map(word => this.runOf(word));
   }
 
-  private runOf(word: string): Run {
+  /** The run of one word. */
+  runOf(word: string): Run {
     const known = this.runs.get(word);
     if (known !== undefined) return known;
     const run = runOfWord(word);

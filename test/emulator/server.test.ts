@@ -71,7 +71,7 @@ describe('a streamed chat', () => {
     const ttftMs = result.firstTokenMs! - result.sentMs;
     expect(ttftMs).toBeGreaterThan(59.9);
     expect(ttftMs).toBeLessThan(160); // a loaded machine may be late; it may never be early
-    expect(result.lastTokenMs! - result.firstTokenMs!).toBeGreaterThan(80);
+    expect(result.lastTokenMs! - result.sentMs).toBeGreaterThan(159.9);
     expect(result.headersMs!).toBeLessThan(result.firstTokenMs!);
   });
 

@@ -236,6 +236,15 @@ describe('abort', () => {
     handle.abort();
   });
 
+  test('after [DONE] leaves a complete call complete, though the server never ends its response', async () => {
+    const url = await serve(
+      (_, response) => void sse(response).write(`${chunk({ content: 'a' }, 'stop')}data: [DONE]\n\n`),
+    );
+    const handle = aClient().stream({ baseUrl: url, wire });
+    setTimeout(() => handle.abort(), 60);
+    expect(await handle.result).toMatchObject({ outcome: 'ok', outputTokens: 1 });
+  });
+
   test('before the request is written: it never is', async () => {
     let requests = 0;
     const url = await serve(() => requests++);

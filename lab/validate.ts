@@ -1,0 +1,150 @@
+// `validate`: the same scenario simulated and replayed, and the error of each metric.
+//
+//   1. simulate   2. replay (on the deployment's endpoints, or on its emulator)   3. compare   4. one page for both
+import { join } from 'node:path';
+import { loadDeployment, type ReadyRun, readyRun } from '../engines/load.ts';
+import { routingPolicies } from '../gateway/routing/index.ts';
+import { callLog, checkEndpoints, durationOption, withEndpoints } from '../loadgen/command.ts';
+import { startClock } from '../loadgen/clock.ts';
+import { Replay } from '../loadgen/replay.ts';
+import { publish, publishValidation } from '../reports/publish.ts';
+import { EXIT, UserError } from '../scenarios/base/errors.ts';
+import { parseScalar } from '../scenarios/formats/quantity.ts';
+import { RESULT_SCHEMA_VERSION, type RunResult, type ValidationResult } from '../scenarios/formats/result.ts';
+import type { RunOutput } from '../scenarios/formats/run.ts';
+import type { LoadedScenario } from '../scenarios/load.ts';
+import { headerOf, loadRun, outFolder, type RunOptions, withRun } from '../scenarios/run-options.ts';
+import { type Command, onInterrupt, printJson, ProgressLine, say } from '../scenarios/terminal.ts';
+import { createCluster } from '../sim/reference/cluster.ts';
+import { Simulation } from '../sim/simulate.ts';
+import { compareWorlds, type Tolerances } from './compare-worlds.ts';
+import { type EmulatorProcess, startEmulatorProcess } from './emulator-process.ts';
+
+export interface ValidateOptions extends RunOptions {
+  endpoint: string[];
+  emulate: boolean;
+  timeout: string;
+  stall: string;
+  vocab: number;
+  tolerance: string | undefined;
+  'count-tolerance': string | undefined;
+}
+
+export const validateCommand: Command<ValidateOptions> = {
+  builder: yargs =>
+    withRun(yargs)
+      .option('emulate', { type: 'boolean', default: false, describe: "replay on the deployment's own emulator, in a second process" })
+      .option('endpoint', { type: 'string', array: true, default: [] as string[], describe: 'base URL up to /v1, instead of those of the file (repeatable)' })
+      .option('tolerance', { type: 'string', describe: 'of mean times [10%; 3% with --emulate]' })
+      .option('count-tolerance', { type: 'string', describe: 'of counts, tokens and cache hits [2%; 0 with --emulate]' })
+      .option('timeout', { type: 'string', default: '15m', describe: 'longest a call may take' })
+      .option('stall', { type: 'string', default: '5m', describe: 'longest silence inside a call' })
+      .option('vocab', { type: 'number', default: 32_000, describe: 'vocabulary size, for token-id prompts' })
+      .example('$0 validate mixed-fleet -d emulated --emulate', 'needs nothing but this machine')
+      .example('$0 validate agents.yaml -d staging.yaml', 'against live endpoints'),
+  handler: async options => {
+    const loaded = loadRun(options);
+    const deployed = loadDeployment(options.deployment, Object.keys(routingPolicies));
+    const ready = readyRun(loaded, deployed, options);
+    const out = outFolder(options, ready.plan.name, 'validate');
+    process.exitCode = await validate({ loaded, ready, options, out });
+  },
+};
+
+const ratioOption = (name: string, raw: string | undefined, fallback: number): number => {
+  if (raw === undefined) return fallback;
+  const parsed = parseScalar(raw, 'ratio');
+  if ('value' in parsed) return parsed.value;
+  throw new UserError(`--${name}: ${parsed.error}`, { hint: parsed.hint });
+};
+
+export interface ValidateInput {
+  loaded: LoadedScenario;
+  ready: ReadyRun;
+  options: ValidateOptions;
+  out: string;
+}
+
+/** Runs both worlds, writes `out/sim`, `out/live` and the page of both; returns the exit code. */
+export async function validate({ loaded, ready, options, out }: ValidateInput): Promise<number> {
+  const { plan, deployment, poolOf, warnings } = ready;
+  const tolerances: Tolerances = {
+    timeRatio: ratioOption('tolerance', options.tolerance, options.emulate ? 0.03 : 0.1),
+    countRatio: ratioOption('count-tolerance', options['count-tolerance'], options.emulate ? 0 : 0.02),
+  };
+  // 1.
+  const simHeader = headerOf({ world: 'sim', loaded, deployment, evidence: deployment.pools.flatMap(pool => pool.evidence), warnings, startedAt: null });
+  const simulation = new Simulation({ plan, cluster: createCluster(deployment), poolOf, header: simHeader });
+  while (simulation.step(10_000));
+  const sim = simulation.finish();
+  if (!options.quiet) say({ ...options, json: true }, `simulated ${sim.calls.length} calls, ${(sim.durationMs / 1000).toFixed(1)} s; replaying them now`);
+  // 2.
+  const live = await replayed({ loaded, ready, options, out });
+  // 3. and 4.
+  const simResult = (await publish(sim, { out: join(out, 'sim') })).result as RunResult;
+  const livePublished = await publish(live, { out: join(out, 'live') });
+  const rows = compareWorlds(sim, live, tolerances);
+  const validation: ValidationResult = {
+    schemaVersion: RESULT_SCHEMA_VERSION,
+    kind: 'validation',
+    sim: simResult,
+    live: livePublished.result as RunResult,
+    rows,
+    pass: rows.every(row => row.pass),
+  };
+  const published = await publishValidation(validation, { out });
+  if (options.json) printJson(validation);
+  say(options, published.summaryText);
+  if (live.interrupted) return EXIT.interrupted;
+  if (!live.valid) {
+    process.stderr.write(`the live run is not valid: ${live.invalidReason}\n`);
+    return EXIT.notValid;
+  }
+  return published.exitCode;
+}
+
+async function replayed({ loaded, ready, options, out }: ValidateInput): Promise<RunOutput> {
+  const { plan, poolOf, warnings } = ready;
+  let emulator: EmulatorProcess | null = null;
+  try {
+    if (options.emulate) emulator = await startEmulatorProcess(options.deployment);
+    const urls = emulator === null ? options.endpoint : [emulator.baseUrl];
+    const deployment = withEndpoints(ready.deployment, urls);
+    await checkEndpoints(deployment);
+    const where = emulator === null ? 'measured at' : 'measured on the emulator of this deployment, at';
+    const replay = new Replay({
+      plan,
+      deployment,
+      poolOf,
+      header: headerOf({
+        world: 'live',
+        loaded,
+        deployment,
+        evidence: deployment.pools.flatMap(pool => pool.endpoints.map(endpoint => `${pool.name}: ${where} ${endpoint.url}`)),
+        warnings,
+        startedAt: new Date().toISOString(),
+      }),
+      clock: startClock(),
+      environment: process.env,
+      timeoutMs: durationOption('timeout', options.timeout),
+      idleTimeoutMs: durationOption('stall', options.stall),
+      vocabTokens: options.vocab,
+      onCall: callLog(join(out, 'live')),
+    });
+    const stop = onInterrupt(() => replay.interrupt());
+    const line = new ProgressLine(options);
+    const drawing = setInterval(() => {
+      const { sessionsStarted, callsEnded, callsInFlight } = replay.progress;
+      line.show(() => `live: ${sessionsStarted} of ${plan.sessionCount ?? '?'} sessions, ${callsEnded} calls, ${callsInFlight} in flight`);
+    }, 200);
+    try {
+      return await replay.run();
+    } finally {
+      clearInterval(drawing);
+      line.clear();
+      stop();
+    }
+  } finally {
+    await emulator?.close();
+  }
+}

@@ -1,0 +1,133 @@
+// `replay`: a scenario as real load on a deployment's live endpoints.
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { DeploymentSpec } from '../engines/engine.ts';
+import { loadDeployment, readyRun } from '../engines/load.ts';
+import { routingPolicies } from '../gateway/routing/index.ts';
+import { UserError } from '../scenarios/base/errors.ts';
+import { parseScalar } from '../scenarios/formats/quantity.ts';
+import type { CallRecord } from '../scenarios/formats/record.ts';
+import type { PublishRun } from '../scenarios/formats/run.ts';
+import { headerOf, loadRun, outFolder, type RunOptions, withRun } from '../scenarios/run-options.ts';
+import { type Command, onInterrupt, printJson, ProgressLine, say } from '../scenarios/terminal.ts';
+import { createClient } from './client.ts';
+import { startClock } from './clock.ts';
+import { Replay } from './replay.ts';
+
+export interface ReplayCommandOptions extends RunOptions {
+  endpoint: string[];
+  timeout: string;
+  stall: string;
+  vocab: number;
+}
+
+/** Endpoints named on the command line serve every pool. */
+export function withEndpoints(deployment: DeploymentSpec, urls: readonly string[]): DeploymentSpec {
+  if (urls.length === 0) return deployment;
+  const pools = deployment.pools.map(pool => {
+    const first = pool.endpoints[0];
+    const model = first?.model ?? pool.modelId;
+    return {
+      ...pool,
+      endpoints: urls.map(url => ({ url: url.replace(/\/+$/, ''), model, keyEnv: first?.keyEnv ?? null, api: first?.api ?? ('chat' as const) })),
+    };
+  });
+  return { ...deployment, pools };
+}
+
+/** Every pool has an address that answers and, where a key is named, the key; else a UserError that says what to do. */
+export async function checkEndpoints(deployment: DeploymentSpec): Promise<void> {
+  const client = createClient({ clock: startClock(), connectTimeoutMs: 3000 });
+  try {
+    for (const pool of deployment.pools) {
+      if (pool.endpoints.length === 0) {
+        throw new UserError(`pool "${pool.name}" of "${deployment.name}" has no live endpoint`, {
+          hint: 'add `endpoints: [{ url: http://127.0.0.1:8000/v1, model: NAME }]` to it, or pass --endpoint URL',
+        });
+      }
+      for (const { url, keyEnv } of pool.endpoints) {
+        if (keyEnv !== null && (process.env[keyEnv] ?? '') === '') {
+          throw new UserError(`pool "${pool.name}" takes its key from ${keyEnv}, which is not set`, { hint: `export ${keyEnv}=…` });
+        }
+        if ((await client.warmUp(url, 1)) === 0) {
+          throw new UserError(`nothing answers at ${url}`, {
+            hint: 'start the server, or `windtunnel emulate DEPLOYMENT`, and check the url (it ends in /v1)',
+            exitCode: 1,
+          });
+        }
+      }
+    }
+  } finally {
+    await client.close();
+  }
+}
+
+export function durationOption(name: string, raw: string): number {
+  const parsed = parseScalar(raw, 'ms');
+  if ('value' in parsed) return parsed.value;
+  throw new UserError(`--${name}: ${parsed.error}`, { hint: parsed.hint });
+}
+
+/** calls.jsonl grows while the run goes on, so that nothing is lost when it is cut off. */
+export function callLog(folder: string): (record: CallRecord) => void {
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, 'calls.jsonl');
+  writeFileSync(path, '');
+  return record => appendFileSync(path, `${JSON.stringify(record)}\n`);
+}
+
+export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions> => ({
+  builder: yargs =>
+    withRun(yargs)
+      .option('endpoint', { type: 'string', array: true, default: [] as string[], describe: 'base URL up to /v1, instead of those of the file (repeatable)' })
+      .option('timeout', { type: 'string', default: '15m', describe: 'longest a call may take' })
+      .option('stall', { type: 'string', default: '5m', describe: 'longest silence inside a call' })
+      .option('vocab', { type: 'number', default: 32_000, describe: 'vocabulary size, for token-id prompts' })
+      .example('$0 replay mixed-fleet -d emulated', 'against `windtunnel emulate emulated`')
+      .example('$0 replay traces/ -d my-vllm.yaml --scale-tokens 0.02 --gap-cap 2s', 'recorded sessions, shrunk'),
+  handler: async options => {
+    const loaded = loadRun(options);
+    const deployed = loadDeployment(options.deployment, Object.keys(routingPolicies));
+    const ready = readyRun(loaded, deployed, options);
+    const deployment = withEndpoints(ready.deployment, options.endpoint);
+    const { plan, poolOf, warnings } = ready;
+    const timeoutMs = durationOption('timeout', options.timeout);
+    const idleTimeoutMs = durationOption('stall', options.stall);
+    await checkEndpoints(deployment);
+    const folder = outFolder(options, plan.name, 'live');
+    const clock = startClock();
+    const replay = new Replay({
+      plan,
+      deployment,
+      poolOf,
+      header: headerOf({
+        world: 'live',
+        loaded,
+        deployment,
+        evidence: deployment.pools.flatMap(pool => pool.endpoints.map(endpoint => `${pool.name}: measured at ${endpoint.url} (${endpoint.api})`)),
+        warnings,
+        startedAt: new Date().toISOString(),
+      }),
+      clock,
+      environment: process.env,
+      timeoutMs,
+      idleTimeoutMs,
+      vocabTokens: options.vocab,
+      onCall: callLog(folder),
+    });
+    const line = new ProgressLine(options);
+    const stop = onInterrupt(() => replay.interrupt());
+    const drawing = setInterval(() => {
+      const { sessionsStarted, callsEnded, callsInFlight } = replay.progress;
+      const total = plan.sessionCount === null ? '' : ` of ${plan.sessionCount}`;
+      line.show(() => `live: ${sessionsStarted}${total} sessions, ${callsEnded} calls, ${callsInFlight} in flight`);
+    }, 200);
+    const output = await replay.run().finally(() => clearInterval(drawing));
+    line.clear();
+    stop();
+    const published = await publish(output, { out: folder });
+    if (options.json) printJson(published.result);
+    say(options, published.summaryText);
+    process.exitCode = published.exitCode;
+  },
+});

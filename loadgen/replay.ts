@@ -1,0 +1,313 @@
+// plan ─▶ records against live endpoints. Sessions start by the plan's clock (open loop); inside a session each call
+// waits for its parents (closed). Instants handed to the fleet are the wanted ones, so our own lag shows in `sentMs`.
+import type { DeploymentSpec, Endpoint, PoolSpec } from '../engines/engine.ts';
+import { routingPolicies } from '../gateway/routing/index.ts';
+import type { Router } from '../gateway/routing/policy.ts';
+import { Histogram } from '../scenarios/base/histogram.ts';
+import { textKey } from '../scenarios/base/key.ts';
+import type { Plan } from '../scenarios/formats/plan.ts';
+import type { Run } from '../scenarios/formats/prompt.ts';
+import { type CallRecord, lagMs, type TimelineSample, ttftMs } from '../scenarios/formats/record.ts';
+import type { RunHeader, RunOutput } from '../scenarios/formats/run.ts';
+import { quantile } from '../scenarios/base/statistics.ts';
+import { Fleet, type CallResult as FleetResult, type SendRequest, type World } from '../scenarios/workflows/fleet.ts';
+import { type CallHandle, type CallResult, type Client, createClient } from './client.ts';
+import type { Clock } from './clock.ts';
+import { createPacer, type Pacer } from './pacer.ts';
+import { PromptWriter } from './prompts.ts';
+import { sampleOf } from './scrape.ts';
+
+/** A run whose p99 lag is above the larger of 50 ms and 5 % of its median TTFT says so. (DESIGN, loadgen.md) */
+const LAG_LIMIT_MS = 50;
+const LAG_LIMIT_RATIO = 0.05;
+const SCRAPE_INTERVAL_MS = 1000;
+const WARM_SOCKETS = 8;
+
+export interface ReplayOptions {
+  plan: Plan;
+  deployment: DeploymentSpec;
+  poolOf: (model: string) => string;
+  header: RunHeader;
+  clock: Clock;
+  /** Values of the variables that hold keys. */
+  environment: Readonly<Record<string, string | undefined>>;
+  timeoutMs?: number;
+  idleTimeoutMs?: number;
+  /** Vocabulary for token-id prompts. */
+  vocabTokens?: number;
+  onCall?: (record: CallRecord) => void;
+}
+
+/** A pool's live addresses behind its router. */
+interface LivePool {
+  readonly spec: PoolSpec;
+  readonly router: Router;
+  readonly replicas: readonly string[];
+  readonly outstanding: number[];
+  readonly writers: readonly PromptWriter[];
+}
+
+interface LiveCall {
+  readonly handle: CallHandle;
+  readonly pool: LivePool;
+  readonly row: number;
+}
+
+/** One live run. `run` resolves when every session has ended, or after `interrupt` when all calls have been given up. */
+export class Replay implements World {
+  private readonly options: ReplayOptions;
+  private readonly fleet: Fleet;
+  private readonly client: Client;
+  private readonly pacer: Pacer;
+  private readonly pools = new Map<string, LivePool>();
+  private readonly live = new Map<number, LiveCall>();
+  private readonly timers = new Map<number, () => void>();
+  private readonly outputs = new Map<string, { writer: PromptWriter; output: readonly Run[] }[]>();
+  private readonly itl = new Histogram();
+  private readonly timeline: TimelineSample[] = [];
+  /** The instant that the fleet is being told of. */
+  private wantedMs = 0;
+  /** Clock time of the run's zero. */
+  private zeroMs = 0;
+  private interrupted = false;
+  private lastEndMs = 0;
+  /** When the next start will be looked at. */
+  private armedMs = Number.POSITIVE_INFINITY;
+  private finished: () => void = () => {};
+  private failed: (error: unknown) => void = () => {};
+
+  constructor(options: ReplayOptions) {
+    this.options = options;
+    const { clock, deployment, plan } = options;
+    const { timeoutMs, idleTimeoutMs } = options;
+    this.client = createClient({
+      clock,
+      itlMs: this.itl,
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+    });
+    this.pacer = createPacer(clock);
+    for (const spec of deployment.pools) {
+      const policy = routingPolicies[deployment.routing.policy]!;
+      this.pools.set(spec.name, {
+        spec,
+        router: policy.create(deployment.routing.options),
+        replicas: spec.endpoints.map((_, row) => `${spec.name}/${row}`),
+        outstanding: spec.endpoints.map(() => 0),
+        writers: writersOf(spec, options.vocabTokens),
+      });
+    }
+    this.fleet = new Fleet({
+      plan,
+      world: this,
+      poolOf: options.poolOf,
+      ...(options.onCall === undefined ? {} : { onCall: options.onCall }),
+      onSession: record => this.forget(record.session),
+    });
+  }
+
+  get progress(): { sessionsStarted: number; activeSessions: number; callsEnded: number; callsInFlight: number } {
+    const { sessionsStarted, activeSessions, calls } = this.fleet;
+    return { sessionsStarted, activeSessions, callsEnded: calls.length, callsInFlight: this.live.size };
+  }
+
+  /**
+   *   warm up sockets ─▶ start sessions by the pacer ─▶ calls, tools, pauses ─▶ records
+   */
+  async run(): Promise<RunOutput> {
+    await this.warmUp();
+    this.zeroMs = this.options.clock.nowMs();
+    const scraping = setInterval(() => void this.scrape(), SCRAPE_INTERVAL_MS);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.finished = resolve;
+        this.failed = reject;
+        this.armStarts();
+        this.settle();
+      });
+    } finally {
+      clearInterval(scraping);
+      this.pacer.clear();
+      await this.client.close();
+    }
+    return this.output();
+  }
+
+  /** Ends the run early: calls under way are given up and recorded as unfinished. */
+  interrupt(): void {
+    if (this.interrupted) return;
+    this.interrupted = true;
+    this.fleet.stop(this.nowMs());
+    this.settle();
+  }
+
+  private nowMs(): number {
+    return this.options.clock.nowMs() - this.zeroMs;
+  }
+
+  private async warmUp(): Promise<void> {
+    const origins = new Set([...this.pools.values()].flatMap(pool => pool.spec.endpoints.map(endpoint => endpoint.url)));
+    await Promise.all([...origins].map(url => this.client.warmUp(url, WARM_SOCKETS)));
+  }
+
+  /** Runs a piece of the fleet at a wanted instant; what it throws ends the run. */
+  private at(wantedMs: number, piece: () => void): void {
+    try {
+      this.wantedMs = wantedMs;
+      piece();
+      this.armStarts();
+      this.settle();
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  /** Wakes up for the next session's start. */
+  private armStarts(): void {
+    const nextMs = this.fleet.nextStartMs();
+    if (nextMs >= this.armedMs) return;
+    this.armedMs = nextMs;
+    this.pacer.at(this.zeroMs + nextMs, () => {
+      this.armedMs = Number.POSITIVE_INFINITY;
+      this.at(nextMs, () => this.fleet.startDue(nextMs));
+    });
+  }
+
+  private settle(): void {
+    if (this.fleet.isDone) this.finished();
+  }
+
+  send(ticket: number, { call, session, pool: poolName }: SendRequest): void {
+    const pool = this.pools.get(poolName)!;
+    const sessionId = session.id;
+    const row = pool.router.route(
+      { session: sessionId, sessionKey: textKey(sessionId), promptTokens: call.promptTokens },
+      { ageMs: 0, replicas: pool.replicas, outstanding: pool.outstanding },
+    );
+    const endpoint = pool.spec.endpoints[row] as Endpoint;
+    const writer = pool.writers[row] as PromptWriter;
+    const key = endpoint.keyEnv === null ? undefined : this.options.environment[endpoint.keyEnv];
+    const handle = this.client.stream({
+      baseUrl: endpoint.url,
+      headers: { 'x-session-id': sessionId, ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) },
+      wire: {
+        model: endpoint.model,
+        prompt: writer.write(call.prompt, call.parts),
+        outputTokens: call.outputTokens,
+        reasoningTokens: call.reasoningTokens,
+        strict: false,
+      },
+    });
+    pool.outstanding[row] = (pool.outstanding[row] as number) + 1;
+    this.live.set(ticket, { handle, pool, row });
+    void handle.result.then(result => {
+      pool.outstanding[row] = (pool.outstanding[row] as number) - 1;
+      this.live.delete(ticket);
+      if (result.outcome === 'ok') {
+        for (const each of new Set(pool.writers)) this.remember(sessionId, each, call.output, call.reasoningTokens, result);
+      }
+      const ended = this.resultOf(result, pool.replicas[row] as string);
+      const endMs = ended.endMs as number;
+      this.lastEndMs = Math.max(this.lastEndMs, endMs);
+      this.at(endMs, () => this.fleet.callEnded(ticket, ended, endMs));
+    });
+  }
+
+  delay(ticket: number, delayMs: number): void {
+    const dueMs = this.wantedMs + delayMs;
+    const cancel = this.pacer.at(this.zeroMs + dueMs, () => {
+      this.timers.delete(ticket);
+      this.lastEndMs = Math.max(this.lastEndMs, dueMs);
+      this.at(dueMs, () => this.fleet.delayEnded(ticket, dueMs));
+    });
+    this.timers.set(ticket, cancel);
+  }
+
+  abort(ticket: number): void {
+    this.timers.get(ticket)?.();
+    this.timers.delete(ticket);
+    this.live.get(ticket)?.handle.abort();
+  }
+
+  private remember(session: string, writer: PromptWriter, output: readonly Run[], reasoningTokens: number, result: CallResult): void {
+    writer.registerOutput(output, reasoningTokens, result);
+    const list = this.outputs.get(session) ?? [];
+    list.push({ writer, output });
+    this.outputs.set(session, list);
+  }
+
+  private forget(session: string): void {
+    for (const { writer, output } of this.outputs.get(session) ?? []) writer.forgetOutput(output);
+    this.outputs.delete(session);
+  }
+
+  private resultOf(result: CallResult, replica: string): FleetResult {
+    const relative = (ms: number | null): number | null => (ms === null ? null : ms - this.zeroMs);
+    const { cachedTokens, promptTokens } = result;
+    return {
+      outcome: this.interrupted && result.outcome === 'cancelled' ? 'unfinished' : result.outcome,
+      error: result.error,
+      replica,
+      sentMs: relative(result.sentMs),
+      scheduledMs: null,
+      firstTokenMs: relative(result.firstTokenMs),
+      endMs: relative(result.endMs),
+      cachedTokens,
+      computedTokens: cachedTokens === null || promptTokens === null ? null : promptTokens - cachedTokens + Math.max(0, result.outputTokens - 1),
+      outputTokens: result.outputTokens,
+      reasoningTokens: result.reasoningTokens,
+      itlMsMax: result.itlMsMax,
+      preemptions: 0,
+    };
+  }
+
+  private async scrape(): Promise<void> {
+    for (const pool of this.pools.values()) {
+      for (const [row, endpoint] of pool.spec.endpoints.entries()) {
+        const text = await this.client.text(endpoint.url.replace(/\/v1$/, ''), '/metrics');
+        const sample = text === null ? null : sampleOf(text, this.nowMs(), pool.spec.name, pool.replicas[row] as string);
+        if (sample !== null) this.timeline.push(sample);
+      }
+    }
+  }
+
+  private output(): RunOutput {
+    const { plan, header } = this.options;
+    const invalidReason = lagProblem(this.fleet.calls);
+    return {
+      header,
+      calls: this.fleet.calls,
+      nodes: this.fleet.nodes,
+      workflows: this.fleet.workflows,
+      timeline: this.timeline,
+      itlMs: this.itl.toCounts(),
+      assertions: [...plan.assertions],
+      durationMs: this.interrupted ? this.nowMs() : this.lastEndMs,
+      interrupted: this.interrupted,
+      valid: invalidReason === null,
+      invalidReason,
+    };
+  }
+}
+
+/** One writer for each endpoint; endpoints of one kind share it, so that what one gave another can be told. */
+function writersOf(spec: PoolSpec, vocabTokens: number | undefined): PromptWriter[] {
+  const byApi = new Map<Endpoint['api'], PromptWriter>();
+  return spec.endpoints.map(({ api }) => {
+    const writer = byApi.get(api) ?? new PromptWriter({ api, ...(vocabTokens === undefined ? {} : { vocabTokens }) });
+    byApi.set(api, writer);
+    return writer;
+  });
+}
+
+/** Why the run says more about our client than about the server; null when it does not. */
+export function lagProblem(calls: readonly CallRecord[]): string | null {
+  const lags = calls.map(lagMs).filter(lag => lag !== null);
+  const ttfts = calls.map(ttftMs).filter(ttft => ttft !== null);
+  if (lags.length === 0) return null;
+  const lagP99 = quantile(lags, 0.99);
+  const median = ttfts.length === 0 ? 0 : quantile(ttfts, 0.5);
+  const limit = Math.max(LAG_LIMIT_MS, LAG_LIMIT_RATIO * median);
+  if (lagP99 <= limit) return null;
+  return `our client sent late: lag p99 ${lagP99.toFixed(0)} ms, above ${limit.toFixed(0)} ms (the larger of ${LAG_LIMIT_MS} ms and 5 % of the median TTFT)`;
+}

@@ -1,0 +1,136 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import yargs from 'yargs';
+import { readResult, reportCommands } from '../../reports/command.ts';
+import { totalMs } from '../../reports/critical-path.ts';
+import { publish } from '../../reports/publish.ts';
+import { summarise } from '../../reports/summary.ts';
+import { terminalSummary } from '../../reports/terminal.ts';
+import { UserError } from '../../scenarios/base/errors.ts';
+import type { RunResult } from '../../scenarios/formats/result.ts';
+import { anAgentRun } from '../builders/agents.ts';
+import { aRun } from '../builders/records.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'windtunnel-publish-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const rowsOf = async (file: string): Promise<Record<string, unknown>[]> =>
+  parquetReadObjects({ file: await asyncBufferFromFile(file) });
+
+const report = (...args: string[]) =>
+  yargs(['report', ...args])
+    .command(reportCommands)
+    .exitProcess(false)
+    .fail(false)
+    .parseAsync();
+
+describe('publishing a run', () => {
+  test('writes a folder whose Parquet rows are the records', async () => {
+    const output = anAgentRun({ workflows: 12 });
+    const out = join(folder, 'agents');
+    const published = await publish(output, { out });
+    expect((await readdir(out)).sort()).toEqual([
+      'calls.parquet',
+      'charts',
+      'nodes.parquet',
+      'report.html',
+      'result.json',
+      'timeline.parquet',
+      'workflows.parquet',
+    ]);
+    expect(published).toMatchObject({ folder: out, exitCode: 0 });
+    expect(await readResult(out)).toEqual(JSON.parse(JSON.stringify(published.result)));
+
+    const calls = await rowsOf(join(out, 'calls.parquet'));
+    expect(calls.map(({ parts, ...call }) => ({ ...call, parts: JSON.parse(parts as string) }))).toEqual(
+      output.calls,
+    );
+    expect(await rowsOf(join(out, 'nodes.parquet'))).toEqual(output.nodes);
+    expect(await rowsOf(join(out, 'timeline.parquet'))).toEqual(output.timeline);
+    const workflows = await rowsOf(join(out, 'workflows.parquet'));
+    expect(workflows).toHaveLength(12);
+    expect(workflows[0]).toHaveProperty('criticalDecodeMs');
+    const sumMs = workflows.reduce(
+      (sum, row) => sum + (row.status === 'completed' ? Number(row.criticalDecodeMs) : 0),
+      0,
+    );
+    expect(sumMs).toBeCloseTo((published.result as RunResult).criticalPath.decodeMs, 3);
+    expect(totalMs((published.result as RunResult).criticalPath)).toBeGreaterThan(sumMs);
+  });
+
+  test('keeps column types when nothing ran, and overwrites its own folder', async () => {
+    const out = join(folder, 'empty');
+    const empty = aRun({ calls: [], nodes: [], workflows: [], timeline: [], durationMs: 0 });
+    await publish(empty, { out });
+    await publish(empty, { out });
+    expect(await rowsOf(join(out, 'calls.parquet'))).toEqual([]);
+  });
+
+  test('never writes among files that are not a run', async () => {
+    await writeFile(join(folder, 'letter.txt'), 'dear');
+    await expect(publish(aRun(), { out: folder })).rejects.toThrow(UserError);
+    await expect(publish(aRun(), { out: join(folder, 'letter.txt') })).rejects.toThrow('is a file');
+  });
+});
+
+describe('the report command', () => {
+  test('rebuilds the page of one run, and puts several on one page', async () => {
+    const log = vi.spyOn(console, 'log').mockImplementation(() => {});
+    const one = join(folder, 'one');
+    const two = join(folder, 'two');
+    await publish(aRun(), { out: one });
+    await publish(anAgentRun({ workflows: 9 }), { out: two });
+    await rm(join(one, 'report.html'));
+    await report(one);
+    expect(await readFile(join(one, 'report.html'), 'utf8')).toContain('<!doctype html>');
+    const page = join(folder, 'both', 'page.html');
+    await report(one, two, '--out', page, '--json');
+    expect(JSON.parse(log.mock.lastCall![0])).toMatchObject({ reportPath: page, runs: 2 });
+    expect(await readFile(page, 'utf8')).toContain('id="run-select"');
+    log.mockRestore();
+  });
+
+  test('says what to do about a folder that is no run', async () => {
+    const wrong = report(join(folder, 'nowhere'));
+    await expect(wrong).rejects.toThrow('no such folder');
+    await expect(wrong).rejects.toHaveProperty('hint', expect.stringContaining('run printed'));
+    await expect(report(folder)).rejects.toThrow('neither result.json nor validation.json');
+  });
+});
+
+describe('the terminal summary', () => {
+  const result = summarise(
+    anAgentRun({
+      workflows: 120,
+      assertions: Array.from({ length: 12 }, (_, i) => ({
+        text: `count(calls) > ${i * 100}`,
+        subject: { kind: 'count', what: 'calls' },
+        filter: {},
+        op: '>',
+        target: i * 100,
+      })),
+    }),
+    () => 'x',
+  );
+
+  test('answers first, in at most 25 lines, and ends with the report', () => {
+    const lines = terminalSummary(result, { colour: false, reportPath: 'runs/a/report.html' }).split('\n');
+    expect(lines[0]).toMatch(/^✗ FAILED {2}three-agents @ 2x-h100/);
+    expect(lines[1]).toContain('assertions failed');
+    expect(lines.length).toBeLessThanOrEqual(25);
+    expect(lines.at(-1)).toBe('report: runs/a/report.html');
+    expect(lines.join('\n')).toMatch(/why: .+\n.*try: /);
+  });
+
+  test('has colour only when asked', () => {
+    const escapeCode = String.fromCharCode(27);
+    expect(terminalSummary(result, { colour: false })).not.toContain(escapeCode);
+    expect(terminalSummary(result, { colour: true })).toContain(escapeCode);
+  });
+});
