@@ -1,10 +1,10 @@
 // The command line: names and one-line descriptions here, everything else loaded when a command is called.
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { reportFailure } from './scenarios/terminal.ts';
+import { reportFailure } from './scenarios/cli/terminal.ts';
+import { version } from './scenarios/cli/version.ts';
 import type { Published, RunOutput } from './scenarios/formats/run.ts';
 import { closest } from './scenarios/formats/suggest.ts';
-import { version } from './scenarios/version.ts';
 
 /** Only the wiring sees reports/ beside the worlds. */
 const publish = async (output: RunOutput, options: { out: string }): Promise<Published> =>
@@ -19,16 +19,56 @@ interface Listed {
 }
 
 const COMMANDS: readonly Listed[] = [
-  { usage: 'demo', doc: 'the whole loop in a minute on this machine', load: async () => (await import('./lab/demo.ts')).demoCommand },
-  { usage: 'check <scenario>', doc: 'what is wrong with the files; else the shape of the work, before anything runs', load: async () => (await import('./lab/check.ts')).checkCommand },
-  { usage: 'simulate <scenario>', doc: 'run the workflows on a virtual cluster, in simulated time', load: async () => (await import('./sim/command.ts')).simulateCommand(publish) },
-  { usage: 'replay <scenario>', doc: "send the same workflows as real load to the deployment's endpoints", load: async () => (await import('./loadgen/command.ts')).replayCommand(publish) },
-  { usage: 'validate <scenario>', doc: 'both, and the error of each metric', load: async () => (await import('./lab/validate.ts')).validateCommand },
-  { usage: 'emulate <deployment>', doc: 'serve the virtual cluster as an OpenAI-compatible server', load: async () => (await import('./sim/emulator/command.ts')).emulateCommand },
-  { usage: 'import <trace..>', doc: 'read recorded sessions: counts, cache hits, what had to be inferred', load: async () => (await import('./scenarios/command.ts')).importCommand },
-  { usage: 'plan <scenario>', doc: 'write every draw of every session to a file that can be read, edited and run', load: async () => (await import('./scenarios/command.ts')).planCommand },
-  { usage: 'report <run..>', doc: 'the report page of one or many runs', load: async () => (await import('./reports/command.ts')).reportCommands[0] as AnyCommand },
-  { usage: 'catalog [kind]', doc: 'GPUs, models, prices and library entries', load: async () => (await import('./engines/command.ts')).catalogCommand },
+  {
+    usage: 'demo',
+    doc: 'the whole loop in a minute on this machine',
+    load: async () => (await import('./lab/demo.ts')).demoCommand,
+  },
+  {
+    usage: 'check <scenario>',
+    doc: 'what is wrong with the files; else the shape of the work, before anything runs',
+    load: async () => (await import('./lab/check.ts')).checkCommand,
+  },
+  {
+    usage: 'simulate <scenario>',
+    doc: 'run the workflows on a virtual cluster, in simulated time',
+    load: async () => (await import('./sim/command.ts')).simulateCommand(publish),
+  },
+  {
+    usage: 'replay <scenario>',
+    doc: "send the same workflows as real load to the deployment's endpoints",
+    load: async () => (await import('./loadgen/command.ts')).replayCommand(publish),
+  },
+  {
+    usage: 'validate <scenario>',
+    doc: 'both, and the error of each metric',
+    load: async () => (await import('./lab/validate.ts')).validateCommand,
+  },
+  {
+    usage: 'emulate <deployment>',
+    doc: 'serve the virtual cluster as an OpenAI-compatible server',
+    load: async () => (await import('./sim/emulator/command.ts')).emulateCommand,
+  },
+  {
+    usage: 'import <trace..>',
+    doc: 'read recorded sessions: counts, cache hits, what had to be inferred',
+    load: async () => (await import('./scenarios/command.ts')).importCommand,
+  },
+  {
+    usage: 'plan <scenario>',
+    doc: 'write every draw of every session to a file that can be read, edited and run',
+    load: async () => (await import('./scenarios/command.ts')).planCommand,
+  },
+  {
+    usage: 'report <run..>',
+    doc: 'the report page of one or many runs',
+    load: async () => (await import('./reports/command.ts')).reportCommands[0] as AnyCommand,
+  },
+  {
+    usage: 'catalog [kind]',
+    doc: 'GPUs, models, prices and library entries',
+    load: async () => (await import('./engines/command.ts')).catalogCommand,
+  },
 ];
 
 const nameOf = (usage: string): string => usage.split(' ')[0] as string;
@@ -46,7 +86,9 @@ async function main(): Promise<void> {
   const names = COMMANDS.map(command => nameOf(command.usage));
   let cli = yargs(args)
     .scriptName('windtunnel')
-    .usage('$0 <command>\n\nA wind tunnel for agentic LLM traffic: one scenario, simulated on virtual GPUs and replayed on real ones.')
+    .usage(
+      '$0 <command>\n\nA wind tunnel for agentic LLM traffic: one scenario, simulated on virtual GPUs and replayed on real ones.',
+    )
     .version(version)
     .help()
     .alias('help', 'h')
@@ -56,12 +98,16 @@ async function main(): Promise<void> {
     .example('$0 demo', 'start here')
     .example('$0 check job-scanner', 'calls, tokens, width and price before anything runs')
     .example('$0 simulate job-scanner -d workstation-ministral-14b', 'the same on one virtual GPU')
-    .epilogue('Exit codes: 0 fine, 1 our failure, 3 not valid, 99 an assertion or tolerance failed, 104 bad input, 105 interrupted.')
-    .parserConfiguration({ 'camel-case-expansion': false, 'duplicate-arguments-array': false, 'greedy-arrays': false })
+    .epilogue(
+      'Exit codes: 0 fine, 1 our failure, 3 not valid, 99 an assertion or tolerance failed, 104 bad input, 105 interrupted.',
+    )
+    .parserConfiguration({ 'camel-case-expansion': false, 'greedy-arrays': false })
     .exitProcess(false)
     .fail((message, error, parser) => {
       if (error) throw error;
-      process.stderr.write(`error: ${withSuggestion(message, names, parser as Argv)}\nhint: windtunnel --help, or windtunnel COMMAND --help\n`);
+      process.stderr.write(
+        `error: ${withSuggestion(message, names, parser as Argv)}\nhint: windtunnel --help, or windtunnel COMMAND --help\n`,
+      );
       if (json) process.stdout.write(`${JSON.stringify({ ok: false, error: message })}\n`);
       process.exit(104);
     });
@@ -90,7 +136,9 @@ async function main(): Promise<void> {
 function withSuggestion(message: string, commands: readonly string[], parser: Argv): string {
   const unknown = /^Unknown (?:argument|command)s?: (.+)$/.exec(message)?.[1]?.split(', ')[0];
   if (unknown === undefined) return message;
-  const options = Object.keys((parser as unknown as { parsed?: { aliases?: Record<string, unknown> } }).parsed?.aliases ?? {});
+  const options = Object.keys(
+    (parser as unknown as { parsed?: { aliases?: Record<string, unknown> } }).parsed?.aliases ?? {},
+  );
   const near = closest(unknown, [...commands, ...options]);
   return near === null ? message : `${message}; did you mean "${near}"?`;
 }

@@ -1,6 +1,6 @@
 // Finds a Node that runs TypeScript unbuilt (22.19 or later) for a machine whose own Node is older: the pinned
 // binary from the optional dependency node-<platform>-<arch>. Plain ES2018, so that any Node can read it.
-'use strict';
+
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -1,6 +1,6 @@
 // Makes each of the README's two commands work alone on a fresh clone: installs the locked dependencies when they
 // are missing or older than the lockfile, then runs what follows, e.g. "node bin/setup.js test". Plain JavaScript.
-'use strict';
+
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { recentNode, root, run, tooOld } from './node24.js';
@@ -8,7 +8,9 @@ import { recentNode, root, run, tooOld } from './node24.js';
 function installed() {
   const marker = join(root, 'node_modules', '.package-lock.json');
   const lock = join(root, 'package-lock.json');
-  return existsSync(marker) && statSync(marker).mtimeMs >= statSync(lock).mtimeMs - 1000 && recentNode() !== null;
+  return (
+    existsSync(marker) && statSync(marker).mtimeMs >= statSync(lock).mtimeMs - 1000 && recentNode() !== null
+  );
 }
 
 async function steps(commands) {
@@ -24,7 +26,10 @@ async function main([what, ...rest]) {
   if (!installed()) {
     console.error('installing the locked dependencies (once)…');
     const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-    const code = await run(npm, ['ci', '--no-audit', '--no-fund'], { cwd: root, shell: process.platform === 'win32' });
+    const code = await run(npm, ['ci', '--no-audit', '--no-fund'], {
+      cwd: root,
+      shell: process.platform === 'win32',
+    });
     if (code !== 0) return code;
   }
   if (recentNode() === null) {
@@ -35,7 +40,11 @@ async function main([what, ...rest]) {
   const vitest = bin('vitest/vitest.mjs');
   switch (what) {
     case 'windtunnel':
-      return run(recentNode(), ['--disable-warning=ExperimentalWarning', join(root, 'windtunnel.ts'), ...rest]);
+      return run(recentNode(), [
+        '--disable-warning=ExperimentalWarning',
+        join(root, 'windtunnel.ts'),
+        ...rest,
+      ]);
     case 'bench':
       return run(recentNode(), [join(root, 'test/bench/bench.ts'), ...rest]);
     case 'test':

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // The command: runs windtunnel.ts in this Node when it is recent enough, else in the pinned one.
-'use strict';
+
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isRecentNode, recentNode, root, run, tooOld } from './node24.js';
@@ -14,6 +14,10 @@ if (isRecentNode()) {
     console.error(tooOld);
     process.exitCode = 1;
   } else {
-    process.exitCode = await run(node, ['--disable-warning=ExperimentalWarning', main, ...process.argv.slice(2)]);
+    process.exitCode = await run(node, [
+      '--disable-warning=ExperimentalWarning',
+      main,
+      ...process.argv.slice(2),
+    ]);
   }
 }

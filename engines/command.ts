@@ -1,6 +1,6 @@
 // `catalog`: what there is to name: GPUs, models, prices, library entries.
-import { libraryNames } from '../scenarios/load.ts';
-import { type Command, type CommonOptions, printJson, say, withCommon } from '../scenarios/terminal.ts';
+import { libraryNames } from '../scenarios/cli/load.ts';
+import { type Command, type CommonOptions, printJson, say, withCommon } from '../scenarios/cli/terminal.ts';
 import { allGpus, allListPrices, allModels, listPrice } from './catalog.ts';
 
 interface CatalogOptions extends CommonOptions {
@@ -27,26 +27,71 @@ export const catalogCommand: Command<CatalogOptions> = {
       return;
     }
     if (wanted.includes('library')) {
-      say(options, `scenarios    ${lists.library.scenarios.join(', ')}\ndeployments  ${lists.library.deployments.join(', ')}\n`);
+      say(
+        options,
+        `scenarios    ${lists.library.scenarios.join(', ')}\ndeployments  ${lists.library.deployments.join(', ')}\n`,
+      );
     }
     if (wanted.includes('gpus')) {
-      say(options, table([['gpu', 'memory GB', 'GB/s', 'bf16 TFLOP/s'], ...lists.gpus.map(gpu => [gpu.id, giga(gpu.memoryBytes), giga(gpu.memoryBandwidthBytesPerSec), gpu.bf16DenseFlops === null ? '-' : (gpu.bf16DenseFlops / 1e12).toFixed(0)])]));
+      say(
+        options,
+        table([
+          ['gpu', 'memory GB', 'GB/s', 'bf16 TFLOP/s'],
+          ...lists.gpus.map(gpu => [
+            gpu.id,
+            giga(gpu.memoryBytes),
+            giga(gpu.memoryBandwidthBytesPerSec),
+            gpu.bf16DenseFlops === null ? '-' : (gpu.bf16DenseFlops / 1e12).toFixed(0),
+          ]),
+        ]),
+      );
     }
     if (wanted.includes('models')) {
-      say(options, table([['model', 'params B', 'active B', 'window', 'list price in/out'], ...lists.models.map(model => {
-        const price = listPrice(model.id);
-        return [model.id, giga(model.totalParams), giga(model.activeParamsPerToken), String(model.maxContextTokens ?? '-'), price === null ? '-' : `$${price.inputUsdPerMTok}/$${price.outputUsdPerMTok}`];
-      })]));
+      say(
+        options,
+        table([
+          ['model', 'params B', 'active B', 'window', 'list price in/out'],
+          ...lists.models.map(model => {
+            const price = listPrice(model.id);
+            return [
+              model.id,
+              giga(model.totalParams),
+              giga(model.activeParamsPerToken),
+              String(model.maxContextTokens ?? '-'),
+              price === null ? '-' : `$${price.inputUsdPerMTok}/$${price.outputUsdPerMTok}`,
+            ];
+          }),
+        ]),
+      );
     }
     if (wanted.includes('prices')) {
-      say(options, table([['API model', 'in', 'cached in', 'out', 'as of'], ...lists.prices.map(price => [price.id, String(price.inputUsdPerMTok), String(price.cacheReadUsdPerMTok ?? '-'), String(price.outputUsdPerMTok), price.asOf])]));
+      say(
+        options,
+        table([
+          ['API model', 'in', 'cached in', 'out', 'as of'],
+          ...lists.prices.map(price => [
+            price.id,
+            String(price.inputUsdPerMTok),
+            String(price.cacheReadUsdPerMTok ?? '-'),
+            String(price.outputUsdPerMTok),
+            price.asOf,
+          ]),
+        ]),
+      );
     }
   },
 };
 
 /** Left-aligned first column, the rest right-aligned. */
 function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] as readonly string[]).map((_, column) => Math.max(...rows.map(row => (row[column] ?? '').length)));
-  const line = (row: readonly string[]): string => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] as number) : cell.padStart(widths[column] as number))).join('  ');
+  const widths = (rows[0] as readonly string[]).map((_, column) =>
+    Math.max(...rows.map(row => (row[column] ?? '').length)),
+  );
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, column) =>
+        column === 0 ? cell.padEnd(widths[column] as number) : cell.padStart(widths[column] as number),
+      )
+      .join('  ');
   return `${rows.map(line).join('\n')}\n`;
 }

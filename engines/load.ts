@@ -1,10 +1,10 @@
 // Reads and resolves a deployment for a command: the file, the catalogue, the routing policies that exist.
 import type { Issue } from '../scenarios/base/issue.ts';
-import type { Source } from '../scenarios/formats/source.ts';
-import type { LoadedScenario } from '../scenarios/load.ts';
-import { loadDeploymentFile } from '../scenarios/run-options.ts';
-import { type CommonOptions, settleIssues } from '../scenarios/terminal.ts';
+import type { LoadedScenario } from '../scenarios/cli/load.ts';
+import { loadDeploymentFile } from '../scenarios/cli/run-options.ts';
+import { type CommonOptions, settleIssues } from '../scenarios/cli/terminal.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
+import type { Source } from '../scenarios/formats/source.ts';
 import { resolveDeployment } from './deploy.ts';
 import type { DeploymentSpec } from './engine.ts';
 import { prepare } from './prepare.ts';
@@ -30,7 +30,11 @@ export interface ReadyRun {
 }
 
 /** Everything a run needs, or InputIssues with all that is wrong in either file. */
-export function readyRun(loaded: LoadedScenario, deployed: LoadedDeployment, options: CommonOptions): ReadyRun {
+export function readyRun(
+  loaded: LoadedScenario,
+  deployed: LoadedDeployment,
+  options: CommonOptions,
+): ReadyRun {
   const groups = [
     { issues: loaded.issues, source: loaded.source },
     { issues: deployed.issues, source: deployed.source },
@@ -43,7 +47,9 @@ export function readyRun(loaded: LoadedScenario, deployed: LoadedDeployment, opt
   const warnings = loaded.imports.flatMap(report => report.warnings);
   for (const report of loaded.imports) {
     if (report.unreadable.length > 0) {
-      warnings.push(`${report.unreadable.length} unreadable parts of the trace were left out, the first: ${report.unreadable[0]?.where}: ${report.unreadable[0]?.why}`);
+      warnings.push(
+        `${report.unreadable.length} unreadable parts of the trace were left out, the first: ${report.unreadable[0]?.where}: ${report.unreadable[0]?.why}`,
+      );
     }
   }
   return { plan, deployment, poolOf: prepared.poolOf, warnings };

@@ -64,7 +64,12 @@ export function prepare(plan: Plan, deployment: DeploymentSpec): Prepared {
       const names = deployment.pools.map(each => each.name);
       const served = deployment.pools.map(each => `${each.name} (${each.modelId})`).join(', ');
       issues.push(
-        issue(['models', model], 'WT1204', `no pool of "${deployment.name}" serves "${model}"`, didYouMean(model, names) ?? `its pools: ${served}`),
+        issue(
+          ['models', model],
+          'WT1204',
+          `no pool of "${deployment.name}" serves "${model}"`,
+          didYouMean(model, names) ?? `its pools: ${served}`,
+        ),
       );
     }
     return pool;

@@ -2,9 +2,9 @@
 import { findModel, listPrice } from '../engines/catalog.ts';
 import { loadDeployment, readyRun } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
+import { loadRun, type RunOptions, withOptionalDeployment } from '../scenarios/cli/run-options.ts';
+import { type Command, paint, printJson, say, settleIssues } from '../scenarios/cli/terminal.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
-import { loadRun, type RunOptions, withOptionalDeployment } from '../scenarios/run-options.ts';
-import { type Command, paint, printJson, say, settleIssues } from '../scenarios/terminal.ts';
 import { type Price, shapeOf, type WorkflowShape } from './shape.ts';
 
 type CheckOptions = Omit<RunOptions, 'deployment'> & { deployment: string | undefined };
@@ -16,7 +16,10 @@ export const checkCommand: Command<CheckOptions> = {
       .example('$0 check my.yaml -d my-cluster.yaml', 'both files, and whether prompts fit the window'),
   handler: async options => {
     const loaded = loadRun(options);
-    const deployed = options.deployment === undefined ? null : loadDeployment(options.deployment, Object.keys(routingPolicies));
+    const deployed =
+      options.deployment === undefined
+        ? null
+        : loadDeployment(options.deployment, Object.keys(routingPolicies));
     if (deployed === null) settleIssues([{ issues: loaded.issues, source: loaded.source }], options);
     else readyRun(loaded, deployed, options);
     const plan = loaded.compiled!.plan as Plan;
@@ -24,7 +27,8 @@ export const checkCommand: Command<CheckOptions> = {
     const priceOf = (model: string): Price | null => {
       const alias = plan.models.get(model);
       if (alias?.price != null) return alias.price;
-      const modelId = alias?.modelId ?? (findModel(model) === null && pools.length === 1 ? pools[0]!.modelId : model);
+      const modelId =
+        alias?.modelId ?? (findModel(model) === null && pools.length === 1 ? pools[0]!.modelId : model);
       const listed = listPrice(modelId);
       if (listed === null) return null;
       const { inputUsdPerMTok, outputUsdPerMTok, cacheReadUsdPerMTok } = listed;
@@ -32,14 +36,22 @@ export const checkCommand: Command<CheckOptions> = {
     };
     const shapes = shapeOf(plan, loaded.compiled!.workflows, priceOf);
     if (options.json) {
-      printJson({ ok: true, name: plan.name, seed: plan.seed, sessions: plan.sessionCount, shapes, imports: loaded.imports });
+      printJson({
+        ok: true,
+        name: plan.name,
+        seed: plan.seed,
+        sessions: plan.sessionCount,
+        shapes,
+        imports: loaded.imports,
+      });
       return;
     }
     say(options, shapeText(plan, shapes, deployed?.deployment?.name ?? null));
   },
 };
 
-const count = (value: number): string => (Math.abs(value - Math.round(value)) < 0.05 ? String(Math.round(value)) : value.toFixed(1));
+const count = (value: number): string =>
+  Math.abs(value - Math.round(value)) < 0.05 ? String(Math.round(value)) : value.toFixed(1);
 
 function tokens(value: number): string {
   if (value >= 1e6) return `${(value / 1e6).toFixed(2)}M`;
@@ -47,17 +59,30 @@ function tokens(value: number): string {
   return value.toFixed(0);
 }
 
-const usd = (value: number | null): string => (value === null ? 'no price' : `$${value < 0.01 ? value.toFixed(5) : value.toFixed(3)}`);
+const usd = (value: number | null): string =>
+  value === null ? 'no price' : `$${value < 0.01 ? value.toFixed(5) : value.toFixed(3)}`;
 
 /** One block a workflow: numbers first, what they mean beside them. */
 export function shapeText(plan: Plan, shapes: readonly WorkflowShape[], deployment: string | null): string {
   const sessions = plan.sessionCount === null ? 'sessions until time is up' : `${plan.sessionCount} sessions`;
-  const lines = [`${paint('green', '✓')} ${paint('bold', plan.name)}: ${plan.cohorts.length} cohorts, ${sessions}, seed ${plan.seed}${deployment === null ? '' : `, fits ${deployment}`}`];
+  const lines = [
+    `${paint('green', '✓')} ${paint('bold', plan.name)}: ${plan.cohorts.length} cohorts, ${sessions}, seed ${plan.seed}${deployment === null ? '' : `, fits ${deployment}`}`,
+  ];
   for (const shape of shapes) {
-    const range = shape.callsMin === shape.callsMax ? 'exactly' : `${shape.callsMin} to ${shape.callsMax} in the first ${shape.sessionsSampled} sessions, mean`;
-    const expected = shape.callsExpected === null ? `${count(shape.callsMean)} calls` : `${count(shape.callsExpected)} calls expected`;
-    const drawn = shape.callsMin === shape.callsMax ? `${range} ${shape.callsMin} in each of the first ${shape.sessionsSampled} sessions` : `${range} ${count(shape.callsMean)}`;
-    const reasoning = shape.reasoningTokensMean > 0 ? ` (${tokens(shape.reasoningTokensMean)} of it reasoning)` : '';
+    const range =
+      shape.callsMin === shape.callsMax
+        ? 'exactly'
+        : `${shape.callsMin} to ${shape.callsMax} in the first ${shape.sessionsSampled} sessions, mean`;
+    const expected =
+      shape.callsExpected === null
+        ? `${count(shape.callsMean)} calls`
+        : `${count(shape.callsExpected)} calls expected`;
+    const drawn =
+      shape.callsMin === shape.callsMax
+        ? `${range} ${shape.callsMin} in each of the first ${shape.sessionsSampled} sessions`
+        : `${range} ${count(shape.callsMean)}`;
+    const reasoning =
+      shape.reasoningTokensMean > 0 ? ` (${tokens(shape.reasoningTokensMean)} of it reasoning)` : '';
     lines.push(
       '',
       paint('bold', shape.workflow),
@@ -70,4 +95,3 @@ export function shapeText(plan: Plan, shapes: readonly WorkflowShape[], deployme
   }
   return lines.join('\n');
 }
-

@@ -2,7 +2,14 @@
 // sessions for times. Sessions pair by their names, since both worlds meet the same agents.
 import { textKey } from '../scenarios/base/key.ts';
 import { bootstrapInterval, mean } from '../scenarios/base/statistics.ts';
-import { type CallRecord, e2eMs, makespanMs, tpotMs, ttftMs, type WorkflowRecord } from '../scenarios/formats/record.ts';
+import {
+  type CallRecord,
+  e2eMs,
+  makespanMs,
+  tpotMs,
+  ttftMs,
+  type WorkflowRecord,
+} from '../scenarios/formats/record.ts';
 import type { ValidationRow } from '../scenarios/formats/result.ts';
 import type { RunOutput } from '../scenarios/formats/run.ts';
 
@@ -13,7 +20,10 @@ export interface Tolerances {
   countRatio: number;
 }
 
-type Measure = { metric: string; of: (calls: readonly CallRecord[], workflows: readonly WorkflowRecord[]) => number[] };
+type Measure = {
+  metric: string;
+  of: (calls: readonly CallRecord[], workflows: readonly WorkflowRecord[]) => number[];
+};
 
 const numbers = (values: (number | null)[]): number[] => values.filter(value => value !== null);
 
@@ -24,14 +34,23 @@ const TIMES: readonly Measure[] = [
   { metric: 'mean workflow time', of: (_calls, workflows) => numbers(workflows.map(makespanMs)) },
 ];
 
-const COUNTS: readonly { metric: string; unit: 'count' | 'tokens'; of: (run: RunOutput) => number | null }[] = [
-  { metric: 'workflows completed', unit: 'count', of: run => run.workflows.filter(each => each.status === 'completed').length },
-  { metric: 'calls ok', unit: 'count', of: run => run.calls.filter(call => call.outcome === 'ok').length },
-  { metric: 'tool calls', unit: 'count', of: run => run.workflows.reduce((sum, each) => sum + each.toolCalls, 0) },
-  { metric: 'prompt tokens', unit: 'tokens', of: run => total(run, call => call.promptTokens) },
-  { metric: 'output tokens', unit: 'tokens', of: run => total(run, call => call.outputTokens) },
-  { metric: 'cached tokens', unit: 'tokens', of: run => total(run, call => call.cachedTokens) },
-];
+const COUNTS: readonly { metric: string; unit: 'count' | 'tokens'; of: (run: RunOutput) => number | null }[] =
+  [
+    {
+      metric: 'workflows completed',
+      unit: 'count',
+      of: run => run.workflows.filter(each => each.status === 'completed').length,
+    },
+    { metric: 'calls ok', unit: 'count', of: run => run.calls.filter(call => call.outcome === 'ok').length },
+    {
+      metric: 'tool calls',
+      unit: 'count',
+      of: run => run.workflows.reduce((sum, each) => sum + each.toolCalls, 0),
+    },
+    { metric: 'prompt tokens', unit: 'tokens', of: run => total(run, call => call.promptTokens) },
+    { metric: 'output tokens', unit: 'tokens', of: run => total(run, call => call.outputTokens) },
+    { metric: 'cached tokens', unit: 'tokens', of: run => total(run, call => call.cachedTokens) },
+  ];
 
 /** null when any call does not say. */
 function total(run: RunOutput, of: (call: CallRecord) => number | null): number | null {
@@ -62,13 +81,19 @@ function bySession(run: RunOutput, measure: Measure): Map<string, SessionValues>
 
 /** Rows in the order above; times first. */
 export function compareWorlds(sim: RunOutput, live: RunOutput, tolerances: Tolerances): ValidationRow[] {
-  return [...TIMES.map(measure => timeRow(measure, sim, live, tolerances)), ...countRows(sim, live, tolerances)];
+  return [
+    ...TIMES.map(measure => timeRow(measure, sim, live, tolerances)),
+    ...countRows(sim, live, tolerances),
+  ];
 }
 
 function timeRow(measure: Measure, sim: RunOutput, live: RunOutput, tolerances: Tolerances): ValidationRow {
   const simMean = mean(measure.of(sim.calls, sim.workflows));
   const liveMean = mean(measure.of(live.calls, live.workflows));
-  const errorRatio = Number.isFinite(simMean) && Number.isFinite(liveMean) && liveMean > 0 ? (simMean - liveMean) / liveMean : null;
+  const errorRatio =
+    Number.isFinite(simMean) && Number.isFinite(liveMean) && liveMean > 0
+      ? (simMean - liveMean) / liveMean
+      : null;
   const simSessions = bySession(sim, measure);
   const liveSessions = bySession(live, measure);
   const names = [...simSessions.keys()].filter(name => liveSessions.has(name)).sort();
@@ -110,7 +135,16 @@ function countRows(sim: RunOutput, live: RunOutput, tolerances: Tolerances): Val
     if (simValue === null || liveValue === null) continue;
     const errorRatio = liveValue === 0 ? (simValue === 0 ? 0 : null) : (simValue - liveValue) / liveValue;
     const pass = errorRatio !== null && Math.abs(errorRatio) <= tolerances.countRatio;
-    rows.push({ metric, sim: simValue, live: liveValue, unit, errorRatio, ci95: null, toleranceRatio: tolerances.countRatio, pass });
+    rows.push({
+      metric,
+      sim: simValue,
+      live: liveValue,
+      unit,
+      errorRatio,
+      ci95: null,
+      toleranceRatio: tolerances.countRatio,
+      pass,
+    });
   }
   return rows;
 }

@@ -1,9 +1,9 @@
 // `demo`: the whole loop in a minute, with nothing but this machine: check, simulate, replay on the emulator, validate.
 import { loadDeployment, readyRun } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
-import { loadScenario } from '../scenarios/load.ts';
-import { outFolder } from '../scenarios/run-options.ts';
-import { type Command, type CommonOptions, paint, say, withCommon } from '../scenarios/terminal.ts';
+import { loadScenario } from '../scenarios/cli/load.ts';
+import { outFolder } from '../scenarios/cli/run-options.ts';
+import { type Command, type CommonOptions, paint, say, withCommon } from '../scenarios/cli/terminal.ts';
 import { shapeText } from './check.ts';
 import { shapeOf } from './shape.ts';
 import { validate } from './validate.ts';
@@ -16,15 +16,25 @@ const SCENARIO = 'demo';
 const DEPLOYMENT = 'emulated';
 
 export const demoCommand: Command<DemoOptions> = {
-  builder: yargs => withCommon(yargs).option('out', { type: 'string', describe: 'run folder [windtunnel-runs/demo]' }),
+  builder: yargs =>
+    withCommon(yargs).option('out', { type: 'string', describe: 'run folder [windtunnel-runs/demo]' }),
   handler: async options => {
     const loaded = loadScenario(SCENARIO);
     const ready = readyRun(loaded, loadDeployment(DEPLOYMENT, Object.keys(routingPolicies)), options);
     const out = outFolder(options, 'demo', 'validate');
     const title = (text: string): void => say(options, `\n${paint('bold', text)}`);
     title('1. What the agents will do (windtunnel check demo)');
-    say(options, shapeText(ready.plan, shapeOf(ready.plan, loaded.compiled!.workflows, () => null), ready.deployment.name));
-    title('2. Simulated, then replayed for real on an emulated server (windtunnel validate demo -d emulated --emulate)');
+    say(
+      options,
+      shapeText(
+        ready.plan,
+        shapeOf(ready.plan, loaded.compiled!.workflows, () => null),
+        ready.deployment.name,
+      ),
+    );
+    title(
+      '2. Simulated, then replayed for real on an emulated server (windtunnel validate demo -d emulated --emulate)',
+    );
     const exitCode = await validate({
       loaded,
       ready,

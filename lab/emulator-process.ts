@@ -14,9 +14,13 @@ export interface EmulatorProcess {
 
 /** Starts `windtunnel emulate DEPLOYMENT` on a free port and waits until it listens. */
 export function startEmulatorProcess(deployment: string): Promise<EmulatorProcess> {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, 'emulate', deployment, '--port', '0', '--json'], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', MAIN, 'emulate', deployment, '--port', '0', '--json'],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   const ended = new Promise<void>(resolve => child.once('exit', () => resolve()));
   const kill = (): void => {
     child.kill('SIGTERM');
@@ -30,7 +34,11 @@ export function startEmulatorProcess(deployment: string): Promise<EmulatorProces
   return new Promise((resolve, reject) => {
     let out = '';
     let err = '';
-    const timer = setTimeout(() => reject(new UserError(`the emulator did not start in ${START_TIMEOUT_MS / 1000} s`, { exitCode: 1 })), START_TIMEOUT_MS);
+    const timer = setTimeout(
+      () =>
+        reject(new UserError(`the emulator did not start in ${START_TIMEOUT_MS / 1000} s`, { exitCode: 1 })),
+      START_TIMEOUT_MS,
+    );
     child.stderr.on('data', chunk => {
       err += String(chunk);
     });

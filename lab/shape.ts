@@ -1,13 +1,14 @@
 // The unrolled shape of a scenario before anything runs: how many calls, how wide, how long the longest chain, how many
 // tokens, how much of the prompts an infinite cache would hold, and what they cost at list price.
+
+import { sampleSessions } from '../engines/prepare.ts';
 import { evaluate } from '../scenarios/base/expression.ts';
 import { quantileSorted } from '../scenarios/base/statistics.ts';
 import { type Amount, meanAmount } from '../scenarios/formats/amount.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
 import type { NodeRecord } from '../scenarios/formats/record.ts';
-import { sampleSessions } from '../engines/prepare.ts';
 import type { Step, Workflow } from '../scenarios/workflows/program.ts';
-import { walk, type Walked } from '../scenarios/workflows/walk.ts';
+import { type Walked, walk } from '../scenarios/workflows/walk.ts';
 import { blockHashes } from '../sim/reference/block-hash.ts';
 
 /** Nominal length of a call while walking, ms: only the order of things depends on it. */
@@ -80,7 +81,8 @@ export function expectedCalls(steps: readonly Step[], params: ReadonlyMap<string
   return sum;
 }
 
-const times = (count: number | null, calls: number | null): number | null => (count === null || calls === null ? null : count * calls);
+const times = (count: number | null, calls: number | null): number | null =>
+  count === null || calls === null ? null : count * calls;
 
 function callsOf(step: Step, params: ReadonlyMap<string, Amount>): number | null {
   switch (step.verb) {
@@ -92,11 +94,17 @@ function callsOf(step: Step, params: ReadonlyMap<string, Amount>): number | null
       return 0;
     case 'map':
       if (step.join !== 'all') return null;
-      return times(expected(step.over as Amount, true, params), expectedCalls(step.branches[0] ?? [], params));
+      return times(
+        expected(step.over as Amount, true, params),
+        expectedCalls(step.branches[0] ?? [], params),
+      );
     case 'parallel': {
       if (step.join !== 'all') return null;
       const branches = step.branches.map(branch => expectedCalls(branch, params));
-      return branches.reduce<number | null>((sum, each) => (sum === null || each === null ? null : sum + each), 0);
+      return branches.reduce<number | null>(
+        (sum, each) => (sum === null || each === null ? null : sum + each),
+        0,
+      );
     }
     case 'repeat': {
       const inner = expectedCalls(step.steps, params);
@@ -123,7 +131,11 @@ function callsOf(step: Step, params: ReadonlyMap<string, Amount>): number | null
 
 /** The longest chain: back from the last node along what released it. */
 function chain(nodes: readonly NodeRecord[]): { calls: number; toolMs: number } {
-  const byPath = new Map(nodes.filter(node => node.status === 'completed' || node.status === 'failed').map(node => [node.call, node]));
+  const byPath = new Map(
+    nodes
+      .filter(node => node.status === 'completed' || node.status === 'failed')
+      .map(node => [node.call, node]),
+  );
   let last: NodeRecord | undefined;
   for (const node of byPath.values()) if (last === undefined || node.endMs > last.endMs) last = node;
   let calls = 0;
@@ -135,7 +147,8 @@ function chain(nodes: readonly NodeRecord[]): { calls: number; toolMs: number } 
   return { calls, toolMs };
 }
 
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
+const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 
 /** What the sampled sessions of one workflow add up to. */
 interface Group {
@@ -155,7 +168,12 @@ export function shapeOf(
   const groups = new Map<string, Group>();
   for (const session of sampleSessions(plan, SHAPE_SESSIONS)) {
     const name = session.program.workflow;
-    const group: Group = groups.get(name) ?? { walked: [], cachedTokens: 0, promptTokens: 0, usd: { cached: 0, uncached: 0 } };
+    const group: Group = groups.get(name) ?? {
+      walked: [],
+      cachedTokens: 0,
+      promptTokens: 0,
+      usd: { cached: 0, uncached: 0 },
+    };
     groups.set(name, group);
     const walked = walk(session, () => NOMINAL_CALL_MS);
     group.walked.push(walked);
@@ -172,7 +190,8 @@ export function shapeOf(
       if (price === null) group.usd = null;
       else if (group.usd !== null) {
         const out = (call.outputTokens * price.out) / 1e6;
-        group.usd.cached += ((call.promptTokens - cachedTokens) * price.in + cachedTokens * price.cachedIn) / 1e6 + out;
+        group.usd.cached +=
+          ((call.promptTokens - cachedTokens) * price.in + cachedTokens * price.cachedIn) / 1e6 + out;
         group.usd.uncached += (call.promptTokens * price.in) / 1e6 + out;
       }
     }
@@ -181,7 +200,8 @@ export function shapeOf(
     const { walked } = group;
     const calls = walked.map(each => each.calls.length);
     const perSession = (value: (each: Walked) => number): number => mean(walked.map(value));
-    const sum = (each: Walked, value: (call: Walked['calls'][number]) => number): number => each.calls.reduce((total, call) => total + value(call), 0);
+    const sum = (each: Walked, value: (call: Walked['calls'][number]) => number): number =>
+      each.calls.reduce((total, call) => total + value(call), 0);
     const chains = walked.map(each => chain(each.nodes));
     const template = workflows.get(workflow);
     return {
@@ -197,8 +217,14 @@ export function shapeOf(
       outputTokensMean: perSession(each => sum(each, call => call.outputTokens)),
       reasoningTokensMean: perSession(each => sum(each, call => call.reasoningTokens)),
       widthMax: Math.max(...walked.map(each => each.widthMax)),
-      chainCalls: quantileSorted(chains.map(each => each.calls).sort((a, b) => a - b), 0.5),
-      chainToolMs: quantileSorted(chains.map(each => each.toolMs).sort((a, b) => a - b), 0.5),
+      chainCalls: quantileSorted(
+        chains.map(each => each.calls).sort((a, b) => a - b),
+        0.5,
+      ),
+      chainToolMs: quantileSorted(
+        chains.map(each => each.toolMs).sort((a, b) => a - b),
+        0.5,
+      ),
       cacheableRatio: group.promptTokens === 0 ? 0 : group.cachedTokens / group.promptTokens,
       usdCached: group.usd === null ? null : group.usd.cached / walked.length,
       usdUncached: group.usd === null ? null : group.usd.uncached / walked.length,

@@ -4,17 +4,17 @@
 import { join } from 'node:path';
 import { loadDeployment, type ReadyRun, readyRun } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
-import { callLog, checkEndpoints, durationOption, withEndpoints } from '../loadgen/command.ts';
 import { startClock } from '../loadgen/clock.ts';
+import { callLog, checkEndpoints, durationOption, withEndpoints } from '../loadgen/command.ts';
 import { Replay } from '../loadgen/replay.ts';
 import { publish, publishValidation } from '../reports/publish.ts';
 import { EXIT, UserError } from '../scenarios/base/errors.ts';
+import type { LoadedScenario } from '../scenarios/cli/load.ts';
+import { headerOf, loadRun, outFolder, type RunOptions, withRun } from '../scenarios/cli/run-options.ts';
+import { type Command, onInterrupt, ProgressLine, printJson, say } from '../scenarios/cli/terminal.ts';
 import { parseScalar } from '../scenarios/formats/quantity.ts';
 import { RESULT_SCHEMA_VERSION, type RunResult, type ValidationResult } from '../scenarios/formats/result.ts';
 import type { RunOutput } from '../scenarios/formats/run.ts';
-import type { LoadedScenario } from '../scenarios/load.ts';
-import { headerOf, loadRun, outFolder, type RunOptions, withRun } from '../scenarios/run-options.ts';
-import { type Command, onInterrupt, printJson, ProgressLine, say } from '../scenarios/terminal.ts';
 import { createCluster } from '../sim/reference/cluster.ts';
 import { Simulation } from '../sim/simulate.ts';
 import { compareWorlds, type Tolerances } from './compare-worlds.ts';
@@ -33,10 +33,22 @@ export interface ValidateOptions extends RunOptions {
 export const validateCommand: Command<ValidateOptions> = {
   builder: yargs =>
     withRun(yargs)
-      .option('emulate', { type: 'boolean', default: false, describe: "replay on the deployment's own emulator, in a second process" })
-      .option('endpoint', { type: 'string', array: true, default: [] as string[], describe: 'base URL up to /v1, instead of those of the file (repeatable)' })
+      .option('emulate', {
+        type: 'boolean',
+        default: false,
+        describe: "replay on the deployment's own emulator, in a second process",
+      })
+      .option('endpoint', {
+        type: 'string',
+        array: true,
+        default: [] as string[],
+        describe: 'base URL up to /v1, instead of those of the file (repeatable)',
+      })
       .option('tolerance', { type: 'string', describe: 'of mean times [10%; 3% with --emulate]' })
-      .option('count-tolerance', { type: 'string', describe: 'of counts, tokens and cache hits [2%; 0 with --emulate]' })
+      .option('count-tolerance', {
+        type: 'string',
+        describe: 'of counts, tokens and cache hits [2%; 0 with --emulate]',
+      })
       .option('timeout', { type: 'string', default: '15m', describe: 'longest a call may take' })
       .option('stall', { type: 'string', default: '5m', describe: 'longest silence inside a call' })
       .option('vocab', { type: 'number', default: 32_000, describe: 'vocabulary size, for token-id prompts' })
@@ -73,11 +85,22 @@ export async function validate({ loaded, ready, options, out }: ValidateInput): 
     countRatio: ratioOption('count-tolerance', options['count-tolerance'], options.emulate ? 0 : 0.02),
   };
   // 1.
-  const simHeader = headerOf({ world: 'sim', loaded, deployment, evidence: deployment.pools.flatMap(pool => pool.evidence), warnings, startedAt: null });
+  const simHeader = headerOf({
+    world: 'sim',
+    loaded,
+    deployment,
+    evidence: deployment.pools.flatMap(pool => pool.evidence),
+    warnings,
+    startedAt: null,
+  });
   const simulation = new Simulation({ plan, cluster: createCluster(deployment), poolOf, header: simHeader });
   while (simulation.step(10_000));
   const sim = simulation.finish();
-  if (!options.quiet) say({ ...options, json: true }, `simulated ${sim.calls.length} calls, ${(sim.durationMs / 1000).toFixed(1)} s; replaying them now`);
+  if (!options.quiet)
+    say(
+      { ...options, json: true },
+      `simulated ${sim.calls.length} calls, ${(sim.durationMs / 1000).toFixed(1)} s; replaying them now`,
+    );
   // 2.
   const live = await replayed({ loaded, ready, options, out });
   // 3. and 4.
@@ -120,7 +143,9 @@ async function replayed({ loaded, ready, options, out }: ValidateInput): Promise
         world: 'live',
         loaded,
         deployment,
-        evidence: deployment.pools.flatMap(pool => pool.endpoints.map(endpoint => `${pool.name}: ${where} ${endpoint.url}`)),
+        evidence: deployment.pools.flatMap(pool =>
+          pool.endpoints.map(endpoint => `${pool.name}: ${where} ${endpoint.url}`),
+        ),
         warnings,
         startedAt: new Date().toISOString(),
       }),
@@ -135,7 +160,10 @@ async function replayed({ loaded, ready, options, out }: ValidateInput): Promise
     const line = new ProgressLine(options);
     const drawing = setInterval(() => {
       const { sessionsStarted, callsEnded, callsInFlight } = replay.progress;
-      line.show(() => `live: ${sessionsStarted} of ${plan.sessionCount ?? '?'} sessions, ${callsEnded} calls, ${callsInFlight} in flight`);
+      line.show(
+        () =>
+          `live: ${sessionsStarted} of ${plan.sessionCount ?? '?'} sessions, ${callsEnded} calls, ${callsInFlight} in flight`,
+      );
     }, 200);
     try {
       return await replay.run();

@@ -106,7 +106,11 @@ export function createClient(options: ClientOptions): Client {
   async function text(baseUrl: string, path: string): Promise<string | null> {
     const url = urlBelow(baseUrl, path);
     try {
-      const { statusCode, body } = await agent.request({ origin: url.origin, path: url.pathname, method: 'GET' });
+      const { statusCode, body } = await agent.request({
+        origin: url.origin,
+        path: url.pathname,
+        method: 'GET',
+      });
       const read = await body.text();
       return statusCode === 200 ? read : null;
     } catch {

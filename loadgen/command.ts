@@ -5,11 +5,11 @@ import type { DeploymentSpec } from '../engines/engine.ts';
 import { loadDeployment, readyRun } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { UserError } from '../scenarios/base/errors.ts';
+import { headerOf, loadRun, outFolder, type RunOptions, withRun } from '../scenarios/cli/run-options.ts';
+import { type Command, onInterrupt, ProgressLine, printJson, say } from '../scenarios/cli/terminal.ts';
 import { parseScalar } from '../scenarios/formats/quantity.ts';
 import type { CallRecord } from '../scenarios/formats/record.ts';
 import type { PublishRun } from '../scenarios/formats/run.ts';
-import { headerOf, loadRun, outFolder, type RunOptions, withRun } from '../scenarios/run-options.ts';
-import { type Command, onInterrupt, printJson, ProgressLine, say } from '../scenarios/terminal.ts';
 import { createClient } from './client.ts';
 import { startClock } from './clock.ts';
 import { Replay } from './replay.ts';
@@ -29,7 +29,12 @@ export function withEndpoints(deployment: DeploymentSpec, urls: readonly string[
     const model = first?.model ?? pool.modelId;
     return {
       ...pool,
-      endpoints: urls.map(url => ({ url: url.replace(/\/+$/, ''), model, keyEnv: first?.keyEnv ?? null, api: first?.api ?? ('chat' as const) })),
+      endpoints: urls.map(url => ({
+        url: url.replace(/\/+$/, ''),
+        model,
+        keyEnv: first?.keyEnv ?? null,
+        api: first?.api ?? ('chat' as const),
+      })),
     };
   });
   return { ...deployment, pools };
@@ -47,7 +52,9 @@ export async function checkEndpoints(deployment: DeploymentSpec): Promise<void> 
       }
       for (const { url, keyEnv } of pool.endpoints) {
         if (keyEnv !== null && (process.env[keyEnv] ?? '') === '') {
-          throw new UserError(`pool "${pool.name}" takes its key from ${keyEnv}, which is not set`, { hint: `export ${keyEnv}=…` });
+          throw new UserError(`pool "${pool.name}" takes its key from ${keyEnv}, which is not set`, {
+            hint: `export ${keyEnv}=…`,
+          });
         }
         if ((await client.warmUp(url, 1)) === 0) {
           throw new UserError(`nothing answers at ${url}`, {
@@ -79,12 +86,20 @@ export function callLog(folder: string): (record: CallRecord) => void {
 export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions> => ({
   builder: yargs =>
     withRun(yargs)
-      .option('endpoint', { type: 'string', array: true, default: [] as string[], describe: 'base URL up to /v1, instead of those of the file (repeatable)' })
+      .option('endpoint', {
+        type: 'string',
+        array: true,
+        default: [] as string[],
+        describe: 'base URL up to /v1, instead of those of the file (repeatable)',
+      })
       .option('timeout', { type: 'string', default: '15m', describe: 'longest a call may take' })
       .option('stall', { type: 'string', default: '5m', describe: 'longest silence inside a call' })
       .option('vocab', { type: 'number', default: 32_000, describe: 'vocabulary size, for token-id prompts' })
       .example('$0 replay mixed-fleet -d emulated', 'against `windtunnel emulate emulated`')
-      .example('$0 replay traces/ -d my-vllm.yaml --scale-tokens 0.02 --gap-cap 2s', 'recorded sessions, shrunk'),
+      .example(
+        '$0 replay traces/ -d my-vllm.yaml --scale-tokens 0.02 --gap-cap 2s',
+        'recorded sessions, shrunk',
+      ),
   handler: async options => {
     const loaded = loadRun(options);
     const deployed = loadDeployment(options.deployment, Object.keys(routingPolicies));
@@ -104,7 +119,9 @@ export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions
         world: 'live',
         loaded,
         deployment,
-        evidence: deployment.pools.flatMap(pool => pool.endpoints.map(endpoint => `${pool.name}: measured at ${endpoint.url} (${endpoint.api})`)),
+        evidence: deployment.pools.flatMap(pool =>
+          pool.endpoints.map(endpoint => `${pool.name}: measured at ${endpoint.url} (${endpoint.api})`),
+        ),
         warnings,
         startedAt: new Date().toISOString(),
       }),
@@ -120,7 +137,9 @@ export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions
     const drawing = setInterval(() => {
       const { sessionsStarted, callsEnded, callsInFlight } = replay.progress;
       const total = plan.sessionCount === null ? '' : ` of ${plan.sessionCount}`;
-      line.show(() => `live: ${sessionsStarted}${total} sessions, ${callsEnded} calls, ${callsInFlight} in flight`);
+      line.show(
+        () => `live: ${sessionsStarted}${total} sessions, ${callsEnded} calls, ${callsInFlight} in flight`,
+      );
     }, 200);
     const output = await replay.run().finally(() => clearInterval(drawing));
     line.clear();

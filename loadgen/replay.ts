@@ -5,12 +5,17 @@ import { routingPolicies } from '../gateway/routing/index.ts';
 import type { Router } from '../gateway/routing/policy.ts';
 import { Histogram } from '../scenarios/base/histogram.ts';
 import { textKey } from '../scenarios/base/key.ts';
+import { quantile } from '../scenarios/base/statistics.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
 import type { Run } from '../scenarios/formats/prompt.ts';
 import { type CallRecord, lagMs, type TimelineSample, ttftMs } from '../scenarios/formats/record.ts';
 import type { RunHeader, RunOutput } from '../scenarios/formats/run.ts';
-import { quantile } from '../scenarios/base/statistics.ts';
-import { Fleet, type CallResult as FleetResult, type SendRequest, type World } from '../scenarios/workflows/fleet.ts';
+import {
+  Fleet,
+  type CallResult as FleetResult,
+  type SendRequest,
+  type World,
+} from '../scenarios/workflows/fleet.ts';
 import { type CallHandle, type CallResult, type Client, createClient } from './client.ts';
 import type { Clock } from './clock.ts';
 import { createPacer, type Pacer } from './pacer.ts';
@@ -106,7 +111,12 @@ export class Replay implements World {
     });
   }
 
-  get progress(): { sessionsStarted: number; activeSessions: number; callsEnded: number; callsInFlight: number } {
+  get progress(): {
+    sessionsStarted: number;
+    activeSessions: number;
+    callsEnded: number;
+    callsInFlight: number;
+  } {
     const { sessionsStarted, activeSessions, calls } = this.fleet;
     return { sessionsStarted, activeSessions, callsEnded: calls.length, callsInFlight: this.live.size };
   }
@@ -146,7 +156,9 @@ export class Replay implements World {
   }
 
   private async warmUp(): Promise<void> {
-    const origins = new Set([...this.pools.values()].flatMap(pool => pool.spec.endpoints.map(endpoint => endpoint.url)));
+    const origins = new Set(
+      [...this.pools.values()].flatMap(pool => pool.spec.endpoints.map(endpoint => endpoint.url)),
+    );
     await Promise.all([...origins].map(url => this.client.warmUp(url, WARM_SOCKETS)));
   }
 
@@ -189,7 +201,10 @@ export class Replay implements World {
     const key = endpoint.keyEnv === null ? undefined : this.options.environment[endpoint.keyEnv];
     const handle = this.client.stream({
       baseUrl: endpoint.url,
-      headers: { 'x-session-id': sessionId, ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) },
+      headers: {
+        'x-session-id': sessionId,
+        ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+      },
       wire: {
         model: endpoint.model,
         prompt: writer.write(call.prompt, call.parts),
@@ -204,7 +219,8 @@ export class Replay implements World {
       pool.outstanding[row] = (pool.outstanding[row] as number) - 1;
       this.live.delete(ticket);
       if (result.outcome === 'ok') {
-        for (const each of new Set(pool.writers)) this.remember(sessionId, each, call.output, call.reasoningTokens, result);
+        for (const each of new Set(pool.writers))
+          this.remember(sessionId, each, call.output, call.reasoningTokens, result);
       }
       const ended = this.resultOf(result, pool.replicas[row] as string);
       const endMs = ended.endMs as number;
@@ -229,7 +245,13 @@ export class Replay implements World {
     this.live.get(ticket)?.handle.abort();
   }
 
-  private remember(session: string, writer: PromptWriter, output: readonly Run[], reasoningTokens: number, result: CallResult): void {
+  private remember(
+    session: string,
+    writer: PromptWriter,
+    output: readonly Run[],
+    reasoningTokens: number,
+    result: CallResult,
+  ): void {
     writer.registerOutput(output, reasoningTokens, result);
     const list = this.outputs.get(session) ?? [];
     list.push({ writer, output });
@@ -253,7 +275,10 @@ export class Replay implements World {
       firstTokenMs: relative(result.firstTokenMs),
       endMs: relative(result.endMs),
       cachedTokens,
-      computedTokens: cachedTokens === null || promptTokens === null ? null : promptTokens - cachedTokens + Math.max(0, result.outputTokens - 1),
+      computedTokens:
+        cachedTokens === null || promptTokens === null
+          ? null
+          : promptTokens - cachedTokens + Math.max(0, result.outputTokens - 1),
       outputTokens: result.outputTokens,
       reasoningTokens: result.reasoningTokens,
       itlMsMax: result.itlMsMax,
@@ -265,7 +290,8 @@ export class Replay implements World {
     for (const pool of this.pools.values()) {
       for (const [row, endpoint] of pool.spec.endpoints.entries()) {
         const text = await this.client.text(endpoint.url.replace(/\/v1$/, ''), '/metrics');
-        const sample = text === null ? null : sampleOf(text, this.nowMs(), pool.spec.name, pool.replicas[row] as string);
+        const sample =
+          text === null ? null : sampleOf(text, this.nowMs(), pool.spec.name, pool.replicas[row] as string);
         if (sample !== null) this.timeline.push(sample);
       }
     }
@@ -294,7 +320,8 @@ export class Replay implements World {
 function writersOf(spec: PoolSpec, vocabTokens: number | undefined): PromptWriter[] {
   const byApi = new Map<Endpoint['api'], PromptWriter>();
   return spec.endpoints.map(({ api }) => {
-    const writer = byApi.get(api) ?? new PromptWriter({ api, ...(vocabTokens === undefined ? {} : { vocabTokens }) });
+    const writer =
+      byApi.get(api) ?? new PromptWriter({ api, ...(vocabTokens === undefined ? {} : { vocabTokens }) });
     byApi.set(api, writer);
     return writer;
   });

@@ -11,7 +11,12 @@ export function readMetric(text: string, metric: EngineMetric): number | null {
       if (!line.startsWith(name)) continue;
       const next = line[name.length];
       if (next !== '{' && next !== ' ') continue;
-      const value = Number(line.slice(next === '{' ? line.lastIndexOf('}') + 1 : name.length).trim().split(/\s+/)[0]);
+      const value = Number(
+        line
+          .slice(next === '{' ? line.lastIndexOf('}') + 1 : name.length)
+          .trim()
+          .split(/\s+/)[0],
+      );
       if (Number.isFinite(value)) sum = (sum ?? 0) + value;
     }
     if (sum !== null) return sum;

@@ -67,12 +67,12 @@ function figure<Input>(chart: Chart<Input>, input: Input, key: string, payload: 
 }
 
 /** Timeline points on one page, over all runs and pools: what keeps a page of many runs small. */
-const TIMELINE_POINTS_MAX = 24_000;
+const TIMELINE_POINTS_MAX = 16_000;
 
 /** The run with its timeline thinned to its share of the page, peaks kept. */
 function bounded(run: RunResult, runs: number): RunResult {
   const pools = [...new Set(run.timeline.map(({ pool }) => pool))];
-  const limit = Math.max(100, Math.floor(TIMELINE_POINTS_MAX / (runs * pools.length)));
+  const limit = Math.max(50, Math.floor(TIMELINE_POINTS_MAX / (runs * pools.length)));
   const timeline = pools.flatMap(pool =>
     thinned(
       run.timeline.filter(point => point.pool === pool),

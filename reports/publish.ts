@@ -1,8 +1,9 @@
 // Writes a run's folder: result.json first (a later failure must not lose the run), then Parquet, charts, report.
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EXIT, UserError } from '../scenarios/base/errors.ts';
+import { EXIT } from '../scenarios/base/errors.ts';
+import { claimFolder } from '../scenarios/cli/run-folder.ts';
 import type { RunResult, ValidationResult } from '../scenarios/formats/result.ts';
 import type { Published, PublishRun } from '../scenarios/formats/run.ts';
 import { isAbsent } from './charts/chart.ts';
@@ -19,28 +20,6 @@ export const sha256: Digest = chunks => {
   for (const chunk of chunks) hash.update(chunk);
   return hash.digest('hex');
 };
-
-/** Any of these marks a folder as ours to write into. */
-const MARKS = ['result.json', 'validation.json', 'calls.jsonl'];
-
-/** Makes the folder, or takes an empty one or one of ours; never writes among someone's own files. */
-async function claimFolder(folder: string): Promise<void> {
-  const found = await stat(folder).catch(() => null);
-  if (found !== null && !found.isDirectory()) {
-    throw new UserError(`${folder} is a file, not a folder to write the run into`, {
-      hint: 'choose another --out',
-    });
-  }
-  if (found !== null) {
-    const names = await readdir(folder);
-    if (names.length > 0 && !names.some(name => MARKS.includes(name))) {
-      throw new UserError(`${folder} is not empty and holds no run, so nothing is written into it`, {
-        hint: 'choose a new or empty folder with --out',
-      });
-    }
-  }
-  await mkdir(folder, { recursive: true });
-}
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 1)}\n`;
 
@@ -81,7 +60,7 @@ export const publish: PublishRun = async (output, { out }) => {
   const resultPath = join(out, 'result.json');
   const reportPath = join(out, 'report.html');
 
-  await claimFolder(out);
+  claimFolder(out);
   await writeFile(resultPath, json(result));
   await writeFile(join(out, 'calls.parquet'), callsParquet(output.calls));
   await writeFile(join(out, 'workflows.parquet'), workflowsParquet(attachCriticalPaths(output)));
@@ -108,7 +87,7 @@ export async function publishValidation(
   const { out } = options;
   const resultPath = join(out, 'validation.json');
   const reportPath = join(out, 'report.html');
-  await claimFolder(out);
+  claimFolder(out);
   await writeFile(resultPath, json(validation));
   await writeFile(reportPath, await pageOf(validation));
   return {

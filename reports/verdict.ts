@@ -87,20 +87,21 @@ function nextOf(facts: Facts, timeline: readonly TimelineSample[]): string {
 const judged = ({ text, value, unit }: AssertionResult): string =>
   `${text} came out at ${showValue(value, unit)}`;
 
+function completedText({ planned, completed }: RunResult['counts']['workflows']): string {
+  if (planned === 0) return 'no workflow started';
+  if (planned !== completed) return `${showCount(completed)} of ${plural(planned, 'workflow')} completed`;
+  return planned === 1 ? 'the workflow completed' : `all ${showCount(planned)} workflows completed`;
+}
+
 function headlineOf(facts: Facts, assertions: readonly AssertionResult[]): string {
   const { workflows } = facts.counts;
   const { makespan, ttft } = facts.metrics;
   const failed = assertions.filter(({ pass }) => pass === false);
-  const lost = workflows.planned - workflows.completed;
   const times = [
     makespan === undefined ? '' : `workflow p95 ${showMs(makespan.p95)}`,
     ttft === undefined ? '' : `TTFT p95 ${showMs(ttft.p95)}`,
   ].filter(text => text !== '');
-  const completed =
-    lost === 0
-      ? `${workflows.planned === 1 ? 'the' : `all ${showCount(workflows.planned)}`} ${workflows.planned === 1 ? 'workflow' : 'workflows'} completed`
-      : `${showCount(workflows.completed)} of ${plural(workflows.planned, 'workflow')} completed`;
-  const outcome = [completed, ...times].join(', ');
+  const outcome = [completedText(workflows), ...times].join(', ');
   if (failed.length > 0) {
     const which = failed.length === 1 ? '' : 'first ';
     return `${failed.length} of ${plural(assertions.length, 'assertion')} failed: ${which}${judged(failed[0]!)}`;

@@ -1,14 +1,22 @@
 // `import` and `plan`: a trace read, a plan written out.
+
+import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { once } from 'node:events';
 import { UserError } from './base/errors.ts';
+import { findInput, loadScenario } from './cli/load.ts';
+import { loadRun, type RunOptions, withScenario } from './cli/run-options.ts';
+import {
+  type Command,
+  type CommonOptions,
+  printJson,
+  say,
+  settleIssues,
+  withCommon,
+} from './cli/terminal.ts';
 import type { ImportReport } from './formats/recorded.ts';
 import { readTrace } from './importers/read.ts';
-import { findInput, loadScenario } from './load.ts';
 import { planLines } from './plan-file.ts';
-import { loadRun, type RunOptions, withScenario } from './run-options.ts';
-import { type Command, type CommonOptions, printJson, say, settleIssues, withCommon } from './terminal.ts';
 
 interface ImportOptions extends CommonOptions {
   trace: string[];
@@ -20,7 +28,12 @@ interface ImportOptions extends CommonOptions {
 export const importCommand: Command<ImportOptions> = {
   builder: yargs =>
     withCommon(yargs)
-      .positional('trace', { type: 'string', array: true, demandOption: true, describe: 'trace files or folders' })
+      .positional('trace', {
+        type: 'string',
+        array: true,
+        demandOption: true,
+        describe: 'trace files or folders',
+      })
       .option('format', { type: 'string', describe: 'name the format instead of detecting it' })
       .option('strict', { type: 'boolean', default: false, describe: 'an unreadable part is an error' })
       .option('out', { type: 'string', describe: 'write the plan here, to simulate or replay it' })
@@ -68,15 +81,22 @@ export const planCommand: Command<PlanOptions> = {
       .example('$0 plan job-scanner --out scan.plan.jsonl', 'every draw of every session, a line each')
       .example('$0 simulate scan.plan.jsonl -d 8xh200-mistral-small-4', 'run the written plan'),
   handler: async options => {
-    if (options.out === undefined) throw new UserError('plan needs --out FILE', { hint: 'e.g. --out scan.plan.jsonl' });
+    if (options.out === undefined)
+      throw new UserError('plan needs --out FILE', { hint: 'e.g. --out scan.plan.jsonl' });
     const loaded = loadRun(options);
     settleIssues([{ issues: loaded.issues, source: loaded.source }], options);
     const plan = loaded.compiled!.plan!;
     if (plan.sessionCount === null && plan.cohorts.some(cohort => cohort.kind === 'closed')) {
-      throw new UserError('a closed cohort that runs `for` a time has no plan before it runs', { hint: 'give it `sessions:` instead' });
+      throw new UserError('a closed cohort that runs `for` a time has no plan before it runs', {
+        hint: 'give it `sessions:` instead',
+      });
     }
-    const text = loaded.kind === 'scenario' ? loaded.source.text : `windtunnel: 1\nname: ${plan.name}\ntraffic:\n  - { name: trace, trace: recorded, arrival: { at_once: true } }\n`;
-    const base = loaded.kind === 'scenario' ? dirname(resolve(findInput(options.scenario, 'scenarios'))) : '.';
+    const text =
+      loaded.kind === 'scenario'
+        ? loaded.source.text
+        : `windtunnel: 1\nname: ${plan.name}\ntraffic:\n  - { name: trace, trace: recorded, arrival: { at_once: true } }\n`;
+    const base =
+      loaded.kind === 'scenario' ? dirname(resolve(findInput(options.scenario, 'scenarios'))) : '.';
     const lines = await writeLines(options.out, planLines(plan, text, base, loaded.recorded));
     if (options.json) printJson({ out: options.out, sessions: lines - 1 });
     else say(options, `${lines - 1} sessions in ${options.out}`);

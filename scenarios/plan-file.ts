@@ -30,7 +30,8 @@ function toRanges(ids: readonly number[]): Ranges {
   return ranges;
 }
 
-const fromRanges = (ranges: Ranges): number[] => ranges.flatMap(([first, count]) => Array.from({ length: count }, (_, i) => first + i));
+const fromRanges = (ranges: Ranges): number[] =>
+  ranges.flatMap(([first, count]) => Array.from({ length: count }, (_, i) => first + i));
 
 /** The lines of a plan, one at a time: constant memory whatever its length. */
 export function* planLines(
@@ -56,7 +57,9 @@ export function* planLines(
   }
 }
 
-function* drawnSessions(cohort: Plan['cohorts'][number]): Generator<{ planned: PlannedSession; draws: DrawnValues }> {
+function* drawnSessions(
+  cohort: Plan['cohorts'][number],
+): Generator<{ planned: PlannedSession; draws: DrawnValues }> {
   if (cohort.kind === 'closed') {
     for (let agent = 0; agent < cohort.agents; agent++) {
       for (let ordinal = 0; ; ordinal++) {
@@ -81,7 +84,9 @@ export function readPlan(text: string, file: string): PlanFile | null {
   const first = end < 0 ? text : text.slice(0, end);
   if (!first.startsWith('{"windtunnelPlan"')) return null;
   const fail = (line: number, why: string): never => {
-    throw new UserError(`${file}:${line}: unreadable plan (WT1302): ${why}`, { hint: 'write it again with `windtunnel plan`' });
+    throw new UserError(`${file}:${line}: unreadable plan (WT1302): ${why}`, {
+      hint: 'write it again with `windtunnel plan`',
+    });
   };
   const parse = (line: string, number: number): Record<string, unknown> => {
     try {
@@ -91,7 +96,8 @@ export function readPlan(text: string, file: string): PlanFile | null {
     }
   };
   const header = parse(first, 1);
-  if (header.windtunnelPlan !== PLAN_VERSION) fail(1, `version ${String(header.windtunnelPlan)}, expected ${PLAN_VERSION}`);
+  if (header.windtunnelPlan !== PLAN_VERSION)
+    fail(1, `version ${String(header.windtunnelPlan)}, expected ${PLAN_VERSION}`);
   const drawn = new Map<string, DrawnValues>();
   const recorded = new Map<number, RecordedSession[]>();
   const lines = end < 0 ? [] : text.slice(end + 1).split('\n');
@@ -99,9 +105,14 @@ export function readPlan(text: string, file: string): PlanFile | null {
     if (line === '') continue;
     const entry = parse(line, index + 2);
     if (typeof entry.recorded === 'number') {
-      const session = entry.session as Omit<RecordedSession, 'calls'> & { calls: (Omit<RecordedCall, 'blocks'> & { blocks: Ranges })[] };
+      const session = entry.session as Omit<RecordedSession, 'calls'> & {
+        calls: (Omit<RecordedCall, 'blocks'> & { blocks: Ranges })[];
+      };
       const list = recorded.get(entry.recorded) ?? [];
-      list.push({ ...session, calls: session.calls.map(call => ({ ...call, blocks: fromRanges(call.blocks) })) });
+      list.push({
+        ...session,
+        calls: session.calls.map(call => ({ ...call, blocks: fromRanges(call.blocks) })),
+      });
       recorded.set(entry.recorded, list);
     } else if (typeof entry.session === 'string' && typeof entry.draws === 'object' && entry.draws !== null) {
       drawn.set(entry.session, entry.draws as DrawnValues);

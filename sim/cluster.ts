@@ -29,7 +29,13 @@ export type ClusterEvent =
   /** Cancelled on request; the blocks are free again. */
   | { kind: 'cancelled'; id: number; atNs: number; computedTokens: number; preemptions: number }
   /** Refused: the request can never run here (`too_long`) or the queue is full (`queue_full`). */
-  | { kind: 'rejected'; id: number; atNs: number; reason: 'too_long' | 'queue_full' | 'no_pool'; message: string };
+  | {
+      kind: 'rejected';
+      id: number;
+      atNs: number;
+      reason: 'too_long' | 'queue_full' | 'no_pool';
+      message: string;
+    };
 
 export interface Cluster {
   /** Throws when `atNs` lies behind the last `advanceTo`. */

@@ -1,9 +1,9 @@
 // `simulate` and `emulate`: the simulator's commands.
 import { loadDeployment, readyRun } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
+import { headerOf, loadRun, outFolder, type RunOptions, withRun } from '../scenarios/cli/run-options.ts';
+import { type Command, onInterrupt, ProgressLine, printJson, say } from '../scenarios/cli/terminal.ts';
 import type { PublishRun } from '../scenarios/formats/run.ts';
-import { headerOf, loadRun, outFolder, type RunOptions, withRun } from '../scenarios/run-options.ts';
-import { type Command, onInterrupt, printJson, ProgressLine, say } from '../scenarios/terminal.ts';
 import { createCluster } from './reference/cluster.ts';
 import { Simulation } from './simulate.ts';
 
@@ -36,7 +36,10 @@ export const simulateCommand = (publish: PublishRun): Command<RunOptions> => ({
     while (simulation.step(SLICE)) {
       const { sessionsStarted, callsEnded } = simulation.progress;
       const total = plan.sessionCount === null ? '' : ` of ${plan.sessionCount}`;
-      line.show(() => `simulated ${(simulation.nowMs / 1000).toFixed(0)} s: ${sessionsStarted}${total} sessions, ${callsEnded} calls`);
+      line.show(
+        () =>
+          `simulated ${(simulation.nowMs / 1000).toFixed(0)} s: ${sessionsStarted}${total} sessions, ${callsEnded} calls`,
+      );
       await pause();
     }
     line.clear();

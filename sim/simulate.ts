@@ -13,6 +13,8 @@ const NS_PER_MS = 1e6;
 /** Instants kept in the timeline; beyond it, every second one is dropped and the interval doubles. */
 const TIMELINE_INSTANTS = 4096;
 const FIRST_INTERVAL_MS = 100;
+/** So many events at one instant are a loop that never ends, not work. */
+const LIVELOCK_EVENTS = 5_000_000;
 
 /** Whole nanoseconds of a time in ms. Exact to 104 days (2^53 ns). */
 export const toNs = (ms: number): number => Math.round(ms * NS_PER_MS);
@@ -44,12 +46,15 @@ export interface SimulationOptions {
 export class Simulation implements World {
   private readonly options: SimulationOptions;
   private readonly fleet: Fleet;
-  private readonly timers = new Heap<Timer>((a, b) => a.atNs < b.atNs || (a.atNs === b.atNs && a.sequence < b.sequence));
+  private readonly timers = new Heap<Timer>(
+    (a, b) => a.atNs < b.atNs || (a.atNs === b.atNs && a.sequence < b.sequence),
+  );
   private readonly inFlight = new Map<number, InFlight>();
   private readonly itl = new Histogram();
   private readonly timeline = new Timeline();
   private nowNs = 0;
   private sequence = 0;
+  private sameInstant = 0;
   private interrupted = false;
 
   constructor(options: SimulationOptions) {
@@ -108,7 +113,10 @@ export class Simulation implements World {
     const clusterNs = cluster.nextNs();
     const nextNs = Math.min(startNs, timerNs, clusterNs);
     if (nextNs === Number.POSITIVE_INFINITY) {
-      invariant(this.fleet.isDone, () => `nothing is due, but ${this.fleet.activeSessions} sessions are waiting`);
+      invariant(
+        this.fleet.isDone,
+        () => `nothing is due, but ${this.fleet.activeSessions} sessions are waiting`,
+      );
       return false;
     }
     invariant(nextNs >= this.nowNs, () => `time went back from ${this.nowNs} to ${nextNs} ns`);
@@ -116,6 +124,11 @@ export class Simulation implements World {
       this.interrupt();
       return false;
     }
+    this.sameInstant = nextNs === this.nowNs ? this.sameInstant + 1 : 0;
+    invariant(
+      this.sameInstant < LIVELOCK_EVENTS,
+      () => `livelock: ${LIVELOCK_EVENTS} events at ${nextNs} ns`,
+    );
     this.timeline.upTo(toMs(nextNs), atMs => cluster.sample(atMs));
     this.nowNs = nextNs;
     if (clusterNs === nextNs) {
@@ -125,7 +138,8 @@ export class Simulation implements World {
       const timer = this.timers.pop() as Timer;
       this.fleet.delayEnded(timer.ticket, this.nowMs);
     } else {
-      this.fleet.startDue(this.nowMs);
+      // The planned instant itself: rounded to whole nanoseconds it may lie a hair before it.
+      this.fleet.startDue(this.fleet.nextStartMs());
     }
     return true;
   }

@@ -90,7 +90,7 @@ export const timelineChart: Chart<RunResult> = {
               ticks: i === panels.length - 1,
               labelExpr: clockLabel,
               grid: true,
-              tickCount: 8,
+              tickCount: { expr: 'ceil(width / 75)' },
               labelOverlap: true,
             },
           };

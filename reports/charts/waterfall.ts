@@ -70,11 +70,10 @@ export const waterfall: Chart<RunResult> = {
     const criticalSteps = (name: string) =>
       rows.filter(({ exemplar, bar }) => exemplar === name && bar.onCriticalPath).length;
     const path = rows
-      // A path of one step is its bar.
-      .filter(({ exemplar, bar }) => bar.onCriticalPath && criticalSteps(exemplar) > 1)
+      .filter(({ bar }) => bar.onCriticalPath)
       .flatMap(({ exemplar, row, bar }) => [
-        { exemplar, row, call: bar.call, atMs: bar.startMs },
-        { exemplar, row, call: bar.call, atMs: bar.endMs },
+        { exemplar, row, call: bar.call, atMs: bar.startMs, steps: criticalSteps(exemplar) },
+        { exemplar, row, call: bar.call, atMs: bar.endMs, steps: criticalSteps(exemplar) },
       ]);
     const present = [...new Set(phases.map(({ phase }) => phase))];
     const domain = (Object.keys(PHASE_COLOURS) as (keyof typeof PHASE_COLOURS)[]).filter(name =>
@@ -146,8 +145,14 @@ export const waterfall: Chart<RunResult> = {
           {
             data: { name: 'path' },
             transform: [onlyShown],
-            mark: { type: 'line', color: INK, strokeWidth: 1.5, opacity: 0.75, interpolate: 'linear' },
-            encoding: { x: { ...x, field: 'atMs' }, y, order: { field: 'atMs', type: 'quantitative' } },
+            mark: { type: 'line', color: INK, strokeWidth: 1.5, interpolate: 'linear' },
+            encoding: {
+              x: { ...x, field: 'atMs' },
+              y,
+              order: { field: 'atMs', type: 'quantitative' },
+              // A path of one step is its bar.
+              opacity: { condition: { test: 'datum.steps > 1', value: 0.75 }, value: 0 },
+            },
           },
           {
             data: { name: 'bars' },

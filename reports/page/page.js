@@ -267,8 +267,18 @@
       redraw();
     });
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
+    // Paper is white, and has no scroll position: everything is drawn, light.
+    let themeOnScreen = null;
+    const { dataset } = document.documentElement;
     addEventListener('beforeprint', () => {
-      for (const figure of figures) if (!views.has(figure)) draw(figure, page);
+      themeOnScreen = dataset.theme ?? '';
+      dataset.theme = 'light';
+      for (const figure of figures) draw(figure, page);
+    });
+    addEventListener('afterprint', () => {
+      if (themeOnScreen) dataset.theme = themeOnScreen;
+      else delete dataset.theme;
+      redraw();
     });
     addEventListener('scroll', () => (byId('tooltip').hidden = true), { passive: true });
     document.documentElement.dataset.ready = 'yes';

@@ -7,12 +7,21 @@ import { firingMs } from './cron.ts';
 
 export type OpenArrival =
   | { readonly kind: 'poisson' | 'constant'; readonly perSec: number }
-  | { readonly kind: 'cron'; readonly minutesOfWeek: readonly number[]; readonly size: number; readonly jitterMs: Amount | null }
+  | {
+      readonly kind: 'cron';
+      readonly minutesOfWeek: readonly number[];
+      readonly size: number;
+      readonly jitterMs: Amount | null;
+    }
   | { readonly kind: 'at-once' }
   | { readonly kind: 'recorded'; readonly atMs: readonly number[] };
 
 /** The start of each session, lazily. Bounded by `sessions` and `forMs`, whichever comes first. */
-export function* arrivalTimes(arrival: OpenArrival, key: Key, bounds: { sessions: number; forMs: number }): Generator<number> {
+export function* arrivalTimes(
+  arrival: OpenArrival,
+  key: Key,
+  bounds: { sessions: number; forMs: number },
+): Generator<number> {
   switch (arrival.kind) {
     case 'at-once':
       for (let i = 0; i < bounds.sessions; i++) yield 0;
@@ -28,7 +37,8 @@ export function* arrivalTimes(arrival: OpenArrival, key: Key, bounds: { sessions
       const meanMs = 1000 / arrival.perSec;
       let atMs = 0;
       for (let i = 0; i < bounds.sessions; i++) {
-        if (arrival.kind === 'poisson') atMs += quantile({ kind: 'exponential', mean: meanMs }, uniform(extend(key, i, 1)));
+        if (arrival.kind === 'poisson')
+          atMs += quantile({ kind: 'exponential', mean: meanMs }, uniform(extend(key, i, 1)));
         else atMs = i * meanMs;
         if (atMs > bounds.forMs) return;
         yield atMs;
@@ -37,7 +47,11 @@ export function* arrivalTimes(arrival: OpenArrival, key: Key, bounds: { sessions
   }
 }
 
-function* bursts(arrival: OpenArrival & { kind: 'cron' }, key: Key, bounds: { sessions: number; forMs: number }): Generator<number> {
+function* bursts(
+  arrival: OpenArrival & { kind: 'cron' },
+  key: Key,
+  bounds: { sessions: number; forMs: number },
+): Generator<number> {
   for (let firing = 0, made = 0; made < bounds.sessions; firing++) {
     const atMs = firingMs(arrival.minutesOfWeek, firing);
     if (atMs > bounds.forMs) return;
@@ -45,7 +59,11 @@ function* bursts(arrival: OpenArrival & { kind: 'cron' }, key: Key, bounds: { se
     for (let i = 0; i < arrival.size && made < bounds.sessions; i++, made++) {
       const jitter = arrival.jitterMs;
       const jitterMs = jitter?.kind === 'draw' ? drawAmount(jitter, uniform(extend(key, made, 2)), false) : 0;
-      burst.push(atMs + jitterMs * (jitter?.kind === 'draw' && jitter.of.kind === 'constant' ? uniform(extend(key, made, 3)) : 1));
+      burst.push(
+        atMs +
+          jitterMs *
+            (jitter?.kind === 'draw' && jitter.of.kind === 'constant' ? uniform(extend(key, made, 3)) : 1),
+      );
     }
     yield* burst.sort((a, b) => a - b);
   }

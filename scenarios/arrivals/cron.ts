@@ -24,14 +24,17 @@ export function parseCron(line: string): { minutesOfWeek: number[] } | { error: 
   const fields = line.trim().split(/\s+/);
   if (fields.length !== 5) return { error: `a cron line has five fields, got ${fields.length}` };
   const [minute = '', hour = '', dayOfMonth = '', month = '', weekday = ''] = fields;
-  if (dayOfMonth !== '*' || month !== '*') return { error: 'day of month and month must be *: runs are shorter than that' };
+  if (dayOfMonth !== '*' || month !== '*')
+    return { error: 'day of month and month must be *: runs are shorter than that' };
   const minutes = parseField(minute, 0, 59);
   const hours = parseField(hour, 0, 23);
   const days = parseField(weekday, 0, DAYS_PER_WEEK);
-  if (minutes === null || hours === null || days === null) return { error: 'use *, numbers, lists, ranges and steps' };
+  if (minutes === null || hours === null || days === null)
+    return { error: 'use *, numbers, lists, ranges and steps' };
   const week = new Set<number>();
   for (const day of days) {
-    for (const h of hours) for (const m of minutes) week.add((day % DAYS_PER_WEEK) * MINUTES_PER_DAY + h * 60 + m);
+    for (const h of hours)
+      for (const m of minutes) week.add((day % DAYS_PER_WEEK) * MINUTES_PER_DAY + h * 60 + m);
   }
   return { minutesOfWeek: [...week].sort((a, b) => a - b) };
 }

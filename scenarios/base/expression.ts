@@ -20,11 +20,41 @@ const FUNCTIONS = {
   if: (condition: number, yes: number, no: number) => (condition !== 0 ? yes : no),
 } as const;
 type FunctionName = keyof typeof FUNCTIONS;
-const ARITY: Record<FunctionName, number | null> = { min: null, max: null, round: 1, floor: 1, ceil: 1, if: 3 };
+const ARITY: Record<FunctionName, number | null> = {
+  min: null,
+  max: null,
+  round: 1,
+  floor: 1,
+  ceil: 1,
+  if: 3,
+};
 export const FUNCTION_NAMES = [...Object.keys(FUNCTIONS), 'tokens'];
 
-const UNITS: Record<string, number> = { k: 1e3, M: 1e6, '%': 0.01, us: 0.001, ms: 1, s: 1e3, m: 6e4, h: 3.6e6, d: 8.64e7 };
-const PRECEDENCE: Record<string, number> = { or: 1, and: 2, '==': 3, '!=': 3, '<': 4, '<=': 4, '>': 4, '>=': 4, '+': 5, '-': 5, '*': 6, '/': 6 };
+const UNITS: Record<string, number> = {
+  k: 1e3,
+  M: 1e6,
+  '%': 0.01,
+  us: 0.001,
+  ms: 1,
+  s: 1e3,
+  m: 6e4,
+  h: 3.6e6,
+  d: 8.64e7,
+};
+const PRECEDENCE: Record<string, number> = {
+  or: 1,
+  and: 2,
+  '==': 3,
+  '!=': 3,
+  '<': 4,
+  '<=': 4,
+  '>': 4,
+  '>=': 4,
+  '+': 5,
+  '-': 5,
+  '*': 6,
+  '/': 6,
+};
 
 export interface ExpressionError {
   message: string;
@@ -48,7 +78,8 @@ class ParseFailure extends Error {
   }
 }
 
-const PATTERN = /\s*(?:(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(us|ms|[kMsmhd%])?(?![A-Za-z0-9_])|([A-Za-z_][A-Za-z0-9_-]*)|(<=|>=|==|!=|[-+*/(),<>]))/y;
+const PATTERN =
+  /\s*(?:(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(us|ms|[kMsmhd%])?(?![A-Za-z0-9_])|([A-Za-z_][A-Za-z0-9_-]*)|(<=|>=|==|!=|[-+*/(),<>]))/y;
 
 function tokenise(text: string): Token[] {
   const tokens: Token[] = [];
@@ -58,11 +89,20 @@ function tokenise(text: string): Token[] {
     const match = PATTERN.exec(text);
     if (!match) {
       const at = start + (/^\s*/.exec(text.slice(start))?.[0].length ?? 0);
-      throw new ParseFailure(at, `unexpected "${text.slice(at, at + 8)}"`, 'numbers may carry k, M, %, ms, s, m, h');
+      throw new ParseFailure(
+        at,
+        `unexpected "${text.slice(at, at + 8)}"`,
+        'numbers may carry k, M, %, ms, s, m, h',
+      );
     }
     const at = match.index + match[0].length - match[0].trimStart().length;
     if (match[1] !== undefined) {
-      tokens.push({ kind: 'number', text: match[0].trim(), value: Number(match[1]) * (UNITS[match[2] ?? ''] ?? 1), at });
+      tokens.push({
+        kind: 'number',
+        text: match[0].trim(),
+        value: Number(match[1]) * (UNITS[match[2] ?? ''] ?? 1),
+        at,
+      });
     } else if (match[3] !== undefined) {
       const word = ['and', 'or', 'not'].includes(match[3]);
       tokens.push({ kind: word ? 'op' : 'name', text: match[3], value: 0, at });
@@ -82,7 +122,8 @@ export function parseExpression(text: string): { expression: Expression } | { er
   const take = (): Token => tokens[next++] as Token;
   const expect = (op: string): void => {
     const token = take();
-    if (token.kind !== 'op' || token.text !== op) throw new ParseFailure(token.at, `expected "${op}", found ${token.text}`);
+    if (token.kind !== 'op' || token.text !== op)
+      throw new ParseFailure(token.at, `expected "${op}", found ${token.text}`);
   };
   const list = (): Expression[] => {
     const args: Expression[] = [];
@@ -97,22 +138,35 @@ export function parseExpression(text: string): { expression: Expression } | { er
     return args;
   };
   const named = (token: Token): Expression => {
-    if (!(peek().kind === 'op' && peek().text === '(')) return { kind: 'name', name: token.text, at: token.at };
+    if (!(peek().kind === 'op' && peek().text === '('))
+      return { kind: 'name', name: token.text, at: token.at };
     take();
     if (token.text === 'tokens') {
       const step = take();
-      if (step.kind !== 'name') throw new ParseFailure(step.at, 'tokens() takes the name of a step', 'e.g. tokens(fetch) or tokens(prev)');
+      if (step.kind !== 'name')
+        throw new ParseFailure(
+          step.at,
+          'tokens() takes the name of a step',
+          'e.g. tokens(fetch) or tokens(prev)',
+        );
       expect(')');
       return { kind: 'tokens', step: step.text, at: step.at };
     }
     if (!(token.text in FUNCTIONS)) {
-      throw new ParseFailure(token.at, `unknown function "${token.text}"`, `there are ${FUNCTION_NAMES.join(', ')}`);
+      throw new ParseFailure(
+        token.at,
+        `unknown function "${token.text}"`,
+        `there are ${FUNCTION_NAMES.join(', ')}`,
+      );
     }
     const fn = token.text as FunctionName;
     const args = list();
     const arity = ARITY[fn];
     if (arity === null ? args.length === 0 : args.length !== arity) {
-      throw new ParseFailure(token.at, `${fn}() takes ${arity ?? 'at least 1'} argument${arity === 1 ? '' : 's'}, got ${args.length}`);
+      throw new ParseFailure(
+        token.at,
+        `${fn}() takes ${arity ?? 'at least 1'} argument${arity === 1 ? '' : 's'}, got ${args.length}`,
+      );
     }
     return { kind: 'call', fn, args };
   };
@@ -167,7 +221,9 @@ export function evaluate(expression: Expression, scope: ExpressionScope): number
     case 'tokens':
       return scope.tokens(expression.step);
     case 'call':
-      return (FUNCTIONS[expression.fn] as (...x: number[]) => number)(...expression.args.map(arg => evaluate(arg, scope)));
+      return (FUNCTIONS[expression.fn] as (...x: number[]) => number)(
+        ...expression.args.map(arg => evaluate(arg, scope)),
+      );
     case 'unary': {
       const value = evaluate(expression.of, scope);
       return expression.op === '-' ? -value : truth(value === 0);
@@ -207,7 +263,10 @@ function combine(op: BinaryOp, a: number, b: number): number {
 }
 
 /** Visits every parameter name and every step that the expression mentions. */
-export function mentions(expression: Expression, visit: (what: 'name' | 'tokens', name: string) => void): void {
+export function mentions(
+  expression: Expression,
+  visit: (what: 'name' | 'tokens', name: string) => void,
+): void {
   switch (expression.kind) {
     case 'name':
       visit('name', expression.name);

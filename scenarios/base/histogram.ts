@@ -50,7 +50,8 @@ export class Histogram {
   }
 
   merge(other: HistogramCounts): void {
-    for (const [bucket, times] of other.buckets) this.counts.set(bucket, (this.counts.get(bucket) ?? 0) + times);
+    for (const [bucket, times] of other.buckets)
+      this.counts.set(bucket, (this.counts.get(bucket) ?? 0) + times);
     this.count += other.count;
     this.sum += other.sum;
     if (other.count > 0) {

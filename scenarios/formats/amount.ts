@@ -9,7 +9,12 @@ import { didYouMean } from './suggest.ts';
 /** A parsed amount, in the base unit of its dimension (tokens, ms, count, ratio), clamped to [min, max]. */
 export type Amount =
   | { readonly kind: 'draw'; readonly of: Distribution; readonly min: number; readonly max: number }
-  | { readonly kind: 'expression'; readonly expression: Expression; readonly min: number; readonly max: number };
+  | {
+      readonly kind: 'expression';
+      readonly expression: Expression;
+      readonly min: number;
+      readonly max: number;
+    };
 
 export const constant = (value: number): Amount => ({
   kind: 'draw',
@@ -27,7 +32,12 @@ const SHAPES: Record<string, readonly string[]> = {
 const NOT_BUILT = ['gamma', 'weibull', 'zipf', 'pareto', 'pareto_lognormal', 'empirical'];
 
 /** Parses an amount; every problem is pushed to `issues` and null is returned. */
-export function parseAmount(raw: unknown, dimension: Dimension, path: InputPath, issues: Issue[]): Amount | null {
+export function parseAmount(
+  raw: unknown,
+  dimension: Dimension,
+  path: InputPath,
+  issues: Issue[],
+): Amount | null {
   if (typeof raw === 'string' && raw.trimStart().startsWith('=')) {
     const text = raw.trim().slice(1);
     const parsed = parseExpression(text);
@@ -51,7 +61,12 @@ function scalar(raw: unknown, dimension: Dimension, path: InputPath, issues: Iss
   return null;
 }
 
-function parseObject(raw: Record<string, unknown>, dimension: Dimension, path: InputPath, issues: Issue[]): Amount | null {
+function parseObject(
+  raw: Record<string, unknown>,
+  dimension: Dimension,
+  path: InputPath,
+  issues: Issue[],
+): Amount | null {
   const before = issues.length;
   const clamp = (key: 'min' | 'max', fallback: number): number =>
     raw[key] === undefined ? fallback : (scalar(raw[key], dimension, [...path, key], issues) ?? fallback);
@@ -74,12 +89,21 @@ function parseDistribution(
   const kind = typeof raw.dist === 'string' ? raw.dist : guessKind(raw);
   if (kind === null || !(kind in SHAPES)) {
     if (kind !== null && NOT_BUILT.includes(kind)) {
-      issues.push(issue([...path, 'dist'], 'WT1008', `distribution "${kind}" is part of the language but not built yet`));
+      issues.push(
+        issue(
+          [...path, 'dist'],
+          'WT1008',
+          `distribution "${kind}" is part of the language but not built yet`,
+        ),
+      );
     } else {
       const known = [...Object.keys(SHAPES), 'mixture', 'choice'];
       const hint = kind === null ? null : didYouMean(kind, known);
-      const message = kind === null ? 'not a number, a distribution or an expression' : `unknown distribution "${kind}"`;
-      issues.push(issue(path, 'WT1005', message, hint ?? 'write 216, { median: 216, p90: 899 } or =tokens(prev)'));
+      const message =
+        kind === null ? 'not a number, a distribution or an expression' : `unknown distribution "${kind}"`;
+      issues.push(
+        issue(path, 'WT1005', message, hint ?? 'write 216, { median: 216, p90: 899 } or =tokens(prev)'),
+      );
     }
     return null;
   }
@@ -90,7 +114,13 @@ function parseDistribution(
   for (const key of Object.keys(raw)) {
     if (!allowed.includes(key)) {
       issues.push(
-        issue([...path, key], 'WT1003', `unknown key "${key}" in a ${kind} distribution`, didYouMean(key, allowed), { atKey: true }),
+        issue(
+          [...path, key],
+          'WT1003',
+          `unknown key "${key}" in a ${kind} distribution`,
+          didYouMean(key, allowed),
+          { atKey: true },
+        ),
       );
       good = false;
     }
@@ -110,7 +140,12 @@ function guessKind(raw: Record<string, unknown>): string | null {
   return null;
 }
 
-function shaped(kind: string, part: Record<string, number>, path: InputPath, issues: Issue[]): Distribution | null {
+function shaped(
+  kind: string,
+  part: Record<string, number>,
+  path: InputPath,
+  issues: Issue[],
+): Distribution | null {
   const fail = (message: string, hint: string): null => {
     issues.push(issue(path, 'WT1005', message, hint));
     return null;
@@ -119,15 +154,21 @@ function shaped(kind: string, part: Record<string, number>, path: InputPath, iss
   switch (kind) {
     case 'lognormal':
       if (median === undefined || median <= 0 || (p90 === undefined && sigma === undefined)) {
-        return fail('a lognormal needs a median above 0 and a p90 or a sigma', 'e.g. { median: 216, p90: 899 }');
+        return fail(
+          'a lognormal needs a median above 0 and a p90 or a sigma',
+          'e.g. { median: 216, p90: 899 }',
+        );
       }
-      if (p90 !== undefined && p90 < median) return fail(`p90 ${p90} is below the median ${median}`, 'swap them?');
+      if (p90 !== undefined && p90 < median)
+        return fail(`p90 ${p90} is below the median ${median}`, 'swap them?');
       return { kind, median, sigma: sigma ?? lognormalSigma(median, p90 as number) };
     case 'normal':
-      if (mean === undefined || sd === undefined) return fail('a normal needs mean and sd', 'e.g. { mean: 14, sd: 4, min: 1 }');
+      if (mean === undefined || sd === undefined)
+        return fail('a normal needs mean and sd', 'e.g. { mean: 14, sd: 4, min: 1 }');
       return { kind, mean, sd };
     case 'exponential':
-      if (mean === undefined) return fail('an exponential needs a mean', 'e.g. { dist: exponential, mean: 30s }');
+      if (mean === undefined)
+        return fail('an exponential needs a mean', 'e.g. { dist: exponential, mean: 30s }');
       return { kind, mean };
     default:
       if (min === undefined || max === undefined || min > max) {
@@ -137,7 +178,12 @@ function shaped(kind: string, part: Record<string, number>, path: InputPath, iss
   }
 }
 
-function parseMixture(raw: Record<string, unknown>, dimension: Dimension, path: InputPath, issues: Issue[]): Distribution | null {
+function parseMixture(
+  raw: Record<string, unknown>,
+  dimension: Dimension,
+  path: InputPath,
+  issues: Issue[],
+): Distribution | null {
   if (!Array.isArray(raw.mixture) || raw.mixture.length === 0) {
     issues.push(issue([...path, 'mixture'], 'WT1005', 'a mixture is a list of weighted distributions'));
     return null;
@@ -145,7 +191,9 @@ function parseMixture(raw: Record<string, unknown>, dimension: Dimension, path: 
   const parts: { weight: number; of: Distribution }[] = [];
   for (const [index, entry] of raw.mixture.entries()) {
     const at = [...path, 'mixture', index];
-    const { weight: rawWeight, ...rest } = (typeof entry === 'object' && entry !== null ? entry : {}) as Record<string, unknown>;
+    const { weight: rawWeight, ...rest } = (
+      typeof entry === 'object' && entry !== null ? entry : {}
+    ) as Record<string, unknown>;
     const weight = scalar(rawWeight, 'ratio', [...at, 'weight'], issues);
     const of = parseDistribution(rest, dimension, at, issues);
     if (weight !== null && of !== null) parts.push({ weight, of });
@@ -153,9 +201,21 @@ function parseMixture(raw: Record<string, unknown>, dimension: Dimension, path: 
   return parts.length === raw.mixture.length ? { kind: 'mixture', parts } : null;
 }
 
-function parseChoice(raw: Record<string, unknown>, dimension: Dimension, path: InputPath, issues: Issue[]): Distribution | null {
+function parseChoice(
+  raw: Record<string, unknown>,
+  dimension: Dimension,
+  path: InputPath,
+  issues: Issue[],
+): Distribution | null {
   if (typeof raw.choice !== 'object' || raw.choice === null || Array.isArray(raw.choice)) {
-    issues.push(issue([...path, 'choice'], 'WT1005', 'a choice maps values to weights', 'e.g. { choice: { 1: 56%, 2: 25%, 3: 19% } }'));
+    issues.push(
+      issue(
+        [...path, 'choice'],
+        'WT1005',
+        'a choice maps values to weights',
+        'e.g. { choice: { 1: 56%, 2: 25%, 3: 19% } }',
+      ),
+    );
     return null;
   }
   const options: { value: number; weight: number }[] = [];
@@ -189,7 +249,14 @@ export function checkNames(amount: Amount, names: readonly string[], path: Input
   if (amount.kind !== 'expression') return;
   mentions(amount.expression, (what, name) => {
     if (what === 'name' && !names.includes(name)) {
-      issues.push(issue(path, 'WT1102', `unknown name "${name}" in an expression`, didYouMean(name, names) ?? `known: ${names.join(', ')}`));
+      issues.push(
+        issue(
+          path,
+          'WT1102',
+          `unknown name "${name}" in an expression`,
+          didYouMean(name, names) ?? `known: ${names.join(', ')}`,
+        ),
+      );
     }
   });
 }

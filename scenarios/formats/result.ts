@@ -1,6 +1,6 @@
 // result.json: the summary of one run, all that the report page, comparisons and gates read. Bounded in size whatever
 // the length of the run. schemaVersion rises when a field changes its meaning; new fields may be added.
-import type { NodeKind, NodeStatus, CriticalPath } from './record.ts';
+import type { CriticalPath, NodeKind, NodeStatus } from './record.ts';
 import type { RunHeader } from './run.ts';
 
 export const RESULT_SCHEMA_VERSION = 1;
@@ -103,7 +103,11 @@ export interface RunResult {
   metrics: Partial<Record<MetricName, MetricSummary>>;
   /** Completed workflows, calls and output tokens per second of the run. */
   throughput: { workflowsPerSec: number; callsPerSec: number; outputTokensPerSec: number };
-  byWorkflow: (GroupRow & { workflows: number; makespanMsMean: number | null; makespanMsP95: number | null })[];
+  byWorkflow: (GroupRow & {
+    workflows: number;
+    makespanMsMean: number | null;
+    makespanMsP95: number | null;
+  })[];
   byStep: GroupRow[];
   byRole: GroupRow[];
   byIteration: GroupRow[];

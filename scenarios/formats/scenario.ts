@@ -10,7 +10,9 @@ const amount = z.union([z.number(), z.string(), z.record(z.string(), z.unknown()
 const tokens = amount.describe('tokens: 160k, { median: 216, p90: 899 } or =tokens(prev)');
 const duration = amount.describe('a duration: 350ms, 1.1s, 10m, or a distribution of such');
 const share = z.union([z.number(), z.string()]).describe('a share: 80% or 0.8');
-const name = z.string().regex(/^[A-Za-z][A-Za-z0-9_-]*$/, 'a name starts with a letter; then letters, digits, - and _');
+const name = z
+  .string()
+  .regex(/^[A-Za-z][A-Za-z0-9_-]*$/, 'a name starts with a letter; then letters, digits, - and _');
 
 export const ROLES = ['planner', 'worker', 'evaluator', 'router', 'final', 'summarizer'] as const;
 
@@ -20,12 +22,20 @@ const llm = z.strictObject({
   llm: name.describe('name of the step, unique in its workflow'),
   model: z.string().optional().describe('alias under `models`, or a catalogue id'),
   role: z.enum(ROLES).optional().describe('what the call is for; groups figures'),
-  prefix: z.array(z.string()).optional().describe('prefix segments in front, in order; default: what this thread used last'),
+  prefix: z
+    .array(z.string())
+    .optional()
+    .describe('prefix segments in front, in order; default: what this thread used last'),
   adds: tokens.optional().describe('tokens that are new in this prompt; default 0'),
   reads: z.array(z.string()).optional().describe('steps whose results join the prompt'),
   out: tokens.describe('visible output tokens'),
-  reasoning: tokens.optional().describe('reasoning tokens: generated and billed first, then dropped from the thread'),
-  context: z.enum(['main', 'fresh', 'fork']).optional().describe('main: append to the thread (default); fresh: an empty one; fork: a copy, then dropped'),
+  reasoning: tokens
+    .optional()
+    .describe('reasoning tokens: generated and billed first, then dropped from the thread'),
+  context: z
+    .enum(['main', 'fresh', 'fork'])
+    .optional()
+    .describe('main: append to the thread (default); fresh: an empty one; fork: a copy, then dropped'),
   thread: name.optional().describe('a named thread instead of the enclosing one'),
 });
 const tool = z.strictObject({
@@ -37,7 +47,10 @@ const human = z.strictObject({
 });
 const wait = z.strictObject({ wait: duration });
 const branches = z.array(z.unknown()).min(1);
-const join = z.union([z.enum(['all', 'any']), z.int().positive()]).optional().describe('all (default), any, or how many must complete; the rest is cancelled');
+const join = z
+  .union([z.enum(['all', 'any']), z.int().positive()])
+  .optional()
+  .describe('all (default), any, or how many must complete; the rest is cancelled');
 const parallel = z.strictObject({ parallel: name, branches: branches.describe('lists of steps'), join });
 const map = z.strictObject({
   map: name,
@@ -62,7 +75,10 @@ const branch = z.strictObject({
 });
 const agent = z.strictObject({
   agent: name.describe('a workflow, run as a sub-agent'),
-  context: z.enum(['fresh', 'fork']).optional().describe('fresh (default): an empty thread; fork: a copy of this one'),
+  context: z
+    .enum(['fresh', 'fork'])
+    .optional()
+    .describe('fresh (default): an empty thread; fork: a copy of this one'),
 });
 
 /** Every verb and its schema: the one list of step kinds. */
@@ -74,7 +90,22 @@ const LATER_VERBS = ['try', 'compact', 'emit', 'run'];
 const LATER_KEYS: Record<string, readonly string[]> = {
   scenario: ['slo', 'budget', 'faults', 'extends', 'presets', 'tenants', 'gateway', 'links'],
   workflow: ['budget', 'slo', 'cancel', 'on_cancel', 'inputs', 'outputs', 'retry', 'timeout'],
-  step: ['slo', 'timeout', 'retry', 'hedge', 'breaker', 'fallback', 'budget', 'compact_at', 'hints', 'sensitivity', 'complexity', 'allow', 'rate_limit', 'preset'],
+  step: [
+    'slo',
+    'timeout',
+    'retry',
+    'hedge',
+    'breaker',
+    'fallback',
+    'budget',
+    'compact_at',
+    'hints',
+    'sensitivity',
+    'complexity',
+    'allow',
+    'rate_limit',
+    'preset',
+  ],
   model: ['rate_limit', 'fallback', 'target'],
   prefix: ['priority', 'ttl'],
   tool: ['retry', 'timeout', 'concurrency', 'cold_start', 'warm_pool'],
@@ -83,7 +114,11 @@ const LATER_KEYS: Record<string, readonly string[]> = {
 };
 
 const price = z
-  .strictObject({ in: z.number().nonnegative(), cached_in: z.number().nonnegative().optional(), out: z.number().nonnegative() })
+  .strictObject({
+    in: z.number().nonnegative(),
+    cached_in: z.number().nonnegative().optional(),
+    out: z.number().nonnegative(),
+  })
   .describe('USD per million tokens');
 const model = z.strictObject({
   model: z.string().describe('catalogue id'),
@@ -91,15 +126,24 @@ const model = z.strictObject({
 });
 const prefix = z.strictObject({
   tokens,
-  scope: z.enum(['global', 'tenant', 'workflow', 'session', 'task']).optional().describe('who shares it; default global'),
-  retention: z.enum(['durable', 'session', 'ephemeral']).optional().describe('a hint; engines act on it with a later version'),
+  scope: z
+    .enum(['global', 'tenant', 'workflow', 'session', 'task'])
+    .optional()
+    .describe('who shares it; default global'),
+  retention: z
+    .enum(['durable', 'session', 'ephemeral'])
+    .optional()
+    .describe('a hint; engines act on it with a later version'),
 });
 const toolDefinition = z.strictObject({
   latency: duration,
   result: tokens.optional().describe('tokens of its result; default 0'),
   fail: share.optional().describe('share of runs that fail; default 0'),
   error_result: tokens.optional().describe('tokens of the error text the agent sees; default 60'),
-  on_fail: z.enum(['continue', 'stop']).optional().describe('continue (default): the agent reads the error; stop: the workflow fails'),
+  on_fail: z
+    .enum(['continue', 'stop'])
+    .optional()
+    .describe('continue (default): the agent reads the error; stop: the workflow fails'),
   idempotent: z.boolean().optional().describe('a hint for retries'),
 });
 const workflow = z.strictObject({
@@ -109,10 +153,19 @@ const workflow = z.strictObject({
   steps: STEPS,
 });
 const ARRIVALS = {
-  poisson: z.strictObject({ rate: z.union([z.string(), z.number()]) }).describe('open: independent arrivals at a rate'),
+  poisson: z
+    .strictObject({ rate: z.union([z.string(), z.number()]) })
+    .describe('open: independent arrivals at a rate'),
   constant: z.strictObject({ rate: z.union([z.string(), z.number()]) }).describe('open: evenly spaced'),
-  cron: z.union([z.string(), z.strictObject({ at: z.string(), size: z.int().positive().optional(), jitter: duration.optional() })]).describe('open: a burst at each firing of `minute hour * * weekday`; the first firing is time 0'),
-  closed: z.strictObject({ agents: z.int().positive(), think: duration.optional() }).describe('closed: agents that start anew when done'),
+  cron: z
+    .union([
+      z.string(),
+      z.strictObject({ at: z.string(), size: z.int().positive().optional(), jitter: duration.optional() }),
+    ])
+    .describe('open: a burst at each firing of `minute hour * * weekday`; the first firing is time 0'),
+  closed: z
+    .strictObject({ agents: z.int().positive(), think: duration.optional() })
+    .describe('closed: agents that start anew when done'),
 };
 const arrival = z.strictObject({
   poisson: ARRIVALS.poisson.optional(),
@@ -125,15 +178,28 @@ const arrival = z.strictObject({
 const cohort = z.strictObject({
   name: name.optional().describe('default: the workflow'),
   workflow: z.string().optional(),
-  trace: z.union([z.string(), z.array(z.string()).min(1)]).optional().describe('file or folder of recorded sessions, instead of a workflow'),
+  trace: z
+    .union([z.string(), z.array(z.string()).min(1)])
+    .optional()
+    .describe('file or folder of recorded sessions, instead of a workflow'),
   tenant: z.string().optional(),
   arrival: arrival.optional(),
   sessions: z.int().positive().optional().describe('how many sessions in all'),
   for: z.string().optional().describe('how long new sessions start: 10m'),
-  timing: z.enum(['causal', 'absolute', 'scaled']).optional().describe('traces: causal (default) keeps gaps after parents; absolute keeps recorded instants; scaled multiplies gaps by gap_scale'),
+  timing: z
+    .enum(['causal', 'absolute', 'scaled'])
+    .optional()
+    .describe(
+      'traces: causal (default) keeps gaps after parents; absolute keeps recorded instants; scaled multiplies gaps by gap_scale',
+    ),
   gap_scale: z.number().positive().optional(),
   gap_cap: z.string().optional().describe('traces: longest gap that is kept'),
-  scale_tokens: z.number().positive().max(1).optional().describe('traces: shrink every length by this factor, prefixes stay shared'),
+  scale_tokens: z
+    .number()
+    .positive()
+    .max(1)
+    .optional()
+    .describe('traces: shrink every length by this factor, prefixes stay shared'),
   warm: z.boolean().optional().describe('traces: the first prompt of each session is already in the cache'),
   model: z.string().optional().describe('traces: serve every call by this model'),
 });
@@ -143,7 +209,10 @@ export const scenarioSchema = z.strictObject({
   name: z.string().optional(),
   description: z.string().optional(),
   seed: z.union([z.int(), z.string()]).optional().describe('same seed, same agents; default 1'),
-  params: z.record(name, amount).optional().describe('named numbers and distributions, drawn anew at each use'),
+  params: z
+    .record(name, amount)
+    .optional()
+    .describe('named numbers and distributions, drawn anew at each use'),
   models: z.record(name, model).optional(),
   prefixes: z.record(name, prefix).optional(),
   tools: z.record(name, toolDefinition).optional(),
@@ -157,7 +226,12 @@ export type ToolFile = z.infer<typeof toolDefinition>;
 export type PrefixFile = z.infer<typeof prefix>;
 
 /** Where in a file the later keys may stand; checked before the schema, so that they are refused by name. */
-function laterKeys(value: unknown, level: string, path: InputPath, issues: Issue[]): Record<string, unknown> | null {
+function laterKeys(
+  value: unknown,
+  level: string,
+  path: InputPath,
+  issues: Issue[],
+): Record<string, unknown> | null {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
   const { ...kept } = value as Record<string, unknown>;
   for (const key of Object.keys(kept)) {
@@ -171,7 +245,8 @@ function laterKeys(value: unknown, level: string, path: InputPath, issues: Issue
 function laterKeysOf(value: unknown, level: string, path: InputPath, issues: Issue[]): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   const kept: Record<string, unknown> = {};
-  for (const [key, entry] of Object.entries(value)) kept[key] = laterKeys(entry, level, [...path, key], issues) ?? entry;
+  for (const [key, entry] of Object.entries(value))
+    kept[key] = laterKeys(entry, level, [...path, key], issues) ?? entry;
   return kept;
 }
 
@@ -184,14 +259,21 @@ export function parseScenario(source: Source): { file: ScenarioFile | null; issu
     issues.push(issue([], 'WT1002', 'the file is not a mapping', 'a scenario starts with "windtunnel: 1"'));
     return { file: null, issues };
   }
-  for (const [key, level] of [['models', 'model'], ['prefixes', 'prefix'], ['tools', 'tool'], ['workflows', 'workflow']] as const) {
+  for (const [key, level] of [
+    ['models', 'model'],
+    ['prefixes', 'prefix'],
+    ['tools', 'tool'],
+    ['workflows', 'workflow'],
+  ] as const) {
     if (key in top) top[key] = laterKeysOf(top[key], level, [key], issues);
   }
   if (Array.isArray(top.traffic)) {
     top.traffic = top.traffic.map((entry: unknown, index) => {
       const kept = laterKeys(entry, 'cohort', ['traffic', index], issues);
       if (kept === null) return entry;
-      if ('arrival' in kept) kept.arrival = laterKeys(kept.arrival, 'arrival', ['traffic', index, 'arrival'], issues) ?? kept.arrival;
+      if ('arrival' in kept)
+        kept.arrival =
+          laterKeys(kept.arrival, 'arrival', ['traffic', index, 'arrival'], issues) ?? kept.arrival;
       return kept;
     });
   }
@@ -204,19 +286,42 @@ export function parseScenario(source: Source): { file: ScenarioFile | null; issu
 export function parseStep(raw: unknown, path: InputPath, issues: Issue[]): StepFile | null {
   if (typeof raw === 'string') return { verb: 'tool', body: { tool: raw } };
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
-    issues.push(issue(path, 'WT1101', 'a step is a mapping with one verb, or the name of a tool', `verbs: ${Object.keys(VERBS).join(', ')}`));
+    issues.push(
+      issue(
+        path,
+        'WT1101',
+        'a step is a mapping with one verb, or the name of a tool',
+        `verbs: ${Object.keys(VERBS).join(', ')}`,
+      ),
+    );
     return null;
   }
   const keys = Object.keys(raw);
   const verbs = keys.filter((key): key is Verb => key in VERBS);
   const later = keys.find(key => LATER_VERBS.includes(key));
   if (later !== undefined && verbs.length === 0) {
-    issues.push(later === 'run' ? issue([...path, 'run'], 'WT1003', 'unknown verb "run"', 'a sub-agent is written `agent: NAME`', { atKey: true }) : notBuilt(path, later, 'step'));
+    issues.push(
+      later === 'run'
+        ? issue([...path, 'run'], 'WT1003', 'unknown verb "run"', 'a sub-agent is written `agent: NAME`', {
+            atKey: true,
+          })
+        : notBuilt(path, later, 'step'),
+    );
     return null;
   }
   if (verbs.length !== 1) {
-    const hint = verbs.length > 1 ? `found ${verbs.join(' and ')}` : keys.map(key => didYouMean(key, Object.keys(VERBS))).find(each => each !== null);
-    issues.push(issue(path, 'WT1101', 'a step needs exactly one verb', hint ?? `verbs: ${Object.keys(VERBS).join(', ')}`));
+    const hint =
+      verbs.length > 1
+        ? `found ${verbs.join(' and ')}`
+        : keys.map(key => didYouMean(key, Object.keys(VERBS))).find(each => each !== null);
+    issues.push(
+      issue(
+        path,
+        'WT1101',
+        'a step needs exactly one verb',
+        hint ?? `verbs: ${Object.keys(VERBS).join(', ')}`,
+      ),
+    );
     return null;
   }
   const verb = verbs[0] as Verb;

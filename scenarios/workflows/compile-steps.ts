@@ -1,7 +1,8 @@
 // Compiles the steps of one workflow: amounts parsed, names resolved, reads checked against what can have run.
+
+import { mentions, parseExpression } from '../base/expression.ts';
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
 import { extendText, textKey } from '../base/key.ts';
-import { mentions, parseExpression } from '../base/expression.ts';
 import { type Amount, checkNames, constant, parseAmount } from '../formats/amount.ts';
 import type { Dimension } from '../formats/quantity.ts';
 import { parseScalar } from '../formats/quantity.ts';
@@ -24,7 +25,11 @@ export interface CompileContext {
   readonly llmNames: Set<string>;
   /** Names of steps that may have run before the one being compiled. */
   readonly before: Set<string>;
-  compileWorkflow(name: string, path: InputPath, stack: readonly string[]): { steps: readonly Step[]; prefix: readonly Segment[] } | null;
+  compileWorkflow(
+    name: string,
+    path: InputPath,
+    stack: readonly string[],
+  ): { steps: readonly Step[]; prefix: readonly Segment[] } | null;
 }
 
 const rawList = (value: unknown): unknown[] => (Array.isArray(value) ? value : [value]);
@@ -34,7 +39,14 @@ export function compileList(rawSteps: readonly unknown[], path: InputPath, conte
   const steps: Step[] = [];
   const seen = new Map<string, number>();
   if (path.length > LIMIT_DEPTH * 3) {
-    context.issues.push(issue(path, 'WT1109', `steps are nested more than ${LIMIT_DEPTH} deep`, 'move inner steps to a workflow and call it by `agent`'));
+    context.issues.push(
+      issue(
+        path,
+        'WT1109',
+        `steps are nested more than ${LIMIT_DEPTH} deep`,
+        'move inner steps to a workflow and call it by `agent`',
+      ),
+    );
     return steps;
   }
   for (const [index, raw] of rawSteps.entries()) {
@@ -71,7 +83,12 @@ function amountOf(raw: unknown, dimension: Dimension, path: InputPath, context: 
   return amount;
 }
 
-function optionalAmount(raw: unknown, dimension: Dimension, path: InputPath, context: CompileContext): Amount {
+function optionalAmount(
+  raw: unknown,
+  dimension: Dimension,
+  path: InputPath,
+  context: CompileContext,
+): Amount {
   return raw === undefined ? constant(0) : amountOf(raw, dimension, path, context);
 }
 
@@ -79,7 +96,15 @@ function checkRead(step: string, path: InputPath, context: CompileContext): void
   if (context.before.has(step)) return;
   const hint = didYouMean(step, [...context.before]);
   context.issues.push(
-    issue(path, 'WT1105', `reads "${step}", which never ran before this step`, hint ?? (context.before.size > 0 ? `steps before it: ${[...context.before].join(', ')}` : 'no step runs before it')),
+    issue(
+      path,
+      'WT1105',
+      `reads "${step}", which never ran before this step`,
+      hint ??
+        (context.before.size > 0
+          ? `steps before it: ${[...context.before].join(', ')}`
+          : 'no step runs before it'),
+    ),
   );
 }
 
@@ -107,8 +132,13 @@ function compileStep(file: StepFile, base: Base, context: CompileContext): Step 
       return {
         ...base,
         verb: 'map',
-        over: Array.isArray(file.body.over) ? constant(file.body.over.length) : amountOf(file.body.over, 'count', [...at, 'over'], context),
-        maxParallel: file.body.max_parallel === undefined ? null : amountOf(file.body.max_parallel, 'count', [...at, 'max_parallel'], context),
+        over: Array.isArray(file.body.over)
+          ? constant(file.body.over.length)
+          : amountOf(file.body.over, 'count', [...at, 'over'], context),
+        maxParallel:
+          file.body.max_parallel === undefined
+            ? null
+            : amountOf(file.body.max_parallel, 'count', [...at, 'max_parallel'], context),
         join: file.body.join ?? 'all',
         branches: [compileList(file.body.steps, [...at, 'steps'], context)],
       } satisfies FanOutStep;
@@ -126,16 +156,30 @@ type Body<V extends StepFile['verb']> = Extract<StepFile, { verb: V }>['body'];
 function compileLlm(body: Body<'llm'>, base: Base, context: CompileContext): LlmStep {
   const { at } = base;
   if (context.llmNames.has(body.llm)) {
-    context.issues.push(issue([...at, 'llm'], 'WT1103', `two llm steps are called "${body.llm}"`, 'reads and tokens() need one of each name in a workflow'));
+    context.issues.push(
+      issue(
+        [...at, 'llm'],
+        'WT1103',
+        `two llm steps are called "${body.llm}"`,
+        'reads and tokens() need one of each name in a workflow',
+      ),
+    );
   }
   context.llmNames.add(body.llm);
   const model = body.model ?? context.defaultModel;
   const aliases = Object.keys(context.file.models ?? {});
   if (model === null) {
-    context.issues.push(issue(at, 'WT1004', `no model for "${body.llm}"`, 'add `model:` to the step or to its workflow'));
+    context.issues.push(
+      issue(at, 'WT1004', `no model for "${body.llm}"`, 'add `model:` to the step or to its workflow'),
+    );
   } else if (aliases.length > 0 && !aliases.includes(model)) {
     context.issues.push(
-      issue([...at, ...(body.model === undefined ? [] : ['model'])], 'WT1102', `unknown model "${model}"`, didYouMean(model, aliases) ?? `under \`models\`: ${aliases.join(', ')}`),
+      issue(
+        [...at, ...(body.model === undefined ? [] : ['model'])],
+        'WT1102',
+        `unknown model "${model}"`,
+        didYouMean(model, aliases) ?? `under \`models\`: ${aliases.join(', ')}`,
+      ),
     );
   }
   for (const [index, read] of (body.reads ?? []).entries()) checkRead(read, [...at, 'reads', index], context);
@@ -155,14 +199,26 @@ function compileLlm(body: Body<'llm'>, base: Base, context: CompileContext): Llm
 }
 
 /** Resolves prefix segment names. */
-export function segmentsOf(names: readonly string[], path: InputPath, context: Pick<CompileContext, 'segments' | 'issues'>): Segment[] {
+export function segmentsOf(
+  names: readonly string[],
+  path: InputPath,
+  context: Pick<CompileContext, 'segments' | 'issues'>,
+): Segment[] {
   const found: Segment[] = [];
   for (const [index, name] of names.entries()) {
     const segment = context.segments.get(name);
     if (segment !== undefined) found.push(segment);
     else {
       const known = [...context.segments.keys()];
-      context.issues.push(issue([...path, index], 'WT1102', `unknown prefix "${name}"`, didYouMean(name, known) ?? (known.length > 0 ? `under \`prefixes\`: ${known.join(', ')}` : 'define it under `prefixes`')));
+      context.issues.push(
+        issue(
+          [...path, index],
+          'WT1102',
+          `unknown prefix "${name}"`,
+          didYouMean(name, known) ??
+            (known.length > 0 ? `under \`prefixes\`: ${known.join(', ')}` : 'define it under `prefixes`'),
+        ),
+      );
     }
   }
   return found;
@@ -173,7 +229,15 @@ function compileTool(name: string, base: Base, context: CompileContext): ToolSte
   const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
   if (tool === undefined) {
     const known = Object.keys(tools);
-    context.issues.push(issue(base.at, 'WT1102', `unknown tool "${name}"`, didYouMean(name, known) ?? (known.length > 0 ? `under \`tools\`: ${known.join(', ')}` : 'define it under `tools`')));
+    context.issues.push(
+      issue(
+        base.at,
+        'WT1102',
+        `unknown tool "${name}"`,
+        didYouMean(name, known) ??
+          (known.length > 0 ? `under \`tools\`: ${known.join(', ')}` : 'define it under `tools`'),
+      ),
+    );
     return null;
   }
   const at = ['tools', name];
@@ -185,7 +249,10 @@ function compileTool(name: string, base: Base, context: CompileContext): ToolSte
     latencyMs: amountOf(tool.latency, 'ms', [...at, 'latency'], context),
     resultTokens: optionalAmount(tool.result, 'tokens', [...at, 'result'], context),
     failRatio: 'value' in fail ? fail.value : 0,
-    errorTokens: tool.error_result === undefined ? constant(60) : amountOf(tool.error_result, 'tokens', [...at, 'error_result'], context),
+    errorTokens:
+      tool.error_result === undefined
+        ? constant(60)
+        : amountOf(tool.error_result, 'tokens', [...at, 'error_result'], context),
     onFail: tool.on_fail ?? 'continue',
   };
 }
@@ -204,7 +271,14 @@ function compileParallel(body: Body<'parallel'>, base: Base, context: CompileCon
   for (const name of all) context.before.add(name);
   const { join } = body;
   if (typeof join === 'number' && join > branches.length) {
-    context.issues.push(issue([...base.at, 'join'], 'WT1005', `join ${join} of ${branches.length} branches`, `at most ${branches.length}`));
+    context.issues.push(
+      issue(
+        [...base.at, 'join'],
+        'WT1005',
+        `join ${join} of ${branches.length} branches`,
+        `at most ${branches.length}`,
+      ),
+    );
   }
   return { ...base, verb: 'parallel', branches, over: null, maxParallel: null, join: join ?? 'all' };
 }
@@ -212,13 +286,23 @@ function compileParallel(body: Body<'parallel'>, base: Base, context: CompileCon
 function compileRepeat(body: Body<'repeat'>, base: Base, context: CompileContext): RepeatStep {
   const { at } = base;
   if ((body.times === undefined) === (body.until === undefined)) {
-    context.issues.push(issue(at, 'WT1005', 'repeat needs either `times` or `until`', 'e.g. times: 3, or until: { p: 25% } with max: 5'));
+    context.issues.push(
+      issue(
+        at,
+        'WT1005',
+        'repeat needs either `times` or `until`',
+        'e.g. times: 3, or until: { p: 25% } with max: 5',
+      ),
+    );
   }
   if (body.until !== undefined && body.max === undefined) {
-    context.issues.push(issue(at, 'WT1004', 'repeat with `until` needs `max`: a loop has a bound', 'e.g. max: 10'));
+    context.issues.push(
+      issue(at, 'WT1004', 'repeat with `until` needs `max`: a loop has a bound', 'e.g. max: 10'),
+    );
   }
   const stop = body.until === undefined ? null : parseScalar(body.until.p, 'ratio');
-  if (stop !== null && 'error' in stop) context.issues.push(issue([...at, 'until', 'p'], 'WT1006', stop.error, stop.hint));
+  if (stop !== null && 'error' in stop)
+    context.issues.push(issue([...at, 'until', 'p'], 'WT1006', stop.error, stop.hint));
   return {
     ...base,
     verb: 'repeat',
@@ -237,13 +321,21 @@ function compileBranch(body: Body<'branch'>, base: Base, context: CompileContext
     (weighted === body.cases.length && conditional === 0) ||
     (weighted === 0 && body.cases.slice(0, -1).every(each => each.when !== undefined));
   if (!good) {
-    context.issues.push(issue(at, 'WT1106', 'cases must all have a weight, or all but the last a condition', 'e.g. { weight: 80%, steps: […] } or { when: =iteration > 2, steps: […] }'));
+    context.issues.push(
+      issue(
+        at,
+        'WT1106',
+        'cases must all have a weight, or all but the last a condition',
+        'e.g. { weight: 80%, steps: […] } or { when: =iteration > 2, steps: […] }',
+      ),
+    );
   }
   const all = new Set(context.before);
   const cases = body.cases.map((each, index) => {
     const inner = { ...context, before: new Set(context.before) };
     const weight = each.weight === undefined ? null : parseScalar(each.weight, 'ratio');
-    if (weight !== null && 'error' in weight) context.issues.push(issue([...at, index, 'weight'], 'WT1006', weight.error, weight.hint));
+    if (weight !== null && 'error' in weight)
+      context.issues.push(issue([...at, index, 'weight'], 'WT1006', weight.error, weight.hint));
     const compiled = {
       weight: weight !== null && 'value' in weight ? weight.value : null,
       when: conditionOf(each.when, [...at, index, 'when'], inner),
@@ -256,7 +348,11 @@ function compileBranch(body: Body<'branch'>, base: Base, context: CompileContext
   return { ...base, verb: 'branch', cases };
 }
 
-function conditionOf(raw: string | undefined, path: InputPath, context: CompileContext): ReturnType<typeof expressionOf> {
+function conditionOf(
+  raw: string | undefined,
+  path: InputPath,
+  context: CompileContext,
+): ReturnType<typeof expressionOf> {
   return raw === undefined ? null : expressionOf(raw, path, context);
 }
 
@@ -274,12 +370,26 @@ function expressionOf(raw: string, path: InputPath, context: CompileContext) {
 function compileAgent(body: Body<'agent'>, base: Base, context: CompileContext): Step | null {
   const path = [...base.at, 'agent'];
   if (context.stack.includes(body.agent)) {
-    context.issues.push(issue(path, 'WT1104', `workflow "${body.agent}" calls itself: ${[...context.stack, body.agent].join(' -> ')}`, 'a cycle never ends; use `repeat` with a bound'));
+    context.issues.push(
+      issue(
+        path,
+        'WT1104',
+        `workflow "${body.agent}" calls itself: ${[...context.stack, body.agent].join(' -> ')}`,
+        'a cycle never ends; use `repeat` with a bound',
+      ),
+    );
     return null;
   }
   const inner = context.compileWorkflow(body.agent, path, context.stack);
   if (inner === null) return null;
-  return { ...base, verb: 'agent', workflow: body.agent, context: body.context ?? 'fresh', steps: inner.steps, prefix: inner.prefix };
+  return {
+    ...base,
+    verb: 'agent',
+    workflow: body.agent,
+    context: body.context ?? 'fresh',
+    steps: inner.steps,
+    prefix: inner.prefix,
+  };
 }
 
 /** The key of a workflow or cohort by name. */

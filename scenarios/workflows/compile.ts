@@ -1,7 +1,7 @@
 // scenario ─▶ plan: names resolved, amounts parsed, every problem reported at its place.
 //
 //   1. prefixes, params, models   2. workflows (and the sub-agents they call)   3. cohorts   4. assertions
-import { type OpenArrival, arrivalTimes } from '../arrivals/arrivals.ts';
+import { arrivalTimes, type OpenArrival } from '../arrivals/arrivals.ts';
 import { parseCron } from '../arrivals/cron.ts';
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
 import { extend, extendText, type Key, seedKey, textKey, uniform } from '../base/key.ts';
@@ -14,7 +14,7 @@ import type { RecordedSession } from '../formats/recorded.ts';
 import { type CohortFile, ROLES, type ScenarioFile } from '../formats/scenario.ts';
 import { didYouMean } from '../formats/suggest.ts';
 import { compileList, segmentsOf } from './compile-steps.ts';
-import { Draws, type DrawnValues } from './draws.ts';
+import { type DrawnValues, Draws } from './draws.ts';
 import { eachStep, type Segment, type Step, type Workflow } from './program.ts';
 import { recordedProgram } from './recorded.ts';
 import { Segments } from './segments.ts';
@@ -55,7 +55,14 @@ export function compile(input: CompileInput): Compiled {
     const made = compileCohort({ input, cohortFile, index, root, workflows, issues });
     if (made === null) continue;
     if (names.has(made.cohort.name)) {
-      issues.push(issue(['traffic', index], 'WT1103', `two cohorts are called "${made.cohort.name}"`, 'give one of them a `name:`'));
+      issues.push(
+        issue(
+          ['traffic', index],
+          'WT1103',
+          `two cohorts are called "${made.cohort.name}"`,
+          'give one of them a `name:`',
+        ),
+      );
     }
     names.add(made.cohort.name);
     cohorts.push(made.cohort);
@@ -83,16 +90,26 @@ function compileParams(file: ScenarioFile, issues: Issue[]): Map<string, Amount>
     const dimension: Dimension = looksLikeTime(raw) ? 'ms' : 'count';
     const amount = parseAmount(raw, dimension, ['params', name], issues);
     if (amount !== null) {
-      checkNames(amount, Object.keys(file.params ?? {}).filter(other => other !== name), ['params', name], issues);
+      checkNames(
+        amount,
+        Object.keys(file.params ?? {}).filter(other => other !== name),
+        ['params', name],
+        issues,
+      );
       params.set(name, amount);
     }
   }
   return params;
 }
 
-const looksLikeTime = (raw: unknown): boolean => /\d\s*(us|ms|s|m|h|d)"?[,}\s]*$|\d(us|ms|s|m|h|d)"/.test(JSON.stringify(raw) ?? '');
+const looksLikeTime = (raw: unknown): boolean =>
+  /\d\s*(us|ms|s|m|h|d)"?[,}\s]*$|\d(us|ms|s|m|h|d)"/.test(JSON.stringify(raw) ?? '');
 
-function compileSegments(file: ScenarioFile, params: ReadonlyMap<string, Amount>, issues: Issue[]): Map<string, Segment> {
+function compileSegments(
+  file: ScenarioFile,
+  params: ReadonlyMap<string, Amount>,
+  issues: Issue[],
+): Map<string, Segment> {
   const segments = new Map<string, Segment>();
   for (const [name, raw] of Object.entries(file.prefixes ?? {})) {
     const path = ['prefixes', name, 'tokens'];
@@ -110,7 +127,8 @@ function compileModels(file: ScenarioFile): Map<string, ModelAlias> {
     models.set(alias, {
       alias,
       modelId: raw.model,
-      price: price === undefined ? null : { in: price.in, cachedIn: price.cached_in ?? price.in, out: price.out },
+      price:
+        price === undefined ? null : { in: price.in, cachedIn: price.cached_in ?? price.in, out: price.out },
     });
   }
   return models;
@@ -124,10 +142,22 @@ function compileWorkflows(
 ): Map<string, Workflow> {
   const known = Object.keys(file.workflows ?? {});
   /** `report` is false when a sub-agent compiles a workflow whose own problems are reported once, by itself. */
-  const compileOne = (name: string, path: InputPath, stack: readonly string[], report: boolean): { steps: Step[]; prefix: Segment[] } | null => {
+  const compileOne = (
+    name: string,
+    path: InputPath,
+    stack: readonly string[],
+    report: boolean,
+  ): { steps: Step[]; prefix: Segment[] } | null => {
     const raw = Object.hasOwn(file.workflows ?? {}, name) ? file.workflows?.[name] : undefined;
     if (raw === undefined) {
-      issues.push(issue(path, 'WT1102', `unknown workflow "${name}"`, didYouMean(name, known) ?? `workflows: ${known.join(', ')}`));
+      issues.push(
+        issue(
+          path,
+          'WT1102',
+          `unknown workflow "${name}"`,
+          didYouMean(name, known) ?? `workflows: ${known.join(', ')}`,
+        ),
+      );
       return null;
     }
     const own: Issue[] = [];
@@ -137,10 +167,13 @@ function compileWorkflows(
       paramNames: [...params.keys()],
       issues: own,
       stack: [...stack, name],
-      defaultModel: raw.model ?? (Object.keys(file.models ?? {}).length === 1 ? (Object.keys(file.models ?? {})[0] as string) : null),
+      defaultModel:
+        raw.model ??
+        (Object.keys(file.models ?? {}).length === 1 ? (Object.keys(file.models ?? {})[0] as string) : null),
       llmNames: new Set<string>(),
       before: new Set<string>(),
-      compileWorkflow: (inner: string, at: InputPath, above: readonly string[]) => compileOne(inner, at, above, false),
+      compileWorkflow: (inner: string, at: InputPath, above: readonly string[]) =>
+        compileOne(inner, at, above, false),
     };
     const compiled = {
       prefix: segmentsOf(raw.prefix ?? [], ['workflows', name, 'prefix'], context),
@@ -152,7 +185,8 @@ function compileWorkflows(
   const workflows = new Map<string, Workflow>();
   for (const name of known) {
     const compiled = compileOne(name, ['workflows', name], [], true);
-    if (compiled !== null) workflows.set(name, { kind: 'template', name, key: textKey(name), params, ...compiled });
+    if (compiled !== null)
+      workflows.set(name, { kind: 'template', name, key: textKey(name), params, ...compiled });
   }
   return workflows;
 }
@@ -191,7 +225,8 @@ function compileCohort(context: CohortContext): { cohort: Cohort; sessions: numb
   const name = cohortFile.name ?? cohortFile.workflow ?? `trace${index === 0 ? '' : index + 1}`;
   const tenant = cohortFile.tenant ?? null;
   const cohortKey = extendText(root, `cohort/${name}`);
-  const maker = cohortFile.trace === undefined ? templateMaker(context, name, tenant) : traceMaker(context, name, tenant);
+  const maker =
+    cohortFile.trace === undefined ? templateMaker(context, name, tenant) : traceMaker(context, name, tenant);
   if (maker === null) return null;
   const base = { name, index, tenant };
   const forMs = durationOf(cohortFile.for, [...path, 'for'], issues);
@@ -202,7 +237,10 @@ function compileCohort(context: CohortContext): { cohort: Cohort; sessions: numb
     if (!Number.isFinite(limit) && !Number.isFinite(forMs)) {
       issues.push(issue(path, 'WT1004', 'a closed cohort needs an end', 'add `sessions: 100` or `for: 10m`'));
     }
-    const think = closed.think === undefined ? constant(0) : (parseAmount(closed.think, 'ms', [...path, 'arrival', 'closed', 'think'], issues) ?? constant(0));
+    const think =
+      closed.think === undefined
+        ? constant(0)
+        : (parseAmount(closed.think, 'ms', [...path, 'arrival', 'closed', 'think'], issues) ?? constant(0));
     const { agents } = closed;
     const cohort: Cohort = {
       ...base,
@@ -212,10 +250,18 @@ function compileCohort(context: CohortContext): { cohort: Cohort; sessions: numb
         // Sessions are dealt to agents in turn, so which ones run does not depend on who is done first.
         const number = agent + ordinal * agents;
         if (number >= limit || readyMs > forMs) return null;
-        return maker.make(`${name}/${agent}.${ordinal}`, extend(cohortKey, agent, ordinal + 1), number, readyMs, log);
+        return maker.make(
+          `${name}/${agent}.${ordinal}`,
+          extend(cohortKey, agent, ordinal + 1),
+          number,
+          readyMs,
+          log,
+        );
       },
       thinkMs: (agent, ordinal) =>
-        think.kind === 'draw' ? drawAmount(think, uniform(extend(extend(cohortKey, agent, ordinal + 1), 0x7468696e)), false) : 0,
+        think.kind === 'draw'
+          ? drawAmount(think, uniform(extend(extend(cohortKey, agent, ordinal + 1), 0x7468696e)), false)
+          : 0,
     };
     return { cohort, sessions: Number.isFinite(forMs) ? null : bounded };
   }
@@ -230,7 +276,10 @@ function compileCohort(context: CohortContext): { cohort: Cohort; sessions: numb
     kind: 'open',
     *sessions(log) {
       let ordinal = 0;
-      for (const atMs of arrivalTimes(arrival, extendText(cohortKey, 'arrival'), { sessions: limit, forMs })) {
+      for (const atMs of arrivalTimes(arrival, extendText(cohortKey, 'arrival'), {
+        sessions: limit,
+        forMs,
+      })) {
         yield maker.make(`${name}/${ordinal}`, extend(cohortKey, ordinal), ordinal, atMs, log);
         ordinal++;
       }
@@ -245,12 +294,23 @@ function templateMaker(context: CohortContext, cohort: string, tenant: string | 
   const workflow = workflows.get(name);
   for (const key of ['timing', 'gap_scale', 'gap_cap', 'scale_tokens', 'warm', 'model'] as const) {
     if (cohortFile[key] !== undefined) {
-      issues.push(issue(['traffic', index, key], 'WT1005', `\`${key}\` is for recorded sessions (\`trace\`)`, null, { atKey: true }));
+      issues.push(
+        issue(['traffic', index, key], 'WT1005', `\`${key}\` is for recorded sessions (\`trace\`)`, null, {
+          atKey: true,
+        }),
+      );
     }
   }
   if (workflow === undefined) {
     const known = [...workflows.keys()];
-    issues.push(issue(['traffic', index, 'workflow'], 'WT1102', `unknown workflow "${name}"`, didYouMean(name, known) ?? `workflows: ${known.join(', ')}`));
+    issues.push(
+      issue(
+        ['traffic', index, 'workflow'],
+        'WT1102',
+        `unknown workflow "${name}"`,
+        didYouMean(name, known) ?? `workflows: ${known.join(', ')}`,
+      ),
+    );
     return null;
   }
   const workflowKey = extend(root, workflow.key.hi, workflow.key.lo);
@@ -274,7 +334,14 @@ function traceMaker(context: CohortContext, cohort: string, tenant: string | nul
   }
   const timing = cohortFile.timing ?? 'causal';
   if (timing === 'scaled' && cohortFile.gap_scale === undefined) {
-    issues.push(issue(['traffic', index, 'timing'], 'WT1004', 'scaled timing needs a `gap_scale`', 'e.g. gap_scale: 0.1 for ten times faster'));
+    issues.push(
+      issue(
+        ['traffic', index, 'timing'],
+        'WT1004',
+        'scaled timing needs a `gap_scale`',
+        'e.g. gap_scale: 0.1 for ten times faster',
+      ),
+    );
   }
   const options = {
     timing: timing === 'absolute' ? ('absolute' as const) : ('causal' as const),
@@ -300,14 +367,28 @@ function openArrival(context: CohortContext, maker: SessionMaker): OpenArrival |
   const arrival = cohortFile.arrival ?? (cohortFile.trace === undefined ? {} : { at_once: true as const });
   const kinds = Object.keys(arrival);
   if (kinds.length !== 1) {
-    issues.push(issue(kinds.length === 0 ? ['traffic', index] : path, 'WT1005', 'a cohort has exactly one arrival process', 'e.g. arrival: { poisson: { rate: 0.05/s } } (open) or { closed: { agents: 25 } }'));
+    issues.push(
+      issue(
+        kinds.length === 0 ? ['traffic', index] : path,
+        'WT1005',
+        'a cohort has exactly one arrival process',
+        'e.g. arrival: { poisson: { rate: 0.05/s } } (open) or { closed: { agents: 25 } }',
+      ),
+    );
     return null;
   }
   if (arrival.at_once !== undefined) return { kind: 'at-once' };
   if (arrival.recorded !== undefined) {
     const atMs = (input.traces.get(index) ?? []).map(session => session.arrivalMs);
     if (maker.available === Number.POSITIVE_INFINITY || atMs.some(each => each === null)) {
-      issues.push(issue([...path, 'recorded'], 'WT1005', 'these sessions have no recorded arrivals', 'use at_once, poisson or closed'));
+      issues.push(
+        issue(
+          [...path, 'recorded'],
+          'WT1005',
+          'these sessions have no recorded arrivals',
+          'use at_once, poisson or closed',
+        ),
+      );
       return null;
     }
     return { kind: 'recorded', atMs: atMs as number[] };
@@ -316,23 +397,37 @@ function openArrival(context: CohortContext, maker: SessionMaker): OpenArrival |
     const cron = typeof arrival.cron === 'string' ? { at: arrival.cron } : arrival.cron;
     const parsed = parseCron(cron.at);
     if ('error' in parsed) {
-      issues.push(issue([...path, 'cron'], 'WT1005', `cannot read the cron line "${cron.at}": ${parsed.error}`, 'e.g. "0 9 * * 1-5"'));
+      issues.push(
+        issue(
+          [...path, 'cron'],
+          'WT1005',
+          `cannot read the cron line "${cron.at}": ${parsed.error}`,
+          'e.g. "0 9 * * 1-5"',
+        ),
+      );
       return null;
     }
-    const jitterMs = cron.jitter === undefined ? null : parseAmount(cron.jitter, 'ms', [...path, 'cron', 'jitter'], issues);
+    const jitterMs =
+      cron.jitter === undefined ? null : parseAmount(cron.jitter, 'ms', [...path, 'cron', 'jitter'], issues);
     return { kind: 'cron', minutesOfWeek: parsed.minutesOfWeek, size: cron.size ?? 1, jitterMs };
   }
   const kind = arrival.poisson !== undefined ? 'poisson' : 'constant';
   const rate = parseScalar(arrival[kind]?.rate, 'perSec');
   if ('error' in rate || rate.value <= 0) {
-    const [message, hint] = 'error' in rate ? [rate.error, rate.hint] : ['a rate must be above 0', 'e.g. 0.05/s'];
+    const [message, hint] =
+      'error' in rate ? [rate.error, rate.hint] : ['a rate must be above 0', 'e.g. 0.05/s'];
     issues.push(issue([...path, kind, 'rate'], 'WT1006', message, hint));
     return null;
   }
   return { kind, perSec: rate.value };
 }
 
-function compileAssertions(file: ScenarioFile, workflows: ReadonlyMap<string, Workflow>, cohorts: ReadonlySet<string>, issues: Issue[]): Assertion[] {
+function compileAssertions(
+  file: ScenarioFile,
+  workflows: ReadonlyMap<string, Workflow>,
+  cohorts: ReadonlySet<string>,
+  issues: Issue[],
+): Assertion[] {
   const steps = new Set<string>();
   for (const workflow of workflows.values()) eachStep(workflow.steps, step => steps.add(step.name));
   const hasTrace = file.traffic.some(cohort => cohort.trace !== undefined);
@@ -351,7 +446,14 @@ function compileAssertions(file: ScenarioFile, workflows: ReadonlyMap<string, Wo
     for (const [filter, value] of Object.entries(assertion.filter)) {
       const names = known[filter] as readonly string[];
       if (!names.includes(value) && !(hasTrace && (filter === 'step' || filter === 'model'))) {
-        issues.push(issue(path, 'WT1102', `unknown ${filter} "${value}"`, didYouMean(value, names) ?? `known: ${names.join(', ')}`));
+        issues.push(
+          issue(
+            path,
+            'WT1102',
+            `unknown ${filter} "${value}"`,
+            didYouMean(value, names) ?? `known: ${names.join(', ')}`,
+          ),
+        );
       }
     }
     assertions.push(assertion);

@@ -1,16 +1,41 @@
 // The draws of one session: each is a pure function of the seed, the session and the place that asks (step path,
 // iteration, purpose), so that no draw shifts another. A plan that was written out and edited overrides them by name.
 import { pickIndex } from '../base/distributions.ts';
-import { evaluate, type ExpressionScope } from '../base/expression.ts';
+import { type ExpressionScope, evaluate } from '../base/expression.ts';
 import { extend, extendText, type Key, textKey, uniform } from '../base/key.ts';
 import { type Amount, drawAmount, settle } from '../formats/amount.ts';
 
-export type Purpose = 'adds' | 'out' | 'reasoning' | 'latency' | 'result' | 'fail' | 'delay' | 'count' | 'width' | 'case' | 'stop' | 'segment';
+export type Purpose =
+  | 'adds'
+  | 'out'
+  | 'reasoning'
+  | 'latency'
+  | 'result'
+  | 'fail'
+  | 'delay'
+  | 'count'
+  | 'width'
+  | 'case'
+  | 'stop'
+  | 'segment';
 
 const PURPOSES = new Map<Purpose, Key>(
-  (['adds', 'out', 'reasoning', 'latency', 'result', 'fail', 'delay', 'count', 'width', 'case', 'stop', 'segment'] as const).map(
-    purpose => [purpose, textKey(purpose)],
-  ),
+  (
+    [
+      'adds',
+      'out',
+      'reasoning',
+      'latency',
+      'result',
+      'fail',
+      'delay',
+      'count',
+      'width',
+      'case',
+      'stop',
+      'segment',
+    ] as const
+  ).map(purpose => [purpose, textKey(purpose)]),
 );
 
 /** The key of one decision at a place. */
@@ -33,7 +58,10 @@ export class Draws {
   private readonly log: DrawnValues | null;
   private readonly params: ReadonlyMap<string, Amount>;
 
-  constructor(params: ReadonlyMap<string, Amount>, options: { given?: DrawnValues | null; log?: DrawnValues | null } = {}) {
+  constructor(
+    params: ReadonlyMap<string, Amount>,
+    options: { given?: DrawnValues | null; log?: DrawnValues | null } = {},
+  ) {
     this.params = params;
     this.given = options.given ?? null;
     this.log = options.log ?? null;
@@ -46,10 +74,18 @@ export class Draws {
   }
 
   /** The value of an amount at a place; `whole` for counts and tokens (rounded, then clamped). */
-  amount(amount: Amount, place: Place, purpose: Purpose, whole: boolean, scope: Omit<ExpressionScope, 'name'> & { iteration: number }): number {
+  amount(
+    amount: Amount,
+    place: Place,
+    purpose: Purpose,
+    whole: boolean,
+    scope: Omit<ExpressionScope, 'name'> & { iteration: number },
+  ): number {
     if (amount.kind === 'draw') {
       if (amount.of.kind === 'constant') return settle(amount, amount.of.value, whole);
-      return this.settled(`${place.path} ${purpose}`, () => drawAmount(amount, uniform(decisionKey(place.key, purpose)), whole));
+      return this.settled(`${place.path} ${purpose}`, () =>
+        drawAmount(amount, uniform(decisionKey(place.key, purpose)), whole),
+      );
     }
     const value = evaluate(amount.expression, {
       tokens: scope.tokens,
@@ -59,13 +95,23 @@ export class Draws {
   }
 
   /** A parameter is drawn anew at each use: its key hangs under the place that uses it. */
-  private param(name: string, place: Place, purpose: Purpose, scope: Omit<ExpressionScope, 'name'> & { iteration: number }): number {
+  private param(
+    name: string,
+    place: Place,
+    purpose: Purpose,
+    scope: Omit<ExpressionScope, 'name'> & { iteration: number },
+  ): number {
     const amount = this.params.get(name);
     if (amount === undefined) return 0;
     if (amount.kind === 'expression') {
       const value = evaluate(amount.expression, {
         tokens: scope.tokens,
-        name: inner => (inner === name ? 0 : inner === 'iteration' ? scope.iteration : this.param(inner, place, purpose, scope)),
+        name: inner =>
+          inner === name
+            ? 0
+            : inner === 'iteration'
+              ? scope.iteration
+              : this.param(inner, place, purpose, scope),
       });
       return settle(amount, value, false);
     }
@@ -82,12 +128,18 @@ export class Draws {
   /** True with the given probability. */
   chance(ratio: number, place: Place, purpose: Purpose): boolean {
     if (ratio <= 0 || ratio >= 1) return ratio >= 1;
-    return this.settled(`${place.path} ${purpose}`, () => (uniform(decisionKey(place.key, purpose)) < ratio ? 1 : 0)) === 1;
+    return (
+      this.settled(`${place.path} ${purpose}`, () =>
+        uniform(decisionKey(place.key, purpose)) < ratio ? 1 : 0,
+      ) === 1
+    );
   }
 
   /** An index chosen by weight. */
   choice(weights: readonly number[], place: Place): number {
     if (weights.length === 1) return 0;
-    return this.settled(`${place.path} case`, () => pickIndex(weights, uniform(decisionKey(place.key, 'case'))));
+    return this.settled(`${place.path} case`, () =>
+      pickIndex(weights, uniform(decisionKey(place.key, 'case'))),
+    );
   }
 }

@@ -3,7 +3,13 @@
 import { invariant } from '../base/errors.ts';
 import { Heap } from '../base/heap.ts';
 import type { ClosedCohort, Plan, PlannedSession } from '../formats/plan.ts';
-import type { CallOutcome, CallRecord, NodeRecord, WorkflowRecord, WorkflowStatus } from '../formats/record.ts';
+import type {
+  CallOutcome,
+  CallRecord,
+  NodeRecord,
+  WorkflowRecord,
+  WorkflowStatus,
+} from '../formats/record.ts';
 import { type Action, type Call, type LiveNode, SessionProgress } from './progress.ts';
 
 /** What a world does for a fleet. Tickets are unique in a run. */
@@ -79,7 +85,15 @@ interface Start {
   readonly more: Iterator<PlannedSession> | null;
 }
 
-const emptyCriticalPath = () => ({ queueMs: 0, prefillMs: 0, decodeMs: 0, toolMs: 0, humanMs: 0, waitMs: 0, otherMs: 0 });
+const emptyCriticalPath = () => ({
+  queueMs: 0,
+  prefillMs: 0,
+  decodeMs: 0,
+  toolMs: 0,
+  humanMs: 0,
+  waitMs: 0,
+  otherMs: 0,
+});
 
 export class Fleet {
   readonly calls: CallRecord[] = [];
@@ -126,7 +140,11 @@ export class Fleet {
 
   /** Starts every session that is due. */
   startDue(nowMs: number): void {
-    for (let start = this.starts.peek(); start !== undefined && start.atMs <= nowMs; start = this.starts.peek()) {
+    for (
+      let start = this.starts.peek();
+      start !== undefined && start.atMs <= nowMs;
+      start = this.starts.peek()
+    ) {
       this.starts.pop();
       if (start.more !== null) this.queueNext(start.cohort, start.more);
       this.startSession(start, nowMs);
@@ -169,14 +187,28 @@ export class Fleet {
     const next = more.next();
     if (next.done === true) return;
     const planned = next.value;
-    this.starts.push({ atMs: planned.plannedMs, cohort, sequence: this.sequence++, planned, restart: null, more });
+    this.starts.push({
+      atMs: planned.plannedMs,
+      cohort,
+      sequence: this.sequence++,
+      planned,
+      restart: null,
+      more,
+    });
   }
 
   private queueAgent(cohort: ClosedCohort, agent: number, ordinal: number, readyMs: number): void {
     const planned = cohort.session(agent, ordinal, readyMs);
     if (planned === null) return;
     const restart = { cohort, agent, ordinal };
-    this.starts.push({ atMs: planned.plannedMs, cohort: cohort.index, sequence: this.sequence++, planned, restart, more: null });
+    this.starts.push({
+      atMs: planned.plannedMs,
+      cohort: cohort.index,
+      sequence: this.sequence++,
+      planned,
+      restart,
+      more: null,
+    });
   }
 
   private startSession(start: Start, nowMs: number): void {
@@ -221,7 +253,13 @@ export class Fleet {
           active.callsInFlight++;
           active.record.widthMax = Math.max(active.record.widthMax, active.callsInFlight);
           const { planned } = active;
-          this.options.world.send(ticket, { call: action.call, path: action.node.path, session: planned, pool, plannedMs });
+          this.options.world.send(ticket, {
+            call: action.call,
+            path: action.node.path,
+            session: planned,
+            pool,
+            plannedMs,
+          });
           break;
         }
         case 'delay':

@@ -1,7 +1,8 @@
 // A compiled workflow: steps with parsed amounts and resolved names. What the interpreter walks.
-import type { Key } from '../base/key.ts';
-import type { InputPath } from '../base/issue.ts';
+
 import type { Expression } from '../base/expression.ts';
+import type { InputPath } from '../base/issue.ts';
+import type { Key } from '../base/key.ts';
 import type { Amount } from '../formats/amount.ts';
 
 interface StepBase {

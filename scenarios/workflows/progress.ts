@@ -45,7 +45,11 @@ export type Action =
   | { readonly kind: 'call'; readonly node: LiveNode; readonly call: Call }
   | { readonly kind: 'delay'; readonly node: LiveNode; readonly delayMs: number }
   | { readonly kind: 'abort'; readonly node: LiveNode }
-  | { readonly kind: 'done'; readonly status: 'completed' | 'failed' | 'cancelled'; readonly error: string | null };
+  | {
+      readonly kind: 'done';
+      readonly status: 'completed' | 'failed' | 'cancelled';
+      readonly error: string | null;
+    };
 
 /** What a finished piece of the graph hands on. */
 export interface Answer {
@@ -54,7 +58,9 @@ export interface Answer {
 }
 export const NO_ANSWER: Answer = { runs: [], tokens: 0 };
 
-export type Ending = { readonly ok: true; readonly answer: Answer } | { readonly ok: false; readonly error: string };
+export type Ending =
+  | { readonly ok: true; readonly answer: Answer }
+  | { readonly ok: false; readonly error: string };
 
 /** A block that is running: it hears of each child's end once, and ends once itself. */
 export interface Frame {
@@ -126,7 +132,11 @@ export class SessionProgress implements Host {
   start(nowMs: number): Action[] {
     invariant(this.graph === null, () => `session ${this.session} started twice`);
     this.nowMs = nowMs;
-    const root: Frame = { parent: null, childEnded: (_child, ending) => this.graphEnded(ending), cancel: () => {} };
+    const root: Frame = {
+      parent: null,
+      childEnded: (_child, ending) => this.graphEnded(ending),
+      cancel: () => {},
+    };
     this.graph = this.program.open(this, root);
     this.graph.begin(null);
     return this.take();
@@ -141,7 +151,9 @@ export class SessionProgress implements Host {
     const { request } = live;
     const failure = error !== null ? { error, stops: true } : request.call === null ? request.failure : null;
     this.record(live.node, failure === null ? 'completed' : 'failed', request);
-    const ending: Ending = failure?.stops ? { ok: false, error: failure.error } : { ok: true, answer: request.answer };
+    const ending: Ending = failure?.stops
+      ? { ok: false, error: failure.error }
+      : { ok: true, answer: request.answer };
     live.frame.childEnded(live.child, ending, live.node.path);
     return this.take();
   }
@@ -160,7 +172,11 @@ export class SessionProgress implements Host {
     invariant(!this.ended, () => `${this.session} ended twice`);
     invariant(this.live.size === 0, () => `${this.session} ended with ${this.live.size} live nodes`);
     this.ended = true;
-    this.actions.push({ kind: 'done', status: ending.ok ? 'completed' : 'failed', error: ending.ok ? null : ending.error });
+    this.actions.push({
+      kind: 'done',
+      status: ending.ok ? 'completed' : 'failed',
+      error: ending.ok ? null : ending.error,
+    });
   }
 
   startLeaf(frame: Frame, child: number, request: LeafRequest, cause: string | null): number {
@@ -168,7 +184,9 @@ export class SessionProgress implements Host {
     const { path, step, kind, call } = request;
     const node: LiveNode = { row, path, step, kind, startMs: this.nowMs, cause, call };
     this.live.set(row, { node, frame, child, request });
-    this.actions.push(call === null ? { kind: 'delay', node, delayMs: request.delayMs } : { kind: 'call', node, call });
+    this.actions.push(
+      call === null ? { kind: 'delay', node, delayMs: request.delayMs } : { kind: 'call', node, call },
+    );
     return row;
   }
 
@@ -182,7 +200,17 @@ export class SessionProgress implements Host {
 
   skip(path: string, step: string, kind: NodeKind, role: string | null): void {
     const { session, nowMs } = this;
-    this.onNode({ session, call: path, step, kind, role, status: 'skipped', startMs: nowMs, endMs: nowMs, cause: null });
+    this.onNode({
+      session,
+      call: path,
+      step,
+      kind,
+      role,
+      status: 'skipped',
+      startMs: nowMs,
+      endMs: nowMs,
+      cause: null,
+    });
   }
 
   private record(node: LiveNode, status: NodeStatus, request: LeafRequest): void {

@@ -20,14 +20,27 @@ export interface RecordedOptions {
   model: string | null;
 }
 
-const GAP_KIND: Record<RecordedCall['gapKind'], NodeKind> = { tool: 'tool', human: 'human', client: 'wait', unknown: 'wait' };
+const GAP_KIND: Record<RecordedCall['gapKind'], NodeKind> = {
+  tool: 'tool',
+  human: 'human',
+  client: 'wait',
+  unknown: 'wait',
+};
 
 /** The last call of each agent tells how its prompt differs: what came before, and what is new. */
-function partsOf(session: RecordedSession, call: RecordedCall, promptTokens: number, fullTokens: number, previous: RecordedCall | undefined): PromptPart[] {
+function partsOf(
+  session: RecordedSession,
+  call: RecordedCall,
+  promptTokens: number,
+  fullTokens: number,
+  previous: RecordedCall | undefined,
+): PromptPart[] {
   const scale = promptTokens / Math.max(1, fullTokens);
   const isFirst = previous === undefined;
   const system = isFirst && call.agent !== 'main' ? 0 : Math.min(session.systemTokens, call.promptTokens);
-  const before = isFirst ? system : Math.min(previous.promptTokens + previous.outputTokens, call.promptTokens);
+  const before = isFirst
+    ? system
+    : Math.min(previous.promptTokens + previous.outputTokens, call.promptTokens);
   const systemTokens = Math.min(promptTokens, Math.round(system * scale));
   const historyTokens = Math.max(0, Math.min(promptTokens, Math.round(before * scale)) - systemTokens);
   const parts = [
@@ -49,7 +62,13 @@ class RecordedFrame implements Frame {
   private readonly live = new Map<number, number>();
   private left: number;
 
-  constructor(host: Host, parent: Frame, session: RecordedSession, calls: readonly Call[], options: RecordedOptions) {
+  constructor(
+    host: Host,
+    parent: Frame,
+    session: RecordedSession,
+    calls: readonly Call[],
+    options: RecordedOptions,
+  ) {
     this.host = host;
     this.parent = parent;
     this.session = session;
@@ -79,14 +98,30 @@ class RecordedFrame implements Frame {
       return;
     }
     const kind = this.options.timing === 'absolute' ? 'wait' : GAP_KIND[call.gapKind];
-    const leaf = { path: `${call.id}/${kind}`, step: kind, kind, call: null, delayMs, failure: null, answer: NO_ANSWER };
+    const leaf = {
+      path: `${call.id}/${kind}`,
+      step: kind,
+      kind,
+      call: null,
+      delayMs,
+      failure: null,
+      answer: NO_ANSWER,
+    };
     this.live.set(row, this.host.startLeaf(this, row * 2, leaf, cause));
   }
 
   private startCall(row: number, cause: string | null): void {
     const call = this.calls[row] as Call;
     const path = (this.session.calls[row] as RecordedCall).id;
-    this.live.set(row, this.host.startLeaf(this, row * 2 + 1, { path, step: call.step, kind: 'llm', call, answer: NO_ANSWER }, cause));
+    this.live.set(
+      row,
+      this.host.startLeaf(
+        this,
+        row * 2 + 1,
+        { path, step: call.step, kind: 'llm', call, answer: NO_ANSWER },
+        cause,
+      ),
+    );
   }
 
   childEnded(child: number, ending: Ending, cause: string | null): void {
@@ -158,4 +193,3 @@ export function recordedProgram(session: RecordedSession, options: RecordedOptio
     },
   };
 }
-

@@ -1,11 +1,20 @@
 // Frames of a written workflow: a list runs its steps in order; fan-outs, loops, branches and sub-agents run lists.
-import { extend, type Key } from '../base/key.ts';
+
 import { evaluate } from '../base/expression.ts';
+import { extend, type Key } from '../base/key.ts';
 import { type PromptPart, type Run, runTokens } from '../formats/prompt.ts';
-import { decisionKey, type Draws, type Place } from './draws.ts';
+import { type Draws, decisionKey, type Place } from './draws.ts';
 import type { AgentStep, BranchStep, FanOutStep, LlmStep, RepeatStep, Step, Workflow } from './program.ts';
 import { childLists } from './program.ts';
-import { type Answer, type Call, type Ending, type Frame, type Host, NO_ANSWER, type Program } from './progress.ts';
+import {
+  type Answer,
+  type Call,
+  type Ending,
+  type Frame,
+  type Host,
+  NO_ANSWER,
+  type Program,
+} from './progress.ts';
 import type { Segments } from './segments.ts';
 import { Thread, Threads } from './thread.ts';
 
@@ -75,7 +84,14 @@ class ListFrame implements Frame {
   private before: { answer: Answer; heldBy: Thread | null } = { answer: NO_ANSWER, heldBy: null };
   private ending: { thread: Thread | null; appends: readonly Run[]; prefix: LlmStep['prefix'] } | null = null;
 
-  constructor(session: Session, parent: Frame, child: number, steps: readonly Step[], around: Around, previous?: ListFrame) {
+  constructor(
+    session: Session,
+    parent: Frame,
+    child: number,
+    steps: readonly Step[],
+    around: Around,
+    previous?: ListFrame,
+  ) {
     this.session = session;
     this.parent = parent;
     this.child = child;
@@ -117,13 +133,22 @@ class ListFrame implements Frame {
         break;
       case 'parallel':
       case 'map':
-        this.startFrame(new FanOutFrame(this.session, this, step, { ...this.around, place, answers: this.answers }), cause);
+        this.startFrame(
+          new FanOutFrame(this.session, this, step, { ...this.around, place, answers: this.answers }),
+          cause,
+        );
         break;
       case 'repeat':
-        this.startFrame(new RepeatFrame(this.session, this, step, { ...this.around, place, answers: this.answers }), cause);
+        this.startFrame(
+          new RepeatFrame(this.session, this, step, { ...this.around, place, answers: this.answers }),
+          cause,
+        );
         break;
       case 'branch':
-        this.startFrame(branchList(this.session, this, step, { ...this.around, place, answers: this.answers }), cause);
+        this.startFrame(
+          branchList(this.session, this, step, { ...this.around, place, answers: this.answers }),
+          cause,
+        );
         break;
       case 'agent':
         this.startFrame(agentList(this.session, this, step, { ...this.around, place, answers: null }), cause);
@@ -156,7 +181,8 @@ class ListFrame implements Frame {
   private startLlm(step: LlmStep, place: Place, cause: string | null): void {
     const { draws, host } = this.session;
     const home = this.around.threads.get(step.thread);
-    const thread = step.context === 'fresh' ? new Thread(home.prefix) : step.context === 'fork' ? home.fork() : home;
+    const thread =
+      step.context === 'fresh' ? new Thread(home.prefix) : step.context === 'fork' ? home.fork() : home;
     const scope = this.scope(step.context === 'fresh' ? null : home);
     const prefix = step.prefix ?? thread.prefix;
     const parts: PromptPart[] = [];
@@ -173,12 +199,18 @@ class ListFrame implements Frame {
     add('reads', reads);
     let addsTokens = draws.amount(step.adds, place, 'adds', true, scope);
     if (prompt.length === 0 && addsTokens === 0) addsTokens = 1;
-    const adds: Run[] = addsTokens > 0 ? [{ key: decisionKey(place.key, 'adds'), from: 0, tokens: addsTokens }] : [];
+    const adds: Run[] =
+      addsTokens > 0 ? [{ key: decisionKey(place.key, 'adds'), from: 0, tokens: addsTokens }] : [];
     add('input', adds);
     const reasoningTokens = draws.amount(step.reasoning, place, 'reasoning', true, scope);
-    const visibleTokens = Math.max(reasoningTokens > 0 ? 0 : 1, draws.amount(step.out, place, 'out', true, scope));
+    const visibleTokens = Math.max(
+      reasoningTokens > 0 ? 0 : 1,
+      draws.amount(step.out, place, 'out', true, scope),
+    );
     const reasoning: Run[] =
-      reasoningTokens > 0 ? [{ key: decisionKey(place.key, 'reasoning'), from: 0, tokens: reasoningTokens }] : [];
+      reasoningTokens > 0
+        ? [{ key: decisionKey(place.key, 'reasoning'), from: 0, tokens: reasoningTokens }]
+        : [];
     const visible: Run[] =
       visibleTokens > 0 ? [{ key: decisionKey(place.key, 'out'), from: 0, tokens: visibleTokens }] : [];
     const call: Call = {
@@ -197,10 +229,16 @@ class ListFrame implements Frame {
     // Reasoning is billed, then leaves the thread.
     this.ending = { thread, appends: [...reads, ...adds, ...visible], prefix };
     const answer: Answer = { runs: visible, tokens: visibleTokens };
-    this.running = this.leafHandle(host.startLeaf(this, 0, { path: place.path, step: step.name, kind: 'llm', call, answer }, cause));
+    this.running = this.leafHandle(
+      host.startLeaf(this, 0, { path: place.path, step: step.name, kind: 'llm', call, answer }, cause),
+    );
   }
 
-  private startDelay(step: Extract<Step, { verb: 'tool' | 'human' | 'wait' }>, place: Place, cause: string | null): void {
+  private startDelay(
+    step: Extract<Step, { verb: 'tool' | 'human' | 'wait' }>,
+    place: Place,
+    cause: string | null,
+  ): void {
     const { draws, host } = this.session;
     const scope = this.scope(null);
     const content = (tokens: number): Answer =>
@@ -209,14 +247,24 @@ class ListFrame implements Frame {
     if (step.verb === 'tool') {
       const failed = draws.chance(step.failRatio, place, 'fail');
       const delayMs = draws.amount(step.latencyMs, place, 'latency', false, scope);
-      const tokens = draws.amount(failed ? step.errorTokens : step.resultTokens, place, 'result', true, scope);
+      const tokens = draws.amount(
+        failed ? step.errorTokens : step.resultTokens,
+        place,
+        'result',
+        true,
+        scope,
+      );
       const failure = failed ? { error: 'tool_failed', stops: step.onFail === 'stop' } : null;
-      this.running = this.leafHandle(host.startLeaf(this, 0, { ...leaf, delayMs, failure, answer: content(tokens) }, cause));
+      this.running = this.leafHandle(
+        host.startLeaf(this, 0, { ...leaf, delayMs, failure, answer: content(tokens) }, cause),
+      );
       return;
     }
     const delayMs = draws.amount(step.delayMs, place, 'delay', false, scope);
     const adds = draws.amount(step.adds, place, 'adds', true, scope);
-    this.running = this.leafHandle(host.startLeaf(this, 0, { ...leaf, delayMs, failure: null, answer: content(adds) }, cause));
+    this.running = this.leafHandle(
+      host.startLeaf(this, 0, { ...leaf, delayMs, failure: null, answer: content(adds) }, cause),
+    );
   }
 
   childEnded(_child: number, ending: Ending, cause: string | null): void {
@@ -249,7 +297,12 @@ class ListFrame implements Frame {
     for (const step of steps) {
       const inner = path === '' ? step.name : `${path}/${step.name}`;
       if (step.verb === 'llm' || step.verb === 'tool' || step.verb === 'human' || step.verb === 'wait') {
-        this.session.host.skip(inner, plainName(step.name), step.verb, step.verb === 'llm' ? step.role : null);
+        this.session.host.skip(
+          inner,
+          plainName(step.name),
+          step.verb,
+          step.verb === 'llm' ? step.role : null,
+        );
       } else {
         for (const [index, list] of childLists(step).entries()) {
           this.skip(list, step.verb === 'parallel' || step.verb === 'branch' ? `${inner}[${index}]` : inner);
@@ -298,11 +351,23 @@ class FanOutFrame implements Frame {
   begin(cause: string | null): void {
     const { step, around } = this;
     const { draws } = this.session;
-    const scope = { iteration: around.iteration, tokens: (name: string) => around.answers?.get(name).tokens ?? 0 };
-    this.count = step.over === null ? step.branches.length : draws.amount(step.over, around.place, 'count', true, scope);
-    const width = step.maxParallel === null ? this.count : draws.amount(step.maxParallel, around.place, 'width', true, scope);
+    const scope = {
+      iteration: around.iteration,
+      tokens: (name: string) => around.answers?.get(name).tokens ?? 0,
+    };
+    this.count =
+      step.over === null ? step.branches.length : draws.amount(step.over, around.place, 'count', true, scope);
+    const width =
+      step.maxParallel === null
+        ? this.count
+        : draws.amount(step.maxParallel, around.place, 'width', true, scope);
     this.width = Math.max(1, width);
-    this.need = step.join === 'all' ? this.count : step.join === 'any' ? Math.min(1, this.count) : Math.min(step.join, this.count);
+    this.need =
+      step.join === 'all'
+        ? this.count
+        : step.join === 'any'
+          ? Math.min(1, this.count)
+          : Math.min(step.join, this.count);
     if (this.count === 0) {
       this.end({ ok: true, answer: NO_ANSWER }, cause);
       return;
@@ -378,8 +443,12 @@ class RepeatFrame implements Frame {
 
   begin(cause: string | null): void {
     const { step, around, session } = this;
-    const scope = { iteration: around.iteration, tokens: (name: string) => around.answers?.get(name).tokens ?? 0 };
-    const drawn = step.times === null ? step.max : session.draws.amount(step.times, around.place, 'count', true, scope);
+    const scope = {
+      iteration: around.iteration,
+      tokens: (name: string) => around.answers?.get(name).tokens ?? 0,
+    };
+    const drawn =
+      step.times === null ? step.max : session.draws.amount(step.times, around.place, 'count', true, scope);
     this.times = Math.min(drawn, step.max);
     this.next(cause, NO_ANSWER);
   }
@@ -388,13 +457,20 @@ class RepeatFrame implements Frame {
     this.pass++;
     const { step, around, session } = this;
     const stop =
-      this.pass > 0 && step.stopRatio !== null && session.draws.chance(step.stopRatio, indexed(around.place, this.pass - 1), 'stop');
+      this.pass > 0 &&
+      step.stopRatio !== null &&
+      session.draws.chance(step.stopRatio, indexed(around.place, this.pass - 1), 'stop');
     if (this.pass >= this.times || stop) {
       if (this.list !== null) this.parent.adopt(this.list);
       this.parent.childEnded(0, { ok: true, answer }, cause);
       return;
     }
-    const inner = { ...around, place: indexed(around.place, this.pass), iteration: this.pass, pass: this.pass };
+    const inner = {
+      ...around,
+      place: indexed(around.place, this.pass),
+      iteration: this.pass,
+      pass: this.pass,
+    };
     this.list = new ListFrame(session, this, this.pass, step.steps, inner, this.list ?? undefined);
     this.list.begin(cause);
   }
@@ -415,7 +491,13 @@ class InnerList implements Frame {
   private readonly list: ListFrame;
   private readonly sharesThread: boolean;
 
-  constructor(session: Session, parent: ListFrame, steps: readonly Step[], around: Around, sharesThread: boolean) {
+  constructor(
+    session: Session,
+    parent: ListFrame,
+    steps: readonly Step[],
+    around: Around,
+    sharesThread: boolean,
+  ) {
     this.parent = parent;
     this.sharesThread = sharesThread;
     this.list = new ListFrame(session, this, 0, steps, around);
@@ -436,16 +518,23 @@ class InnerList implements Frame {
 }
 
 function branchList(session: Session, parent: ListFrame, step: BranchStep, around: Around): InnerList {
-  const scope = { iteration: around.iteration, tokens: (name: string) => around.answers?.get(name).tokens ?? 0 };
+  const scope = {
+    iteration: around.iteration,
+    tokens: (name: string) => around.answers?.get(name).tokens ?? 0,
+  };
   const weighted = step.cases.every(each => each.weight !== null);
   const chosen = weighted
-    ? session.draws.choice(step.cases.map(each => each.weight as number), around.place)
+    ? session.draws.choice(
+        step.cases.map(each => each.weight as number),
+        around.place,
+      )
     : step.cases.findIndex(
         each =>
           each.when === null ||
           evaluate(each.when, {
             tokens: scope.tokens,
-            name: name => (name === 'iteration' ? scope.iteration : session.draws.named(name, around.place, scope)),
+            name: name =>
+              name === 'iteration' ? scope.iteration : session.draws.named(name, around.place, scope),
           }) !== 0,
       );
   return new InnerList(session, parent, step.cases[chosen]?.steps ?? [], around, true);

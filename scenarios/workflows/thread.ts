@@ -44,6 +44,9 @@ export class Threads {
   }
 
   fork(): Threads {
-    return new Threads(this.main.fork(), new Map([...this.named].map(([name, thread]) => [name, thread.fork()])));
+    return new Threads(
+      this.main.fork(),
+      new Map([...this.named].map(([name, thread]) => [name, thread.fork()])),
+    );
   }
 }

@@ -43,7 +43,11 @@ export function walk(session: PlannedSession, callMs: (call: Call) => number = (
       } else {
         const isCall = action.kind === 'call';
         live.set(action.node.row, isCall);
-        due.push({ atMs: nowMs + (isCall ? callMs(action.call) : action.delayMs), sequence: sequence++, row: action.node.row });
+        due.push({
+          atMs: nowMs + (isCall ? callMs(action.call) : action.delayMs),
+          sequence: sequence++,
+          row: action.node.row,
+        });
         if (isCall) {
           calls.push(action.call);
           widthMax = Math.max(widthMax, ++inFlight);

@@ -2,7 +2,14 @@
 import { loadDeployment } from '../../engines/load.ts';
 import { routingPolicies } from '../../gateway/routing/index.ts';
 import { UserError } from '../../scenarios/base/errors.ts';
-import { type Command, type CommonOptions, printJson, say, settleIssues, withCommon } from '../../scenarios/terminal.ts';
+import {
+  type Command,
+  type CommonOptions,
+  printJson,
+  say,
+  settleIssues,
+  withCommon,
+} from '../../scenarios/cli/terminal.ts';
 import { emulateDeployment } from './emulate.ts';
 
 interface EmulateOptions extends CommonOptions {
@@ -15,7 +22,11 @@ interface EmulateOptions extends CommonOptions {
 export const emulateCommand: Command<EmulateOptions> = {
   builder: yargs =>
     withCommon(yargs)
-      .positional('deployment', { type: 'string', demandOption: true, describe: 'deployment file or library entry' })
+      .positional('deployment', {
+        type: 'string',
+        demandOption: true,
+        describe: 'deployment file or library entry',
+      })
       .option('port', { type: 'number', describe: "port [that of the file's first endpoint, else 8010]" })
       .option('host', { type: 'string', default: '127.0.0.1', describe: 'address to listen on' })
       .option('speed', { type: 'number', default: 1, describe: 'virtual seconds per real second' })
@@ -26,12 +37,15 @@ export const emulateCommand: Command<EmulateOptions> = {
     settleIssues([{ issues, source }], options);
     if (deployment === null) throw new UserError(`"${options.deployment}" could not be resolved`);
     const port = options.port ?? portOf(deployment.pools[0]?.endpoints[0]?.url) ?? 8010;
-    const emulator = await emulateDeployment(deployment, { port, host: options.host, speed: options.speed }).catch(
-      (error: NodeJS.ErrnoException) => {
-        if (error.code === 'EADDRINUSE') throw new UserError(`port ${port} is taken`, { hint: 'choose another with --port', exitCode: 1 });
-        throw error;
-      },
-    );
+    const emulator = await emulateDeployment(deployment, {
+      port,
+      host: options.host,
+      speed: options.speed,
+    }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE')
+        throw new UserError(`port ${port} is taken`, { hint: 'choose another with --port', exitCode: 1 });
+      throw error;
+    });
     if (options.json) printJson({ url: emulator.url, deployment: deployment.name });
     say(options, `emulating ${deployment.name} at ${emulator.url}/v1 (Ctrl-C ends)`);
     await new Promise<void>(resolve => {

@@ -1,4 +1,4 @@
 // The package's version, from its one place.
-import manifest from '../package.json' with { type: 'json' };
+import manifest from '../../package.json' with { type: 'json' };
 
 export const version: string = manifest.version;

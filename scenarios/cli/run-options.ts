@@ -1,13 +1,14 @@
 // Options shared by the commands that run a scenario: which one, on what, with which seed, where to.
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Argv } from 'yargs';
-import { UserError } from './base/errors.ts';
-import { parseDeployment } from './formats/deployment.ts';
-import { parseSource, type Source } from './formats/source.ts';
-import type { RunHeader } from './formats/run.ts';
+import { UserError } from '../base/errors.ts';
+import { parseDeployment } from '../formats/deployment.ts';
+import type { RunHeader } from '../formats/run.ts';
+import { parseSource, type Source } from '../formats/source.ts';
 import { findInput, type LoadedScenario, type LoadOptions, loadScenario } from './load.ts';
+import { claimFolder } from './run-folder.ts';
 import { type CommonOptions, withCommon } from './terminal.ts';
 import { version } from './version.ts';
 
@@ -30,23 +31,44 @@ export interface RunOptions extends CommonOptions {
 const DEPLOYMENT = { alias: 'd', type: 'string', describe: 'deployment file or library entry' } as const;
 
 /** Options of commands that run a scenario on a deployment. */
-export const withRun = <T>(yargs: Argv<T>) => withScenario(yargs).option('deployment', { ...DEPLOYMENT, demandOption: true });
+export const withRun = <T>(yargs: Argv<T>) =>
+  withScenario(yargs).option('deployment', { ...DEPLOYMENT, demandOption: true });
 
 /** The same where the deployment may be left out. */
-export const withOptionalDeployment = <T>(yargs: Argv<T>) => withScenario(yargs).option('deployment', DEPLOYMENT);
+export const withOptionalDeployment = <T>(yargs: Argv<T>) =>
+  withScenario(yargs).option('deployment', DEPLOYMENT);
 
 /** Which scenario, which seed, where to, and how a trace is replayed. */
 export const withScenario = <T>(yargs: Argv<T>) =>
   withCommon(yargs)
-    .positional('scenario', { type: 'string', demandOption: true, describe: 'scenario file, library entry, written plan, or trace (file or folder)' })
+    .positional('scenario', {
+      type: 'string',
+      demandOption: true,
+      describe: 'scenario file, library entry, written plan, or trace (file or folder)',
+    })
     .option('seed', { type: 'string', describe: 'another seed: other agents' })
-    .option('set', { type: 'string', array: true, default: [] as string[], describe: 'path=value, e.g. params.postings=14 (repeatable)' })
+    .option('set', {
+      type: 'string',
+      array: true,
+      default: [] as string[],
+      describe: 'path=value, e.g. params.postings=14 (repeatable)',
+    })
     .option('out', { type: 'string', describe: 'run folder [windtunnel-runs/NAME-WORLD]' })
-    .option('strict', { type: 'boolean', default: false, describe: 'an unreadable part of a trace is an error' })
-    .option('timing', { choices: ['causal', 'absolute', 'scaled'] as const, describe: 'traces: keep gaps after parents (default), recorded instants, or scaled gaps' })
+    .option('strict', {
+      type: 'boolean',
+      default: false,
+      describe: 'an unreadable part of a trace is an error',
+    })
+    .option('timing', {
+      choices: ['causal', 'absolute', 'scaled'] as const,
+      describe: 'traces: keep gaps after parents (default), recorded instants, or scaled gaps',
+    })
     .option('gap-scale', { type: 'number', describe: 'traces: multiplies every gap' })
     .option('gap-cap', { type: 'string', describe: 'traces: longest gap kept, e.g. 10s' })
-    .option('scale-tokens', { type: 'number', describe: 'traces: shrinks every length by this factor (0 to 1)' })
+    .option('scale-tokens', {
+      type: 'number',
+      describe: 'traces: shrinks every length by this factor (0 to 1)',
+    })
     .option('warm', { type: 'boolean', describe: 'traces: first prompts are already in the cache' })
     .option('concurrent', { type: 'number', describe: 'traces: so many sessions at a time [all at once]' })
     .option('sessions', { type: 'number', describe: 'traces: only the first so many sessions' })
@@ -59,7 +81,9 @@ export function loadOptionsOf(options: Omit<RunOptions, 'deployment'>): LoadOpti
   const trace: LoadOptions['trace'] = {};
   const factor = options['scale-tokens'];
   if (factor !== undefined && !(factor > 0 && factor <= 1)) {
-    throw new UserError(`--scale-tokens ${factor}: expected a factor above 0 and up to 1`, { hint: 'e.g. --scale-tokens 0.02' });
+    throw new UserError(`--scale-tokens ${factor}: expected a factor above 0 and up to 1`, {
+      hint: 'e.g. --scale-tokens 0.02',
+    });
   }
   for (const name of ['concurrent', 'sessions'] as const) {
     const value = options[name];
@@ -81,29 +105,25 @@ export const loadRun = (options: Omit<RunOptions, 'deployment'>): LoadedScenario
   loadScenario(options.scenario, loadOptionsOf(options));
 
 /** A deployment file, read and checked against its schema. */
-export function loadDeploymentFile(input: string): { source: Source; sha256: string; parsed: ReturnType<typeof parseDeployment> } {
+export function loadDeploymentFile(input: string): {
+  source: Source;
+  sha256: string;
+  parsed: ReturnType<typeof parseDeployment>;
+} {
   const path = findInput(input, 'deployments');
   const text = readFileSync(path, 'utf8');
-  const source = parseSource(text, path.includes('library') ? `library/deployments/${path.split(/[\\/]/).at(-1)}` : path);
+  const source = parseSource(
+    text,
+    path.includes('library') ? `library/deployments/${path.split(/[\\/]/).at(-1)}` : path,
+  );
   return { source, sha256: createHash('sha256').update(text).digest('hex'), parsed: parseDeployment(source) };
 }
 
-/** Where a run goes when nobody said: a folder of its own, reused by the next run of the same name. */
+/** Where a run goes, claimed: --out, or a folder of its own that the next run of the same name reuses. */
 export function outFolder(options: { out: string | undefined }, name: string, world: string): string {
   const folder = resolve(options.out ?? join('windtunnel-runs', `${name}-${world}`));
-  if (existsSync(folder) && !existsSync(join(folder, 'result.json')) && options.out !== undefined) {
-    const occupied = readFolder(folder);
-    if (occupied) throw new UserError(`--out ${options.out} is not a run folder and not empty`, { hint: 'choose a new folder' });
-  }
+  claimFolder(folder);
   return folder;
-}
-
-function readFolder(folder: string): boolean {
-  try {
-    return readFileSync(join(folder, '.')).length >= 0;
-  } catch {
-    return false;
-  }
 }
 
 /** The header of a run. */
@@ -129,4 +149,5 @@ export function headerOf(input: {
   };
 }
 
-const quoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replace(/'/g, `'\\''`)}'`);
+const quoted = (text: string): string =>
+  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replace(/'/g, `'\\''`)}'`;

@@ -1,9 +1,9 @@
 // The terminal rim that every command shares: options, where words go, how errors look, how Ctrl-C is heard.
 import { styleText } from 'node:util';
 import type { Argv, CommandModule } from 'yargs';
-import { EXIT, UserError } from './base/errors.ts';
-import type { Issue } from './base/issue.ts';
-import { formatIssues, issuesToJson, type Source } from './formats/source.ts';
+import { EXIT, UserError } from '../base/errors.ts';
+import type { Issue } from '../base/issue.ts';
+import { formatIssues, issuesToJson, type Source } from '../formats/source.ts';
 
 /** A command but for its name and description, which windtunnel.ts lists so that --help loads nothing else. */
 export type Command<Options> = Required<Pick<CommandModule<object, Options>, 'builder' | 'handler'>>;
@@ -16,7 +16,11 @@ export interface CommonOptions {
 
 export const withCommon = <T>(yargs: Argv<T>) =>
   yargs
-    .option('json', { type: 'boolean', default: false, describe: 'one JSON document on stdout, words on stderr' })
+    .option('json', {
+      type: 'boolean',
+      default: false,
+      describe: 'one JSON document on stdout, words on stderr',
+    })
     .option('quiet', { type: 'boolean', default: false, describe: 'no progress' });
 
 type Style = 'red' | 'green' | 'yellow' | 'dim' | 'bold';
@@ -50,7 +54,10 @@ export class InputIssues extends Error {
 const isError = (issue: Issue): boolean => issue.severity === 'error';
 
 /** Prints warnings; throws when there is an error among the issues. */
-export function settleIssues(groups: readonly { issues: readonly Issue[]; source: Source }[], options: CommonOptions): void {
+export function settleIssues(
+  groups: readonly { issues: readonly Issue[]; source: Source }[],
+  options: CommonOptions,
+): void {
   if (groups.some(group => group.issues.some(isError))) throw new InputIssues(groups);
   for (const { issues, source } of groups) {
     if (issues.length > 0 && !options.quiet) {
@@ -65,7 +72,8 @@ export function reportFailure(error: unknown, json: boolean): number {
     const all = error.groups.flatMap(group => issuesToJson(group.issues, group.source));
     if (json) printJson({ ok: false, issues: all });
     for (const { issues, source } of error.groups) {
-      if (issues.length > 0) process.stderr.write(`${formatIssues(issues, source, { colour: hasColour(process.stderr) })}\n`);
+      if (issues.length > 0)
+        process.stderr.write(`${formatIssues(issues, source, { colour: hasColour(process.stderr) })}\n`);
     }
     const errors = error.groups.flatMap(group => group.issues).filter(isError).length;
     process.stderr.write(`${errors} error${errors === 1 ? '' : 's'}\n`);
@@ -78,8 +86,15 @@ export function reportFailure(error: unknown, json: boolean): number {
     return error.exitCode;
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  if (json) printJson({ ok: false, error: error instanceof Error ? error.message : String(error), hint: 'this is our failure: please report it' });
-  process.stderr.write(`${paint('red', 'internal error', process.stderr)}: ${text}\nThis is our failure, not yours: please report it with the command.\n`);
+  if (json)
+    printJson({
+      ok: false,
+      error: error instanceof Error ? error.message : String(error),
+      hint: 'this is our failure: please report it',
+    });
+  process.stderr.write(
+    `${paint('red', 'internal error', process.stderr)}: ${text}\nThis is our failure, not yours: please report it with the command.\n`,
+  );
   return EXIT.internal;
 }
 
@@ -120,7 +135,9 @@ export function onInterrupt(drain: () => void): () => void {
   const listener = (): void => {
     times++;
     if (times > 1) process.exit(EXIT.interrupted);
-    process.stderr.write('\ninterrupted: draining; the report is still written (Ctrl-C again leaves at once)\n');
+    process.stderr.write(
+      '\ninterrupted: draining; the report is still written (Ctrl-C again leaves at once)\n',
+    );
     drain();
   };
   process.on('SIGINT', listener);

@@ -4,18 +4,18 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { UserError } from './base/errors.ts';
-import type { Issue } from './base/issue.ts';
-import { parseSource, type Source } from './formats/source.ts';
-import { didYouMean } from './formats/suggest.ts';
-import type { ImportReport, RecordedSession } from './formats/recorded.ts';
-import { parseScenario, type CohortFile, type ScenarioFile } from './formats/scenario.ts';
-import { readTrace } from './importers/read.ts';
-import { type Compiled, compile } from './workflows/compile.ts';
-import { readPlan } from './plan-file.ts';
-import type { DrawnValues } from './workflows/draws.ts';
+import { UserError } from '../base/errors.ts';
+import type { Issue } from '../base/issue.ts';
+import type { ImportReport, RecordedSession } from '../formats/recorded.ts';
+import { type CohortFile, parseScenario, type ScenarioFile } from '../formats/scenario.ts';
+import { parseSource, type Source } from '../formats/source.ts';
+import { didYouMean } from '../formats/suggest.ts';
+import { readTrace } from '../importers/read.ts';
+import { readPlan } from '../plan-file.ts';
+import { type Compiled, compile } from '../workflows/compile.ts';
+import type { DrawnValues } from '../workflows/draws.ts';
 
-const LIBRARY = join(dirname(fileURLToPath(import.meta.url)), 'library');
+const LIBRARY = join(dirname(fileURLToPath(import.meta.url)), '..', 'library');
 
 /** Overrides from the command line. */
 export interface LoadOptions {
@@ -24,7 +24,9 @@ export interface LoadOptions {
   /** `path=value`, dots between keys; the value is read as YAML. */
   set?: readonly string[];
   /** How a trace is replayed; only for traces named directly. */
-  trace?: Partial<Pick<CohortFile, 'timing' | 'gap_scale' | 'gap_cap' | 'scale_tokens' | 'warm' | 'sessions'>> & { concurrent?: number };
+  trace?: Partial<
+    Pick<CohortFile, 'timing' | 'gap_scale' | 'gap_cap' | 'scale_tokens' | 'warm' | 'sessions'>
+  > & { concurrent?: number };
   /** An unreadable part of a trace is an error. */
   strict?: boolean;
 }
@@ -78,7 +80,10 @@ function applySet(value: unknown, assignments: readonly string[]): unknown {
   const root = structuredClone(value);
   for (const assignment of assignments) {
     const equals = assignment.indexOf('=');
-    if (equals < 1) throw new UserError(`--set ${assignment}: expected path=value`, { hint: 'e.g. --set params.postings=14' });
+    if (equals < 1)
+      throw new UserError(`--set ${assignment}: expected path=value`, {
+        hint: 'e.g. --set params.postings=14',
+      });
     const path = assignment.slice(0, equals).split('.');
     const parsed = parseSource(assignment.slice(equals + 1), '--set');
     if (parsed.issues.length > 0) throw new UserError(`--set ${assignment}: the value is not valid YAML`);
@@ -86,7 +91,9 @@ function applySet(value: unknown, assignments: readonly string[]): unknown {
     for (const key of path.slice(0, -1)) {
       if (typeof at[key] !== 'object' || at[key] === null) {
         const known = Object.keys(at);
-        throw new UserError(`--set ${assignment}: nothing is at "${key}"`, { hint: didYouMean(key, known) ?? `there: ${known.join(', ')}` });
+        throw new UserError(`--set ${assignment}: nothing is at "${key}"`, {
+          hint: didYouMean(key, known) ?? `there: ${known.join(', ')}`,
+        });
       }
       at = at[key] as Record<string, unknown>;
     }
@@ -102,10 +109,26 @@ export function loadScenario(input: string, options: LoadOptions = {}): LoadedSc
     const plan = statSync(path).isDirectory() ? null : readPlan(readText(path), path);
     if (plan === null) return loadTrace([path], input, options);
     const source = parseSource(plan.scenario, `${path} (scenario inside)`);
-    return compileSource({ source, input, kind: 'plan', base: plan.base, drawn: plan.drawn, recorded: plan.recorded, options });
+    return compileSource({
+      source,
+      input,
+      kind: 'plan',
+      base: plan.base,
+      drawn: plan.drawn,
+      recorded: plan.recorded,
+      options,
+    });
   }
   const source = parseSource(readText(path), shown(path));
-  return compileSource({ source, input, kind: 'scenario', base: dirname(path), drawn: null, recorded: new Map(), options });
+  return compileSource({
+    source,
+    input,
+    kind: 'scenario',
+    base: dirname(path),
+    drawn: null,
+    recorded: new Map(),
+    options,
+  });
 }
 
 const shown = (path: string): string => {
@@ -125,25 +148,53 @@ interface SourceContext {
   options: LoadOptions;
 }
 
-function compileSource({ source, input, kind, base, drawn, recorded, options }: SourceContext): LoadedScenario {
+function compileSource({
+  source,
+  input,
+  kind,
+  base,
+  drawn,
+  recorded,
+  options,
+}: SourceContext): LoadedScenario {
   const value = source.value === null ? null : applySet(source.value, options.set ?? []);
   const parsed = parseScenario({ ...source, value });
   const imports: ImportReport[] = [];
   const traces = new Map(recorded);
   if (parsed.file === null) {
-    return { input, kind, file: null, source, compiled: null, issues: parsed.issues, imports, recorded: traces };
+    return {
+      input,
+      kind,
+      file: null,
+      source,
+      compiled: null,
+      issues: parsed.issues,
+      imports,
+      recorded: traces,
+    };
   }
   const file = options.seed === undefined ? parsed.file : { ...parsed.file, seed: options.seed };
   for (const [index, cohort] of file.traffic.entries()) {
     if (cohort.trace === undefined || traces.has(index)) continue;
-    const paths = (Array.isArray(cohort.trace) ? cohort.trace : [cohort.trace]).map(path => resolve(base, path));
+    const paths = (Array.isArray(cohort.trace) ? cohort.trace : [cohort.trace]).map(path =>
+      resolve(base, path),
+    );
     const { sessions, report } = readTrace(paths, { strict: options.strict ?? false });
     traces.set(index, sessions);
     imports.push(report);
   }
   const name = basename(source.file).replace(/\.(ya?ml|jsonl?)$/, '');
   const compiled = compile({ file, sha256: sha256(source.text), name, traces, drawn });
-  return { input, kind, file, source, compiled, issues: [...parsed.issues, ...compiled.issues], imports, recorded: traces };
+  return {
+    input,
+    kind,
+    file,
+    source,
+    compiled,
+    issues: [...parsed.issues, ...compiled.issues],
+    imports,
+    recorded: traces,
+  };
 }
 
 /** A trace named directly becomes a scenario of one cohort. */
@@ -158,10 +209,23 @@ function loadTrace(paths: string[], input: string, options: LoadOptions): Loaded
   };
   const name = basename(resolve(paths[0] as string)).replace(/\.jsonl?$/, '');
   const file: ScenarioFile = { windtunnel: 1, name, seed: options.seed ?? 1, traffic: [cohort] };
-  const text = JSON.stringify({ ...file, traffic: [{ ...cohort, trace: sessions.map(session => session.id) }] }, null, 1);
+  const text = JSON.stringify(
+    { ...file, traffic: [{ ...cohort, trace: sessions.map(session => session.id) }] },
+    null,
+    1,
+  );
   const source = parseSource(text, shown(paths[0] as string));
   const digest = sha256(text + JSON.stringify(sessions));
   const recorded = new Map([[0, sessions]]);
   const compiled = compile({ file, sha256: digest, name, traces: recorded, drawn: null });
-  return { input, kind: 'trace', file, source, compiled, issues: compiled.issues, imports: [report], recorded };
+  return {
+    input,
+    kind: 'trace',
+    file,
+    source,
+    compiled,
+    issues: compiled.issues,
+    imports: [report],
+    recorded,
+  };
 }
