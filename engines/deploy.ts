@@ -71,6 +71,7 @@ function resolvePool(
     tensorParallel: setup.tensorParallel,
     limits: limits.limits,
     step: step.step,
+    apiLatencyMs: pool.api_latency ?? 0,
     endpoints: endpoints(pool),
     usdPerGpuHour: paid.usdPerGpuHour,
     evidence: lines.map(line => `${name}: ${line}`),

@@ -58,6 +58,8 @@ export interface PoolSpec {
   tensorParallel: number;
   limits: EngineLimits;
   step: StepModel;
+  /** From the client's send to the engine's queue: network, HTTP, tokenizing. */
+  apiLatencyMs: number;
   endpoints: Endpoint[];
   /** USD per GPU-hour as the catalogue or the file says; null when unknown. */
   usdPerGpuHour: number | null;

@@ -16,7 +16,7 @@ import { parseScalar } from '../scenarios/formats/quantity.ts';
 import { RESULT_SCHEMA_VERSION, type RunResult, type ValidationResult } from '../scenarios/formats/result.ts';
 import type { RunOutput } from '../scenarios/formats/run.ts';
 import { createCluster } from '../sim/reference/cluster.ts';
-import { Simulation } from '../sim/simulate.ts';
+import { apiLatencies, Simulation } from '../sim/simulate.ts';
 import { compareWorlds, type Tolerances } from './compare-worlds.ts';
 import { type EmulatorProcess, startEmulatorProcess } from './emulator-process.ts';
 
@@ -93,9 +93,17 @@ export async function validate({ loaded, ready, options, out }: ValidateInput): 
     warnings,
     startedAt: null,
   });
-  const simulation = new Simulation({ plan, cluster: createCluster(deployment), poolOf, header: simHeader });
+  const simulation = new Simulation({
+    plan,
+    cluster: createCluster(deployment),
+    poolOf,
+    apiLatencyMs: apiLatencies(deployment.pools),
+    header: simHeader,
+  });
   while (simulation.step(10_000));
   const sim = simulation.finish();
+  // Written before the live run, which may take long or be cut off.
+  const simResult = (await publish(sim, { out: join(out, 'sim') })).result as RunResult;
   if (!options.quiet)
     say(
       { ...options, json: true },
@@ -104,7 +112,6 @@ export async function validate({ loaded, ready, options, out }: ValidateInput): 
   // 2.
   const live = await replayed({ loaded, ready, options, out });
   // 3. and 4.
-  const simResult = (await publish(sim, { out: join(out, 'sim') })).result as RunResult;
   const livePublished = await publish(live, { out: join(out, 'live') });
   const rows = compareWorlds(sim, live, tolerances);
   const validation: ValidationResult = {

@@ -5,7 +5,7 @@ import { headerOf, loadRun, outFolder, type RunOptions, withRun } from '../scena
 import { type Command, onInterrupt, ProgressLine, printJson, say } from '../scenarios/cli/terminal.ts';
 import type { PublishRun } from '../scenarios/formats/run.ts';
 import { createCluster } from './reference/cluster.ts';
-import { Simulation } from './simulate.ts';
+import { apiLatencies, Simulation } from './simulate.ts';
 
 /** Instants handled between two looks at the signals and the terminal. */
 const SLICE = 2000;
@@ -30,7 +30,13 @@ export const simulateCommand = (publish: PublishRun): Command<RunOptions> => ({
       warnings,
       startedAt: null,
     });
-    const simulation = new Simulation({ plan, cluster: createCluster(deployment), poolOf, header });
+    const simulation = new Simulation({
+      plan,
+      cluster: createCluster(deployment),
+      poolOf,
+      apiLatencyMs: apiLatencies(deployment.pools),
+      header,
+    });
     const line = new ProgressLine(options);
     const stop = onInterrupt(() => simulation.interrupt());
     while (simulation.step(SLICE)) {

@@ -29,6 +29,8 @@ interface Timer {
 /** A call on its way through the cluster. */
 interface InFlight {
   result: CallResult;
+  /** When it reaches the engine's queue. */
+  submitNs: number;
   lastTokenNs: number;
   reasoningTokens: number;
 }
@@ -37,6 +39,8 @@ export interface SimulationOptions {
   plan: Plan;
   cluster: Cluster;
   poolOf: (model: string) => string;
+  /** From the client to the engine's queue, ms, by pool; 0 where absent. */
+  apiLatencyMs?: ReadonlyMap<string, number>;
   header: RunHeader;
   /** Stops new work after this much simulated time; Infinity for none. */
   limitMs?: number;
@@ -161,8 +165,9 @@ export class Simulation implements World {
       itlMsMax: null,
       preemptions: 0,
     };
-    this.inFlight.set(ticket, { result, lastTokenNs: 0, reasoningTokens: call.reasoningTokens });
-    this.options.cluster.submit(this.nowNs, {
+    const submitNs = this.nowNs + toNs(this.options.apiLatencyMs?.get(pool) ?? 0);
+    this.inFlight.set(ticket, { result, submitNs, lastTokenNs: 0, reasoningTokens: call.reasoningTokens });
+    this.options.cluster.submit(submitNs, {
       id: ticket,
       pool,
       session: session.id,
@@ -179,7 +184,11 @@ export class Simulation implements World {
   }
 
   abort(ticket: number): void {
-    if (this.inFlight.has(ticket) && !this.interrupted) this.options.cluster.cancel(this.nowNs, ticket);
+    const flight = this.inFlight.get(ticket);
+    // A request still on its way is cancelled on arrival: what follows it cannot overtake it.
+    if (flight !== undefined && !this.interrupted) {
+      this.options.cluster.cancel(Math.max(this.nowNs, flight.submitNs), ticket);
+    }
   }
 
   private onClusterEvent(event: ClusterEvent): void {
@@ -249,6 +258,11 @@ class Timeline {
     this.nextMs = Math.ceil(this.nextMs / this.intervalMs) * this.intervalMs;
   }
 }
+
+/** The latencies of a deployment's pools. */
+export const apiLatencies = (
+  pools: readonly { name: string; apiLatencyMs: number }[],
+): ReadonlyMap<string, number> => new Map(pools.map(pool => [pool.name, pool.apiLatencyMs]));
 
 /** Runs to the end at once. */
 export function simulate(options: SimulationOptions): RunOutput {

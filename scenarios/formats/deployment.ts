@@ -111,6 +111,11 @@ const pool = z
     price: quantity('usdPerHour')
       .meta({ description: "USD per GPU-hour, such as 3.39/h (default: the catalogue's first price)" })
       .optional(),
+    api_latency: quantity('ms')
+      .meta({
+        description: 'from the client to the engine: network, HTTP, tokenizing; such as 2ms (default 0)',
+      })
+      .optional(),
     endpoints: z.array(endpoint).max(10_000).meta({ description: 'live addresses of the pool' }).optional(),
   })
   .meta({ description: 'replicas that serve one model' });

@@ -18,6 +18,8 @@ export interface CompileContext {
   readonly segments: ReadonlyMap<string, Segment>;
   readonly paramNames: readonly string[];
   readonly issues: Issue[];
+  /** For problems that only show while a sub-agent is compiled inside its caller. */
+  readonly sharedIssues: Issue[];
   /** Workflows being compiled, outermost first: an agent may not call one of these. */
   readonly stack: readonly string[];
   readonly defaultModel: string | null;
@@ -370,7 +372,7 @@ function expressionOf(raw: string, path: InputPath, context: CompileContext) {
 function compileAgent(body: Body<'agent'>, base: Base, context: CompileContext): Step | null {
   const path = [...base.at, 'agent'];
   if (context.stack.includes(body.agent)) {
-    context.issues.push(
+    context.sharedIssues.push(
       issue(
         path,
         'WT1104',

@@ -80,7 +80,16 @@ export function compile(input: CompileInput): Compiled {
     models,
     sessionCount,
   };
-  return { plan: failed ? null : plan, workflows, issues };
+  return { plan: failed ? null : plan, workflows, issues: withoutRepeats(issues) };
+}
+
+/** A workflow that several others call is compiled several times, but its problems are told once. */
+function withoutRepeats(issues: readonly Issue[]): Issue[] {
+  const seen = new Set<string>();
+  return issues.filter(each => {
+    const name = JSON.stringify([each.code, each.path]);
+    return seen.size < seen.add(name).size;
+  });
 }
 
 function compileParams(file: ScenarioFile, issues: Issue[]): Map<string, Amount> {
@@ -166,6 +175,7 @@ function compileWorkflows(
       segments,
       paramNames: [...params.keys()],
       issues: own,
+      sharedIssues: issues,
       stack: [...stack, name],
       defaultModel:
         raw.model ??

@@ -28,6 +28,7 @@ export const pool = (some: Partial<PoolSpec> = {}): PoolSpec => ({
   tensorParallel: 1,
   limits: limits(),
   step: affineStep(),
+  apiLatencyMs: 0,
   endpoints: [],
   usdPerGpuHour: null,
   evidence: [],

@@ -1,0 +1,148 @@
+// The plan: same seed, same bytes; one draw never moves another; any length in constant memory; written and read back.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { loadScenario } from '../../scenarios/cli/load.ts';
+import { planLines } from '../../scenarios/plan-file.ts';
+import { walk } from '../../scenarios/workflows/walk.ts';
+import { planOf, sessionsOf } from '../builders/scenarios.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'windtunnel-plan-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const TEXT = (extraStep = '', extraCohort = ''): string => `
+windtunnel: 1
+seed: 5
+models: { m: { model: ministral-3-14b } }
+tools: { fetch: { latency: { median: 300ms, p90: 1s }, result: { median: 100, p90: 300 } } }
+workflows:
+  main:
+    steps:
+      ${extraStep}
+      - map: jobs
+        over: { mean: 6, sd: 2, min: 1 }
+        steps: [ { llm: work, adds: { median: 50, p90: 90 }, out: { median: 20, p90: 70 } }, { tool: fetch } ]
+  other: { steps: [ { llm: chat, adds: 5, out: 5 } ] }
+traffic:
+  ${extraCohort}
+  - { workflow: main, arrival: { poisson: { rate: 2/s } }, sessions: 20 }
+`;
+
+/** What the sessions of cohort `main` draw: start, width, lengths. */
+function drawsOf(text: string): string {
+  const plan = planOf(text);
+  const cohort = plan.cohorts.find(each => each.name === 'main');
+  if (cohort?.kind !== 'open') throw new Error('no such cohort');
+  return [...cohort.sessions()]
+    .map(session => {
+      const { calls, nodes } = walk(session);
+      const works = calls
+        .filter(call => call.step === 'work')
+        .map(call => `${call.parts.at(-1)?.tokens}/${call.outputTokens}`);
+      const tools = nodes
+        .filter(node => node.kind === 'tool' && node.step === 'fetch')
+        .map(node => (node.endMs - node.startMs).toFixed(6));
+      return `${session.plannedMs} ${works.sort().join(' ')} ${tools.sort().join(' ')}`;
+    })
+    .join('\n');
+}
+
+describe('common random numbers', () => {
+  test('the same seed draws the same agents, another seed others', () => {
+    expect(drawsOf(TEXT())).toBe(drawsOf(TEXT()));
+    expect(drawsOf(TEXT())).not.toBe(drawsOf(TEXT().replace('seed: 5', 'seed: 6')));
+  });
+
+  test('a step more leaves the other draws alone', () => {
+    const grown = TEXT('- { human: { median: 2s, p90: 9s }, adds: 3 }');
+    expect(drawsOf(grown)).toBe(drawsOf(TEXT()));
+  });
+
+  test('a cohort more, in front, leaves the other draws alone', () => {
+    const grown = TEXT('', '- { workflow: other, arrival: { poisson: { rate: 9/s } }, sessions: 50 }');
+    expect(drawsOf(grown)).toBe(drawsOf(TEXT()));
+  });
+
+  test('the draws of a seed are these, on every machine', () => {
+    const [first] = sessionsOf(planOf(TEXT()));
+    const { calls } = walk(first!);
+    expect(first?.plannedMs.toFixed(9)).toMatchInlineSnapshot(`"87.174209217"`);
+    expect(calls.map(call => `${call.promptTokens}/${call.outputTokens}`).join(' ')).toMatchInlineSnapshot(
+      `"34/62 83/23 67/3 29/20"`,
+    );
+  });
+});
+
+test('a plan of two million calls is walked in constant memory', () => {
+  const plan = planOf(`
+windtunnel: 1
+models: { m: { model: ministral-3-14b } }
+workflows: { main: { steps: [ { map: jobs, over: 400, steps: [ { llm: work, adds: { median: 50, p90: 90 }, out: 20 } ] } ] } }
+traffic: [ { workflow: main, arrival: { poisson: { rate: 100/s } }, sessions: 5000 } ]
+`);
+  const cohort = plan.cohorts[0]!;
+  if (cohort.kind !== 'open') throw new Error('open');
+  let calls = 0;
+  let early = 0;
+  let late = 0;
+  for (const session of cohort.sessions()) {
+    calls += walk(session).calls.length;
+    if (calls === 400_000) early = process.memoryUsage().heapUsed;
+    if (calls === 2_000_000) late = process.memoryUsage().heapUsed;
+  }
+  expect(calls).toBe(2_000_000);
+  expect(late - early).toBeLessThan(60e6);
+});
+
+describe('a written plan', () => {
+  const write = (name: string, lines: Iterable<string>): string => {
+    const path = join(folder, name);
+    writeFileSync(path, `${[...lines].join('\n')}\n`);
+    return path;
+  };
+
+  test('reads back to the same sessions, and what was edited in it wins', () => {
+    const scenario = join(folder, 'main.yaml');
+    writeFileSync(scenario, TEXT());
+    const loaded = loadScenario(scenario);
+    const path = write(
+      'main.plan.jsonl',
+      planLines(loaded.compiled!.plan!, loaded.source.text, folder, loaded.recorded),
+    );
+    const again = loadScenario(path);
+    expect(again.kind).toBe('plan');
+    const walked = (plan: NonNullable<typeof loaded.compiled>['plan']): string =>
+      sessionsOf(plan!)
+        .map(session => JSON.stringify(walk(session).calls))
+        .join('\n');
+    expect(walked(again.compiled!.plan)).toBe(walked(loaded.compiled!.plan));
+
+    const edited = readFileSync(path, 'utf8').replace(/"jobs count":\d+/, '"jobs count":3');
+    writeFileSync(path, edited);
+    const changed = loadScenario(path).compiled!.plan!;
+    expect(walk(sessionsOf(changed)[0]!).calls).toHaveLength(3);
+    expect(walk(sessionsOf(changed)[1]!).calls.length).toBe(
+      walk(sessionsOf(loaded.compiled!.plan!)[1]!).calls.length,
+    );
+  });
+
+  test('holds recorded sessions whole', () => {
+    const loaded = loadScenario('scenarios/library/traces/claude-code-session.json');
+    const text =
+      'windtunnel: 1\nname: t\ntraffic:\n  - { name: trace, trace: recorded, arrival: { at_once: true } }\n';
+    const path = write('trace.plan.jsonl', planLines(loaded.compiled!.plan!, text, '.', loaded.recorded));
+    const calls = (plan: NonNullable<typeof loaded.compiled>['plan']): string =>
+      JSON.stringify(walk(sessionsOf(plan!)[0]!).calls);
+    expect(calls(loadScenario(path).compiled!.plan)).toBe(calls(loaded.compiled!.plan));
+  });
+
+  test('a damaged line is named', () => {
+    const path = join(folder, 'bad.plan.jsonl');
+    writeFileSync(
+      path,
+      '{"windtunnelPlan":1,"name":"x","seed":1,"base":".","scenario":"windtunnel: 1"}\n{"session":"a/0","dra\n',
+    );
+    expect(() => loadScenario(path)).toThrow(/bad\.plan\.jsonl:2: unreadable plan/);
+  });
+});
