@@ -84,6 +84,7 @@ async function main(): Promise<void> {
   const args = withDefaultCommand(hideBin(process.argv));
   const json = args.includes('--json');
   const names = COMMANDS.map(command => nameOf(command.usage));
+  let known: string[] = [];
   let cli = yargs(args)
     .scriptName('windtunnel')
     .usage(
@@ -103,10 +104,10 @@ async function main(): Promise<void> {
     )
     .parserConfiguration({ 'camel-case-expansion': false, 'greedy-arrays': false })
     .exitProcess(false)
-    .fail((message, error, parser) => {
+    .fail((message, error) => {
       if (error) throw error;
       process.stderr.write(
-        `error: ${withSuggestion(message, names, parser as Argv)}\nhint: windtunnel --help, or windtunnel COMMAND --help\n`,
+        `error: ${withSuggestion(message, [...names, ...known])}\nhint: windtunnel --help, or windtunnel COMMAND --help\n`,
       );
       if (json) process.stdout.write(`${JSON.stringify({ ok: false, error: message })}\n`);
       process.exit(104);
@@ -118,7 +119,9 @@ async function main(): Promise<void> {
       doc,
       async (inner: Argv) => {
         loaded = await load();
-        return loaded.builder(inner);
+        const built = loaded.builder(inner);
+        known = optionNames(built);
+        return built;
       },
       async options => {
         await (loaded ?? (await load())).handler(options);
@@ -132,14 +135,16 @@ async function main(): Promise<void> {
   }
 }
 
+/** The options of a command; yargs has them, but not in its types. */
+function optionNames(built: Argv): string[] {
+  const { key = {} } = (built as Argv & { getOptions?(): { key?: Record<string, unknown> } }).getOptions?.() ?? {};
+  return Object.keys(key);
+}
+
 /** yargs names an unknown command or option; we add the nearest known one. */
-function withSuggestion(message: string, commands: readonly string[], parser: Argv): string {
+function withSuggestion(message: string, known: readonly string[]): string {
   const unknown = /^Unknown (?:argument|command)s?: (.+)$/.exec(message)?.[1]?.split(', ')[0];
-  if (unknown === undefined) return message;
-  const options = Object.keys(
-    (parser as unknown as { parsed?: { aliases?: Record<string, unknown> } }).parsed?.aliases ?? {},
-  );
-  const near = closest(unknown, [...commands, ...options]);
+  const near = unknown === undefined ? null : closest(unknown, known);
   return near === null ? message : `${message}; did you mean "${near}"?`;
 }
 

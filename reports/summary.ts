@@ -129,6 +129,27 @@ function byWorkflow(
   });
 }
 
+/** Tokens by pass of each workflow's loops, in order; workflows without loops have one row, to compare with. */
+function byPass(calls: readonly CallRecord[], workflows: readonly WorkflowRecord[]): RunResult['byPass'] {
+  const names = [...new Set(workflows.map(({ workflow }) => workflow))].sort();
+  return names.flatMap(name => {
+    const own = calls.filter(({ workflow }) => workflow === name);
+    const passes = [...new Set(own.map(({ iteration }) => iteration))];
+    // Outside of the loops first, then pass by pass.
+    passes.sort((a, b) => (a ?? -1) - (b ?? -1));
+    const sessions = workflows.filter(({ workflow }) => workflow === name).length;
+    const loops = passes.some(pass => pass !== null);
+    return passes.map(pass => {
+      const label = pass !== null ? `${name}: pass ${pass + 1}` : loops ? `${name}: outside the loop` : `${name}: whole`;
+      const row = groupRow(
+        label,
+        own.filter(({ iteration }) => iteration === pass),
+      );
+      return { ...row, workflow: name, pass, workflows: sessions };
+    });
+  });
+}
+
 /**
  * Cache hits by prompt segment. A prefix cache hits from the left, so a call's cached tokens belong to its first
  * parts, in order. Calls whose server does not report hits are left out; no rows means that none did.
@@ -204,9 +225,7 @@ export function summarise(output: RunOutput, digest: Digest): RunResult {
     byWorkflow: byWorkflow(calls, workflows),
     byStep: grouped(calls, stepOf),
     byRole: grouped(calls, ({ role }) => role),
-    byIteration: grouped(calls, ({ iteration }) => String(iteration)).sort(
-      (a, b) => Number(a.group) - Number(b.group),
-    ),
+    byPass: byPass(calls, workflows),
     cacheBySegment: cacheBySegment(calls),
     criticalPath,
     cdfs,

@@ -1,53 +1,72 @@
-// Evaluator loops: tokens billed, found in the cache and computed, by iteration.
-import type { RunResult } from '../../scenarios/formats/result.ts';
+// Evaluator loops: tokens billed, found in the cache and computed, pass by pass, against workflows that do not loop.
+import type { PassRow, RunResult } from '../../scenarios/formats/result.ts';
 import { showNumber, showRatio } from '../numbers.ts';
 import { type Chart, COUNT_LABEL, chartSpec, PALETTE, topLegend } from './chart.ts';
+
+const perSession = (row: PassRow, tokens: number): number => tokens / Math.max(1, row.workflows);
+
+/** The loop that bills most: its passes after the first are what the title is about. */
+function longestLoop(rows: readonly PassRow[]): PassRow[] {
+  const loops = Map.groupBy(
+    rows.filter(row => row.pass !== null),
+    row => row.workflow,
+  );
+  return [...loops.values()].sort((a, b) => b.length - a.length)[0] ?? [];
+}
 
 export const loopTokens: Chart<RunResult> = {
   id: 'loop-tokens',
   howToRead:
-    'A loop sends its whole context again in each round. The provider bills all of it (the bar); a prefix cache saves ' +
-    'the engine the blue part. Bars are means per call, so rounds that fewer workflows reach stay comparable; the first ' +
-    'also holds the calls outside any loop.',
+    'A loop sends its whole context again in each pass. A provider bills all of it (the bar); a prefix cache saves the ' +
+    'engine the blue part. Bars are means per session; workflows without a loop stand beside as a whole.',
 
-  title({ byIteration }) {
-    const first = byIteration[0];
-    const last = byIteration.at(-1);
-    if (first === undefined || last === undefined || first === last) return 'Tokens by loop iteration';
-    const grown = last.promptTokens / last.calls / (first.promptTokens / first.calls || 1);
+  title({ byPass }) {
+    const loop = longestLoop(byPass);
+    const first = loop[0];
+    const last = loop.at(-1);
+    if (first === undefined || last === undefined || first === last) return 'Tokens by pass of a loop';
+    const grown = last.promptTokens / (first.promptTokens || 1);
     const hit = last.promptTokens === 0 ? 0 : last.cachedTokens / last.promptTokens;
-    return `By round ${Number(last.group) + 1} a call is billed ${showNumber(grown)} times the prompt tokens of the first, and ${showRatio(hit)} come from the cache`;
+    return `Pass ${(last.pass ?? 0) + 1} of ${last.workflow} bills ${showNumber(grown)} times the prompt tokens of the first; ${showRatio(hit)} of them come from the cache`;
   },
 
-  spec({ byIteration }) {
-    if (byIteration.length < 2)
-      return { absent: 'no step of this run repeats (a loop needs a second iteration)' };
-    const tokens = byIteration.flatMap(row => {
-      const round = Number(row.group) + 1;
+  spec({ byPass }) {
+    if (longestLoop(byPass).length < 2) {
+      return { absent: 'no step of this run repeats (a loop needs a second pass)' };
+    }
+    const tokens = byPass.flatMap(row => {
       const freshTokens = Math.max(0, row.promptTokens - row.cachedTokens);
+      const part = (kind: string, order: number, sum: number) => ({
+        row: row.group,
+        kind,
+        order,
+        tokens: perSession(row, sum),
+        calls: row.calls,
+      });
       return [
-        { round, kind: 'prompt, cached', order: 0, tokens: row.cachedTokens / row.calls, calls: row.calls },
-        { round, kind: 'prompt, computed', order: 1, tokens: freshTokens / row.calls, calls: row.calls },
-        { round, kind: 'output', order: 2, tokens: row.outputTokens / row.calls, calls: row.calls },
+        part('prompt, cached', 0, row.cachedTokens),
+        part('prompt, computed', 1, freshTokens),
+        part('output', 2, row.outputTokens),
       ];
     });
     return chartSpec(
       { tokens },
       {
-        height: 240,
+        height: { step: 26 },
         data: { name: 'tokens' },
-        mark: { type: 'bar', cornerRadiusEnd: 1, width: { band: 0.62 } },
+        mark: { type: 'bar', cornerRadiusEnd: 1, height: { band: 0.66 } },
         encoding: {
-          x: {
-            field: 'round',
-            type: 'ordinal',
-            title: 'round',
-            axis: { labelAngle: 0, domain: false, ticks: false },
-          },
           y: {
+            field: 'row',
+            type: 'nominal',
+            sort: byPass.map(row => row.group),
+            title: null,
+            axis: { domain: false, ticks: false, labelLimit: 190 },
+          },
+          x: {
             field: 'tokens',
             type: 'quantitative',
-            title: 'tokens per call',
+            title: 'tokens a session',
             axis: { labelExpr: COUNT_LABEL, tickCount: 5 },
           },
           order: { field: 'order', type: 'quantitative' },
@@ -61,9 +80,9 @@ export const loopTokens: Chart<RunResult> = {
             legend: topLegend(),
           },
           tooltip: [
-            { field: 'round', title: 'round' },
+            { field: 'row', title: 'pass' },
             { field: 'kind', title: 'tokens' },
-            { field: 'tokens', title: 'per call', format: ',.0f' },
+            { field: 'tokens', title: 'a session', format: ',.0f' },
             { field: 'calls', title: 'calls', format: ',' },
           ],
         },
@@ -71,18 +90,12 @@ export const loopTokens: Chart<RunResult> = {
     );
   },
 
-  table({ byIteration }) {
+  table({ byPass }) {
     return {
-      columns: [
-        'round',
-        'calls',
-        'prompt tokens billed',
-        'cached tokens',
-        'computed tokens',
-        'output tokens',
-      ],
-      rows: byIteration.map(row => [
-        Number(row.group) + 1,
+      columns: ['pass', 'sessions', 'calls', 'prompt tokens billed', 'cached tokens', 'computed tokens', 'output tokens'],
+      rows: byPass.map(row => [
+        row.group,
+        row.workflows,
         row.calls,
         row.promptTokens,
         row.cachedTokens,

@@ -17,8 +17,8 @@ export interface CallRecord {
   model: string;
   pool: string;
   replica: string | null;
-  /** Index of the innermost enclosing repeat, from 0; 0 outside of one. */
-  iteration: number;
+  /** Pass of the innermost enclosing repeat, from 0; null outside of one. */
+  iteration: number | null;
   promptTokens: number;
   /** Prompt tokens found in the KV cache at first admission; null where the server does not say. */
   cachedTokens: number | null;

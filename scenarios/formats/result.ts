@@ -30,7 +30,7 @@ export interface AssertionResult {
   pass: boolean | null;
 }
 
-/** Calls grouped by step, role, model or iteration. */
+/** Calls grouped by step, role or workflow. */
 export interface GroupRow {
   group: string;
   calls: number;
@@ -40,6 +40,15 @@ export interface GroupRow {
   outputTokens: number;
   ttftMsMean: number | null;
   e2eMsMean: number | null;
+}
+
+/** The calls of one pass of a workflow's loops, or with `pass` null those outside of its loops. */
+export interface PassRow extends GroupRow {
+  workflow: string;
+  /** From 0. */
+  pass: number | null;
+  /** Sessions of the workflow, to divide by. */
+  workflows: number;
 }
 
 /** One workflow drawn in the waterfall. */
@@ -110,7 +119,7 @@ export interface RunResult {
   })[];
   byStep: GroupRow[];
   byRole: GroupRow[];
-  byIteration: GroupRow[];
+  byPass: PassRow[];
   cacheBySegment: { segment: string; promptTokens: number; cachedTokens: number }[];
   criticalPath: CriticalPath;
   /** Cumulative distributions, at most 400 points a metric: [value ms, share 0..1]. */

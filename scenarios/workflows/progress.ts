@@ -16,7 +16,8 @@ export interface Call {
   readonly role: string | null;
   /** Alias in the scenario, or the trace's model name. */
   readonly model: string;
-  readonly iteration: number;
+  /** Pass of the innermost enclosing repeat, from 0; null outside of one. */
+  readonly iteration: number | null;
   readonly prompt: readonly Run[];
   readonly parts: readonly PromptPart[];
   readonly promptTokens: number;

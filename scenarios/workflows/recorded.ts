@@ -174,7 +174,7 @@ export function recordedProgram(session: RecordedSession, options: RecordedOptio
         step: call.agent,
         role: call.agent === 'main' ? 'main' : 'sub-agent',
         model: options.model ?? call.model,
-        iteration: 0,
+        iteration: null,
         prompt: content.prompt,
         parts,
         promptTokens: content.promptTokens,

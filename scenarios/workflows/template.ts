@@ -49,7 +49,7 @@ interface Around {
   /** Innermost repeat or map. */
   readonly iteration: number;
   /** Innermost repeat. */
-  readonly pass: number;
+  readonly pass: number | null;
   readonly answers: Answers | null;
 }
 
@@ -558,7 +558,7 @@ export function templateProgram(workflow: Workflow, key: Key, draws: Draws, segm
         task: place,
         inTask: false,
         iteration: 0,
-        pass: 0,
+        pass: null,
         answers: null,
       });
     },

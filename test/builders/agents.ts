@@ -119,7 +119,7 @@ class Session {
         step,
         role: want.role,
         replica: REPLICAS[Math.floor(uniform(extend(key, 7)) * 2)]!,
-        iteration: want.iteration ?? 0,
+        iteration: want.iteration ?? null,
         promptTokens,
         cachedTokens: failed ? null : cachedTokens,
         computedTokens: failed || this.live ? null : promptTokens - cachedTokens,

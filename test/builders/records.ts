@@ -20,7 +20,7 @@ export const aCall = (fields: Partial<CallRecord> = {}): CallRecord => ({
   model: 'main',
   pool: 'main',
   replica: 'main/0',
-  iteration: 0,
+  iteration: null,
   promptTokens: 1000,
   cachedTokens: 0,
   computedTokens: 1000,

@@ -73,7 +73,7 @@ describe('laws of the summary', () => {
   });
 
   test('groups by step and by workflow each account for every call and token', () => {
-    for (const rows of [result.byStep, result.byWorkflow, result.byRole, result.byIteration]) {
+    for (const rows of [result.byStep, result.byWorkflow, result.byRole, result.byPass]) {
       expect(rows.reduce((sum, row) => sum + row.calls, 0)).toBe(run.calls.length);
       expect(rows.reduce((sum, row) => sum + row.promptTokens, 0)).toBe(result.tokens.prompt);
       expect(rows.reduce((sum, row) => sum + row.outputTokens, 0)).toBe(result.tokens.output);
