@@ -1,10 +1,15 @@
 import { defineConfig } from 'vitest/config';
 
+// Files named *.live.test.ts measure time against real processes: `LIVE=1` runs them alone, one after the other.
+const live = process.env.LIVE === '1';
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    testTimeout: 60_000,
-    maxWorkers: 2,
+    include: live ? ['test/**/*.live.test.ts'] : ['test/**/*.test.ts'],
+    exclude: live ? [] : ['test/**/*.live.test.ts'],
+    testTimeout: live ? 300_000 : 60_000,
+    maxWorkers: live ? 1 : 2,
+    fileParallelism: !live,
     reporters: process.env.GITHUB_ACTIONS ? ['default', 'github-actions'] : ['default'],
   },
 });

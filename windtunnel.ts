@@ -137,7 +137,8 @@ async function main(): Promise<void> {
 
 /** The options of a command; yargs has them, but not in its types. */
 function optionNames(built: Argv): string[] {
-  const { key = {} } = (built as Argv & { getOptions?(): { key?: Record<string, unknown> } }).getOptions?.() ?? {};
+  const { key = {} } =
+    (built as Argv & { getOptions?(): { key?: Record<string, unknown> } }).getOptions?.() ?? {};
   return Object.keys(key);
 }
 

@@ -14,9 +14,9 @@ function installed() {
 }
 
 async function steps(commands) {
-  for (const [title, args] of commands) {
+  for (const [title, args, environment] of commands) {
     console.error(`\n> ${title}`);
-    const code = await run(recentNode(), args, { cwd: root });
+    const code = await run(recentNode(), args, { cwd: root, env: { ...process.env, ...environment } });
     if (code !== 0) return code;
   }
   return 0;
@@ -48,11 +48,15 @@ async function main([what, ...rest]) {
     case 'bench':
       return run(recentNode(), [join(root, 'test/bench/bench.ts'), ...rest]);
     case 'test':
-      if (rest.length > 0) return steps([['vitest', [vitest, 'run', ...rest]]]);
+      if (rest.length > 0) {
+        const live = rest.some(arg => arg.includes('live')) ? { LIVE: '1' } : {};
+        return steps([['vitest', [vitest, 'run', ...rest], live]]);
+      }
       return steps([
-        ['lint and format (biome)', [bin('@biomejs/biome/bin/biome'), 'ci', '.']],
-        ['types (tsc)', [bin('typescript/bin/tsc'), '-p', root]],
-        ['tests (vitest)', [vitest, 'run']],
+        ['lint and format (biome)', [bin('@biomejs/biome/bin/biome'), 'ci', '.'], {}],
+        ['types (tsc)', [bin('typescript/bin/tsc'), '-p', root], {}],
+        ['tests (vitest)', [vitest, 'run'], {}],
+        ['tests against live processes, one after the other (vitest)', [vitest, 'run'], { LIVE: '1' }],
       ]);
     default:
       console.error(`setup: unknown task "${what}" (windtunnel, test or bench)`);

@@ -27,6 +27,8 @@ const LAG_LIMIT_MS = 50;
 const LAG_LIMIT_RATIO = 0.05;
 const SCRAPE_INTERVAL_MS = 1000;
 const WARM_SOCKETS = 8;
+const WARM_ROUNDS = 8;
+const WARM_TIMEOUT_MS = 2000;
 
 export interface ReplayOptions {
   plan: Plan;
@@ -155,11 +157,35 @@ export class Replay implements World {
     return this.options.clock.nowMs() - this.zeroMs;
   }
 
+  /** Opens sockets and runs a few calls of one word and one token, so that no measured call pays for our own start. */
   private async warmUp(): Promise<void> {
     const origins = new Set(
       [...this.pools.values()].flatMap(pool => pool.spec.endpoints.map(endpoint => endpoint.url)),
     );
     await Promise.all([...origins].map(url => this.client.warmUp(url, WARM_SOCKETS)));
+    for (const pool of this.pools.values()) {
+      for (const [row, { url, model, keyEnv }] of pool.spec.endpoints.entries()) {
+        const writer = pool.writers[row] as PromptWriter;
+        for (let round = 0; round < WARM_ROUNDS; round++) {
+          const run = { key: textKey(`warm-up ${round}`), from: 0, tokens: 1 };
+          const wire = {
+            model,
+            prompt: writer.write([run]),
+            outputTokens: 1,
+            reasoningTokens: 0,
+            strict: false,
+          };
+          const call = this.client.stream({
+            baseUrl: url,
+            wire,
+            timeoutMs: WARM_TIMEOUT_MS,
+            headers: this.headersOf(keyEnv, 'warm-up'),
+          });
+          if ((await call.result).outcome !== 'ok') break;
+        }
+      }
+    }
+    this.itl.clear();
   }
 
   /** Runs a piece of the fleet at a wanted instant; what it throws ends the run. */
@@ -198,13 +224,9 @@ export class Replay implements World {
     );
     const endpoint = pool.spec.endpoints[row] as Endpoint;
     const writer = pool.writers[row] as PromptWriter;
-    const key = endpoint.keyEnv === null ? undefined : this.options.environment[endpoint.keyEnv];
     const handle = this.client.stream({
       baseUrl: endpoint.url,
-      headers: {
-        'x-session-id': sessionId,
-        ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
-      },
+      headers: this.headersOf(endpoint.keyEnv, sessionId),
       wire: {
         model: endpoint.model,
         prompt: writer.write(call.prompt, call.parts),
@@ -227,6 +249,11 @@ export class Replay implements World {
       this.lastEndMs = Math.max(this.lastEndMs, endMs);
       this.at(endMs, () => this.fleet.callEnded(ticket, ended, endMs));
     });
+  }
+
+  private headersOf(keyEnv: string | null, session: string): Record<string, string> {
+    const key = keyEnv === null ? undefined : this.options.environment[keyEnv];
+    return { 'x-session-id': session, ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) };
   }
 
   delay(ticket: number, delayMs: number): void {

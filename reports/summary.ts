@@ -140,7 +140,8 @@ function byPass(calls: readonly CallRecord[], workflows: readonly WorkflowRecord
     const sessions = workflows.filter(({ workflow }) => workflow === name).length;
     const loops = passes.some(pass => pass !== null);
     return passes.map(pass => {
-      const label = pass !== null ? `${name}: pass ${pass + 1}` : loops ? `${name}: outside the loop` : `${name}: whole`;
+      const label =
+        pass !== null ? `${name}: pass ${pass + 1}` : loops ? `${name}: outside the loop` : `${name}: whole`;
       const row = groupRow(
         label,
         own.filter(({ iteration }) => iteration === pass),

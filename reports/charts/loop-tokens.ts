@@ -92,7 +92,15 @@ export const loopTokens: Chart<RunResult> = {
 
   table({ byPass }) {
     return {
-      columns: ['pass', 'sessions', 'calls', 'prompt tokens billed', 'cached tokens', 'computed tokens', 'output tokens'],
+      columns: [
+        'pass',
+        'sessions',
+        'calls',
+        'prompt tokens billed',
+        'cached tokens',
+        'computed tokens',
+        'output tokens',
+      ],
       rows: byPass.map(row => [
         row.group,
         row.workflows,

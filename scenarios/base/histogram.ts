@@ -49,6 +49,15 @@ export class Histogram {
     if (value > this.max) this.max = value;
   }
 
+  /** Forgets everything. */
+  clear(): void {
+    this.counts.clear();
+    this.count = 0;
+    this.sum = 0;
+    this.min = Number.POSITIVE_INFINITY;
+    this.max = Number.NEGATIVE_INFINITY;
+  }
+
   merge(other: HistogramCounts): void {
     for (const [bucket, times] of other.buckets)
       this.counts.set(bucket, (this.counts.get(bucket) ?? 0) + times);

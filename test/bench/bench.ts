@@ -3,12 +3,12 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { loadDeployment } from '../../engines/load.ts';
 import { extend, seedKey, uniform } from '../../scenarios/base/key.ts';
 import { loadScenario } from '../../scenarios/cli/load.ts';
 import { walk } from '../../scenarios/workflows/walk.ts';
 import { planOf, sessionsOf, workflowText } from '../builders/scenarios.ts';
 import { DEPLOYMENT, deploymentOf, simulationOf } from '../builders/worlds.ts';
-import { loadDeployment } from '../../engines/load.ts';
 
 interface Figure {
   value: number;
@@ -29,7 +29,9 @@ function cpuSeconds(work: () => void): number {
 
 /** Shared sessions where they are, else the one that the package ships. */
 function traceInput(): string {
-  return existsSync(SHARED_TRACES) ? SHARED_TRACES : join(ROOT, 'scenarios/library/traces/claude-code-session.json');
+  return existsSync(SHARED_TRACES)
+    ? SHARED_TRACES
+    : join(ROOT, 'scenarios/library/traces/claude-code-session.json');
 }
 
 const BENCHES: Record<string, () => Figure> = {
@@ -41,13 +43,21 @@ const BENCHES: Record<string, () => Figure> = {
     const seconds = cpuSeconds(() => {
       for (let i = 0; i < times; i++) sum += uniform(extend(root, i));
     });
-    return { value: (seconds / times) * 1e9, unit: 'ns/draw', detail: `${times} draws, mean ${(sum / times).toFixed(5)}` };
+    return {
+      value: (seconds / times) * 1e9,
+      unit: 'ns/draw',
+      detail: `${times} draws, mean ${(sum / times).toFixed(5)}`,
+    };
   },
 
   /** The plan of ten million calls: speed and heap growth. */
   plan: () => {
     const plan = planOf(
-      workflowText('[ { map: jobs, over: 400, steps: [ { llm: work, adds: { median: 50, p90: 90 }, out: { median: 20, p90: 40 } } ] } ]', '', 25_000),
+      workflowText(
+        '[ { map: jobs, over: 400, steps: [ { llm: work, adds: { median: 50, p90: 90 }, out: { median: 20, p90: 40 } } ] } ]',
+        '',
+        25_000,
+      ),
     );
     let calls = 0;
     let early = 0;
@@ -60,18 +70,37 @@ const BENCHES: Record<string, () => Figure> = {
       }
     });
     const grownMb = (process.memoryUsage().heapUsed - early) / 1e6;
-    return { value: calls / seconds, unit: 'calls/cpu-s', detail: `${calls} calls planned, heap grew by ${grownMb.toFixed(0)} MB after the first 400,000` };
+    return {
+      value: calls / seconds,
+      unit: 'calls/cpu-s',
+      detail: `${calls} calls planned, heap grew by ${grownMb.toFixed(0)} MB after the first 400,000`,
+    };
   },
 
   /** The reference simulator on plain requests: 512 in, 512 out, one replica at about 70 % load. */
   'sim-reference': () => {
-    const text = workflowText('[ { llm: a, adds: 512, out: 512 } ]', '', 3000).replace('at_once: true', 'poisson: { rate: 8/s }');
-    const simulation = simulationOf(planOf(text), deploymentOf(DEPLOYMENT('', 'model: affine, base: 6ms, per_token: 12us, per_sequence: 30us, per_context_token: 10ns').replace('max_num_seqs: 64', 'max_num_seqs: 256')));
+    const text = workflowText('[ { llm: a, adds: 512, out: 512 } ]', '', 3000).replace(
+      'at_once: true',
+      'poisson: { rate: 8/s }',
+    );
+    const simulation = simulationOf(
+      planOf(text),
+      deploymentOf(
+        DEPLOYMENT(
+          '',
+          'model: affine, base: 6ms, per_token: 12us, per_sequence: 30us, per_context_token: 10ns',
+        ).replace('max_num_seqs: 64', 'max_num_seqs: 256'),
+      ),
+    );
     const seconds = cpuSeconds(() => {
       while (simulation.step(10_000));
     });
     const { calls } = simulation.finish();
-    return { value: calls.length / seconds, unit: 'requests/cpu-s', detail: `${calls.length} requests of 512 in, 512 out on one replica, in ${seconds.toFixed(1)} CPU s` };
+    return {
+      value: calls.length / seconds,
+      unit: 'requests/cpu-s',
+      detail: `${calls.length} requests of 512 in, 512 out on one replica, in ${seconds.toFixed(1)} CPU s`,
+    };
   },
 
   /** Recorded Claude Code sessions on eight H200. */
@@ -86,7 +115,11 @@ const BENCHES: Record<string, () => Figure> = {
     });
     const plan = loadScenario(traceInput()).compiled?.plan;
     const sessions = plan == null ? 0 : sessionsOf(plan).length;
-    return { value: seconds, unit: 'cpu-s', detail: `${sessions} recorded sessions, read, planned and simulated` };
+    return {
+      value: seconds,
+      unit: 'cpu-s',
+      detail: `${sessions} recorded sessions, read, planned and simulated`,
+    };
   },
 
   /** `windtunnel --help`, whole process. */
@@ -98,7 +131,11 @@ const BENCHES: Record<string, () => Figure> = {
       times.push(performance.now() - startMs);
     }
     times.sort((a, b) => a - b);
-    return { value: times[3] as number, unit: 'ms', detail: `median of 7, from ${times[0]?.toFixed(0)} to ${times[6]?.toFixed(0)} ms` };
+    return {
+      value: times[3] as number,
+      unit: 'ms',
+      detail: `median of 7, from ${times[0]?.toFixed(0)} to ${times[6]?.toFixed(0)} ms`,
+    };
   },
 };
 
@@ -115,7 +152,11 @@ function main(args: readonly string[]): number {
     const figure = bench();
     const line = { name, ...figure };
     const rounded = figure.value >= 100 ? figure.value.toFixed(0) : figure.value.toPrecision(3);
-    process.stdout.write(json ? `${JSON.stringify(line)}\n` : `${name.padEnd(14)} ${rounded.padStart(10)} ${figure.unit.padEnd(14)} ${figure.detail}\n`);
+    process.stdout.write(
+      json
+        ? `${JSON.stringify(line)}\n`
+        : `${name.padEnd(14)} ${rounded.padStart(10)} ${figure.unit.padEnd(14)} ${figure.detail}\n`,
+    );
   }
   return 0;
 }

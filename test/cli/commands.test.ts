@@ -12,7 +12,15 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const run = (...args: string[]) => windtunnel(args, folder);
 
 beforeAll(() => {
-  write(folder, 'good.yaml', workflowText('[ { llm: a, adds: 100, out: 10 }, { tool: fetch }, { llm: b, adds: =tokens(prev), out: 5 } ]', '', 5));
+  write(
+    folder,
+    'good.yaml',
+    workflowText(
+      '[ { llm: a, adds: 100, out: 10 }, { tool: fetch }, { llm: b, adds: =tokens(prev), out: 5 } ]',
+      '',
+      5,
+    ),
+  );
   write(folder, 'bad.yaml', workflowText('[ { llm: a, ads: 100, out: 10 }, { tool: fetsh } ]'));
   write(folder, 'd.yaml', DEPLOYMENT());
 });
@@ -21,30 +29,61 @@ describe('help and usage', () => {
   test('--help names every command and teaches exit codes', () => {
     const { code, out } = run('--help');
     expect(code).toBe(0);
-    for (const name of ['demo', 'check', 'simulate', 'replay', 'validate', 'emulate', 'import', 'plan', 'report', 'catalog']) {
+    for (const name of [
+      'demo',
+      'check',
+      'simulate',
+      'replay',
+      'validate',
+      'emulate',
+      'import',
+      'plan',
+      'report',
+      'catalog',
+    ]) {
       expect(out).toContain(`windtunnel ${name}`);
     }
     expect(out).toContain('Exit codes');
   });
 
   test('a mistyped command or option is refused with the nearest one', () => {
-    expect(run('simulat', 'x')).toMatchObject({ code: 104, err: expect.stringContaining('did you mean "simulate"') });
-    expect(run('simulate', 'good.yaml', '-d', 'd.yaml', '--sed', '3')).toMatchObject({ code: 104, err: expect.stringContaining('did you mean "seed"') });
-    expect(run('simulate', 'good.yaml')).toMatchObject({ code: 104, err: expect.stringContaining('deployment') });
+    expect(run('simulat', 'x')).toMatchObject({
+      code: 104,
+      err: expect.stringContaining('did you mean "simulate"'),
+    });
+    expect(run('simulate', 'good.yaml', '-d', 'd.yaml', '--sed', '3')).toMatchObject({
+      code: 104,
+      err: expect.stringContaining('did you mean "seed"'),
+    });
+    expect(run('simulate', 'good.yaml')).toMatchObject({
+      code: 104,
+      err: expect.stringContaining('deployment'),
+    });
     expect(run()).toMatchObject({ code: 104 });
   });
 });
 
 describe('check', () => {
   test('prints the shape, as words and as JSON', () => {
-    expect(run('check', 'good.yaml')).toMatchObject({ code: 0, out: expect.stringContaining('2 calls expected') });
+    expect(run('check', 'good.yaml')).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('2 calls expected'),
+    });
     const { shapes } = JSON.parse(run('check', 'good.yaml', '--json').out);
-    expect(shapes[0]).toMatchObject({ workflow: 'main', callsExpected: 2, callsMin: 2, callsMax: 2, chainCalls: 2 });
+    expect(shapes[0]).toMatchObject({
+      workflow: 'main',
+      callsExpected: 2,
+      callsMin: 2,
+      callsMax: 2,
+      chainCalls: 2,
+    });
   });
 
   test('the job scanner makes 345 calls: expected, and exactly with 14 postings', () => {
     expect(run('check', 'job-scanner').out).toContain('345 calls expected');
-    expect(run('check', 'job-scanner', '--set', 'params.postings=14').out).toContain('345 calls expected (exactly 345 in each');
+    expect(run('check', 'job-scanner', '--set', 'params.postings=14').out).toContain(
+      '345 calls expected (exactly 345 in each',
+    );
   });
 
   test('prints all problems at once with file, line, column, frame and suggestion', () => {
@@ -59,7 +98,10 @@ describe('check', () => {
   });
 
   test('a missing file, a folder without traces, a broken YAML', () => {
-    expect(run('check', 'nope.yaml')).toMatchObject({ code: 104, err: expect.stringContaining('neither a file nor in the library') });
+    expect(run('check', 'nope.yaml')).toMatchObject({
+      code: 104,
+      err: expect.stringContaining('neither a file nor in the library'),
+    });
     mkdirSync(join(folder, 'empty'), { recursive: true });
     expect(run('check', 'empty').code).toBe(104);
     write(folder, 'broken.yaml', 'windtunnel: 1\nworkflows: { a: [ }\n');
@@ -74,13 +116,23 @@ describe('check', () => {
   });
 
   test('a model or GPU that the catalogue lacks, and a figure that is null', () => {
-    const deployment = (model: string, gpu: string): string => `windtunnel: 1\ndeployment: x\npools: { main: { model: ${model}, gpu: ${gpu}, precision: { weights: fp8 } } }\n`;
+    const deployment = (model: string, gpu: string): string =>
+      `windtunnel: 1\ndeployment: x\npools: { main: { model: ${model}, gpu: ${gpu}, precision: { weights: fp8 } } }\n`;
     write(folder, 'm.yaml', deployment('minstral-3-14b', 'h200-141gb-sxm'));
-    expect(run('check', 'good.yaml', '-d', 'm.yaml')).toMatchObject({ code: 104, err: expect.stringMatching(/WT1201[\s\S]*did you mean "ministral-3-14b"/) });
+    expect(run('check', 'good.yaml', '-d', 'm.yaml')).toMatchObject({
+      code: 104,
+      err: expect.stringMatching(/WT1201[\s\S]*did you mean "ministral-3-14b"/),
+    });
     write(folder, 'g.yaml', deployment('ministral-3-14b', 'h201'));
-    expect(run('check', 'good.yaml', '-d', 'g.yaml')).toMatchObject({ code: 104, err: expect.stringContaining('WT1201') });
+    expect(run('check', 'good.yaml', '-d', 'g.yaml')).toMatchObject({
+      code: 104,
+      err: expect.stringContaining('WT1201'),
+    });
     write(folder, 'n.yaml', deployment('deepseek-v4-flash', 'h200-141gb-sxm'));
-    expect(run('check', 'good.yaml', '-d', 'n.yaml')).toMatchObject({ code: 104, err: expect.stringContaining('WT1202') });
+    expect(run('check', 'good.yaml', '-d', 'n.yaml')).toMatchObject({
+      code: 104,
+      err: expect.stringContaining('WT1202'),
+    });
   });
 });
 
@@ -90,12 +142,19 @@ describe('simulate', () => {
     expect(code).toBe(0);
     expect(out.split('\n')[0]).toContain('DONE');
     expect(readdirSync(join(folder, 'one')).sort()).toEqual([
-      'calls.parquet', 'charts', 'nodes.parquet', 'report.html', 'result.json', 'timeline.parquet', 'workflows.parquet',
+      'calls.parquet',
+      'charts',
+      'nodes.parquet',
+      'report.html',
+      'result.json',
+      'timeline.parquet',
+      'workflows.parquet',
     ]);
   });
 
   test('the same command gives the same bytes; another seed gives others', () => {
-    const digest = (...args: string[]): string => (JSON.parse(run('simulate', 'good.yaml', '-d', 'd.yaml', '--json', ...args).out) as RunResult).digest;
+    const digest = (...args: string[]): string =>
+      (JSON.parse(run('simulate', 'good.yaml', '-d', 'd.yaml', '--json', ...args).out) as RunResult).digest;
     const first = digest('--out', 'a');
     const bytes = readFileSync(join(folder, 'a/result.json'), 'utf8');
     expect(digest('--out', 'a')).toBe(first);
@@ -104,7 +163,11 @@ describe('simulate', () => {
   });
 
   test('an assertion that fails exits with 99', () => {
-    write(folder, 'strict.yaml', `${workflowText('[ { llm: a, adds: 100, out: 10 } ]')}\nassert: [ "p95(e2e, step=a) < 1ms" ]\n`);
+    write(
+      folder,
+      'strict.yaml',
+      `${workflowText('[ { llm: a, adds: 100, out: 10 } ]')}\nassert: [ "p95(e2e, step=a) < 1ms" ]\n`,
+    );
     const { code, out } = run('simulate', 'strict.yaml', '-d', 'd.yaml');
     expect(code).toBe(99);
     expect(out).toContain('✗ p95(e2e, step=a) < 1ms');
@@ -113,7 +176,10 @@ describe('simulate', () => {
   test('it never writes among someone else’s files', () => {
     mkdirSync(join(folder, 'mine'));
     write(folder, 'mine/letter.txt', 'dear');
-    expect(run('simulate', 'good.yaml', '-d', 'd.yaml', '--out', 'mine')).toMatchObject({ code: 104, err: expect.stringContaining('holds no run') });
+    expect(run('simulate', 'good.yaml', '-d', 'd.yaml', '--out', 'mine')).toMatchObject({
+      code: 104,
+      err: expect.stringContaining('holds no run'),
+    });
     expect(readdirSync(join(folder, 'mine'))).toEqual(['letter.txt']);
   });
 
@@ -129,14 +195,18 @@ describe('simulate', () => {
   });
 
   test('the four calls of the meeting chain take 2.0 s each on the workstation, tools shown apart', () => {
-    const result = JSON.parse(run('simulate', 'meeting-ingester', '-d', 'workstation-ministral-14b', '--json').out) as RunResult;
+    const result = JSON.parse(
+      run('simulate', 'meeting-ingester', '-d', 'workstation-ministral-14b', '--json').out,
+    ) as RunResult;
     const steps = result.byStep.filter(row => row.group.startsWith('ingest'));
     expect(steps).toHaveLength(4);
     for (const row of steps) {
       expect(row.e2eMsMean as number).toBeGreaterThan(1900);
       expect(row.e2eMsMean as number).toBeLessThan(2100);
     }
-    expect(result.exemplars.find(each => each.workflow === 'ingest')?.bars.filter(bar => bar.kind === 'tool')).toHaveLength(2);
+    expect(
+      result.exemplars.find(each => each.workflow === 'ingest')?.bars.filter(bar => bar.kind === 'tool'),
+    ).toHaveLength(2);
   });
 });
 
@@ -158,12 +228,20 @@ describe('traces', () => {
   });
 
   test('absolute and scaled timing, a plan written out, and bad factors', () => {
-    const { durationMs } = JSON.parse(run('simulate', trace, '-d', '8xh200-mistral-small-4', '--timing', 'absolute', '--json').out) as RunResult;
+    const { durationMs } = JSON.parse(
+      run('simulate', trace, '-d', '8xh200-mistral-small-4', '--timing', 'absolute', '--json').out,
+    ) as RunResult;
     expect(durationMs).toBeGreaterThan(0);
-    expect(run('simulate', trace, '-d', '8xh200-mistral-small-4', '--timing', 'scaled')).toMatchObject({ code: 104, err: expect.stringContaining('gap_scale') });
+    expect(run('simulate', trace, '-d', '8xh200-mistral-small-4', '--timing', 'scaled')).toMatchObject({
+      code: 104,
+      err: expect.stringContaining('gap_scale'),
+    });
     expect(run('import', trace, '--out', 'trace.plan.jsonl').code).toBe(0);
     expect(run('simulate', 'trace.plan.jsonl', '-d', '8xh200-mistral-small-4').code).toBe(0);
-    expect(run('check', trace, '--scale-tokens', '2')).toMatchObject({ code: 104, err: expect.stringContaining('factor') });
+    expect(run('check', trace, '--scale-tokens', '2')).toMatchObject({
+      code: 104,
+      err: expect.stringContaining('factor'),
+    });
   });
 
   test('an unreadable part is counted and named; with --strict it is an error', () => {
@@ -172,14 +250,18 @@ describe('traces', () => {
     write(folder, 'traces/cut.json', readFileSync(trace, 'utf8').slice(0, 3000));
     const loose = run('import', 'traces');
     expect(loose).toMatchObject({ code: 0, out: expect.stringContaining('cut.json') });
-    expect(run('import', 'traces', '--strict')).toMatchObject({ code: 104, err: expect.stringContaining('cut.json') });
+    expect(run('import', 'traces', '--strict')).toMatchObject({
+      code: 104,
+      err: expect.stringContaining('cut.json'),
+    });
   });
 });
 
 describe('plan, report, catalog', () => {
   test('a written plan runs to the same digest', () => {
     expect(run('plan', 'good.yaml', '--out', 'good.plan.jsonl').code).toBe(0);
-    const digest = (input: string): string => (JSON.parse(run('simulate', input, '-d', 'd.yaml', '--json', '--out', 'p').out) as RunResult).digest;
+    const digest = (input: string): string =>
+      (JSON.parse(run('simulate', input, '-d', 'd.yaml', '--json', '--out', 'p').out) as RunResult).digest;
     expect(digest('good.plan.jsonl')).toBe(digest('good.yaml'));
     expect(run('plan', 'good.yaml')).toMatchObject({ code: 104, err: expect.stringContaining('--out') });
   });
@@ -189,7 +271,10 @@ describe('plan, report, catalog', () => {
     rmSync(join(folder, 'r1/report.html'));
     expect(run('report', 'r1').code).toBe(0);
     expect(existsSync(join(folder, 'r1/report.html'))).toBe(true);
-    expect(run('report', 'nothing-here')).toMatchObject({ code: 104, err: expect.stringContaining('no such folder') });
+    expect(run('report', 'nothing-here')).toMatchObject({
+      code: 104,
+      err: expect.stringContaining('no such folder'),
+    });
   });
 
   test('catalog lists ids', () => {

@@ -16,7 +16,11 @@ export interface Ran {
 export const emptyFolder = (): string => mkdtempSync(join(tmpdir(), 'windtunnel-cli-'));
 
 export function windtunnel(args: readonly string[], cwd: string): Ran {
-  const ran = spawnSync(process.execPath, [MAIN, ...args], { cwd, encoding: 'utf8', env: { ...process.env, NO_COLOR: '1' } });
+  const ran = spawnSync(process.execPath, [MAIN, ...args], {
+    cwd,
+    encoding: 'utf8',
+    env: { ...process.env, NO_COLOR: '1' },
+  });
   return { code: ran.status, out: ran.stdout, err: ran.stderr };
 }
 
@@ -46,7 +50,9 @@ export function start(args: readonly string[], cwd: string) {
       };
       watchers.push(watch);
       watch();
-      void ended.then(() => lost(new Error(`ended with ${ran.code} before "${text}":\n${ran.out}\n${ran.err}`)));
+      void ended.then(() =>
+        lost(new Error(`ended with ${ran.code} before "${text}":\n${ran.out}\n${ran.err}`)),
+      );
     });
   return { child, ended, until };
 }
