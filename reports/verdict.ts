@@ -137,6 +137,9 @@ export function verdictOf(
       next: 'lower the rate, or add client workers, and run again',
     };
   }
-  if (assertions.some(({ pass }) => pass === false)) return { status: 'fail', headline, why, next };
+  // A system under test that completes nothing has failed, whatever was asserted.
+  const nothing = facts.counts.workflows.planned > 0 && facts.counts.workflows.completed === 0;
+  if (nothing || assertions.some(({ pass }) => pass === false))
+    return { status: 'fail', headline, why, next };
   return { status: assertions.some(({ pass }) => pass === true) ? 'pass' : 'done', headline, why, next };
 }

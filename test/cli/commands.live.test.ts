@@ -190,7 +190,7 @@ describe('servers that misbehave', () => {
         ['replay', 'chain.yaml', '-d', 'd.yaml', '--endpoint', url, '--stall', '400ms', '--out', out],
         folder,
       ).ended;
-      expect(ran.code, `${name}: ${ran.err}`).toBe(0);
+      expect(ran.code, `${name}: ${ran.err}`).toBe(99);
       const result = readResult(out);
       expect(result.counts.errors).toEqual({ [reason]: 4 });
       expect(result.counts.workflows.failed).toBe(4);
