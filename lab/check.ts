@@ -1,11 +1,11 @@
 // `check`: what is wrong with the files, all at once; and of good ones the unrolled shape, before anything runs.
-import { findModel, listPrice } from '../engines/catalog.ts';
 import { loadDeployment, readyRun } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { loadRun, type RunOptions, withOptionalDeployment } from '../scenarios/cli/run-options.ts';
 import { type Command, paint, printJson, say, settleIssues } from '../scenarios/cli/terminal.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
-import { type Price, shapeOf, type WorkflowShape } from './shape.ts';
+import { pricesOf } from './prices.ts';
+import { shapeOf, type WorkflowShape } from './shape.ts';
 
 type CheckOptions = Omit<RunOptions, 'deployment'> & { deployment: string | undefined };
 
@@ -24,17 +24,7 @@ export const checkCommand: Command<CheckOptions> = {
     else readyRun(loaded, deployed, options);
     const plan = loaded.compiled!.plan as Plan;
     const pools = deployed?.deployment?.pools ?? [];
-    const priceOf = (model: string): Price | null => {
-      const alias = plan.models.get(model);
-      if (alias?.price != null) return alias.price;
-      const modelId =
-        alias?.modelId ?? (findModel(model) === null && pools.length === 1 ? pools[0]!.modelId : model);
-      const listed = listPrice(modelId);
-      if (listed === null) return null;
-      const { inputUsdPerMTok, outputUsdPerMTok, cacheReadUsdPerMTok } = listed;
-      return { in: inputUsdPerMTok, out: outputUsdPerMTok, cachedIn: cacheReadUsdPerMTok ?? inputUsdPerMTok };
-    };
-    const shapes = shapeOf(plan, loaded.compiled!.workflows, priceOf);
+    const shapes = shapeOf(plan, loaded.compiled!.workflows, pricesOf(plan, pools));
     if (options.json) {
       printJson({
         ok: true,
@@ -59,8 +49,9 @@ function tokens(value: number): string {
   return value.toFixed(0);
 }
 
-const usd = (value: number | null): string =>
-  value === null ? 'no price' : `$${value < 0.01 ? value.toFixed(5) : value.toFixed(3)}`;
+const usd = (value: number): string => `$${value < 0.01 ? value.toFixed(5) : value.toFixed(3)}`;
+
+const plural = (count: string, word: string): string => `${count} ${word}${count === '1' ? '' : 's'}`;
 
 /** One block a workflow: numbers first, what they mean beside them. */
 export function shapeText(plan: Plan, shapes: readonly WorkflowShape[], deployment: string | null): string {
@@ -69,28 +60,28 @@ export function shapeText(plan: Plan, shapes: readonly WorkflowShape[], deployme
     `${paint('green', '✓')} ${paint('bold', plan.name)}: ${plan.cohorts.length} cohorts, ${sessions}, seed ${plan.seed}${deployment === null ? '' : `, fits ${deployment}`}`,
   ];
   for (const shape of shapes) {
-    const range =
-      shape.callsMin === shape.callsMax
-        ? 'exactly'
-        : `${shape.callsMin} to ${shape.callsMax} in the first ${shape.sessionsSampled} sessions, mean`;
+    const sampled = plural(String(shape.sessionsSampled), 'session');
     const expected =
       shape.callsExpected === null
-        ? `${count(shape.callsMean)} calls`
-        : `${count(shape.callsExpected)} calls expected`;
+        ? plural(count(shape.callsMean), 'call')
+        : `${plural(count(shape.callsExpected), 'call')} expected`;
     const drawn =
       shape.callsMin === shape.callsMax
-        ? `${range} ${shape.callsMin} in each of the first ${shape.sessionsSampled} sessions`
-        : `${range} ${count(shape.callsMean)}`;
+        ? `exactly ${shape.callsMin} in each of the first ${sampled}`
+        : `${shape.callsMin} to ${shape.callsMax} in the first ${sampled}, mean ${count(shape.callsMean)}`;
     const reasoning =
       shape.reasoningTokensMean > 0 ? ` (${tokens(shape.reasoningTokensMean)} of it reasoning)` : '';
+    const chain = `longest chain ${plural(String(shape.chainCalls), 'call')} and ${(shape.chainToolMs / 1000).toFixed(1)} s of tools and people`;
     lines.push(
       '',
       paint('bold', shape.workflow),
-      `  calls        ${expected} (${drawn}), ${count(shape.toolCallsMean)} tool calls`,
-      `  width        up to ${shape.widthMax} calls at once; longest chain ${shape.chainCalls} calls and ${(shape.chainToolMs / 1000).toFixed(1)} s of tools and people`,
+      `  calls        ${expected} (${drawn}), ${plural(count(shape.toolCallsMean), 'tool call')}`,
+      `  width        up to ${plural(String(shape.widthMax), 'call')} at once; ${chain}`,
       `  tokens       ${tokens(shape.promptTokensMean)} in, ${tokens(shape.outputTokensMean)} out${reasoning} a session; longest prompt ${tokens(shape.promptTokensMax)}`,
       `  cacheable    ${(shape.cacheableRatio * 100).toFixed(1)} % of the prompt tokens, with a cache that never evicts`,
-      `  list price   ${usd(shape.usdCached)} a session with that cache, ${usd(shape.usdUncached)} without`,
+      shape.usdCached === null || shape.usdUncached === null
+        ? '  list price   not known: give `price` under `models`'
+        : `  list price   ${usd(shape.usdCached)} a session with that cache, ${usd(shape.usdUncached)} without`,
     );
   }
   return lines.join('\n');

@@ -1,10 +1,12 @@
 // `demo`: the whole loop in a minute, with nothing but this machine: check, simulate, replay on the emulator, validate.
+import { join } from 'node:path';
 import { loadDeployment, readyRun } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { loadScenario } from '../scenarios/cli/load.ts';
 import { outFolder } from '../scenarios/cli/run-options.ts';
 import { type Command, type CommonOptions, paint, say, withCommon } from '../scenarios/cli/terminal.ts';
 import { shapeText } from './check.ts';
+import { pricesOf } from './prices.ts';
 import { shapeOf } from './shape.ts';
 import { validate } from './validate.ts';
 
@@ -21,14 +23,14 @@ export const demoCommand: Command<DemoOptions> = {
   handler: async options => {
     const loaded = loadScenario(SCENARIO);
     const ready = readyRun(loaded, loadDeployment(DEPLOYMENT, Object.keys(routingPolicies)), options);
-    const out = outFolder(options, 'demo', 'validate');
+    const out = outFolder({ out: options.out ?? 'windtunnel-runs/demo' }, 'demo', 'validate');
     const title = (text: string): void => say(options, `\n${paint('bold', text)}`);
     title('1. What the agents will do (windtunnel check demo)');
     say(
       options,
       shapeText(
         ready.plan,
-        shapeOf(ready.plan, loaded.compiled!.workflows, () => null),
+        shapeOf(ready.plan, loaded.compiled!.workflows, pricesOf(ready.plan, ready.deployment.pools)),
         ready.deployment.name,
       ),
     );
@@ -41,18 +43,7 @@ export const demoCommand: Command<DemoOptions> = {
       out,
       options: {
         ...options,
-        scenario: SCENARIO,
         deployment: DEPLOYMENT,
-        seed: undefined,
-        set: [],
-        strict: false,
-        timing: undefined,
-        'gap-scale': undefined,
-        'gap-cap': undefined,
-        'scale-tokens': undefined,
-        warm: undefined,
-        concurrent: undefined,
-        sessions: undefined,
         endpoint: [],
         emulate: true,
         timeout: '5m',
@@ -70,6 +61,8 @@ export const demoCommand: Command<DemoOptions> = {
         '  windtunnel check job-scanner                                    the shape of a scenario, before anything runs',
         '  windtunnel simulate job-scanner -d workstation-ministral-14b    the same on one GPU, in simulated time',
         '  windtunnel simulate TRACE -d 8xh200-mistral-small-4 --warm      your recorded agent sessions on 8 H200',
+        '',
+        `report: ${join(out, 'report.html')}`,
       ].join('\n'),
     );
     process.exitCode = exitCode;

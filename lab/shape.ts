@@ -10,18 +10,12 @@ import type { NodeRecord } from '../scenarios/formats/record.ts';
 import type { Step, Workflow } from '../scenarios/workflows/program.ts';
 import { type Walked, walk } from '../scenarios/workflows/walk.ts';
 import { blockHashes } from '../sim/reference/block-hash.ts';
+import type { Price } from './prices.ts';
 
 /** Nominal length of a call while walking, ms: only the order of things depends on it. */
 const NOMINAL_CALL_MS = 2000;
 const CACHE_BLOCK_TOKENS = 16;
 export const SHAPE_SESSIONS = 100;
-
-/** USD per million tokens. */
-export interface Price {
-  in: number;
-  cachedIn: number;
-  out: number;
-}
 
 export interface WorkflowShape {
   workflow: string;

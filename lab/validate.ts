@@ -11,7 +11,14 @@ import { publish, publishValidation } from '../reports/publish.ts';
 import { EXIT, UserError } from '../scenarios/base/errors.ts';
 import type { LoadedScenario } from '../scenarios/cli/load.ts';
 import { headerOf, loadRun, outFolder, type RunOptions, withRun } from '../scenarios/cli/run-options.ts';
-import { type Command, onInterrupt, ProgressLine, printJson, say } from '../scenarios/cli/terminal.ts';
+import {
+  type Command,
+  type CommonOptions,
+  onInterrupt,
+  ProgressLine,
+  printJson,
+  say,
+} from '../scenarios/cli/terminal.ts';
 import { parseScalar } from '../scenarios/formats/quantity.ts';
 import { RESULT_SCHEMA_VERSION, type RunResult, type ValidationResult } from '../scenarios/formats/result.ts';
 import type { RunOutput } from '../scenarios/formats/run.ts';
@@ -20,7 +27,9 @@ import { apiLatencies, Simulation } from '../sim/simulate.ts';
 import { compareWorlds, type Tolerances } from './compare-worlds.ts';
 import { type EmulatorProcess, startEmulatorProcess } from './emulator-process.ts';
 
-export interface ValidateOptions extends RunOptions {
+/** How the live half is run and judged. */
+export interface ValidateHow extends CommonOptions {
+  deployment: string;
   endpoint: string[];
   emulate: boolean;
   timeout: string;
@@ -29,6 +38,8 @@ export interface ValidateOptions extends RunOptions {
   tolerance: string | undefined;
   'count-tolerance': string | undefined;
 }
+
+type ValidateOptions = RunOptions & ValidateHow;
 
 export const validateCommand: Command<ValidateOptions> = {
   builder: yargs =>
@@ -73,7 +84,7 @@ const ratioOption = (name: string, raw: string | undefined, fallback: number): n
 export interface ValidateInput {
   loaded: LoadedScenario;
   ready: ReadyRun;
-  options: ValidateOptions;
+  options: ValidateHow;
   out: string;
 }
 

@@ -55,10 +55,13 @@ export function libraryNames(kind: 'scenarios' | 'deployments'): string[] {
 
 /** The path of what a user named: a file or folder, or a library entry with or without `library/`. */
 export function findInput(input: string, kind: 'scenarios' | 'deployments'): string {
-  if (existsSync(input)) return input;
   const name = input.replace(/^library\//, '').replace(/\.yaml$/, '');
   const folder = kind === 'scenarios' ? LIBRARY : join(LIBRARY, 'deployments');
   const path = join(folder, `${name}.yaml`);
+  // A bare name is the library's, whatever folder of that name lies around; `./name` is the folder.
+  const isBare = /^[\w-]+$/.test(input);
+  if (isBare && existsSync(path)) return path;
+  if (existsSync(input)) return input;
   if (existsSync(path)) return path;
   const names = libraryNames(kind);
   const what = kind === 'scenarios' ? 'scenario, plan or trace' : 'deployment';
