@@ -1,7 +1,6 @@
 // The command line: names and one-line descriptions here, everything else loaded when a command is called.
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { reportFailure } from './scenarios/cli/terminal.ts';
 import { version } from './scenarios/cli/version.ts';
 import type { Published, RunOutput } from './scenarios/formats/run.ts';
 import { closest } from './scenarios/formats/suggest.ts';
@@ -131,6 +130,7 @@ async function main(): Promise<void> {
   try {
     await cli.parseAsync();
   } catch (error) {
+    const { reportFailure } = await import('./scenarios/cli/terminal.ts');
     process.exitCode = reportFailure(error, json);
   }
 }

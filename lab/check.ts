@@ -60,15 +60,16 @@ export function shapeText(plan: Plan, shapes: readonly WorkflowShape[], deployme
     `${paint('green', '✓')} ${paint('bold', plan.name)}: ${plan.cohorts.length} cohorts, ${sessions}, seed ${plan.seed}${deployment === null ? '' : `, fits ${deployment}`}`,
   ];
   for (const shape of shapes) {
-    const sampled = plural(String(shape.sessionsSampled), 'session');
+    const many = shape.sessionsSampled > 1;
+    const sampled = many ? `the first ${shape.sessionsSampled} sessions` : 'the first session';
     const expected =
       shape.callsExpected === null
         ? plural(count(shape.callsMean), 'call')
         : `${plural(count(shape.callsExpected), 'call')} expected`;
     const drawn =
       shape.callsMin === shape.callsMax
-        ? `exactly ${shape.callsMin} in each of the first ${sampled}`
-        : `${shape.callsMin} to ${shape.callsMax} in the first ${sampled}, mean ${count(shape.callsMean)}`;
+        ? `exactly ${shape.callsMin} in ${many ? 'each of ' : ''}${sampled}`
+        : `${shape.callsMin} to ${shape.callsMax} in ${sampled}, mean ${count(shape.callsMean)}`;
     const reasoning =
       shape.reasoningTokensMean > 0 ? ` (${tokens(shape.reasoningTokensMean)} of it reasoning)` : '';
     const chain = `longest chain ${plural(String(shape.chainCalls), 'call')} and ${(shape.chainToolMs / 1000).toFixed(1)} s of tools and people`;

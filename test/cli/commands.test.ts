@@ -82,7 +82,7 @@ describe('check', () => {
   test('the job scanner makes 345 calls: expected, and exactly with 14 postings', () => {
     expect(run('check', 'job-scanner').out).toContain('345 calls expected');
     expect(run('check', 'job-scanner', '--set', 'params.postings=14').out).toContain(
-      '345 calls expected (exactly 345 in each',
+      '345 calls expected (exactly 345 in the first session)',
     );
   });
 
