@@ -1,78 +1,28 @@
-// Frames of a written workflow: a list runs its steps in order; fan-outs, loops, branches and sub-agents run lists.
-
-import { evaluate } from '../base/expression.ts';
-import { extend, type Key } from '../base/key.ts';
+// Written workflows: a list runs its steps one after the other; leaves start here, blocks in files of their own.
+import type { Key } from '../base/key.ts';
 import { type PromptPart, type Run, runTokens } from '../formats/prompt.ts';
-import { type Draws, decisionKey, type Place } from './draws.ts';
-import type { AgentStep, BranchStep, FanOutStep, LlmStep, RepeatStep, Step, Workflow } from './program.ts';
-import { childLists } from './program.ts';
 import {
-  type Answer,
-  type Call,
-  type Ending,
-  type Frame,
-  type Host,
-  NO_ANSWER,
-  type Program,
-} from './progress.ts';
+  Answers,
+  type Around,
+  childPlace,
+  type EnclosingList,
+  joined,
+  type Last,
+  type List,
+  plainName,
+  type Session,
+} from './around.ts';
+import { type Draws, decisionKey, type Place } from './draws.ts';
+import { FanOutFrame } from './fan-out.ts';
+import { agentList, branchList } from './inner-list.ts';
+import { RepeatFrame } from './loop.ts';
+import { childLists, type LlmStep, type Step, type Workflow } from './program.ts';
+import { type Answer, type Call, type Ending, type Frame, NO_ANSWER, type Program } from './progress.ts';
 import type { Segments } from './segments.ts';
 import { Thread, Threads } from './thread.ts';
 
-/** What every frame of a session shares. */
-interface Session {
-  readonly host: Host;
-  readonly draws: Draws;
-  readonly segments: Segments;
-}
-
-/** Answers by step name; an inner list sees the outer ones. */
-class Answers {
-  private readonly outer: Answers | null;
-  readonly own = new Map<string, Answer>();
-
-  constructor(outer: Answers | null) {
-    this.outer = outer;
-  }
-
-  get(name: string): Answer {
-    return this.own.get(name) ?? this.outer?.get(name) ?? NO_ANSWER;
-  }
-}
-
-/** Where a list runs: its place, its threads, and what its steps can see. */
-interface Around {
-  readonly place: Place;
-  readonly threads: Threads;
-  /** The outermost fan-out branch or sub-agent, or the session itself. */
-  readonly task: Place;
-  readonly inTask: boolean;
-  /** Innermost repeat or map. */
-  readonly iteration: number;
-  /** Innermost repeat. */
-  readonly pass: number | null;
-  readonly answers: Answers | null;
-}
-
-/** The readable part of a step's name: a tool used twice in a list is `fetch#2` the second time. */
-const plainName = (name: string): string => name.replace(/#\d+$/, '');
-
-const childPlace = (place: Place, key: Key, name: string): Place => ({
-  key: extend(place.key, key.hi, key.lo),
-  path: place.path === '' ? name : `${place.path}/${name}`,
-});
-
-const indexed = (place: Place, index: number): Place => ({
-  key: extend(place.key, index, 0x69746572),
-  path: `${place.path}[${index}]`,
-});
-
-const joined = (answers: readonly Answer[]): Answer => ({
-  runs: answers.flatMap(answer => answer.runs),
-  tokens: answers.reduce((sum, answer) => sum + answer.tokens, 0),
-});
-
 /** A list of steps, one after the other. */
-class ListFrame implements Frame {
+class ListFrame implements List, EnclosingList {
   readonly parent: Frame;
   readonly answers: Answers;
   private readonly session: Session;
@@ -81,7 +31,7 @@ class ListFrame implements Frame {
   private readonly around: Around;
   private index = -1;
   private running: { cancel(): void } | null = null;
-  private before: { answer: Answer; heldBy: Thread | null } = { answer: NO_ANSWER, heldBy: null };
+  private before: Last = { answer: NO_ANSWER, heldBy: null };
   private ending: { thread: Thread | null; appends: readonly Run[]; prefix: LlmStep['prefix'] } | null = null;
 
   constructor(
@@ -90,7 +40,7 @@ class ListFrame implements Frame {
     child: number,
     steps: readonly Step[],
     around: Around,
-    previous?: ListFrame,
+    previous?: List,
   ) {
     this.session = session;
     this.parent = parent;
@@ -100,7 +50,7 @@ class ListFrame implements Frame {
     this.answers = new Answers(around.answers);
     if (previous !== undefined) {
       // The next pass of a loop: `prev` is the last step of the pass before, and its answers stay in sight.
-      this.before = previous.before;
+      this.before = previous.last;
       for (const [name, answer] of previous.answers.own) this.answers.own.set(name, answer);
     }
   }
@@ -289,7 +239,7 @@ class ListFrame implements Frame {
   }
 
   /** `prev` as the enclosing list sees this one: a branch or a loop on the same thread keeps who holds the answer. */
-  get last(): { answer: Answer; heldBy: Thread | null } {
+  get last(): Last {
     return this.before;
   }
 
@@ -312,238 +262,18 @@ class ListFrame implements Frame {
   }
 
   /** Takes over what an inner list on the same thread left behind. */
-  adopt(inner: ListFrame): void {
+  adopt(inner: List): void {
     for (const [name, answer] of inner.answers.own) this.answers.own.set(name, answer);
     this.ending = { thread: inner.last.heldBy, appends: [], prefix: null };
   }
 
   /** Answers of steps inside a fan-out: those of all branches, in order. */
-  gather(lists: readonly ListFrame[]): void {
+  gather(lists: readonly List[]): void {
     const names = new Set(lists.flatMap(list => [...list.answers.own.keys()]));
     for (const name of names) {
       this.answers.own.set(name, joined(lists.flatMap(list => list.answers.own.get(name) ?? [])));
     }
   }
-}
-
-/** parallel and map: lists that run at once on forks of the thread, up to a width, joined by all, any or n. */
-class FanOutFrame implements Frame {
-  readonly parent: ListFrame;
-  private readonly session: Session;
-  private readonly step: FanOutStep;
-  private readonly around: Around;
-  private readonly lists: ListFrame[] = [];
-  private readonly live = new Set<number>();
-  private readonly completed = new Map<number, Answer>();
-  private failures = 0;
-  private count = 0;
-  private width = 0;
-  private need = 0;
-  private over = false;
-
-  constructor(session: Session, parent: ListFrame, step: FanOutStep, around: Around) {
-    this.session = session;
-    this.parent = parent;
-    this.step = step;
-    this.around = around;
-  }
-
-  begin(cause: string | null): void {
-    const { step, around } = this;
-    const { draws } = this.session;
-    const scope = {
-      iteration: around.iteration,
-      tokens: (name: string) => around.answers?.get(name).tokens ?? 0,
-    };
-    this.count =
-      step.over === null ? step.branches.length : draws.amount(step.over, around.place, 'count', true, scope);
-    const width =
-      step.maxParallel === null
-        ? this.count
-        : draws.amount(step.maxParallel, around.place, 'width', true, scope);
-    this.width = Math.max(1, width);
-    this.need =
-      step.join === 'all'
-        ? this.count
-        : step.join === 'any'
-          ? Math.min(1, this.count)
-          : Math.min(step.join, this.count);
-    if (this.count === 0) {
-      this.end({ ok: true, answer: NO_ANSWER }, cause);
-      return;
-    }
-    this.launch(cause);
-  }
-
-  private launch(cause: string | null): void {
-    while (!this.over && this.live.size < this.width && this.lists.length < this.count) {
-      const index = this.lists.length;
-      const place = indexed(this.around.place, index);
-      const steps = this.step.branches[this.step.over === null ? index : 0] as readonly Step[];
-      const list = new ListFrame(this.session, this, index, steps, {
-        ...this.around,
-        place,
-        threads: this.around.threads.fork(),
-        task: this.around.inTask ? this.around.task : place,
-        inTask: true,
-        iteration: this.step.verb === 'map' ? index : this.around.iteration,
-      });
-      this.lists.push(list);
-      this.live.add(index);
-      list.begin(cause);
-    }
-  }
-
-  childEnded(child: number, ending: Ending, cause: string | null): void {
-    this.live.delete(child);
-    if (this.over) return;
-    if (ending.ok) this.completed.set(child, ending.answer);
-    else this.failures++;
-    if (this.completed.size >= this.need) {
-      this.cancel();
-      const order = [...this.completed.keys()].sort((a, b) => a - b);
-      this.parent.gather(order.map(index => this.lists[index] as ListFrame));
-      this.end({ ok: true, answer: joined(order.map(index => this.completed.get(index) as Answer)) }, cause);
-    } else if (this.count - this.failures < this.need) {
-      this.cancel();
-      this.end(ending, cause);
-    } else {
-      this.launch(cause);
-    }
-  }
-
-  private end(ending: Ending, cause: string | null): void {
-    this.over = true;
-    this.parent.childEnded(0, ending, cause);
-  }
-
-  cancel(): void {
-    this.over = true;
-    for (const index of [...this.live]) this.lists[index]?.cancel();
-    this.live.clear();
-  }
-}
-
-/** repeat: passes on one thread, a number of times or until a draw says stop. */
-class RepeatFrame implements Frame {
-  readonly parent: ListFrame;
-  private readonly session: Session;
-  private readonly step: RepeatStep;
-  private readonly around: Around;
-  private times = 0;
-  private pass = -1;
-  private list: ListFrame | null = null;
-
-  constructor(session: Session, parent: ListFrame, step: RepeatStep, around: Around) {
-    this.session = session;
-    this.parent = parent;
-    this.step = step;
-    this.around = around;
-  }
-
-  begin(cause: string | null): void {
-    const { step, around, session } = this;
-    const scope = {
-      iteration: around.iteration,
-      tokens: (name: string) => around.answers?.get(name).tokens ?? 0,
-    };
-    const drawn =
-      step.times === null ? step.max : session.draws.amount(step.times, around.place, 'count', true, scope);
-    this.times = Math.min(drawn, step.max);
-    this.next(cause, NO_ANSWER);
-  }
-
-  private next(cause: string | null, answer: Answer): void {
-    this.pass++;
-    const { step, around, session } = this;
-    const stop =
-      this.pass > 0 &&
-      step.stopRatio !== null &&
-      session.draws.chance(step.stopRatio, indexed(around.place, this.pass - 1), 'stop');
-    if (this.pass >= this.times || stop) {
-      if (this.list !== null) this.parent.adopt(this.list);
-      this.parent.childEnded(0, { ok: true, answer }, cause);
-      return;
-    }
-    const inner = {
-      ...around,
-      place: indexed(around.place, this.pass),
-      iteration: this.pass,
-      pass: this.pass,
-    };
-    this.list = new ListFrame(session, this, this.pass, step.steps, inner, this.list ?? undefined);
-    this.list.begin(cause);
-  }
-
-  childEnded(_child: number, ending: Ending, cause: string | null): void {
-    if (ending.ok) this.next(cause, ending.answer);
-    else this.parent.childEnded(0, ending, cause);
-  }
-
-  cancel(): void {
-    this.list?.cancel();
-  }
-}
-
-/** A list whose end its enclosing list adopts: the taken case of a branch, the body of a sub-agent. */
-class InnerList implements Frame {
-  readonly parent: ListFrame;
-  private readonly list: ListFrame;
-  private readonly sharesThread: boolean;
-
-  constructor(
-    session: Session,
-    parent: ListFrame,
-    steps: readonly Step[],
-    around: Around,
-    sharesThread: boolean,
-  ) {
-    this.parent = parent;
-    this.sharesThread = sharesThread;
-    this.list = new ListFrame(session, this, 0, steps, around);
-  }
-
-  begin(cause: string | null): void {
-    this.list.begin(cause);
-  }
-
-  childEnded(_child: number, ending: Ending, cause: string | null): void {
-    if (ending.ok && this.sharesThread) this.parent.adopt(this.list);
-    this.parent.childEnded(0, ending, cause);
-  }
-
-  cancel(): void {
-    this.list.cancel();
-  }
-}
-
-function branchList(session: Session, parent: ListFrame, step: BranchStep, around: Around): InnerList {
-  const scope = {
-    iteration: around.iteration,
-    tokens: (name: string) => around.answers?.get(name).tokens ?? 0,
-  };
-  const weighted = step.cases.every(each => each.weight !== null);
-  const chosen = weighted
-    ? session.draws.choice(
-        step.cases.map(each => each.weight as number),
-        around.place,
-      )
-    : step.cases.findIndex(
-        each =>
-          each.when === null ||
-          evaluate(each.when, {
-            tokens: scope.tokens,
-            name: name =>
-              name === 'iteration' ? scope.iteration : session.draws.named(name, around.place, scope),
-          }) !== 0,
-      );
-  return new InnerList(session, parent, step.cases[chosen]?.steps ?? [], around, true);
-}
-
-function agentList(session: Session, parent: ListFrame, step: AgentStep, around: Around): InnerList {
-  const threads = step.context === 'fork' ? around.threads.fork() : new Threads(new Thread(step.prefix));
-  const task = around.inTask ? around.task : around.place;
-  return new InnerList(session, parent, step.steps, { ...around, threads, task, inTask: true }, false);
 }
 
 /** The program of a written workflow for one session. */
@@ -552,7 +282,14 @@ export function templateProgram(workflow: Workflow, key: Key, draws: Draws, segm
     workflow: workflow.name,
     open(host, root) {
       const place: Place = { key, path: '' };
-      return new ListFrame({ host, draws, segments }, root, 0, workflow.steps, {
+      const session: Session = {
+        host,
+        draws,
+        segments,
+        list: (parent, child, steps, around, previous) =>
+          new ListFrame(session, parent, child, steps, around, previous),
+      };
+      return session.list(root, 0, workflow.steps, {
         place,
         threads: new Threads(new Thread(workflow.prefix)),
         task: place,

@@ -1,0 +1,89 @@
+// What the frames of one session share: the host, the draws, and where a list of steps runs.
+import { extend, type Key } from '../base/key.ts';
+import type { Draws, Place } from './draws.ts';
+import type { Step } from './program.ts';
+import { type Answer, type Frame, type Host, NO_ANSWER } from './progress.ts';
+import type { Segments } from './segments.ts';
+import type { Thread, Threads } from './thread.ts';
+
+/** What every frame of a session shares. */
+export interface Session {
+  readonly host: Host;
+  readonly draws: Draws;
+  readonly segments: Segments;
+  /** Makes a list of steps; `previous` is the pass before it in a loop. */
+  list(parent: Frame, child: number, steps: readonly Step[], around: Around, previous?: List): List;
+}
+
+/** What is left behind by a list: its last answer, and the thread that already holds it (null for none). */
+export interface Last {
+  readonly answer: Answer;
+  readonly heldBy: Thread | null;
+}
+
+/** A list of steps that runs. */
+export interface List extends Frame {
+  readonly answers: Answers;
+  readonly last: Last;
+  begin(cause: string | null): void;
+}
+
+/** A list as the blocks inside it see it. */
+export interface EnclosingList extends Frame {
+  /** Takes over what an inner list on the same thread left behind. */
+  adopt(inner: List): void;
+  /** Takes the answers of steps inside a fan-out: those of all branches, in order. */
+  gather(lists: readonly List[]): void;
+}
+
+/** Answers by step name; an inner list sees the outer ones. */
+export class Answers {
+  private readonly outer: Answers | null;
+  readonly own = new Map<string, Answer>();
+
+  constructor(outer: Answers | null) {
+    this.outer = outer;
+  }
+
+  get(name: string): Answer {
+    return this.own.get(name) ?? this.outer?.get(name) ?? NO_ANSWER;
+  }
+}
+
+/** Where a list runs: its place, its threads, and what its steps can see. */
+export interface Around {
+  readonly place: Place;
+  readonly threads: Threads;
+  /** The outermost fan-out branch or sub-agent, or the session itself. */
+  readonly task: Place;
+  readonly inTask: boolean;
+  /** Innermost repeat or map. */
+  readonly iteration: number;
+  /** Innermost repeat. */
+  readonly pass: number | null;
+  readonly answers: Answers | null;
+}
+
+/** The readable part of a step's name: a tool used twice in a list is `fetch#2` the second time. */
+export const plainName = (name: string): string => name.replace(/#\d+$/, '');
+
+export const childPlace = (place: Place, key: Key, name: string): Place => ({
+  key: extend(place.key, key.hi, key.lo),
+  path: place.path === '' ? name : `${place.path}/${name}`,
+});
+
+export const indexed = (place: Place, index: number): Place => ({
+  key: extend(place.key, index, 0x69746572),
+  path: `${place.path}[${index}]`,
+});
+
+export const joined = (answers: readonly Answer[]): Answer => ({
+  runs: answers.flatMap(answer => answer.runs),
+  tokens: answers.reduce((sum, answer) => sum + answer.tokens, 0),
+});
+
+/** What amounts of a block see: outer answers, and no `prev`. */
+export const scopeOf = ({ iteration, answers }: Around) => ({
+  iteration,
+  tokens: (name: string): number => answers?.get(name).tokens ?? 0,
+});

@@ -1,0 +1,107 @@
+// parallel and map: lists that run at once on forks of the thread.
+import {
+  type Around,
+  type EnclosingList,
+  indexed,
+  joined,
+  type List,
+  type Session,
+  scopeOf,
+} from './around.ts';
+import type { FanOutStep, Step } from './program.ts';
+import { type Answer, type Ending, type Frame, NO_ANSWER } from './progress.ts';
+
+/** parallel and map: lists that run at once on forks of the thread, up to a width, joined by all, any or n. */
+export class FanOutFrame implements Frame {
+  readonly parent: EnclosingList;
+  private readonly session: Session;
+  private readonly step: FanOutStep;
+  private readonly around: Around;
+  private readonly lists: List[] = [];
+  private readonly live = new Set<number>();
+  private readonly completed = new Map<number, Answer>();
+  private failures = 0;
+  private count = 0;
+  private width = 0;
+  private need = 0;
+  private over = false;
+
+  constructor(session: Session, parent: EnclosingList, step: FanOutStep, around: Around) {
+    this.session = session;
+    this.parent = parent;
+    this.step = step;
+    this.around = around;
+  }
+
+  begin(cause: string | null): void {
+    const { step, around } = this;
+    const { draws } = this.session;
+    const scope = scopeOf(around);
+    this.count =
+      step.over === null ? step.branches.length : draws.amount(step.over, around.place, 'count', true, scope);
+    const width =
+      step.maxParallel === null
+        ? this.count
+        : draws.amount(step.maxParallel, around.place, 'width', true, scope);
+    this.width = Math.max(1, width);
+    this.need =
+      step.join === 'all'
+        ? this.count
+        : step.join === 'any'
+          ? Math.min(1, this.count)
+          : Math.min(step.join, this.count);
+    if (this.count === 0) {
+      this.end({ ok: true, answer: NO_ANSWER }, cause);
+      return;
+    }
+    this.launch(cause);
+  }
+
+  private launch(cause: string | null): void {
+    while (!this.over && this.live.size < this.width && this.lists.length < this.count) {
+      const index = this.lists.length;
+      const place = indexed(this.around.place, index);
+      const steps = this.step.branches[this.step.over === null ? index : 0] as readonly Step[];
+      const list = this.session.list(this, index, steps, {
+        ...this.around,
+        place,
+        threads: this.around.threads.fork(),
+        task: this.around.inTask ? this.around.task : place,
+        inTask: true,
+        iteration: this.step.verb === 'map' ? index : this.around.iteration,
+      });
+      this.lists.push(list);
+      this.live.add(index);
+      list.begin(cause);
+    }
+  }
+
+  childEnded(child: number, ending: Ending, cause: string | null): void {
+    this.live.delete(child);
+    if (this.over) return;
+    if (ending.ok) this.completed.set(child, ending.answer);
+    else this.failures++;
+    if (this.completed.size >= this.need) {
+      this.cancel();
+      const order = [...this.completed.keys()].sort((a, b) => a - b);
+      this.parent.gather(order.map(index => this.lists[index] as List));
+      this.end({ ok: true, answer: joined(order.map(index => this.completed.get(index) as Answer)) }, cause);
+    } else if (this.count - this.failures < this.need) {
+      this.cancel();
+      this.end(ending, cause);
+    } else {
+      this.launch(cause);
+    }
+  }
+
+  private end(ending: Ending, cause: string | null): void {
+    this.over = true;
+    this.parent.childEnded(0, ending, cause);
+  }
+
+  cancel(): void {
+    this.over = true;
+    for (const index of [...this.live]) this.lists[index]?.cancel();
+    this.live.clear();
+  }
+}

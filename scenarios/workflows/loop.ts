@@ -1,0 +1,62 @@
+// repeat: passes of one list on one thread.
+import { type Around, type EnclosingList, indexed, type List, type Session, scopeOf } from './around.ts';
+import type { RepeatStep } from './program.ts';
+import { type Answer, type Ending, type Frame, NO_ANSWER } from './progress.ts';
+
+/** repeat: passes on one thread, a number of times or until a draw says stop. */
+export class RepeatFrame implements Frame {
+  readonly parent: EnclosingList;
+  private readonly session: Session;
+  private readonly step: RepeatStep;
+  private readonly around: Around;
+  private times = 0;
+  private pass = -1;
+  private list: List | null = null;
+
+  constructor(session: Session, parent: EnclosingList, step: RepeatStep, around: Around) {
+    this.session = session;
+    this.parent = parent;
+    this.step = step;
+    this.around = around;
+  }
+
+  begin(cause: string | null): void {
+    const { step, around, session } = this;
+    const scope = scopeOf(around);
+    const drawn =
+      step.times === null ? step.max : session.draws.amount(step.times, around.place, 'count', true, scope);
+    this.times = Math.min(drawn, step.max);
+    this.next(cause, NO_ANSWER);
+  }
+
+  private next(cause: string | null, answer: Answer): void {
+    this.pass++;
+    const { step, around, session } = this;
+    const stop =
+      this.pass > 0 &&
+      step.stopRatio !== null &&
+      session.draws.chance(step.stopRatio, indexed(around.place, this.pass - 1), 'stop');
+    if (this.pass >= this.times || stop) {
+      if (this.list !== null) this.parent.adopt(this.list);
+      this.parent.childEnded(0, { ok: true, answer }, cause);
+      return;
+    }
+    const inner = {
+      ...around,
+      place: indexed(around.place, this.pass),
+      iteration: this.pass,
+      pass: this.pass,
+    };
+    this.list = session.list(this, this.pass, step.steps, inner, this.list ?? undefined);
+    this.list.begin(cause);
+  }
+
+  childEnded(_child: number, ending: Ending, cause: string | null): void {
+    if (ending.ok) this.next(cause, ending.answer);
+    else this.parent.childEnded(0, ending, cause);
+  }
+
+  cancel(): void {
+    this.list?.cancel();
+  }
+}
