@@ -1,5 +1,6 @@
 // Reads and resolves a deployment for a command: the file, the catalogue, the routing policies that exist.
-import type { Issue } from '../scenarios/base/issue.ts';
+import { UserError } from '../scenarios/base/errors.ts';
+import { type Issue, issue } from '../scenarios/base/issue.ts';
 import type { LoadedScenario } from '../scenarios/cli/load.ts';
 import { loadDeploymentFile } from '../scenarios/cli/run-options.ts';
 import { type CommonOptions, settleIssues } from '../scenarios/cli/terminal.ts';
@@ -9,17 +10,21 @@ import { resolveDeployment } from './deploy.ts';
 import type { DeploymentSpec } from './engine.ts';
 import { prepare } from './prepare.ts';
 
+/** Routing policies by name: what there is to choose, and their own checks of options. */
+type Policies = Readonly<Record<string, { create(options: Record<string, unknown>): unknown }>>;
+
 export interface LoadedDeployment {
   readonly source: Source;
   readonly deployment: DeploymentSpec | null;
   readonly issues: readonly Issue[];
 }
 
-export function loadDeployment(input: string, routingPolicies: readonly string[]): LoadedDeployment {
+export function loadDeployment(input: string, policies: Policies): LoadedDeployment {
   const { source, sha256, parsed } = loadDeploymentFile(input);
   if (parsed.file === null) return { source, deployment: null, issues: parsed.issues };
-  const resolved = resolveDeployment(parsed.file, sha256, { routingPolicies });
-  return { source, deployment: resolved.deployment, issues: [...parsed.issues, ...resolved.issues] };
+  const resolved = resolveDeployment(parsed.file, sha256, { routingPolicies: Object.keys(policies) });
+  const issues = [...parsed.issues, ...resolved.issues, ...optionIssues(resolved.deployment, policies)];
+  return { source, deployment: resolved.deployment, issues };
 }
 
 export interface ReadyRun {
@@ -29,21 +34,42 @@ export interface ReadyRun {
   readonly warnings: string[];
 }
 
+/** A policy checks its own options when it is made. */
+function optionIssues(deployment: DeploymentSpec | null, policies: Policies): Issue[] {
+  if (deployment === null) return [];
+  try {
+    policies[deployment.routing.policy]?.create(deployment.routing.options);
+    return [];
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return [issue(['routing'], 'WT1003', error.message, error.hint)];
+  }
+}
+
+/** Issues of what was loaded. A trace has no lines of ours to point at: the first one is told in words. */
+export function settle(loaded: LoadedScenario, issues: readonly Issue[], options: CommonOptions): void {
+  const [first] = issues.filter(each => each.severity === 'error');
+  if (loaded.kind === 'trace' && first !== undefined) {
+    throw new UserError(`${loaded.input}: ${first.code} ${first.message}`, { hint: first.hint });
+  }
+  settleIssues([{ issues, source: loaded.source }], options);
+}
+
 /** Everything a run needs, or InputIssues with all that is wrong in either file. */
 export function readyRun(
   loaded: LoadedScenario,
   deployed: LoadedDeployment,
   options: CommonOptions,
 ): ReadyRun {
-  const groups = [
-    { issues: loaded.issues, source: loaded.source },
-    { issues: deployed.issues, source: deployed.source },
-  ];
-  settleIssues(groups, options);
+  if (loaded.kind === 'trace') settle(loaded, loaded.issues, options);
+  settleIssues(
+    [{ issues: loaded.kind === 'trace' ? [] : loaded.issues, source: loaded.source }, deployed],
+    options,
+  );
   const plan = loaded.compiled?.plan as Plan;
   const deployment = deployed.deployment as DeploymentSpec;
   const prepared = prepare(plan, deployment);
-  settleIssues([{ issues: prepared.issues, source: loaded.source }], options);
+  settle(loaded, prepared.issues, options);
   const warnings = loaded.imports.flatMap(report => report.warnings);
   for (const report of loaded.imports) {
     if (report.unreadable.length > 0) {

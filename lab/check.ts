@@ -1,8 +1,8 @@
 // `check`: what is wrong with the files, all at once; and of good ones the unrolled shape, before anything runs.
-import { loadDeployment, readyRun } from '../engines/load.ts';
+import { loadDeployment, readyRun, settle } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { loadRun, type RunOptions, withOptionalDeployment } from '../scenarios/cli/run-options.ts';
-import { type Command, paint, printJson, say, settleIssues } from '../scenarios/cli/terminal.ts';
+import { type Command, paint, printJson, say } from '../scenarios/cli/terminal.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
 import { pricesOf } from './prices.ts';
 import { shapeOf, type WorkflowShape } from './shape.ts';
@@ -17,10 +17,8 @@ export const checkCommand: Command<CheckOptions> = {
   handler: async options => {
     const loaded = loadRun(options);
     const deployed =
-      options.deployment === undefined
-        ? null
-        : loadDeployment(options.deployment, Object.keys(routingPolicies));
-    if (deployed === null) settleIssues([{ issues: loaded.issues, source: loaded.source }], options);
+      options.deployment === undefined ? null : loadDeployment(options.deployment, routingPolicies);
+    if (deployed === null) settle(loaded, loaded.issues, options);
     else readyRun(loaded, deployed, options);
     const plan = loaded.compiled!.plan as Plan;
     const pools = deployed?.deployment?.pools ?? [];

@@ -22,7 +22,7 @@ export const demoCommand: Command<DemoOptions> = {
     withCommon(yargs).option('out', { type: 'string', describe: 'run folder [windtunnel-runs/demo]' }),
   handler: async options => {
     const loaded = loadScenario(SCENARIO);
-    const ready = readyRun(loaded, loadDeployment(DEPLOYMENT, Object.keys(routingPolicies)), options);
+    const ready = readyRun(loaded, loadDeployment(DEPLOYMENT, routingPolicies), options);
     const out = outFolder({ out: options.out ?? 'windtunnel-runs/demo' }, 'demo', 'validate');
     const title = (text: string): void => say(options, `\n${paint('bold', text)}`);
     title('1. What the agents will do (windtunnel check demo)');
@@ -49,6 +49,7 @@ export const demoCommand: Command<DemoOptions> = {
         timeout: '5m',
         stall: '1m',
         vocab: 32_000,
+        salt: undefined,
         // A demo on a busy laptop: the 3 % of the accuracy test wants a quiet machine.
         tolerance: '15%',
         'count-tolerance': undefined,

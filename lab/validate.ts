@@ -5,7 +5,14 @@ import { join } from 'node:path';
 import { loadDeployment, type ReadyRun, readyRun } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { startClock } from '../loadgen/clock.ts';
-import { callLog, checkEndpoints, durationOption, withEndpoints } from '../loadgen/command.ts';
+import {
+  callLog,
+  checkEndpoints,
+  type LiveOptions,
+  liveOptionsOf,
+  withEndpoints,
+  withLive,
+} from '../loadgen/command.ts';
 import { Replay } from '../loadgen/replay.ts';
 import { publish, publishValidation } from '../reports/publish.ts';
 import { EXIT, UserError } from '../scenarios/base/errors.ts';
@@ -28,13 +35,9 @@ import { compareWorlds, type Tolerances } from './compare-worlds.ts';
 import { type EmulatorProcess, startEmulatorProcess } from './emulator-process.ts';
 
 /** How the live half is run and judged. */
-export interface ValidateHow extends CommonOptions {
+export interface ValidateHow extends CommonOptions, LiveOptions {
   deployment: string;
-  endpoint: string[];
   emulate: boolean;
-  timeout: string;
-  stall: string;
-  vocab: number;
   tolerance: string | undefined;
   'count-tolerance': string | undefined;
 }
@@ -43,31 +46,22 @@ type ValidateOptions = RunOptions & ValidateHow;
 
 export const validateCommand: Command<ValidateOptions> = {
   builder: yargs =>
-    withRun(yargs)
+    withLive(withRun(yargs))
       .option('emulate', {
         type: 'boolean',
         default: false,
         describe: "replay on the deployment's own emulator, in a second process",
-      })
-      .option('endpoint', {
-        type: 'string',
-        array: true,
-        default: [] as string[],
-        describe: 'base URL up to /v1, instead of those of the file (repeatable)',
       })
       .option('tolerance', { type: 'string', describe: 'of mean times [10%; 3% with --emulate]' })
       .option('count-tolerance', {
         type: 'string',
         describe: 'of counts, tokens and cache hits [2%; 0 with --emulate]',
       })
-      .option('timeout', { type: 'string', default: '15m', describe: 'longest a call may take' })
-      .option('stall', { type: 'string', default: '5m', describe: 'longest silence inside a call' })
-      .option('vocab', { type: 'number', default: 32_000, describe: 'vocabulary size, for token-id prompts' })
       .example('$0 validate mixed-fleet -d emulated --emulate', 'needs nothing but this machine')
       .example('$0 validate agents.yaml -d staging.yaml', 'against live endpoints'),
   handler: async options => {
     const loaded = loadRun(options);
-    const deployed = loadDeployment(options.deployment, Object.keys(routingPolicies));
+    const deployed = loadDeployment(options.deployment, routingPolicies);
     const ready = readyRun(loaded, deployed, options);
     const out = outFolder(options, ready.plan.name, 'validate');
     process.exitCode = await validate({ loaded, ready, options, out });
@@ -152,6 +146,7 @@ async function replayed({ loaded, ready, options, out }: ValidateInput): Promise
     const urls = emulator === null ? options.endpoint : [emulator.baseUrl];
     const deployment = withEndpoints(ready.deployment, urls);
     await checkEndpoints(deployment);
+    const startedAt = new Date().toISOString();
     const where = emulator === null ? 'measured at' : 'measured on the emulator of this deployment, at';
     const replay = new Replay({
       plan,
@@ -165,13 +160,11 @@ async function replayed({ loaded, ready, options, out }: ValidateInput): Promise
           pool.endpoints.map(endpoint => `${pool.name}: ${where} ${endpoint.url}`),
         ),
         warnings,
-        startedAt: new Date().toISOString(),
+        startedAt,
       }),
       clock: startClock(),
       environment: process.env,
-      timeoutMs: durationOption('timeout', options.timeout),
-      idleTimeoutMs: durationOption('stall', options.stall),
-      vocabTokens: options.vocab,
+      ...liveOptionsOf(options, startedAt),
       onCall: callLog(join(out, 'live')),
     });
     const stop = onInterrupt(() => replay.interrupt());

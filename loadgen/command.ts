@@ -1,6 +1,7 @@
 // `replay`: a scenario as real load on a deployment's live endpoints.
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Argv } from 'yargs';
 import type { DeploymentSpec } from '../engines/engine.ts';
 import { loadDeployment, readyRun } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
@@ -14,12 +15,41 @@ import { createClient } from './client.ts';
 import { startClock } from './clock.ts';
 import { Replay } from './replay.ts';
 
-export interface ReplayCommandOptions extends RunOptions {
+/** How a live run is made: shared with `validate`. */
+export interface LiveOptions {
   endpoint: string[];
   timeout: string;
   stall: string;
   vocab: number;
+  salt: string | undefined;
 }
+
+type ReplayCommandOptions = RunOptions & LiveOptions;
+
+export const withLive = <T>(yargs: Argv<T>) =>
+  yargs
+    .option('endpoint', {
+      type: 'string',
+      array: true,
+      default: [] as string[],
+      describe: 'base URL up to /v1, instead of those of the file (repeatable)',
+    })
+    .option('timeout', { type: 'string', default: '15m', describe: 'longest a call may take' })
+    .option('stall', { type: 'string', default: '5m', describe: 'longest silence inside a call' })
+    .option('vocab', { type: 'number', default: 32_000, describe: 'vocabulary size, for token-id prompts' })
+    .option('salt', {
+      type: 'string',
+      describe: "mixed into all prompts, so that an earlier run's cache is not found [the time]",
+    })
+    .group(['endpoint', 'timeout', 'stall', 'vocab', 'salt'], 'Live:');
+
+/** What these options ask of a Replay. `startedAt` salts the prompts where nobody said otherwise. */
+export const liveOptionsOf = (options: LiveOptions, startedAt: string) => ({
+  timeoutMs: durationOption('timeout', options.timeout),
+  idleTimeoutMs: durationOption('stall', options.stall),
+  vocabTokens: options.vocab,
+  salt: options.salt ?? startedAt,
+});
 
 /** Endpoints named on the command line serve every pool. */
 export function withEndpoints(deployment: DeploymentSpec, urls: readonly string[]): DeploymentSpec {
@@ -85,16 +115,7 @@ export function callLog(folder: string): (record: CallRecord) => void {
 
 export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions> => ({
   builder: yargs =>
-    withRun(yargs)
-      .option('endpoint', {
-        type: 'string',
-        array: true,
-        default: [] as string[],
-        describe: 'base URL up to /v1, instead of those of the file (repeatable)',
-      })
-      .option('timeout', { type: 'string', default: '15m', describe: 'longest a call may take' })
-      .option('stall', { type: 'string', default: '5m', describe: 'longest silence inside a call' })
-      .option('vocab', { type: 'number', default: 32_000, describe: 'vocabulary size, for token-id prompts' })
+    withLive(withRun(yargs))
       .example('$0 replay mixed-fleet -d emulated', 'against `windtunnel emulate emulated`')
       .example(
         '$0 replay traces/ -d my-vllm.yaml --scale-tokens 0.02 --gap-cap 2s',
@@ -102,12 +123,12 @@ export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions
       ),
   handler: async options => {
     const loaded = loadRun(options);
-    const deployed = loadDeployment(options.deployment, Object.keys(routingPolicies));
+    const deployed = loadDeployment(options.deployment, routingPolicies);
     const ready = readyRun(loaded, deployed, options);
     const deployment = withEndpoints(ready.deployment, options.endpoint);
     const { plan, poolOf, warnings } = ready;
-    const timeoutMs = durationOption('timeout', options.timeout);
-    const idleTimeoutMs = durationOption('stall', options.stall);
+    const startedAt = new Date().toISOString();
+    const live = liveOptionsOf(options, startedAt);
     await checkEndpoints(deployment);
     const folder = outFolder(options, plan.name, 'live');
     const clock = startClock();
@@ -123,13 +144,11 @@ export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions
           pool.endpoints.map(endpoint => `${pool.name}: measured at ${endpoint.url} (${endpoint.api})`),
         ),
         warnings,
-        startedAt: new Date().toISOString(),
+        startedAt,
       }),
       clock,
       environment: process.env,
-      timeoutMs,
-      idleTimeoutMs,
-      vocabTokens: options.vocab,
+      ...live,
       onCall: callLog(folder),
     });
     const line = new ProgressLine(options);

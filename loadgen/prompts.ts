@@ -3,7 +3,7 @@
 // Rule: on the emulator the server counts as many prompt tokens as the runs hold.
 import type { WirePrompt } from '../engines/openai.ts';
 import { splitWords, tokenIdOf, wordsOfRuns } from '../engines/words.ts';
-import { keyText } from '../scenarios/base/key.ts';
+import { extend, type Key, keyText, textKey } from '../scenarios/base/key.ts';
 import type { PromptPart, Run } from '../scenarios/formats/prompt.ts';
 
 /** What a call gave back. */
@@ -16,6 +16,8 @@ export interface ReceivedOutput {
 
 export interface PromptWriterOptions {
   api: WirePrompt['api'];
+  /** Mixed into all planned content, so that an earlier run's cache on the same server is not found again. */
+  salt?: string;
   /** Size of the model's vocabulary; ids are drawn from [10, vocabTokens - 10). Only for `tokens`. */
   vocabTokens?: number;
 }
@@ -36,13 +38,15 @@ const CACHED_TOKENS_MIN = 64;
 export class PromptWriter {
   private readonly api: WirePrompt['api'];
   private readonly vocabTokens: number;
+  private readonly salt: Key | null;
   private readonly received = new Map<string, Stretch[]>();
   private readonly texts = new Map<string, string>();
   private cachedChars = 0;
 
-  constructor({ api, vocabTokens = 32_000 }: PromptWriterOptions) {
+  constructor({ api, salt = '', vocabTokens = 32_000 }: PromptWriterOptions) {
     this.api = api;
     this.vocabTokens = vocabTokens;
+    this.salt = salt === '' ? null : textKey(salt);
   }
 
   /**
@@ -125,13 +129,15 @@ export class PromptWriter {
     if (stretches === undefined) return this.plannedText(run);
     return piecesOf(run, stretches)
       .map(piece =>
-        piece.stretch === null ? wordsOfRuns([piece.run]) : slice(piece.stretch.words, piece).join(' '),
+        piece.stretch === null
+          ? wordsOfRuns([this.salted(piece.run)])
+          : slice(piece.stretch.words, piece).join(' '),
       )
       .reduce(joinWords, '');
   }
 
   private plannedText(run: Run): string {
-    if (run.tokens < CACHED_TOKENS_MIN) return wordsOfRuns([run]);
+    if (run.tokens < CACHED_TOKENS_MIN) return wordsOfRuns([this.salted(run)]);
     const name = `${keyText(run.key)}/${run.from}/${run.tokens}`;
     const known = this.texts.get(name);
     if (known !== undefined) {
@@ -140,7 +146,7 @@ export class PromptWriter {
       this.texts.set(name, known);
       return known;
     }
-    const text = wordsOfRuns([run]);
+    const text = wordsOfRuns([this.salted(run)]);
     this.texts.set(name, text);
     this.cachedChars += text.length;
     for (const [oldest, old] of this.texts) {
@@ -151,13 +157,18 @@ export class PromptWriter {
     return text;
   }
 
+  private salted(run: Run): Run {
+    const { salt } = this;
+    return salt === null ? run : { ...run, key: extend(run.key, salt.hi, salt.lo) };
+  }
+
   private tokenIds(runs: readonly Run[]): number[] {
     const ids: number[] = [];
     for (const run of runs) {
       for (const piece of piecesOf(run, this.received.get(keyText(run.key)) ?? [])) {
         const kept = piece.stretch?.ids ?? null;
         if (kept !== null) ids.push(...slice(kept, piece));
-        else pushPlannedIds(ids, piece.run, this.vocabTokens);
+        else pushPlannedIds(ids, this.salted(piece.run), this.vocabTokens);
       }
     }
     return ids;

@@ -25,6 +25,8 @@ import { sampleOf } from './scrape.ts';
 /** A run whose p99 lag is above the larger of 50 ms and 5 % of its median TTFT says so. (DESIGN, loadgen.md) */
 const LAG_LIMIT_MS = 50;
 const LAG_LIMIT_RATIO = 0.05;
+/** Beyond this, counted and planned prompt tokens are not the same thing. */
+const TOKENS_LIMIT_RATIO = 0.02;
 const SCRAPE_INTERVAL_MS = 1000;
 const WARM_SOCKETS = 8;
 const WARM_ROUNDS = 8;
@@ -42,6 +44,8 @@ export interface ReplayOptions {
   idleTimeoutMs?: number;
   /** Vocabulary for token-id prompts. */
   vocabTokens?: number;
+  /** Mixed into all content; equal salts find each other's cache on the same server. */
+  salt?: string;
   onCall?: (record: CallRecord) => void;
 }
 
@@ -101,7 +105,7 @@ export class Replay implements World {
         router: policy.create(deployment.routing.options),
         replicas: spec.endpoints.map((_, row) => `${spec.name}/${row}`),
         outstanding: spec.endpoints.map(() => 0),
-        writers: writersOf(spec, options.vocabTokens),
+        writers: writersOf(spec, options),
       });
     }
     this.fleet = new Fleet({
@@ -301,6 +305,7 @@ export class Replay implements World {
       scheduledMs: null,
       firstTokenMs: relative(result.firstTokenMs),
       endMs: relative(result.endMs),
+      promptTokens,
       cachedTokens,
       computedTokens:
         cachedTokens === null || promptTokens === null
@@ -309,7 +314,7 @@ export class Replay implements World {
       outputTokens: result.outputTokens,
       reasoningTokens: result.reasoningTokens,
       itlMsMax: result.itlMsMax,
-      preemptions: 0,
+      preemptions: null,
     };
   }
 
@@ -327,8 +332,9 @@ export class Replay implements World {
   private output(): RunOutput {
     const { plan, header } = this.options;
     const invalidReason = lagProblem(this.fleet.calls);
+    const tokenizer = tokenizerProblem(this.fleet.calls);
     return {
-      header,
+      header: tokenizer === null ? header : { ...header, warnings: [...header.warnings, tokenizer] },
       calls: this.fleet.calls,
       nodes: this.fleet.nodes,
       workflows: this.fleet.workflows,
@@ -344,14 +350,26 @@ export class Replay implements World {
 }
 
 /** One writer for each endpoint; endpoints of one kind share it, so that what one gave another can be told. */
-function writersOf(spec: PoolSpec, vocabTokens: number | undefined): PromptWriter[] {
+function writersOf(spec: PoolSpec, { vocabTokens, salt = '' }: ReplayOptions): PromptWriter[] {
   const byApi = new Map<Endpoint['api'], PromptWriter>();
   return spec.endpoints.map(({ api }) => {
-    const writer =
-      byApi.get(api) ?? new PromptWriter({ api, ...(vocabTokens === undefined ? {} : { vocabTokens }) });
+    const made = () => new PromptWriter({ api, salt, ...(vocabTokens === undefined ? {} : { vocabTokens }) });
+    const writer = byApi.get(api) ?? made();
     byApi.set(api, writer);
     return writer;
   });
+}
+
+/** A server with another tokenizer counts other prompts than the plan has: say so, with the way out. */
+function tokenizerProblem(calls: readonly CallRecord[]): string | null {
+  const ok = calls.filter(call => call.outcome === 'ok');
+  const counted = ok.reduce((sum, call) => sum + call.promptTokens, 0);
+  const planned = ok.reduce(
+    (sum, call) => sum + call.parts.reduce((total, part) => total + part.tokens, 0),
+    0,
+  );
+  if (planned === 0 || Math.abs(counted / planned - 1) <= TOKENS_LIMIT_RATIO) return null;
+  return `the server counted ${counted} prompt tokens where the plan has ${planned}: its tokenizer is not one word, one token; use \`api: tokens\` on the endpoint where it takes token ids`;
 }
 
 /** Why the run says more about our client than about the server; null when it does not. */

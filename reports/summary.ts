@@ -50,7 +50,7 @@ function countsOf({ calls, workflows }: RunOutput): RunResult['counts'] {
       unfinished: callsEnded('unfinished'),
     },
     toolCalls: workflows.reduce((sum, { toolCalls }) => sum + toolCalls, 0),
-    preemptions: calls.reduce((sum, { preemptions }) => sum + preemptions, 0),
+    preemptions: calls.reduce((sum, { preemptions }) => sum + (preemptions ?? 0), 0),
     errors: Object.fromEntries([...errors].sort(([a], [b]) => (a < b ? -1 : 1))),
   };
 }

@@ -2,9 +2,8 @@
 
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { dirname, resolve } from 'node:path';
 import { UserError } from './base/errors.ts';
-import { findInput, loadScenario } from './cli/load.ts';
+import { loadTraces, settledScenario } from './cli/load.ts';
 import { loadRun, type RunOptions, withScenario } from './cli/run-options.ts';
 import {
   type Command,
@@ -15,7 +14,6 @@ import {
   withCommon,
 } from './cli/terminal.ts';
 import type { ImportReport } from './formats/recorded.ts';
-import { readTrace } from './importers/read.ts';
 import { planLines } from './plan-file.ts';
 
 interface ImportOptions extends CommonOptions {
@@ -40,15 +38,17 @@ export const importCommand: Command<ImportOptions> = {
       .example('$0 import traces/ --json', 'counts, hits of an infinite cache, what was inferred')
       .example('$0 import traces/ --out sessions.plan.jsonl', 'one file that simulate and replay take'),
   handler: async options => {
-    const { sessions, report } = readTrace(options.trace, {
-      strict: options.strict,
-      ...(options.format === undefined ? {} : { format: options.format }),
+    const { format, strict } = options;
+    const loaded = loadTraces(options.trace, options.trace.join(' '), {
+      strict,
+      ...(format === undefined ? {} : { format }),
     });
+    const report = loaded.imports[0] as ImportReport;
     if (options.out !== undefined) {
-      const loaded = loadScenario(options.trace[0] as string, { strict: options.strict });
-      const plan = loaded.compiled!.plan!;
-      const scenario = `windtunnel: 1\nname: ${plan.name}\ntraffic:\n  - { name: trace, trace: recorded, arrival: { at_once: true } }\n`;
-      await writeLines(options.out, planLines(plan, scenario, '.', new Map([[0, sessions]])));
+      await writeLines(
+        options.out,
+        planLines(loaded.compiled!.plan!, settledScenario(loaded), loaded.recorded),
+      );
     }
     if (options.json) printJson(report);
     else say(options, importText(report, options.out));
@@ -91,13 +91,7 @@ export const planCommand: Command<PlanOptions> = {
         hint: 'give it `sessions:` instead',
       });
     }
-    const text =
-      loaded.kind === 'scenario'
-        ? loaded.source.text
-        : `windtunnel: 1\nname: ${plan.name}\ntraffic:\n  - { name: trace, trace: recorded, arrival: { at_once: true } }\n`;
-    const base =
-      loaded.kind === 'scenario' ? dirname(resolve(findInput(options.scenario, 'scenarios'))) : '.';
-    const lines = await writeLines(options.out, planLines(plan, text, base, loaded.recorded));
+    const lines = await writeLines(options.out, planLines(plan, settledScenario(loaded), loaded.recorded));
     if (options.json) printJson({ out: options.out, sessions: lines - 1 });
     else say(options, `${lines - 1} sessions in ${options.out}`);
   },

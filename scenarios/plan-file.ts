@@ -1,5 +1,6 @@
-// A plan written out: JSON lines that a person can read, diff, cut and edit. The first line holds the scenario, then one
-// line a session with every draw it may use, or with its recorded calls. Read back, the written values win over the seed.
+// A plan written out: JSON lines that a person can read, diff, cut and edit. The first line holds the scenario with its
+// seed and overrides settled, then one line a session: when it starts and every draw it may use, or its recorded calls.
+// Read back, the lines decide: a session that was cut does not run, and a written value wins over the seed.
 import { UserError } from './base/errors.ts';
 import type { Plan, PlannedSession } from './formats/plan.ts';
 import type { RecordedCall, RecordedSession } from './formats/recorded.ts';
@@ -8,11 +9,18 @@ import { walk } from './workflows/walk.ts';
 
 const PLAN_VERSION = 1;
 
+/** What a plan's line says of one session. */
+export interface PlannedLine {
+  readonly plannedMs: number;
+  readonly draws: DrawnValues;
+}
+
 export interface PlanFile {
+  readonly name: string;
+  /** The settled scenario as JSON. */
   readonly scenario: string;
-  /** Folder that the scenario names traces from. */
-  readonly base: string;
-  readonly drawn: ReadonlyMap<string, DrawnValues>;
+  /** By session, in the order of the file. */
+  readonly lines: ReadonlyMap<string, PlannedLine>;
   /** Recorded sessions by cohort. */
   readonly recorded: ReadonlyMap<number, readonly RecordedSession[]>;
 }
@@ -36,11 +44,10 @@ const fromRanges = (ranges: Ranges): number[] =>
 /** The lines of a plan, one at a time: constant memory whatever its length. */
 export function* planLines(
   plan: Plan,
-  scenario: string,
-  base: string,
+  scenario: unknown,
   recorded: ReadonlyMap<number, readonly RecordedSession[]>,
 ): Generator<string> {
-  yield JSON.stringify({ windtunnelPlan: PLAN_VERSION, name: plan.name, seed: plan.seed, base, scenario });
+  yield JSON.stringify({ windtunnelPlan: PLAN_VERSION, name: plan.name, scenario });
   for (const cohort of plan.cohorts) {
     const sessions = recorded.get(cohort.index);
     if (sessions !== undefined) {
@@ -98,7 +105,7 @@ export function readPlan(text: string, file: string): PlanFile | null {
   const header = parse(first, 1);
   if (header.windtunnelPlan !== PLAN_VERSION)
     fail(1, `version ${String(header.windtunnelPlan)}, expected ${PLAN_VERSION}`);
-  const drawn = new Map<string, DrawnValues>();
+  const planned = new Map<string, PlannedLine>();
   const recorded = new Map<number, RecordedSession[]>();
   const lines = end < 0 ? [] : text.slice(end + 1).split('\n');
   for (const [index, line] of lines.entries()) {
@@ -115,8 +122,12 @@ export function readPlan(text: string, file: string): PlanFile | null {
       });
       recorded.set(entry.recorded, list);
     } else if (typeof entry.session === 'string' && typeof entry.draws === 'object' && entry.draws !== null) {
-      drawn.set(entry.session, entry.draws as DrawnValues);
+      const { session, plannedMs, draws } = entry;
+      if (typeof plannedMs !== 'number' || !(plannedMs >= 0))
+        fail(index + 2, 'plannedMs is not a time in ms');
+      if (planned.has(session)) fail(index + 2, `session "${session}" stands there twice`);
+      planned.set(session, { plannedMs: plannedMs as number, draws: draws as DrawnValues });
     } else fail(index + 2, 'neither a session nor a recorded session');
   }
-  return { scenario: String(header.scenario), base: String(header.base), drawn, recorded };
+  return { name: String(header.name), scenario: JSON.stringify(header.scenario), lines: planned, recorded };
 }

@@ -20,7 +20,7 @@ export const simulateCommand = (publish: PublishRun): Command<RunOptions> => ({
       .example('$0 simulate traces/ -d 8xh200-mistral-small-4 --warm', 'recorded sessions, caches warm'),
   handler: async options => {
     const loaded = loadRun(options);
-    const deployed = loadDeployment(options.deployment, Object.keys(routingPolicies));
+    const deployed = loadDeployment(options.deployment, routingPolicies);
     const { plan, deployment, poolOf, warnings } = readyRun(loaded, deployed, options);
     const header = headerOf({
       world: 'sim',

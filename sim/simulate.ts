@@ -158,6 +158,7 @@ export class Simulation implements World {
       scheduledMs: null,
       firstTokenMs: null,
       endMs: null,
+      promptTokens: null,
       cachedTokens: null,
       computedTokens: null,
       outputTokens: 0,

@@ -27,7 +27,14 @@ const HOMES: Record<string, readonly string[]> = {
   vega: ['reports/render.ts'],
   'vega-lite': ['reports/render.ts'],
   'hyparquet-writer': ['reports/parquet.ts'],
-  yargs: ['windtunnel.ts', 'scenarios/cli/', 'scenarios/command.ts', 'sim/command.ts', 'reports/command.ts'],
+  yargs: [
+    'windtunnel.ts',
+    'scenarios/cli/',
+    'scenarios/command.ts',
+    'sim/command.ts',
+    'loadgen/command.ts',
+    'reports/command.ts',
+  ],
 };
 
 /** Files that may touch the disk, the clock and the process; everything else in these folders is pure. */

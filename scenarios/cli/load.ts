@@ -10,10 +10,9 @@ import type { ImportReport, RecordedSession } from '../formats/recorded.ts';
 import { type CohortFile, parseScenario, type ScenarioFile } from '../formats/scenario.ts';
 import { parseSource, type Source } from '../formats/source.ts';
 import { didYouMean } from '../formats/suggest.ts';
-import { readTrace } from '../importers/read.ts';
-import { readPlan } from '../plan-file.ts';
+import { type ReadOptions, readTrace } from '../importers/read.ts';
+import { type PlanFile, readPlan } from '../plan-file.ts';
 import { type Compiled, compile } from '../workflows/compile.ts';
-import type { DrawnValues } from '../workflows/draws.ts';
 
 const LIBRARY = join(dirname(fileURLToPath(import.meta.url)), '..', 'library');
 
@@ -29,6 +28,8 @@ export interface LoadOptions {
   > & { concurrent?: number };
   /** An unreadable part of a trace is an error. */
   strict?: boolean;
+  /** Format of a trace; detected when absent. */
+  format?: string;
 }
 
 export interface LoadedScenario {
@@ -79,7 +80,7 @@ const readText = (path: string): string => {
 };
 
 /** Sets `a.b.0.c=value` in a parsed document. */
-function applySet(value: unknown, assignments: readonly string[]): unknown {
+function applySet<T>(value: T, assignments: readonly string[]): T {
   const root = structuredClone(value);
   for (const assignment of assignments) {
     const equals = assignment.indexOf('=');
@@ -108,127 +109,158 @@ function applySet(value: unknown, assignments: readonly string[]): unknown {
 /** Reads, checks and compiles; problems of the file are returned, a missing file throws a UserError. */
 export function loadScenario(input: string, options: LoadOptions = {}): LoadedScenario {
   const path = findInput(input, 'scenarios');
-  if (statSync(path).isDirectory() || /\.jsonl?$/.test(path)) {
-    const plan = statSync(path).isDirectory() ? null : readPlan(readText(path), path);
-    if (plan === null) return loadTrace([path], input, options);
-    const source = parseSource(plan.scenario, `${path} (scenario inside)`);
-    return compileSource({
-      source,
-      input,
-      kind: 'plan',
-      base: plan.base,
-      drawn: plan.drawn,
-      recorded: plan.recorded,
-      options,
-    });
+  const isFolder = statSync(path).isDirectory();
+  const isData = isFolder || /\.jsonl?$/.test(path);
+  const plan = isData && !isFolder ? readPlan(readText(path), path) : null;
+  if (isData && plan === null) return loadTraces([path], input, options);
+  refuseTraceOptions(options, plan === null ? 'a scenario' : 'a written plan');
+  if (plan !== null) {
+    const source = parseSource(plan.scenario, `${shown(path)} (the scenario inside)`);
+    return compileSource({ source, input, kind: 'plan', name: plan.name, base: '.', plan, options });
   }
   const source = parseSource(readText(path), shown(path));
-  return compileSource({
+  const name = basename(path).replace(/\.ya?ml$/, '');
+  return compileSource({ source, input, kind: 'scenario', name, base: dirname(path), plan: null, options });
+}
+
+/** Recorded sessions named directly: a scenario of one cohort. */
+export function loadTraces(
+  paths: readonly string[],
+  input: string,
+  options: LoadOptions = {},
+): LoadedScenario {
+  const read: ReadOptions = { strict: options.strict ?? false };
+  if (options.format !== undefined) read.format = options.format;
+  const { sessions, report } = readTrace(paths, read);
+  const { concurrent, ...how } = options.trace ?? {};
+  const cohort: CohortFile = {
+    name: 'trace',
+    trace: RECORDED,
+    arrival: concurrent === undefined ? { at_once: true } : { closed: { agents: concurrent } },
+    ...how,
+  };
+  const name = basename(resolve(paths[0] as string)).replace(/\.jsonl?$/, '');
+  const file: ScenarioFile = { windtunnel: 1, name, traffic: [cohort] };
+  const source = parseSource(JSON.stringify(file), shown(paths[0] as string));
+  const recorded = new Map([[0, sessions]]);
+  return compileFile({
+    file: applySet(file, options.set ?? []),
     source,
     input,
-    kind: 'scenario',
-    base: dirname(path),
-    drawn: null,
-    recorded: new Map(),
+    kind: 'trace',
+    name,
+    recorded,
+    imports: [report],
+    lines: null,
     options,
+  });
+}
+
+/** The scenario as it will run, to be written into a plan: recorded sessions stand beside it, not in files. */
+export function settledScenario({ file, recorded }: LoadedScenario): unknown {
+  if (file === null) return null;
+  const traffic = file.traffic.map((cohort, index) =>
+    recorded.has(index) ? { ...cohort, trace: RECORDED } : cohort,
+  );
+  return { ...file, traffic };
+}
+
+/** Stands for sessions that are already read. */
+const RECORDED = 'recorded';
+
+function refuseTraceOptions({ trace = {} }: LoadOptions, what: string): void {
+  const [name] = Object.keys(trace);
+  if (name === undefined) return;
+  throw new UserError(`--${name.replace('_', '-')} is for traces named directly, and this is ${what}`, {
+    hint:
+      name === 'concurrent'
+        ? 'write arrival: { closed: { agents: N } } in the cohort'
+        : `write it in the cohort, or --set traffic.0.${name}=…`,
   });
 }
 
 const shown = (path: string): string => {
   const near = relative(process.cwd(), resolve(path));
-  return near.startsWith('..') && path.includes('library') ? `library/${basename(path)}` : near;
+  return near.startsWith('..') && path.startsWith(LIBRARY) ? `library/${basename(path)}` : near;
 };
 
 interface SourceContext {
   source: Source;
   input: string;
   kind: LoadedScenario['kind'];
+  /** Used where the file has no name. */
+  name: string;
   /** Folder that traces are named from. */
   base: string;
-  drawn: ReadonlyMap<string, DrawnValues> | null;
-  /** Recorded sessions that a plan carries; others are read from their files. */
-  recorded: ReadonlyMap<number, readonly RecordedSession[]>;
+  plan: PlanFile | null;
   options: LoadOptions;
 }
 
-function compileSource({
+function compileSource({ source, input, kind, name, base, plan, options }: SourceContext): LoadedScenario {
+  const value = source.value === null ? null : applySet(source.value, options.set ?? []);
+  const parsed = parseScenario({ ...source, value });
+  const recorded = new Map(plan?.recorded ?? []);
+  const imports: ImportReport[] = [];
+  if (parsed.file === null) {
+    const issues = namingSet(parsed.issues, options.set ?? []);
+    return { input, kind, file: null, source, compiled: null, issues, imports, recorded };
+  }
+  for (const [index, cohort] of parsed.file.traffic.entries()) {
+    if (cohort.trace === undefined || recorded.has(index)) continue;
+    const paths = [cohort.trace].flat().map(path => resolve(base, path));
+    const { sessions, report } = readTrace(paths, { strict: options.strict ?? false });
+    recorded.set(index, sessions);
+    imports.push(report);
+  }
+  const lines = plan !== null && plan.lines.size > 0 ? plan.lines : null;
+  const loaded = compileFile({
+    file: parsed.file,
+    source,
+    input,
+    kind,
+    name,
+    recorded,
+    imports,
+    lines,
+    options,
+  });
+  return { ...loaded, issues: namingSet([...parsed.issues, ...loaded.issues], options.set ?? []) };
+}
+
+interface FileContext extends Omit<SourceContext, 'base' | 'plan'> {
+  file: ScenarioFile;
+  recorded: ReadonlyMap<number, readonly RecordedSession[]>;
+  imports: readonly ImportReport[];
+  lines: PlanFile['lines'] | null;
+}
+
+/** The last stretch for all kinds of input: seed, digest, compile. */
+function compileFile({
   source,
   input,
   kind,
-  base,
-  drawn,
+  name,
   recorded,
+  imports,
+  lines,
   options,
-}: SourceContext): LoadedScenario {
-  const value = source.value === null ? null : applySet(source.value, options.set ?? []);
-  const parsed = parseScenario({ ...source, value });
-  const imports: ImportReport[] = [];
-  const traces = new Map(recorded);
-  if (parsed.file === null) {
-    return {
-      input,
-      kind,
-      file: null,
-      source,
-      compiled: null,
-      issues: parsed.issues,
-      imports,
-      recorded: traces,
-    };
-  }
-  const file = options.seed === undefined ? parsed.file : { ...parsed.file, seed: options.seed };
-  for (const [index, cohort] of file.traffic.entries()) {
-    if (cohort.trace === undefined || traces.has(index)) continue;
-    const paths = (Array.isArray(cohort.trace) ? cohort.trace : [cohort.trace]).map(path =>
-      resolve(base, path),
-    );
-    const { sessions, report } = readTrace(paths, { strict: options.strict ?? false });
-    traces.set(index, sessions);
-    imports.push(report);
-  }
-  const name = basename(source.file).replace(/\.(ya?ml|jsonl?)$/, '');
-  const compiled = compile({ file, sha256: sha256(source.text), name, traces, drawn });
-  return {
-    input,
-    kind,
-    file,
-    source,
-    compiled,
-    issues: [...parsed.issues, ...compiled.issues],
-    imports,
-    recorded: traces,
-  };
+  ...rest
+}: FileContext): LoadedScenario {
+  const file = options.seed === undefined ? rest.file : { ...rest.file, seed: options.seed };
+  const digest = sha256(
+    JSON.stringify(file) +
+      JSON.stringify([...recorded.values()]) +
+      JSON.stringify(lines === null ? null : [...lines]),
+  );
+  const compiled = compile({ file, sha256: digest, name, traces: recorded, lines });
+  return { input, kind, file, source, compiled, issues: compiled.issues, imports, recorded };
 }
 
-/** A trace named directly becomes a scenario of one cohort. */
-function loadTrace(paths: string[], input: string, options: LoadOptions): LoadedScenario {
-  const { sessions, report } = readTrace(paths, { strict: options.strict ?? false });
-  const { concurrent, ...how } = options.trace ?? {};
-  const cohort: CohortFile = {
-    name: 'trace',
-    trace: paths,
-    arrival: concurrent === undefined ? { at_once: true } : { closed: { agents: concurrent } },
-    ...how,
-  };
-  const name = basename(resolve(paths[0] as string)).replace(/\.jsonl?$/, '');
-  const file: ScenarioFile = { windtunnel: 1, name, seed: options.seed ?? 1, traffic: [cohort] };
-  const text = JSON.stringify(
-    { ...file, traffic: [{ ...cohort, trace: sessions.map(session => session.id) }] },
-    null,
-    1,
-  );
-  const source = parseSource(text, shown(paths[0] as string));
-  const digest = sha256(text + JSON.stringify(sessions));
-  const recorded = new Map([[0, sessions]]);
-  const compiled = compile({ file, sha256: digest, name, traces: recorded, drawn: null });
-  return {
-    input,
-    kind: 'trace',
-    file,
-    source,
-    compiled,
-    issues: compiled.issues,
-    imports: [report],
-    recorded,
-  };
+/** A problem inside what --set put there is not at the file's line: say so. */
+function namingSet(issues: readonly Issue[], assignments: readonly string[]): Issue[] {
+  const paths = assignments.map(each => ({ each, path: each.slice(0, each.indexOf('=')).split('.') }));
+  return issues.map(found => {
+    const by = paths.find(({ path }) => path.every((key, i) => String(found.path[i]) === key));
+    return by === undefined ? found : { ...found, message: `${found.message} (set by --set ${by.each})` };
+  });
 }

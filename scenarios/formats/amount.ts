@@ -195,6 +195,15 @@ function parseMixture(
       typeof entry === 'object' && entry !== null ? entry : {}
     ) as Record<string, unknown>;
     const weight = scalar(rawWeight, 'ratio', [...at, 'weight'], issues);
+    const bound = rest.dist === 'uniform' ? undefined : ['min', 'max'].find(key => key in rest);
+    if (bound !== undefined) {
+      const hint = 'put min and max beside `mixture`';
+      issues.push(
+        issue([...at, bound], 'WT1005', 'a part of a mixture cannot be clamped by itself', hint, {
+          atKey: true,
+        }),
+      );
+    }
     const of = parseDistribution(rest, dimension, at, issues);
     if (weight !== null && of !== null) parts.push({ weight, of });
   }

@@ -19,10 +19,12 @@ export interface CallRecord {
   replica: string | null;
   /** Pass of the innermost enclosing repeat, from 0; null outside of one. */
   iteration: number | null;
+  /** As the server counted them where it says so, else as planned. */
   promptTokens: number;
   /** Prompt tokens found in the KV cache at first admission; null where the server does not say. */
   cachedTokens: number | null;
-  /** Prompt tokens computed, recomputation after preemption included; null where unknown. */
+  /** Tokens the engine ran: prompt tokens not found in the cache, and each output token but the last; recomputation
+   * after preemption included. null where unknown. */
   computedTokens: number | null;
   /** Generated tokens, reasoning included. */
   outputTokens: number;
@@ -36,11 +38,12 @@ export interface CallRecord {
   endMs: number | null;
   /** Largest gap between two successive tokens. */
   itlMsMax: number | null;
-  preemptions: number;
+  /** null where unknown (live servers do not say). */
+  preemptions: number | null;
   outcome: CallOutcome;
   /** A reason code (`http_429`, `timeout`, `connect`, `stream_error`, `stream_cut`, `too_long`…), null when ok. */
   error: string | null;
-  /** What the prompt was made of, in order; tokens sum to promptTokens. */
+  /** What the prompt was planned to be made of, in order; sums to promptTokens unless the server counts otherwise. */
   parts: PromptPart[];
 }
 

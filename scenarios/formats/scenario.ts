@@ -86,31 +86,77 @@ export const VERBS = { llm, tool, human, wait, parallel, map, repeat, branch, ag
 export type Verb = keyof typeof VERBS;
 export type StepFile = { [V in Verb]: { verb: V; body: z.infer<(typeof VERBS)[V]> } }[Verb];
 
-const LATER_VERBS = ['try', 'compact', 'emit', 'run'];
-const LATER_KEYS: Record<string, readonly string[]> = {
-  scenario: ['slo', 'budget', 'faults', 'extends', 'presets', 'tenants', 'gateway', 'links'],
-  workflow: ['budget', 'slo', 'cancel', 'on_cancel', 'inputs', 'outputs', 'retry', 'timeout'],
-  step: [
-    'slo',
-    'timeout',
-    'retry',
-    'hedge',
-    'breaker',
-    'fallback',
-    'budget',
-    'compact_at',
-    'hints',
-    'sensitivity',
-    'complexity',
-    'allow',
-    'rate_limit',
-    'preset',
-  ],
-  model: ['rate_limit', 'fallback', 'target'],
-  prefix: ['priority', 'ttl'],
-  tool: ['retry', 'timeout', 'concurrency', 'cold_start', 'warm_pool'],
-  cohort: ['users', 'mix', 'hints', 'cancel', 'patience'],
-  arrival: ['gamma', 'weibull', 'phases', 'ramp', 'spike', 'diurnal'],
+/** Parts of the language that are refused by name, with what stands in for them today. */
+const LATER_VERBS: Record<string, string> = {
+  try: 'for now a failing tool hands its error on, or stops the workflow (`on_fail: stop`)',
+  compact: 'for now a step with `context: fresh` and `reads` starts a short context',
+  emit: 'marks in a session',
+};
+const LATER_KEYS: Record<string, Record<string, string>> = {
+  scenario: {
+    slo: 'for now write `assert:` lines',
+    budget: 'limits on tokens, calls, time and money',
+    faults: 'outages, crashes and losses',
+    extends: 'for now a scenario is one file',
+    presets: 'for now copy a library scenario',
+    tenants: 'for now `tenant` stands in each cohort',
+    gateway: 'policies in front of the pools; routing stands in the deployment',
+    links: 'network between places; for now a pool has `api_latency`',
+  },
+  workflow: {
+    budget: 'limits on tokens, calls, time and money',
+    slo: 'for now write `assert:` lines',
+    cancel: 'users who leave',
+    on_cancel: 'clean-up after a cancel',
+    inputs: 'for now use `params`',
+    outputs: 'for now the last answer is what a caller sees',
+    retry: 'retries of calls',
+    timeout: 'limits on time',
+  },
+  step: {
+    slo: 'for now write `assert: p95(e2e, step=NAME) < 2s`',
+    timeout: 'limits on time',
+    retry: 'retries of calls',
+    hedge: 'a second call when the first is slow',
+    breaker: 'circuit breakers',
+    fallback: 'another model when one fails',
+    budget: 'limits on tokens, calls, time and money',
+    compact_at: 'contexts that are summarised when they grow',
+    hints: 'hints to the server',
+    sensitivity: 'labels for routing by policy',
+    complexity: 'labels for routing by model',
+    allow: 'allowed tools and destinations',
+    rate_limit: 'limits of an API',
+    preset: 'for now copy from the library',
+  },
+  model: {
+    rate_limit: 'limits of an API',
+    fallback: 'another model when one fails',
+    target: 'for now a pool is found by its name or its model',
+  },
+  prefix: { priority: 'what an engine keeps first', ttl: 'how long an engine keeps it' },
+  tool: {
+    retry: 'retries of tools',
+    timeout: 'limits on time',
+    concurrency: 'tools that run a few at a time',
+    cold_start: 'sandboxes that start',
+    warm_pool: 'sandboxes that wait',
+  },
+  cohort: {
+    users: 'users inside a tenant',
+    mix: 'for now one cohort a workflow',
+    hints: 'hints to the server',
+    cancel: 'users who leave',
+    patience: 'users who leave',
+  },
+  arrival: {
+    gamma: 'bursty arrivals; for now poisson, constant, cron or closed',
+    weibull: 'bursty arrivals; for now poisson, constant, cron or closed',
+    phases: 'rates that change; for now one cohort a phase',
+    ramp: 'rates that change',
+    spike: 'rates that change',
+    diurnal: 'rates that change over the day',
+  },
 };
 
 const price = z
@@ -235,8 +281,9 @@ function laterKeys(
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
   const { ...kept } = value as Record<string, unknown>;
   for (const key of Object.keys(kept)) {
-    if (!LATER_KEYS[level]?.includes(key)) continue;
-    issues.push(notBuilt(path, key, level === 'scenario' ? 'scenario' : level));
+    const instead = LATER_KEYS[level]?.[key];
+    if (instead === undefined) continue;
+    issues.push(notBuilt([...path, key], key, instead));
     delete kept[key];
   }
   return kept;
@@ -271,9 +318,14 @@ export function parseScenario(source: Source): { file: ScenarioFile | null; issu
     top.traffic = top.traffic.map((entry: unknown, index) => {
       const kept = laterKeys(entry, 'cohort', ['traffic', index], issues);
       if (kept === null) return entry;
-      if ('arrival' in kept)
+      if ('arrival' in kept) {
+        const arrival = laterKeys(kept.arrival, 'arrival', ['traffic', index, 'arrival'], issues);
+        // One that is not built yet is refused once, not again as a missing arrival.
         kept.arrival =
-          laterKeys(kept.arrival, 'arrival', ['traffic', index, 'arrival'], issues) ?? kept.arrival;
+          arrival !== null && Object.keys(arrival).length === 0
+            ? { at_once: true }
+            : (arrival ?? kept.arrival);
+      }
       return kept;
     });
   }
@@ -298,14 +350,14 @@ export function parseStep(raw: unknown, path: InputPath, issues: Issue[]): StepF
   }
   const keys = Object.keys(raw);
   const verbs = keys.filter((key): key is Verb => key in VERBS);
-  const later = keys.find(key => LATER_VERBS.includes(key));
+  const later = keys.find(key => key === 'run' || key in LATER_VERBS);
   if (later !== undefined && verbs.length === 0) {
     issues.push(
       later === 'run'
         ? issue([...path, 'run'], 'WT1003', 'unknown verb "run"', 'a sub-agent is written `agent: NAME`', {
             atKey: true,
           })
-        : notBuilt(path, later, 'step'),
+        : notBuilt([...path, later], later, LATER_VERBS[later] ?? ''),
     );
     return null;
   }

@@ -165,10 +165,18 @@ function ordered(issues: readonly Issue[], source: Source): { found: Issue; at: 
 }
 
 /** The line before, the line itself with ^^^^ under the span, the line after. */
+/** A key that someone wrote into the file does not go on into a log; the text keeps its width. */
+const withoutSecrets = (line: string): string =>
+  line.replace(
+    /((?:api_?key|secret|password|authorization)["']?\s*:\s*["']?)([^\s"',}]+)|\b(sk-[\w-]{4,})/gi,
+    (all, key: string | undefined, value: string | undefined) =>
+      (key ?? '') + '•'.repeat((value ?? all).length),
+  );
+
 function frame(at: Position, allLines: readonly string[], paint: typeof NO_PAINT): string[] {
   const width = String(at.line + 1).length;
   const row = (line: number, mark: string): string =>
-    `${mark} ${String(line).padStart(width)} | ${allLines[line - 1] ?? ''}`.trimEnd();
+    `${mark} ${String(line).padStart(width)} | ${withoutSecrets(allLines[line - 1] ?? '')}`.trimEnd();
   const indent = at.lineText.slice(0, at.column - 1).replace(/[^\t]/g, ' ');
   const rows: string[] = [];
   if (at.line > 1) rows.push(paint.dim(row(at.line - 1, ' ')));

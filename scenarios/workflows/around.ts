@@ -62,6 +62,8 @@ export interface Around {
   /** Innermost repeat. */
   readonly pass: number | null;
   readonly answers: Answers | null;
+  /** The answer of the step before the block that is about to run. */
+  readonly prev: Answer;
 }
 
 /** The readable part of a step's name: a tool used twice in a list is `fetch#2` the second time. */
@@ -82,8 +84,8 @@ export const joined = (answers: readonly Answer[]): Answer => ({
   tokens: answers.reduce((sum, answer) => sum + answer.tokens, 0),
 });
 
-/** What amounts of a block see: outer answers, and no `prev`. */
-export const scopeOf = ({ iteration, answers }: Around) => ({
+/** What the amounts of a block see: the answers so far, and the step before the block as `prev`. */
+export const scopeOf = ({ iteration, answers, prev }: Around) => ({
   iteration,
-  tokens: (name: string): number => answers?.get(name).tokens ?? 0,
+  tokens: (name: string): number => (name === 'prev' ? prev : (answers?.get(name) ?? NO_ANSWER)).tokens,
 });

@@ -22,8 +22,8 @@ export interface CompileInput {
   readonly name: string;
   /** Sessions of the trace that a cohort names; read by the caller, since this is pure. */
   readonly traces: ReadonlyMap<number, readonly RecordedSession[]>;
-  /** Draws by session of a plan that was written out; null draws them from the seed. */
-  readonly drawn: ReadonlyMap<string, DrawnValues> | null;
+  /** Sessions of a plan that was written out, which decide then; null takes all from the seed. */
+  readonly lines: ReadonlyMap<string, { readonly plannedMs: number; readonly draws: DrawnValues }> | null;
 }
 
 interface CohortContext {
@@ -68,6 +68,7 @@ export function compileCohort(context: CohortContext): { cohort: Cohort; session
   const forMs = durationOf(cohortFile.for, [...path, 'for'], issues);
   const limit = Math.min(cohortFile.sessions ?? Number.POSITIVE_INFINITY, maker.available);
   const bounded = Number.isFinite(limit) ? limit : null;
+  const written = cohortFile.trace === undefined ? writtenSessions(context.input, name) : null;
   const closed = cohortFile.arrival?.closed;
   if (closed !== undefined) {
     if (!Number.isFinite(limit) && !Number.isFinite(forMs)) {
@@ -86,13 +87,9 @@ export function compileCohort(context: CohortContext): { cohort: Cohort; session
         // Sessions are dealt to agents in turn, so which ones run does not depend on who is done first.
         const number = agent + ordinal * agents;
         if (number >= limit || readyMs > forMs) return null;
-        return maker.make(
-          `${name}/${agent}.${ordinal}`,
-          extend(cohortKey, agent, ordinal + 1),
-          number,
-          readyMs,
-          log,
-        );
+        const id = `${name}/${agent}.${ordinal}`;
+        if (written !== null && !written.some(line => line.id === id)) return null;
+        return maker.make(id, extend(cohortKey, agent, ordinal + 1), number, readyMs, log);
       },
       thinkMs: (agent, ordinal) =>
         think.kind === 'draw'
@@ -111,6 +108,12 @@ export function compileCohort(context: CohortContext): { cohort: Cohort; session
     ...base,
     kind: 'open',
     *sessions(log) {
+      if (written !== null) {
+        for (const { id, ordinal, plannedMs } of written) {
+          yield maker.make(id, extend(cohortKey, ordinal), ordinal, plannedMs, log);
+        }
+        return;
+      }
       let ordinal = 0;
       for (const atMs of arrivalTimes(arrival, extendText(cohortKey, 'arrival'), {
         sessions: limit,
@@ -122,6 +125,19 @@ export function compileCohort(context: CohortContext): { cohort: Cohort; session
     },
   };
   return { cohort, sessions: Number.isFinite(forMs) ? null : bounded };
+}
+
+/** The sessions of a cohort that a written plan lists, by their start; null where there is no such plan. */
+function writtenSessions(
+  { lines }: CompileInput,
+  cohort: string,
+): { id: string; ordinal: number; plannedMs: number }[] | null {
+  if (lines === null) return null;
+  const prefix = `${cohort}/`;
+  const sessions = [...lines]
+    .filter(([id]) => id.startsWith(prefix))
+    .map(([id, { plannedMs }]) => ({ id, ordinal: Number(id.slice(prefix.length)), plannedMs }));
+  return sessions.sort((a, b) => a.plannedMs - b.plannedMs || a.ordinal - b.ordinal);
 }
 
 function templateMaker(context: CohortContext, cohort: string, tenant: string | null): SessionMaker | null {
@@ -154,7 +170,10 @@ function templateMaker(context: CohortContext, cohort: string, tenant: string | 
   return {
     available: Number.POSITIVE_INFINITY,
     make(id, key, _ordinal, plannedMs, log) {
-      const draws = new Draws(workflow.params, { given: input.drawn?.get(id) ?? null, log: log ?? null });
+      const draws = new Draws(workflow.params, {
+        given: input.lines?.get(id)?.draws ?? null,
+        log: log ?? null,
+      });
       const segments = new Segments({ session: key, workflow: workflowKey, tenant: tenantKey, root }, draws);
       return { id, cohort, tenant, key, plannedMs, program: templateProgram(workflow, key, draws, segments) };
     },

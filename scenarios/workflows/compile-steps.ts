@@ -76,13 +76,17 @@ type Base = { name: string; key: ReturnType<typeof textKey>; at: InputPath };
 function amountOf(raw: unknown, dimension: Dimension, path: InputPath, context: CompileContext): Amount {
   const amount = parseAmount(raw, dimension, path, context.issues);
   if (amount === null) return constant(0);
-  checkNames(amount, [...context.paramNames, 'iteration'], path, context.issues);
-  if (amount.kind === 'expression') {
-    mentions(amount.expression, (what, step) => {
-      if (what === 'tokens' && step !== 'prev') checkRead(step, path, context);
-    });
-  }
+  checkMentions(amount, path, context);
   return amount;
+}
+
+/** Names and steps that an expression mentions must be there. */
+function checkMentions(amount: Amount, path: InputPath, context: CompileContext): void {
+  checkNames(amount, [...context.paramNames, 'iteration'], path, context.issues);
+  if (amount.kind !== 'expression') return;
+  mentions(amount.expression, (what, step) => {
+    if (what === 'tokens' && step !== 'prev') checkRead(step, path, context);
+  });
 }
 
 function optionalAmount(
@@ -365,7 +369,7 @@ function expressionOf(raw: string, path: InputPath, context: CompileContext) {
     return null;
   }
   const amount: Amount = { kind: 'expression', expression: parsed.expression, min: 0, max: 1 };
-  checkNames(amount, [...context.paramNames, 'iteration'], path, context.issues);
+  checkMentions(amount, path, context);
   return parsed.expression;
 }
 

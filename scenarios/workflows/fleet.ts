@@ -40,12 +40,14 @@ export interface CallResult {
   scheduledMs: number | null;
   firstTokenMs: number | null;
   endMs: number | null;
+  /** As the server counted them; null: as planned. */
+  promptTokens: number | null;
   cachedTokens: number | null;
   computedTokens: number | null;
   outputTokens: number;
   reasoningTokens: number;
   itlMsMax: number | null;
-  preemptions: number;
+  preemptions: number | null;
 }
 
 export interface FleetOptions {
@@ -317,7 +319,7 @@ export class Fleet {
       pool,
       replica: result.replica,
       iteration: call.iteration,
-      promptTokens: call.promptTokens,
+      promptTokens: result.promptTokens ?? call.promptTokens,
       cachedTokens: result.cachedTokens,
       computedTokens: result.computedTokens,
       outputTokens: result.outputTokens,

@@ -84,24 +84,42 @@ class ListFrame implements List, EnclosingList {
       case 'parallel':
       case 'map':
         this.startFrame(
-          new FanOutFrame(this.session, this, step, { ...this.around, place, answers: this.answers }),
+          new FanOutFrame(this.session, this, step, {
+            ...this.around,
+            place,
+            answers: this.answers,
+            prev: this.before.answer,
+          }),
           cause,
         );
         break;
       case 'repeat':
         this.startFrame(
-          new RepeatFrame(this.session, this, step, { ...this.around, place, answers: this.answers }),
+          new RepeatFrame(this.session, this, step, {
+            ...this.around,
+            place,
+            answers: this.answers,
+            prev: this.before.answer,
+          }),
           cause,
         );
         break;
       case 'branch':
         this.startFrame(
-          branchList(this.session, this, step, { ...this.around, place, answers: this.answers }),
+          branchList(this.session, this, step, {
+            ...this.around,
+            place,
+            answers: this.answers,
+            prev: this.before.answer,
+          }),
           cause,
         );
         break;
       case 'agent':
-        this.startFrame(agentList(this.session, this, step, { ...this.around, place, answers: null }), cause);
+        this.startFrame(
+          agentList(this.session, this, step, { ...this.around, place, answers: null, prev: NO_ANSWER }),
+          cause,
+        );
         break;
     }
   }
@@ -297,6 +315,7 @@ export function templateProgram(workflow: Workflow, key: Key, draws: Draws, segm
         iteration: 0,
         pass: null,
         answers: null,
+        prev: NO_ANSWER,
       });
     },
   };

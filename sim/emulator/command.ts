@@ -33,7 +33,7 @@ export const emulateCommand: Command<EmulateOptions> = {
       .example('$0 emulate emulated', 'then: curl http://127.0.0.1:8010/v1/models'),
   handler: async options => {
     if (!(options.speed > 0)) throw new UserError(`--speed ${options.speed}: expected a number above 0`);
-    const { source, deployment, issues } = loadDeployment(options.deployment, Object.keys(routingPolicies));
+    const { source, deployment, issues } = loadDeployment(options.deployment, routingPolicies);
     settleIssues([{ issues, source }], options);
     if (deployment === null) throw new UserError(`"${options.deployment}" could not be resolved`);
     const port = options.port ?? portOf(deployment.pools[0]?.endpoints[0]?.url) ?? 8010;

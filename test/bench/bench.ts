@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadDeployment } from '../../engines/load.ts';
+import { routingPolicies } from '../../gateway/routing/index.ts';
 import { extend, seedKey, uniform } from '../../scenarios/base/key.ts';
 import { loadScenario } from '../../scenarios/cli/load.ts';
 import { walk } from '../../scenarios/workflows/walk.ts';
@@ -107,7 +108,7 @@ const BENCHES: Record<string, () => Figure> = {
   'sim-traces': () => {
     const seconds = cpuSeconds(() => {
       const plan = loadScenario(traceInput()).compiled?.plan;
-      const deployment = loadDeployment('8xh200-mistral-small-4', ['session-affinity']).deployment;
+      const deployment = loadDeployment('8xh200-mistral-small-4', routingPolicies).deployment;
       if (plan == null || deployment === null) throw new Error('the trace or its deployment does not load');
       const simulation = simulationOf(plan, deployment);
       while (simulation.step(10_000));

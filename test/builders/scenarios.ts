@@ -16,7 +16,7 @@ export function compileText(
   const compiled =
     parsed.file === null
       ? null
-      : compile({ file: parsed.file, sha256: 'test', name: 'test', traces, drawn: null });
+      : compile({ file: parsed.file, sha256: 'test', name: 'test', traces, lines: null });
   const issues = [...parsed.issues, ...(compiled?.issues ?? [])];
   return { compiled, problems: formatIssues(issues, source, { colour: false }) };
 }

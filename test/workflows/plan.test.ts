@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { loadScenario } from '../../scenarios/cli/load.ts';
+import { loadScenario, settledScenario } from '../../scenarios/cli/load.ts';
 import { planLines } from '../../scenarios/plan-file.ts';
 import { walk } from '../../scenarios/workflows/walk.ts';
 import { planOf, sessionsOf } from '../builders/scenarios.ts';
@@ -108,7 +108,7 @@ describe('a written plan', () => {
     const loaded = loadScenario(scenario);
     const path = write(
       'main.plan.jsonl',
-      planLines(loaded.compiled!.plan!, loaded.source.text, folder, loaded.recorded),
+      planLines(loaded.compiled!.plan!, settledScenario(loaded), loaded.recorded),
     );
     const again = loadScenario(path);
     expect(again.kind).toBe('plan');
@@ -127,11 +127,31 @@ describe('a written plan', () => {
     );
   });
 
+  test('holds what --seed and --set settled; a session that was cut does not run, a moved one starts then', () => {
+    const scenario = join(folder, 'settled.yaml');
+    writeFileSync(scenario, TEXT());
+    const loaded = loadScenario(scenario, { seed: 99, set: ['traffic.0.sessions=4'] });
+    const lines = [...planLines(loaded.compiled!.plan!, settledScenario(loaded), loaded.recorded)];
+    expect(lines).toHaveLength(5);
+    const again = loadScenario(write('settled.plan.jsonl', lines)).compiled!.plan!;
+    expect(again.seed).toBe(99);
+    expect(sessionsOf(again).map(session => walk(session).calls.length)).toEqual(
+      sessionsOf(loaded.compiled!.plan!).map(session => walk(session).calls.length),
+    );
+    const moved = JSON.stringify({ ...JSON.parse(lines[2] as string), plannedMs: 12 });
+    const cut = loadScenario(write('cut.plan.jsonl', [lines[0] as string, lines[4] as string, moved]));
+    expect(sessionsOf(cut.compiled!.plan!).map(session => [session.id, session.plannedMs])).toEqual([
+      ['main/1', 12],
+      ['main/3', JSON.parse(lines[4] as string).plannedMs],
+    ]);
+  });
+
   test('holds recorded sessions whole', () => {
     const loaded = loadScenario('scenarios/library/traces/claude-code-session.json');
-    const text =
-      'windtunnel: 1\nname: t\ntraffic:\n  - { name: trace, trace: recorded, arrival: { at_once: true } }\n';
-    const path = write('trace.plan.jsonl', planLines(loaded.compiled!.plan!, text, '.', loaded.recorded));
+    const path = write(
+      'trace.plan.jsonl',
+      planLines(loaded.compiled!.plan!, settledScenario(loaded), loaded.recorded),
+    );
     const calls = (plan: NonNullable<typeof loaded.compiled>['plan']): string =>
       JSON.stringify(walk(sessionsOf(plan!)[0]!).calls);
     expect(calls(loadScenario(path).compiled!.plan)).toBe(calls(loaded.compiled!.plan));
@@ -141,7 +161,7 @@ describe('a written plan', () => {
     const path = join(folder, 'bad.plan.jsonl');
     writeFileSync(
       path,
-      '{"windtunnelPlan":1,"name":"x","seed":1,"base":".","scenario":"windtunnel: 1"}\n{"session":"a/0","dra\n',
+      '{"windtunnelPlan":1,"name":"x","seed":1,"scenario":{"windtunnel":1}}\n{"session":"a/0","dra\n',
     );
     expect(() => loadScenario(path)).toThrow(/bad\.plan\.jsonl:2: unreadable plan/);
   });
