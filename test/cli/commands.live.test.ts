@@ -266,7 +266,7 @@ describe('both worlds', () => {
         '--gap-cap',
         '100ms',
         '--tolerance',
-        '40%',
+        '95%',
         '--out',
         'trace',
       ],
