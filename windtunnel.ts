@@ -1,4 +1,5 @@
 // The command line: names and one-line descriptions here, everything else loaded when a command is called.
+import { statSync } from 'node:fs';
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { version } from './scenarios/cli/version.ts';
@@ -72,16 +73,21 @@ const COMMANDS: readonly Listed[] = [
 
 const nameOf = (usage: string): string => usage.split(' ')[0] as string;
 
-/** A bare file simulates: `windtunnel FILE -d D`. */
+const isFolder = (path: string): boolean =>
+  !COMMANDS.some(({ usage }) => nameOf(usage) === path) &&
+  (statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false);
+
+/** A bare file or folder simulates: `windtunnel FILE -d D`. */
 function withDefaultCommand(args: readonly string[]): string[] {
   const first = args[0];
-  const isFile = first !== undefined && !first.startsWith('-') && /\.(ya?ml|jsonl?)$|\//.test(first);
+  const isFile =
+    first !== undefined && !first.startsWith('-') && (/\.(ya?ml|jsonl?)$|\//.test(first) || isFolder(first));
   return isFile ? ['simulate', ...args] : [...args];
 }
 
 async function main(): Promise<void> {
   const args = withDefaultCommand(hideBin(process.argv));
-  const json = args.includes('--json');
+  const json = args.some(arg => /^--json(=true)?$/.test(arg));
   const names = COMMANDS.map(command => nameOf(command.usage));
   let known: string[] = [];
   let cli = yargs(args)
@@ -105,10 +111,10 @@ async function main(): Promise<void> {
     .exitProcess(false)
     .fail((message, error) => {
       if (error) throw error;
-      process.stderr.write(
-        `error: ${withSuggestion(message, [...names, ...known])}\nhint: windtunnel --help, or windtunnel COMMAND --help\n`,
-      );
-      if (json) process.stdout.write(`${JSON.stringify({ ok: false, error: message })}\n`);
+      const words = withSuggestion(message, [...names, ...known]);
+      const hint = 'windtunnel --help, or windtunnel COMMAND --help';
+      process.stderr.write(`error: ${words}\nhint: ${hint}\n`);
+      if (json) process.stdout.write(`${JSON.stringify({ ok: false, error: words, hint })}\n`);
       process.exit(104);
     });
   for (const { usage, doc, load } of COMMANDS) {

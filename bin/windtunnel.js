@@ -6,6 +6,12 @@ import { pathToFileURL } from 'node:url';
 import { isRecentNode, recentNode, root, run, tooOld } from './node24.js';
 
 const main = join(root, 'windtunnel.ts');
+if (/[\\/]node_modules[\\/]/.test(root)) {
+  console.error(
+    'windtunnel runs from a clone for now: Node does not strip types under node_modules, and no build is published yet.',
+  );
+  process.exit(1);
+}
 if (isRecentNode()) {
   await import(pathToFileURL(main).href);
 } else {

@@ -74,6 +74,7 @@ export function prepare(plan: Plan, deployment: DeploymentSpec): Prepared {
     }
     return pool;
   };
+  for (const model of plan.modelsUsed) resolve(model);
   const tooLong = new Map<string, { call: Call; session: string; pool: PoolSpec; times: number }>();
   for (const session of sampleSessions(plan, SAMPLED_SESSIONS)) {
     for (const call of walk(session).calls) {

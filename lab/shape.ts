@@ -102,7 +102,10 @@ function callsOf(step: Step, params: ReadonlyMap<string, Amount>): number | null
     }
     case 'repeat': {
       const inner = expectedCalls(step.steps, params);
-      if (step.stopRatio === null) return times(expected(step.times as Amount, true, params), inner);
+      if (step.stopRatio === null) {
+        const count = expected(step.times as Amount, true, params);
+        return times(count === null ? null : Math.min(count, step.max), inner);
+      }
       let passes = 0;
       for (let pass = 0, going = 1; pass < step.max; pass++, going *= 1 - step.stopRatio) passes += going;
       return times(passes, inner);
@@ -207,7 +210,10 @@ export function shapeOf(
       callsMax: Math.max(...calls),
       toolCallsMean: perSession(each => each.toolCalls),
       promptTokensMean: perSession(each => sum(each, call => call.promptTokens)),
-      promptTokensMax: Math.max(...walked.flatMap(each => each.calls.map(call => call.promptTokens))),
+      promptTokensMax: walked.reduce(
+        (most, each) => each.calls.reduce((longest, call) => Math.max(longest, call.promptTokens), most),
+        0,
+      ),
       outputTokensMean: perSession(each => sum(each, call => call.outputTokens)),
       reasoningTokensMean: perSession(each => sum(each, call => call.reasoningTokens)),
       widthMax: Math.max(...walked.map(each => each.widthMax)),

@@ -4,33 +4,24 @@
 import { join } from 'node:path';
 import { loadDeployment, type ReadyRun, readyRun } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
-import { startClock } from '../loadgen/clock.ts';
 import {
-  callLog,
   checkEndpoints,
   type LiveOptions,
   liveOptionsOf,
+  refuseWarm,
+  runReplay,
   withEndpoints,
   withLive,
 } from '../loadgen/command.ts';
-import { Replay } from '../loadgen/replay.ts';
 import { publish, publishValidation } from '../reports/publish.ts';
 import { EXIT, UserError } from '../scenarios/base/errors.ts';
 import type { LoadedScenario } from '../scenarios/cli/load.ts';
 import { headerOf, loadRun, outFolder, type RunOptions, withRun } from '../scenarios/cli/run-options.ts';
-import {
-  type Command,
-  type CommonOptions,
-  onInterrupt,
-  ProgressLine,
-  printJson,
-  say,
-} from '../scenarios/cli/terminal.ts';
+import { type Command, type CommonOptions, printJson, say } from '../scenarios/cli/terminal.ts';
 import { parseScalar } from '../scenarios/formats/quantity.ts';
 import { RESULT_SCHEMA_VERSION, type RunResult, type ValidationResult } from '../scenarios/formats/result.ts';
 import type { RunOutput } from '../scenarios/formats/run.ts';
-import { createCluster } from '../sim/reference/cluster.ts';
-import { apiLatencies, Simulation } from '../sim/simulate.ts';
+import { runSimulation } from '../sim/command.ts';
 import { compareWorlds, type Tolerances } from './compare-worlds.ts';
 import { type EmulatorProcess, startEmulatorProcess } from './emulator-process.ts';
 
@@ -61,6 +52,7 @@ export const validateCommand: Command<ValidateOptions> = {
       .example('$0 validate agents.yaml -d staging.yaml', 'against live endpoints'),
   handler: async options => {
     const loaded = loadRun(options);
+    refuseWarm(loaded);
     const deployed = loadDeployment(options.deployment, routingPolicies);
     const ready = readyRun(loaded, deployed, options);
     const out = outFolder(options, ready.plan.name, 'validate');
@@ -98,17 +90,10 @@ export async function validate({ loaded, ready, options, out }: ValidateInput): 
     warnings,
     startedAt: null,
   });
-  const simulation = new Simulation({
-    plan,
-    cluster: createCluster(deployment),
-    poolOf,
-    apiLatencyMs: apiLatencies(deployment.pools),
-    header: simHeader,
-  });
-  while (simulation.step(10_000));
-  const sim = simulation.finish();
+  const sim = await runSimulation({ plan, deployment, poolOf, header: simHeader }, options);
   // Written before the live run, which may take long or be cut off.
   const simResult = (await publish(sim, { out: join(out, 'sim') })).result as RunResult;
+  if (sim.interrupted) return EXIT.interrupted;
   if (!options.quiet)
     say(
       { ...options, json: true },
@@ -148,41 +133,18 @@ async function replayed({ loaded, ready, options, out }: ValidateInput): Promise
     await checkEndpoints(deployment);
     const startedAt = new Date().toISOString();
     const where = emulator === null ? 'measured at' : 'measured on the emulator of this deployment, at';
-    const replay = new Replay({
-      plan,
+    const header = headerOf({
+      world: 'live',
+      loaded,
       deployment,
-      poolOf,
-      header: headerOf({
-        world: 'live',
-        loaded,
-        deployment,
-        evidence: deployment.pools.flatMap(pool =>
-          pool.endpoints.map(endpoint => `${pool.name}: ${where} ${endpoint.url}`),
-        ),
-        warnings,
-        startedAt,
-      }),
-      clock: startClock(),
-      environment: process.env,
-      ...liveOptionsOf(options, startedAt),
-      onCall: callLog(join(out, 'live')),
+      evidence: deployment.pools.flatMap(pool =>
+        pool.endpoints.map(endpoint => `${pool.name}: ${where} ${endpoint.url}`),
+      ),
+      warnings,
+      startedAt,
     });
-    const stop = onInterrupt(() => replay.interrupt());
-    const line = new ProgressLine(options);
-    const drawing = setInterval(() => {
-      const { sessionsStarted, callsEnded, callsInFlight } = replay.progress;
-      line.show(
-        () =>
-          `live: ${sessionsStarted} of ${plan.sessionCount ?? '?'} sessions, ${callsEnded} calls, ${callsInFlight} in flight`,
-      );
-    }, 200);
-    try {
-      return await replay.run();
-    } finally {
-      clearInterval(drawing);
-      line.clear();
-      stop();
-    }
+    const live = liveOptionsOf(options, startedAt);
+    return await runReplay({ plan, deployment, poolOf, header, ...live }, join(out, 'live'), options);
   } finally {
     await emulator?.close();
   }

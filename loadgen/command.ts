@@ -1,19 +1,29 @@
 // `replay`: a scenario as real load on a deployment's live endpoints.
-import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createWriteStream, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Argv } from 'yargs';
 import type { DeploymentSpec } from '../engines/engine.ts';
 import { loadDeployment, readyRun } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { UserError } from '../scenarios/base/errors.ts';
+import type { LoadedScenario } from '../scenarios/cli/load.ts';
 import { headerOf, loadRun, outFolder, type RunOptions, withRun } from '../scenarios/cli/run-options.ts';
-import { type Command, onInterrupt, ProgressLine, printJson, say } from '../scenarios/cli/terminal.ts';
+import {
+  type Command,
+  type CommonOptions,
+  onInterrupt,
+  ProgressLine,
+  printJson,
+  say,
+} from '../scenarios/cli/terminal.ts';
 import { parseScalar } from '../scenarios/formats/quantity.ts';
 import type { CallRecord } from '../scenarios/formats/record.ts';
-import type { PublishRun } from '../scenarios/formats/run.ts';
+import type { PublishRun, RunOutput } from '../scenarios/formats/run.ts';
 import { createClient } from './client.ts';
 import { startClock } from './clock.ts';
-import { Replay } from './replay.ts';
+import { Replay, type ReplayOptions } from './replay.ts';
+
+const DRAWING_INTERVAL_MS = 200;
 
 /** How a live run is made: shared with `validate`. */
 export interface LiveOptions {
@@ -54,6 +64,13 @@ export const liveOptionsOf = (options: LiveOptions, startedAt: string) => ({
 /** Endpoints named on the command line serve every pool. */
 export function withEndpoints(deployment: DeploymentSpec, urls: readonly string[]): DeploymentSpec {
   if (urls.length === 0) return deployment;
+  for (const url of urls) {
+    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? '')) {
+      throw new UserError(`--endpoint ${url}: not an http address`, {
+        hint: 'e.g. --endpoint http://127.0.0.1:8000/v1',
+      });
+    }
+  }
   const pools = deployment.pools.map(pool => {
     const first = pool.endpoints[0];
     const model = first?.model ?? pool.modelId;
@@ -106,11 +123,51 @@ export function durationOption(name: string, raw: string): number {
 }
 
 /** calls.jsonl grows while the run goes on, so that nothing is lost when it is cut off. */
-export function callLog(folder: string): (record: CallRecord) => void {
+function callLog(folder: string): { write: (record: CallRecord) => void; close: () => Promise<void> } {
   mkdirSync(folder, { recursive: true });
-  const path = join(folder, 'calls.jsonl');
-  writeFileSync(path, '');
-  return record => appendFileSync(path, `${JSON.stringify(record)}\n`);
+  const file = createWriteStream(join(folder, 'calls.jsonl'));
+  return {
+    write: record => void file.write(`${JSON.stringify(record)}\n`),
+    close: () => new Promise(done => file.end(() => done())),
+  };
+}
+
+/** Warm starts exist in the simulator only: a live server's cache is as it is. */
+export function refuseWarm({ file }: LoadedScenario): void {
+  if (file?.traffic.some(cohort => cohort.warm === true) !== true) return;
+  throw new UserError(
+    'a warm start can be simulated, but not replayed: the server would have to hold that context',
+    {
+      hint: 'leave `warm` out, or replay twice with one --salt and take the second run',
+    },
+  );
+}
+
+/** Runs to the end with progress and calls.jsonl; the first Ctrl-C gives up what is under way and keeps the rest. */
+export async function runReplay(
+  run: Omit<ReplayOptions, 'clock' | 'environment' | 'onCall'>,
+  folder: string,
+  options: CommonOptions,
+): Promise<RunOutput> {
+  const log = callLog(folder);
+  const replay = new Replay({ ...run, clock: startClock(), environment: process.env, onCall: log.write });
+  const line = new ProgressLine(options);
+  const stop = onInterrupt(() => replay.interrupt());
+  const drawing = setInterval(() => {
+    const { sessionsStarted, callsEnded, callsInFlight } = replay.progress;
+    const total = run.plan.sessionCount === null ? '' : ` of ${run.plan.sessionCount}`;
+    line.show(
+      () => `live: ${sessionsStarted}${total} sessions, ${callsEnded} calls, ${callsInFlight} in flight`,
+    );
+  }, DRAWING_INTERVAL_MS);
+  try {
+    return await replay.run();
+  } finally {
+    clearInterval(drawing);
+    line.clear();
+    stop();
+    await log.close();
+  }
 }
 
 export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions> => ({
@@ -123,6 +180,7 @@ export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions
       ),
   handler: async options => {
     const loaded = loadRun(options);
+    refuseWarm(loaded);
     const deployed = loadDeployment(options.deployment, routingPolicies);
     const ready = readyRun(loaded, deployed, options);
     const deployment = withEndpoints(ready.deployment, options.endpoint);
@@ -131,38 +189,17 @@ export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions
     const live = liveOptionsOf(options, startedAt);
     await checkEndpoints(deployment);
     const folder = outFolder(options, plan.name, 'live');
-    const clock = startClock();
-    const replay = new Replay({
-      plan,
+    const header = headerOf({
+      world: 'live',
+      loaded,
       deployment,
-      poolOf,
-      header: headerOf({
-        world: 'live',
-        loaded,
-        deployment,
-        evidence: deployment.pools.flatMap(pool =>
-          pool.endpoints.map(endpoint => `${pool.name}: measured at ${endpoint.url} (${endpoint.api})`),
-        ),
-        warnings,
-        startedAt,
-      }),
-      clock,
-      environment: process.env,
-      ...live,
-      onCall: callLog(folder),
+      evidence: deployment.pools.flatMap(pool =>
+        pool.endpoints.map(endpoint => `${pool.name}: measured at ${endpoint.url} (${endpoint.api})`),
+      ),
+      warnings,
+      startedAt,
     });
-    const line = new ProgressLine(options);
-    const stop = onInterrupt(() => replay.interrupt());
-    const drawing = setInterval(() => {
-      const { sessionsStarted, callsEnded, callsInFlight } = replay.progress;
-      const total = plan.sessionCount === null ? '' : ` of ${plan.sessionCount}`;
-      line.show(
-        () => `live: ${sessionsStarted}${total} sessions, ${callsEnded} calls, ${callsInFlight} in flight`,
-      );
-    }, 200);
-    const output = await replay.run().finally(() => clearInterval(drawing));
-    line.clear();
-    stop();
+    const output = await runReplay({ plan, deployment, poolOf, header, ...live }, folder, options);
     const published = await publish(output, { out: folder });
     if (options.json) printJson(published.result);
     say(options, published.summaryText);

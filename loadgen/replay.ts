@@ -16,6 +16,7 @@ import {
   type SendRequest,
   type World,
 } from '../scenarios/workflows/fleet.ts';
+import type { Call } from '../scenarios/workflows/progress.ts';
 import { type CallHandle, type CallResult, type Client, createClient } from './client.ts';
 import type { Clock } from './clock.ts';
 import { createPacer, type Pacer } from './pacer.ts';
@@ -244,10 +245,7 @@ export class Replay implements World {
     void handle.result.then(result => {
       pool.outstanding[row] = (pool.outstanding[row] as number) - 1;
       this.live.delete(ticket);
-      if (result.outcome === 'ok') {
-        for (const each of new Set(pool.writers))
-          this.remember(sessionId, each, call.output, call.reasoningTokens, result);
-      }
+      if (result.outcome === 'ok') this.remember(sessionId, pool, call, result);
       const ended = this.resultOf(result, pool.replicas[row] as string);
       const endMs = ended.endMs as number;
       this.lastEndMs = Math.max(this.lastEndMs, endMs);
@@ -276,16 +274,21 @@ export class Replay implements World {
     this.live.get(ticket)?.handle.abort();
   }
 
+  /** Later calls of the session send back what was answered, to whatever pool; ids mean nothing to another model. */
   private remember(
     session: string,
-    writer: PromptWriter,
-    output: readonly Run[],
-    reasoningTokens: number,
+    from: LivePool,
+    { output, reasoningTokens }: Call,
     result: CallResult,
   ): void {
-    writer.registerOutput(output, reasoningTokens, result);
     const list = this.outputs.get(session) ?? [];
-    list.push({ writer, output });
+    for (const { spec, writers } of this.pools.values()) {
+      const received = spec.modelId === from.spec.modelId ? result : { ...result, tokenIds: null };
+      for (const writer of new Set(writers)) {
+        writer.registerOutput(output, reasoningTokens, received);
+        list.push({ writer, output });
+      }
+    }
     this.outputs.set(session, list);
   }
 

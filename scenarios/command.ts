@@ -86,7 +86,10 @@ export const planCommand: Command<PlanOptions> = {
     const loaded = loadRun(options);
     settleIssues([{ issues: loaded.issues, source: loaded.source }], options);
     const plan = loaded.compiled!.plan!;
-    if (plan.sessionCount === null && plan.cohorts.some(cohort => cohort.kind === 'closed')) {
+    const unbounded = loaded.file?.traffic.some(
+      ({ arrival, sessions }) => arrival?.closed !== undefined && sessions === undefined,
+    );
+    if (unbounded && loaded.recorded.size === 0) {
       throw new UserError('a closed cohort that runs `for` a time has no plan before it runs', {
         hint: 'give it `sessions:` instead',
       });
@@ -100,7 +103,9 @@ export const planCommand: Command<PlanOptions> = {
 async function writeLines(path: string, lines: Iterable<string>): Promise<number> {
   const file = createWriteStream(path);
   const opened = once(file, 'open').catch(error => {
-    throw new UserError(`cannot write ${path}: ${(error as Error).message}`);
+    throw new UserError(`cannot write ${path}: ${(error as Error).message}`, {
+      hint: 'choose another --out',
+    });
   });
   await opened;
   let count = 0;

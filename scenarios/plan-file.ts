@@ -4,23 +4,18 @@
 import { UserError } from './base/errors.ts';
 import type { Plan, PlannedSession } from './formats/plan.ts';
 import type { RecordedCall, RecordedSession } from './formats/recorded.ts';
+import type { WrittenSession } from './workflows/compile-cohorts.ts';
 import type { DrawnValues } from './workflows/draws.ts';
 import { walk } from './workflows/walk.ts';
 
 const PLAN_VERSION = 1;
 
-/** What a plan's line says of one session. */
-export interface PlannedLine {
-  readonly plannedMs: number;
-  readonly draws: DrawnValues;
-}
-
 export interface PlanFile {
   readonly name: string;
   /** The settled scenario as JSON. */
   readonly scenario: string;
-  /** By session, in the order of the file. */
-  readonly lines: ReadonlyMap<string, PlannedLine>;
+  /** Sessions by cohort, in the order of the file. */
+  readonly lines: ReadonlyMap<string, readonly WrittenSession[]>;
   /** Recorded sessions by cohort. */
   readonly recorded: ReadonlyMap<number, readonly RecordedSession[]>;
 }
@@ -87,47 +82,92 @@ function* drawnSessions(
 
 /** Reads a written plan; null when the text is not one. A damaged line is named. */
 export function readPlan(text: string, file: string): PlanFile | null {
-  const end = text.indexOf('\n');
-  const first = end < 0 ? text : text.slice(0, end);
-  if (!first.startsWith('{"windtunnelPlan"')) return null;
+  if (!text.startsWith('{"windtunnelPlan"')) return null;
+  const [first = '', ...rest] = text.split('\n');
   const fail = (line: number, why: string): never => {
     throw new UserError(`${file}:${line}: unreadable plan (WT1302): ${why}`, {
-      hint: 'write it again with `windtunnel plan`',
+      hint: 'mend the line, or write the plan again with `windtunnel plan`',
     });
   };
   const parse = (line: string, number: number): Record<string, unknown> => {
+    let value: unknown;
     try {
-      return JSON.parse(line) as Record<string, unknown>;
+      value = JSON.parse(line);
     } catch (error) {
       return fail(number, (error as Error).message);
     }
+    return isObject(value) ? value : fail(number, 'not an object');
   };
   const header = parse(first, 1);
   if (header.windtunnelPlan !== PLAN_VERSION)
     fail(1, `version ${String(header.windtunnelPlan)}, expected ${PLAN_VERSION}`);
-  const planned = new Map<string, PlannedLine>();
+  const lines = new Map<string, WrittenSession[]>();
   const recorded = new Map<number, RecordedSession[]>();
-  const lines = end < 0 ? [] : text.slice(end + 1).split('\n');
-  for (const [index, line] of lines.entries()) {
+  const seen = new Set<unknown>();
+  for (const [index, line] of rest.entries()) {
     if (line === '') continue;
-    const entry = parse(line, index + 2);
+    const number = index + 2;
+    const entry = parse(line, number);
     if (typeof entry.recorded === 'number') {
-      const session = entry.session as Omit<RecordedSession, 'calls'> & {
-        calls: (Omit<RecordedCall, 'blocks'> & { blocks: Ranges })[];
-      };
-      const list = recorded.get(entry.recorded) ?? [];
-      list.push({
-        ...session,
-        calls: session.calls.map(call => ({ ...call, blocks: fromRanges(call.blocks) })),
-      });
-      recorded.set(entry.recorded, list);
-    } else if (typeof entry.session === 'string' && typeof entry.draws === 'object' && entry.draws !== null) {
-      const { session, plannedMs, draws } = entry;
-      if (typeof plannedMs !== 'number' || !(plannedMs >= 0))
-        fail(index + 2, 'plannedMs is not a time in ms');
-      if (planned.has(session)) fail(index + 2, `session "${session}" stands there twice`);
-      planned.set(session, { plannedMs: plannedMs as number, draws: draws as DrawnValues });
-    } else fail(index + 2, 'neither a session nor a recorded session');
+      const session = recordedOf(entry.session);
+      if (typeof session === 'string') return fail(number, session);
+      listOf(recorded, entry.recorded).push(session);
+      continue;
+    }
+    const session = writtenOf(entry);
+    if (typeof session === 'string') return fail(number, session);
+    if (seen.size === seen.add(entry.session).size)
+      fail(number, `session "${String(entry.session)}" stands there twice`);
+    listOf(lines, session.cohort).push(session.line);
   }
-  return { name: String(header.name), scenario: JSON.stringify(header.scenario), lines: planned, recorded };
+  return { name: String(header.name), scenario: JSON.stringify(header.scenario), lines, recorded };
+}
+
+/** The list behind a key, made when it is new. */
+function listOf<K, V>(lists: Map<K, V[]>, key: K): V[] {
+  const list = lists.get(key) ?? [];
+  lists.set(key, list);
+  return list;
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** One line of a written workflow's session, or what is wrong with it. */
+function writtenOf({
+  session,
+  plannedMs,
+  draws,
+}: Record<string, unknown>): { cohort: string; line: WrittenSession } | string {
+  const match = /^(.+)\/(?:(\d+)\.)?(\d+)$/.exec(String(session));
+  if (typeof session !== 'string' || match === null)
+    return 'neither a session (`cohort/ordinal`) nor a recorded session';
+  if (typeof plannedMs !== 'number' || !(plannedMs >= 0)) return 'plannedMs is not a time in ms';
+  if (!isObject(draws)) return 'draws is not an object';
+  for (const [name, value] of Object.entries(draws)) {
+    if (typeof value !== 'number' || !(value >= 0)) return `the draw "${name}" is not a number of 0 or more`;
+  }
+  const [, cohort = '', agent = '0', ordinal = '0'] = match;
+  return {
+    cohort,
+    line: { agent: Number(agent), ordinal: Number(ordinal), plannedMs, draws: draws as DrawnValues },
+  };
+}
+
+/** A recorded session with its blocks spelled out, or what is wrong with it. */
+function recordedOf(value: unknown): RecordedSession | string {
+  if (!isObject(value) || !Array.isArray(value.calls)) return 'a recorded session needs its calls';
+  const session = value as unknown as Omit<RecordedSession, 'calls'> & {
+    calls: (Omit<RecordedCall, 'blocks'> & { blocks: Ranges })[];
+  };
+  const ids = new Set(session.calls.map(call => call?.id));
+  for (const call of session.calls) {
+    if (!isObject(call) || !Array.isArray(call.parents) || !Array.isArray(call.blocks))
+      return 'a recorded call needs parents and blocks';
+    const orphan = call.parents.find(parent => !ids.has(parent));
+    if (orphan !== undefined) return `call "${call.id}" waits for "${orphan}", which is not there`;
+    if (!(call.promptTokens > 0) || !(call.outputTokens > 0) || !(call.gapMs >= 0))
+      return `call "${call.id}" needs tokens above 0 and a gap of 0 or more`;
+  }
+  return { ...session, calls: session.calls.map(call => ({ ...call, blocks: fromRanges(call.blocks) })) };
 }

@@ -1,16 +1,57 @@
 // `simulate` and `emulate`: the simulator's commands.
+import type { DeploymentSpec } from '../engines/engine.ts';
 import { loadDeployment, readyRun } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { headerOf, loadRun, outFolder, type RunOptions, withRun } from '../scenarios/cli/run-options.ts';
-import { type Command, onInterrupt, ProgressLine, printJson, say } from '../scenarios/cli/terminal.ts';
-import type { PublishRun } from '../scenarios/formats/run.ts';
+import {
+  type Command,
+  type CommonOptions,
+  onInterrupt,
+  ProgressLine,
+  printJson,
+  say,
+} from '../scenarios/cli/terminal.ts';
+import type { PublishRun, RunOutput } from '../scenarios/formats/run.ts';
 import { createCluster } from './reference/cluster.ts';
-import { apiLatencies, Simulation } from './simulate.ts';
+import { apiLatencies, Simulation, type SimulationOptions } from './simulate.ts';
 
 /** Instants handled between two looks at the signals and the terminal. */
 const SLICE = 2000;
 
 const pause = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
+
+/** Runs to the end on the reference cluster, with progress; the first Ctrl-C ends it early, with what there is. */
+export async function runSimulation(
+  run: Pick<SimulationOptions, 'plan' | 'poolOf' | 'header'> & { deployment: DeploymentSpec },
+  options: CommonOptions,
+): Promise<RunOutput> {
+  const { plan, poolOf, header, deployment } = run;
+  const apiLatencyMs = apiLatencies(deployment.pools);
+  const simulation = new Simulation({
+    plan,
+    cluster: createCluster(deployment),
+    poolOf,
+    apiLatencyMs,
+    header,
+  });
+  const line = new ProgressLine(options);
+  const stop = onInterrupt(() => simulation.interrupt());
+  try {
+    while (simulation.step(SLICE)) {
+      const { sessionsStarted, callsEnded } = simulation.progress;
+      const total = plan.sessionCount === null ? '' : ` of ${plan.sessionCount}`;
+      line.show(
+        () =>
+          `simulated ${(simulation.nowMs / 1000).toFixed(0)} s: ${sessionsStarted}${total} sessions, ${callsEnded} calls`,
+      );
+      await pause();
+    }
+  } finally {
+    line.clear();
+    stop();
+  }
+  return simulation.finish();
+}
 
 /** The command; `publish` comes from the wiring, since only it may see reports/. */
 export const simulateCommand = (publish: PublishRun): Command<RunOptions> => ({
@@ -30,27 +71,8 @@ export const simulateCommand = (publish: PublishRun): Command<RunOptions> => ({
       warnings,
       startedAt: null,
     });
-    const simulation = new Simulation({
-      plan,
-      cluster: createCluster(deployment),
-      poolOf,
-      apiLatencyMs: apiLatencies(deployment.pools),
-      header,
-    });
-    const line = new ProgressLine(options);
-    const stop = onInterrupt(() => simulation.interrupt());
-    while (simulation.step(SLICE)) {
-      const { sessionsStarted, callsEnded } = simulation.progress;
-      const total = plan.sessionCount === null ? '' : ` of ${plan.sessionCount}`;
-      line.show(
-        () =>
-          `simulated ${(simulation.nowMs / 1000).toFixed(0)} s: ${sessionsStarted}${total} sessions, ${callsEnded} calls`,
-      );
-      await pause();
-    }
-    line.clear();
-    stop();
-    const published = await publish(simulation.finish(), { out: outFolder(options, plan.name, 'sim') });
+    const output = await runSimulation({ plan, deployment, poolOf, header }, options);
+    const published = await publish(output, { out: outFolder(options, plan.name, 'sim') });
     if (options.json) printJson(published.result);
     say(options, published.summaryText);
     process.exitCode = published.exitCode;

@@ -1,15 +1,23 @@
 // plan ─▶ records in simulated time. One loop: whatever is due next (the cluster, a tool, a session's start) happens, in
 // that order at equal instants; ends are handed to the fleet, which says what starts.
-import { invariant } from '../scenarios/base/errors.ts';
+import { invariant, UserError } from '../scenarios/base/errors.ts';
 import { Heap } from '../scenarios/base/heap.ts';
 import { Histogram } from '../scenarios/base/histogram.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
 import type { TimelineSample } from '../scenarios/formats/record.ts';
 import type { RunHeader, RunOutput } from '../scenarios/formats/run.ts';
-import { type CallResult, Fleet, type SendRequest, type World } from '../scenarios/workflows/fleet.ts';
+import {
+  type CallResult,
+  endless,
+  Fleet,
+  type SendRequest,
+  type World,
+} from '../scenarios/workflows/fleet.ts';
 import type { Cluster, ClusterEvent } from './cluster.ts';
 
 const NS_PER_MS = 1e6;
+/** 2^53 ns. */
+const HORIZON_DAYS = 104;
 /** Instants kept in the timeline; beyond it, every second one is dropped and the interval doubles. */
 const TIMELINE_INSTANTS = 4096;
 const FIRST_INTERVAL_MS = 100;
@@ -42,8 +50,6 @@ export interface SimulationOptions {
   /** From the client to the engine's queue, ms, by pool; 0 where absent. */
   apiLatencyMs?: ReadonlyMap<string, number>;
   header: RunHeader;
-  /** Stops new work after this much simulated time; Infinity for none. */
-  limitMs?: number;
 }
 
 /** One simulated run: `step` until done, then `finish`. */
@@ -53,6 +59,8 @@ export class Simulation implements World {
   private readonly timers = new Heap<Timer>(
     (a, b) => a.atNs < b.atNs || (a.atNs === b.atNs && a.sequence < b.sequence),
   );
+  /** Tickets of delays that are still wanted. */
+  private readonly waiting = new Set<number>();
   private readonly inFlight = new Map<number, InFlight>();
   private readonly itl = new Histogram();
   private readonly timeline = new Timeline();
@@ -110,10 +118,10 @@ export class Simulation implements World {
   }
 
   private advance(): boolean {
-    const { cluster, limitMs = Number.POSITIVE_INFINITY } = this.options;
+    const { cluster } = this.options;
     if (this.interrupted) return false;
-    const startNs = toNs(this.fleet.nextStartMs());
-    const timerNs = this.timers.peek()?.atNs ?? Number.POSITIVE_INFINITY;
+    const startNs = this.startNs();
+    const timerNs = this.nextTimer()?.atNs ?? Number.POSITIVE_INFINITY;
     const clusterNs = cluster.nextNs();
     const nextNs = Math.min(startNs, timerNs, clusterNs);
     if (nextNs === Number.POSITIVE_INFINITY) {
@@ -124,15 +132,8 @@ export class Simulation implements World {
       return false;
     }
     invariant(nextNs >= this.nowNs, () => `time went back from ${this.nowNs} to ${nextNs} ns`);
-    if (toMs(nextNs) > limitMs) {
-      this.interrupt();
-      return false;
-    }
     this.sameInstant = nextNs === this.nowNs ? this.sameInstant + 1 : 0;
-    invariant(
-      this.sameInstant < LIVELOCK_EVENTS,
-      () => `livelock: ${LIVELOCK_EVENTS} events at ${nextNs} ns`,
-    );
+    if (this.sameInstant >= LIVELOCK_EVENTS) throw endless(`${LIVELOCK_EVENTS} events at ${this.nowMs} ms`);
     this.timeline.upTo(toMs(nextNs), atMs => cluster.sample(atMs));
     this.nowNs = nextNs;
     if (clusterNs === nextNs) {
@@ -140,12 +141,20 @@ export class Simulation implements World {
       for (const event of cluster.drain()) this.onClusterEvent(event);
     } else if (timerNs === nextNs) {
       const timer = this.timers.pop() as Timer;
+      this.waiting.delete(timer.ticket);
       this.fleet.delayEnded(timer.ticket, this.nowMs);
     } else {
       // The planned instant itself: rounded to whole nanoseconds it may lie a hair before it.
       this.fleet.startDue(this.fleet.nextStartMs());
     }
     return true;
+  }
+
+  private startNs(): number {
+    const startMs = this.fleet.nextStartMs();
+    return startMs === Number.POSITIVE_INFINITY
+      ? startMs
+      : Math.max(this.nowNs, this.inNs(startMs - this.nowMs));
   }
 
   send(ticket: number, request: SendRequest): void {
@@ -166,7 +175,7 @@ export class Simulation implements World {
       itlMsMax: null,
       preemptions: 0,
     };
-    const submitNs = this.nowNs + toNs(this.options.apiLatencyMs?.get(pool) ?? 0);
+    const submitNs = this.inNs(this.options.apiLatencyMs?.get(pool) ?? 0);
     this.inFlight.set(ticket, { result, submitNs, lastTokenNs: 0, reasoningTokens: call.reasoningTokens });
     this.options.cluster.submit(submitNs, {
       id: ticket,
@@ -181,10 +190,33 @@ export class Simulation implements World {
   }
 
   delay(ticket: number, delayMs: number): void {
-    this.timers.push({ atNs: this.nowNs + toNs(delayMs), sequence: this.sequence++, ticket });
+    this.waiting.add(ticket);
+    this.timers.push({ atNs: this.inNs(delayMs), sequence: this.sequence++, ticket });
+  }
+
+  /** The next timer that somebody still waits for. */
+  private nextTimer(): Timer | undefined {
+    for (let timer = this.timers.peek(); timer !== undefined; timer = this.timers.peek()) {
+      if (this.waiting.has(timer.ticket)) return timer;
+      this.timers.pop();
+    }
+    return undefined;
+  }
+
+  /** The instant `delayMs` from now, inside the horizon of exact nanoseconds. */
+  private inNs(delayMs: number): number {
+    const atNs = this.nowNs + toNs(delayMs);
+    if (atNs <= Number.MAX_SAFE_INTEGER) return atNs;
+    throw new UserError(
+      `the run goes on beyond ${HORIZON_DAYS} days, the longest that nanoseconds count exactly`,
+      {
+        hint: 'shorten waits and arrivals, or cap the gaps of a trace with --gap-cap',
+      },
+    );
   }
 
   abort(ticket: number): void {
+    this.waiting.delete(ticket);
     const flight = this.inFlight.get(ticket);
     // A request still on its way is cancelled on arrival: what follows it cannot overtake it.
     if (flight !== undefined && !this.interrupted) {

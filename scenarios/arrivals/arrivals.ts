@@ -1,8 +1,9 @@
 // When the sessions of an open cohort start. Each instant is drawn from the key of its ordinal, so that one arrival more
 // or less moves no other draw. Times are ms from the start of the run, ascending.
 import { quantile } from '../base/distributions.ts';
+import { Heap } from '../base/heap.ts';
 import { extend, type Key, uniform } from '../base/key.ts';
-import { type Amount, drawAmount } from '../formats/amount.ts';
+import { type DrawnAmount, drawAmount } from '../formats/amount.ts';
 import { firingMs } from './cron.ts';
 
 export type OpenArrival =
@@ -11,7 +12,7 @@ export type OpenArrival =
       readonly kind: 'cron';
       readonly minutesOfWeek: readonly number[];
       readonly size: number;
-      readonly jitterMs: Amount | null;
+      readonly jitterMs: DrawnAmount | null;
     }
   | { readonly kind: 'at-once' }
   | { readonly kind: 'recorded'; readonly atMs: readonly number[] };
@@ -47,24 +48,32 @@ export function* arrivalTimes(
   }
 }
 
+/** Bursts may overlap when their jitter is long: what is drawn waits until no earlier start can follow. */
 function* bursts(
   arrival: OpenArrival & { kind: 'cron' },
   key: Key,
   bounds: { sessions: number; forMs: number },
 ): Generator<number> {
+  const drawn = new Heap<{ atMs: number; made: number }>(
+    (a, b) => a.atMs < b.atMs || (a.atMs === b.atMs && a.made < b.made),
+  );
   for (let firing = 0, made = 0; made < bounds.sessions; firing++) {
-    const atMs = firingMs(arrival.minutesOfWeek, firing);
-    if (atMs > bounds.forMs) return;
-    const burst: number[] = [];
-    for (let i = 0; i < arrival.size && made < bounds.sessions; i++, made++) {
-      const jitter = arrival.jitterMs;
-      const jitterMs = jitter?.kind === 'draw' ? drawAmount(jitter, uniform(extend(key, made, 2)), false) : 0;
-      burst.push(
-        atMs +
-          jitterMs *
-            (jitter?.kind === 'draw' && jitter.of.kind === 'constant' ? uniform(extend(key, made, 3)) : 1),
-      );
+    const firesMs = firingMs(arrival.minutesOfWeek, firing);
+    for (let next = drawn.peek(); next !== undefined && next.atMs < firesMs; next = drawn.peek()) {
+      drawn.pop();
+      yield next.atMs;
     }
-    yield* burst.sort((a, b) => a - b);
+    if (firesMs > bounds.forMs) break;
+    for (let i = 0; i < arrival.size && made < bounds.sessions; i++, made++) {
+      drawn.push({ atMs: firesMs + jitterMs(arrival.jitterMs, key, made), made });
+    }
   }
+  for (let next = drawn.pop(); next !== undefined; next = drawn.pop()) yield next.atMs;
+}
+
+/** A plain duration spreads evenly over it; a distribution is drawn. */
+function jitterMs(jitter: DrawnAmount | null, key: Key, made: number): number {
+  if (jitter === null) return 0;
+  const u = uniform(extend(key, made, 2));
+  return jitter.of.kind === 'constant' ? jitter.of.value * u : drawAmount(jitter, u, false);
 }

@@ -58,5 +58,3 @@ export function uniform(key: Key): number {
 export function keyText(key: Key): string {
   return key.hi.toString(16).padStart(8, '0') + key.lo.toString(16).padStart(8, '0');
 }
-
-export const sameKey = (a: Key, b: Key): boolean => a.hi === b.hi && a.lo === b.lo;

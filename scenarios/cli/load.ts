@@ -71,11 +71,14 @@ export function findInput(input: string, kind: 'scenarios' | 'deployments'): str
   });
 }
 
-const readText = (path: string): string => {
+/** A file's text, or a UserError. */
+export const readText = (path: string): string => {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new UserError(`cannot read ${path}: ${(error as Error).message}`);
+    throw new UserError(`cannot read ${path}: ${(error as Error).message}`, {
+      hint: 'name a file that you may read',
+    });
   }
 };
 
@@ -90,7 +93,10 @@ function applySet<T>(value: T, assignments: readonly string[]): T {
       });
     const path = assignment.slice(0, equals).split('.');
     const parsed = parseSource(assignment.slice(equals + 1), '--set');
-    if (parsed.issues.length > 0) throw new UserError(`--set ${assignment}: the value is not valid YAML`);
+    if (parsed.issues.length > 0)
+      throw new UserError(`--set ${assignment}: the value is not valid YAML`, {
+        hint: 'quote it, as in a.b="text"',
+      });
     let at = root as Record<string, unknown>;
     for (const key of path.slice(0, -1)) {
       if (typeof at[key] !== 'object' || at[key] === null) {
@@ -143,14 +149,20 @@ export function loadTraces(
   const file: ScenarioFile = { windtunnel: 1, name, traffic: [cohort] };
   const source = parseSource(JSON.stringify(file), shown(paths[0] as string));
   const recorded = new Map([[0, sessions]]);
+  const imports = [report];
+  // What --set put there is checked like any file.
+  const parsed = parseScenario({ ...source, value: applySet(file, options.set ?? []) });
+  const issues = namingSet(parsed.issues, options.set ?? []);
+  if (parsed.file === null)
+    return { input, kind: 'trace', file: null, source, compiled: null, issues, imports, recorded };
   return compileFile({
-    file: applySet(file, options.set ?? []),
+    file: parsed.file,
     source,
     input,
     kind: 'trace',
     name,
     recorded,
-    imports: [report],
+    imports,
     lines: null,
     options,
   });
@@ -179,9 +191,10 @@ function refuseTraceOptions({ trace = {} }: LoadOptions, what: string): void {
   });
 }
 
-const shown = (path: string): string => {
+/** A path as messages show it: from here, or from the library. */
+export const shown = (path: string): string => {
   const near = relative(process.cwd(), resolve(path));
-  return near.startsWith('..') && path.startsWith(LIBRARY) ? `library/${basename(path)}` : near;
+  return near.startsWith('..') && path.startsWith(LIBRARY) ? `library/${relative(LIBRARY, path)}` : near;
 };
 
 interface SourceContext {
@@ -207,12 +220,17 @@ function compileSource({ source, input, kind, name, base, plan, options }: Sourc
   }
   for (const [index, cohort] of parsed.file.traffic.entries()) {
     if (cohort.trace === undefined || recorded.has(index)) continue;
+    if (plan !== null) {
+      // Its lines were cut from the plan: there are no others.
+      recorded.set(index, []);
+      continue;
+    }
     const paths = [cohort.trace].flat().map(path => resolve(base, path));
     const { sessions, report } = readTrace(paths, { strict: options.strict ?? false });
     recorded.set(index, sessions);
     imports.push(report);
   }
-  const lines = plan !== null && plan.lines.size > 0 ? plan.lines : null;
+  const lines = plan?.lines ?? null;
   const loaded = compileFile({
     file: parsed.file,
     source,

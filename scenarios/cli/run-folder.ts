@@ -1,9 +1,10 @@
 // Run folders: claimed before a run starts, so that a long run never ends with nowhere to write.
-import { mkdirSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 
-/** Any of these marks a folder as ours to write into; `sim` and `live` are the halves of a validation. */
-const MARKS = ['result.json', 'validation.json', 'calls.jsonl', 'sim', 'live'];
+/** Any of these marks a folder as ours to write into; a validation has its halves in `sim` and `live`. */
+const MARKS = ['result.json', 'validation.json', 'calls.jsonl', 'sim/result.json', 'live/calls.jsonl'];
 
 /** Makes the folder, or takes an empty one or one of ours; never writes among someone's own files. */
 export function claimFolder(folder: string): void {
@@ -15,7 +16,7 @@ export function claimFolder(folder: string): void {
   }
   if (found !== undefined) {
     const names = readdirSync(folder);
-    if (names.length > 0 && !names.some(name => MARKS.includes(name))) {
+    if (names.length > 0 && !MARKS.some(mark => existsSync(join(folder, mark)))) {
       throw new UserError(`${folder} is not empty and holds no run, so nothing is written into it`, {
         hint: 'choose a new or empty folder with --out',
       });

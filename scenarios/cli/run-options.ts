@@ -1,13 +1,12 @@
 // Options shared by the commands that run a scenario: which one, on what, with which seed, where to.
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { UserError } from '../base/errors.ts';
 import { parseDeployment } from '../formats/deployment.ts';
 import type { RunHeader } from '../formats/run.ts';
 import { parseSource, type Source } from '../formats/source.ts';
-import { findInput, type LoadedScenario, type LoadOptions, loadScenario } from './load.ts';
+import { findInput, type LoadedScenario, type LoadOptions, loadScenario, readText, shown } from './load.ts';
 import { claimFolder } from './run-folder.ts';
 import { type CommonOptions, withCommon } from './terminal.ts';
 import { version } from './version.ts';
@@ -88,8 +87,16 @@ export function loadOptionsOf(options: Omit<RunOptions, 'deployment'>): LoadOpti
   for (const name of ['concurrent', 'sessions'] as const) {
     const value = options[name];
     if (value !== undefined && !(Number.isInteger(value) && value > 0)) {
-      throw new UserError(`--${name} ${value}: expected a whole number above 0`);
+      throw new UserError(`--${name} ${value}: expected a whole number above 0`, {
+        hint: `e.g. --${name} 8`,
+      });
     }
+  }
+  const scale = options['gap-scale'];
+  if (scale !== undefined && !(scale > 0)) {
+    throw new UserError(`--gap-scale ${scale}: expected a factor above 0`, {
+      hint: 'e.g. --gap-scale 0.1 for ten times faster',
+    });
   }
   if (options.timing !== undefined) trace.timing = options.timing;
   if (options['gap-scale'] !== undefined) trace.gap_scale = options['gap-scale'];
@@ -111,17 +118,16 @@ export function loadDeploymentFile(input: string): {
   parsed: ReturnType<typeof parseDeployment>;
 } {
   const path = findInput(input, 'deployments');
-  const text = readFileSync(path, 'utf8');
-  const source = parseSource(
-    text,
-    path.includes('library') ? `library/deployments/${path.split(/[\\/]/).at(-1)}` : path,
-  );
+  const text = readText(path);
+  const source = parseSource(text, shown(path));
   return { source, sha256: createHash('sha256').update(text).digest('hex'), parsed: parseDeployment(source) };
 }
 
 /** Where a run goes, claimed: --out, or a folder of its own that the next run of the same name reuses. */
 export function outFolder(options: { out: string | undefined }, name: string, world: string): string {
-  const folder = resolve(options.out ?? join('windtunnel-runs', `${name}-${world}`));
+  // A scenario's name is free text; a folder's is not.
+  const safe = name.replace(/[^\w.-]+/g, '-').replace(/^[.-]+/, '') || 'run';
+  const folder = resolve(options.out ?? join('windtunnel-runs', `${safe}-${world}`));
   claimFolder(folder);
   return folder;
 }

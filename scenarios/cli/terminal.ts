@@ -14,6 +14,9 @@ export interface CommonOptions {
   quiet: boolean;
 }
 
+/** What may be given several times. */
+const REPEATABLE = ['_', 'set', 'endpoint', 'trace', 'run'];
+
 export const withCommon = <T>(yargs: Argv<T>) =>
   yargs
     .option('json', {
@@ -21,7 +24,14 @@ export const withCommon = <T>(yargs: Argv<T>) =>
       default: false,
       describe: 'one JSON document on stdout, words on stderr',
     })
-    .option('quiet', { type: 'boolean', default: false, describe: 'no progress' });
+    .option('quiet', { type: 'boolean', default: false, describe: 'no progress' })
+    .check(argv => {
+      const twice = Object.entries(argv).find(
+        ([name, value]) => Array.isArray(value) && !REPEATABLE.includes(name),
+      );
+      if (twice !== undefined) throw new UserError(`--${twice[0]} is given twice`, { hint: 'name it once' });
+      return true;
+    });
 
 type Style = 'red' | 'green' | 'yellow' | 'dim' | 'bold';
 

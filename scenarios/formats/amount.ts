@@ -16,7 +16,10 @@ export type Amount =
       readonly max: number;
     };
 
-export const constant = (value: number): Amount => ({
+/** An amount that needs nothing but chance. */
+export type DrawnAmount = Extract<Amount, { kind: 'draw' }>;
+
+export const constant = (value: number): DrawnAmount => ({
   kind: 'draw',
   of: { kind: 'constant', value },
   min: 0,
@@ -239,18 +242,18 @@ function parseChoice(
   return options.length === entries.length && entries.length > 0 ? { kind: 'choice', options } : null;
 }
 
-/** Clamps; counts and tokens are rounded first, then clamped. */
+/** Clamps; counts and tokens are rounded first, then clamped to the whole numbers inside the bounds. */
 export function settle(amount: Amount, value: number, whole: boolean): number {
-  const rounded = whole ? Math.round(value) : value;
-  return Math.min(Math.max(rounded, amount.min), amount.max);
+  if (!whole) return Math.min(Math.max(value, amount.min), amount.max);
+  return Math.min(Math.max(Math.round(value), Math.ceil(amount.min)), Math.floor(amount.max));
 }
 
 /** The drawn part of an amount for the uniform `u`. */
-export const drawAmount = (amount: Amount & { kind: 'draw' }, u: number, whole: boolean): number =>
+export const drawAmount = (amount: DrawnAmount, u: number, whole: boolean): number =>
   settle(amount, quantile(amount.of, u), whole);
 
 /** The expected value of a drawn amount, after rounding and clamping. */
-export const meanAmount = (amount: Amount & { kind: 'draw' }, whole: boolean): number =>
+export const meanAmount = (amount: DrawnAmount, whole: boolean): number =>
   meanOf(amount.of, value => settle(amount, value, whole));
 
 /** Reports names that an expression mentions and nobody knows. */

@@ -48,6 +48,8 @@ export interface Plan {
   readonly assertions: readonly Assertion[];
   /** Model aliases that calls may name, and the catalogue id behind each. */
   readonly models: ReadonlyMap<string, ModelAlias>;
+  /** Every alias or trace model that a call may name. */
+  readonly modelsUsed: readonly string[];
   /** Sessions in all where that is known beforehand. */
   readonly sessionCount: number | null;
 }

@@ -55,7 +55,10 @@ export function readTrace(
       },
     );
   }
-  if (sessions.length === 0) throw new UserError(`no sessions in ${paths.join(', ')}`);
+  if (sessions.length === 0)
+    throw new UserError(`no sessions in ${paths.join(', ')}`, {
+      hint: 'name files or folders that hold recorded sessions',
+    });
 
   // 4. Ids name content and draws, so no two sessions share one.
   renameRepeats(sessions, tally);

@@ -1,7 +1,7 @@
 // What the frames of one session share: the host, the draws, and where a list of steps runs.
 import { extend, type Key } from '../base/key.ts';
 import type { Draws, Place } from './draws.ts';
-import type { Step } from './program.ts';
+import { childLists, type Step } from './program.ts';
 import { type Answer, type Frame, type Host, NO_ANSWER } from './progress.ts';
 import type { Segments } from './segments.ts';
 import type { Thread, Threads } from './thread.ts';
@@ -89,3 +89,18 @@ export const scopeOf = ({ iteration, answers, prev }: Around) => ({
   iteration,
   tokens: (name: string): number => (name === 'prev' ? prev : (answers?.get(name) ?? NO_ANSWER)).tokens,
 });
+
+/** Records leaf steps that will not start: what is inside blocks once each, a branch's cases as `name[case]`. */
+export function skipSteps(host: Host, steps: readonly Step[], path: string): void {
+  for (const step of steps) {
+    const inner = path === '' ? step.name : `${path}/${step.name}`;
+    if (step.verb === 'llm' || step.verb === 'tool' || step.verb === 'human' || step.verb === 'wait') {
+      host.skip(inner, plainName(step.name), step.verb, step.verb === 'llm' ? step.role : null);
+      continue;
+    }
+    const numbered = step.verb === 'parallel' || step.verb === 'branch';
+    for (const [index, list] of childLists(step).entries()) {
+      skipSteps(host, list, numbered ? `${inner}[${index}]` : inner);
+    }
+  }
+}

@@ -3,7 +3,7 @@ import { arrivalTimes, type OpenArrival } from '../arrivals/arrivals.ts';
 import { parseCron } from '../arrivals/cron.ts';
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
 import { extend, extendText, type Key, textKey, uniform } from '../base/key.ts';
-import { constant, drawAmount, parseAmount } from '../formats/amount.ts';
+import { constant, type DrawnAmount, drawAmount, parseAmount } from '../formats/amount.ts';
 import type { Cohort, PlannedSession } from '../formats/plan.ts';
 import { parseScalar } from '../formats/quantity.ts';
 import type { RecordedSession } from '../formats/recorded.ts';
@@ -15,6 +15,15 @@ import { recordedProgram } from './recorded.ts';
 import { Segments } from './segments.ts';
 import { templateProgram } from './template.ts';
 
+/** One line of a written plan. */
+export interface WrittenSession {
+  /** 0 in an open cohort. */
+  readonly agent: number;
+  readonly ordinal: number;
+  readonly plannedMs: number;
+  readonly draws: DrawnValues;
+}
+
 export interface CompileInput {
   readonly file: ScenarioFile;
   readonly sha256: string;
@@ -22,8 +31,8 @@ export interface CompileInput {
   readonly name: string;
   /** Sessions of the trace that a cohort names; read by the caller, since this is pure. */
   readonly traces: ReadonlyMap<number, readonly RecordedSession[]>;
-  /** Sessions of a plan that was written out, which decide then; null takes all from the seed. */
-  readonly lines: ReadonlyMap<string, { readonly plannedMs: number; readonly draws: DrawnValues }> | null;
+  /** Sessions of a plan that was written out, by cohort; they decide then. null takes all from the seed. */
+  readonly lines: ReadonlyMap<string, readonly WrittenSession[]> | null;
 }
 
 interface CohortContext {
@@ -59,86 +68,123 @@ export function compileCohort(context: CohortContext): { cohort: Cohort; session
     return null;
   }
   const name = cohortFile.name ?? cohortFile.workflow ?? `trace${index === 0 ? '' : index + 1}`;
+  const arrival = cohortFile.arrival ?? (cohortFile.trace === undefined ? {} : { at_once: true as const });
+  const kinds = Object.keys(arrival);
+  if (kinds.length !== 1) {
+    const at = kinds.length === 0 ? path : [...path, 'arrival'];
+    const hint = 'e.g. arrival: { poisson: { rate: 0.05/s } } (open) or { closed: { agents: 25 } }';
+    issues.push(issue(at, 'WT1005', 'a cohort has exactly one arrival process', hint));
+    return null;
+  }
   const tenant = cohortFile.tenant ?? null;
-  const cohortKey = extendText(root, `cohort/${name}`);
+  const key = extendText(root, `cohort/${name}`);
   const maker =
     cohortFile.trace === undefined ? templateMaker(context, name, tenant) : traceMaker(context, name, tenant);
   if (maker === null) return null;
-  const base = { name, index, tenant };
   const forMs = durationOf(cohortFile.for, [...path, 'for'], issues);
   const limit = Math.min(cohortFile.sessions ?? Number.POSITIVE_INFINITY, maker.available);
-  const bounded = Number.isFinite(limit) ? limit : null;
-  const written = cohortFile.trace === undefined ? writtenSessions(context.input, name) : null;
-  const closed = cohortFile.arrival?.closed;
-  if (closed !== undefined) {
-    if (!Number.isFinite(limit) && !Number.isFinite(forMs)) {
-      issues.push(issue(path, 'WT1004', 'a closed cohort needs an end', 'add `sessions: 100` or `for: 10m`'));
-    }
-    const think =
-      closed.think === undefined
-        ? constant(0)
-        : (parseAmount(closed.think, 'ms', [...path, 'arrival', 'closed', 'think'], issues) ?? constant(0));
-    const { agents } = closed;
-    const cohort: Cohort = {
-      ...base,
-      kind: 'closed',
-      agents: Math.min(agents, limit),
-      session(agent, ordinal, readyMs, log) {
-        // Sessions are dealt to agents in turn, so which ones run does not depend on who is done first.
-        const number = agent + ordinal * agents;
-        if (number >= limit || readyMs > forMs) return null;
-        const id = `${name}/${agent}.${ordinal}`;
-        if (written !== null && !written.some(line => line.id === id)) return null;
-        return maker.make(id, extend(cohortKey, agent, ordinal + 1), number, readyMs, log);
-      },
-      thinkMs: (agent, ordinal) =>
-        think.kind === 'draw'
-          ? drawAmount(think, uniform(extend(extend(cohortKey, agent, ordinal + 1), 0x7468696e)), false)
-          : 0,
-    };
-    return { cohort, sessions: Number.isFinite(forMs) ? null : bounded };
-  }
-  const arrival = openArrival(context, maker);
-  if (arrival === null) return null;
-  if (!Number.isFinite(limit) && !Number.isFinite(forMs)) {
-    issues.push(issue(path, 'WT1004', 'open arrivals need an end', 'add `sessions: 100` or `for: 10m`'));
+  const written = cohortFile.trace === undefined ? (context.input.lines?.get(name) ?? null) : null;
+  const isWritten = context.input.lines !== null && cohortFile.trace === undefined;
+  const cohort: CohortParts = {
+    base: { name, index, tenant },
+    key,
+    maker,
+    limit,
+    forMs,
+    written: isWritten ? [...(written ?? [])] : null,
+  };
+  const endless = !Number.isFinite(limit) && (!Number.isFinite(forMs) || arrival.at_once !== undefined);
+  if (endless && !isWritten) {
+    const hint = arrival.at_once === undefined ? 'add `sessions: 100` or `for: 10m`' : 'add `sessions: 100`';
+    issues.push(issue(path, 'WT1004', 'a cohort needs an end', hint));
     return null;
   }
-  const cohort: Cohort = {
+  const known = Number.isFinite(limit) && !Number.isFinite(forMs) ? limit : null;
+  const sessions = cohort.written?.length ?? known;
+  if (arrival.closed !== undefined)
+    return { cohort: closedCohort(context, arrival.closed, cohort), sessions };
+  const open = openArrival(context, arrival, maker);
+  return open === null ? null : { cohort: openCohort(open, cohort), sessions };
+}
+
+/** What open and closed cohorts are made of. */
+interface CohortParts {
+  readonly base: { name: string; index: number; tenant: string | null };
+  readonly key: Key;
+  readonly maker: SessionMaker;
+  readonly limit: number;
+  readonly forMs: number;
+  /** The sessions that a written plan lists, which are then all there are. */
+  readonly written: readonly WrittenSession[] | null;
+}
+
+function closedCohort(
+  { index, issues }: CohortContext,
+  closed: NonNullable<NonNullable<CohortFile['arrival']>['closed']>,
+  { base, key, maker, limit, forMs, written }: CohortParts,
+): Cohort {
+  const { agents } = closed;
+  const at = ['traffic', index, 'arrival', 'closed', 'think'];
+  const think = (closed.think === undefined ? null : plainAmount(closed.think, at, issues)) ?? constant(0);
+  const listed = written === null ? null : Map.groupBy(written, line => line.agent);
+  return {
+    ...base,
+    kind: 'closed',
+    agents: Math.min(agents, limit),
+    session(agent, ordinal, readyMs, log) {
+      const own = listed === null ? ordinal : listed.get(agent)?.[ordinal]?.ordinal;
+      if (own === undefined || readyMs > forMs) return null;
+      // Sessions are dealt to agents in turn, so which ones run does not depend on who is done first.
+      const number = agent + own * agents;
+      if (number >= limit) return null;
+      return maker.make(`${base.name}/${agent}.${own}`, extend(key, agent, own + 1), number, readyMs, log);
+    },
+    thinkMs: (agent, ordinal) =>
+      drawAmount(think, uniform(extend(extend(key, agent, ordinal + 1), 0x7468696e)), false),
+  };
+}
+
+function openCohort(arrival: OpenArrival, { base, key, maker, limit, forMs, written }: CohortParts): Cohort {
+  const session = (ordinal: number, plannedMs: number, log?: DrawnValues): PlannedSession =>
+    maker.make(`${base.name}/${ordinal}`, extend(key, ordinal), ordinal, plannedMs, log);
+  const lines = written?.toSorted((a, b) => a.plannedMs - b.plannedMs || a.ordinal - b.ordinal) ?? null;
+  return {
     ...base,
     kind: 'open',
     *sessions(log) {
-      if (written !== null) {
-        for (const { id, ordinal, plannedMs } of written) {
-          yield maker.make(id, extend(cohortKey, ordinal), ordinal, plannedMs, log);
-        }
+      if (lines !== null) {
+        for (const { ordinal, plannedMs } of lines) yield session(ordinal, plannedMs, log);
         return;
       }
       let ordinal = 0;
-      for (const atMs of arrivalTimes(arrival, extendText(cohortKey, 'arrival'), {
-        sessions: limit,
-        forMs,
-      })) {
-        yield maker.make(`${name}/${ordinal}`, extend(cohortKey, ordinal), ordinal, atMs, log);
-        ordinal++;
+      for (const atMs of arrivalTimes(arrival, extendText(key, 'arrival'), { sessions: limit, forMs })) {
+        yield session(ordinal++, atMs, log);
       }
     },
   };
-  return { cohort, sessions: Number.isFinite(forMs) ? null : bounded };
 }
 
-/** The sessions of a cohort that a written plan lists, by their start; null where there is no such plan. */
-function writtenSessions(
-  { lines }: CompileInput,
-  cohort: string,
-): { id: string; ordinal: number; plannedMs: number }[] | null {
-  if (lines === null) return null;
-  const prefix = `${cohort}/`;
-  const sessions = [...lines]
-    .filter(([id]) => id.startsWith(prefix))
-    .map(([id, { plannedMs }]) => ({ id, ordinal: Number(id.slice(prefix.length)), plannedMs }));
-  return sessions.sort((a, b) => a.plannedMs - b.plannedMs || a.ordinal - b.ordinal);
+/** An amount where nothing has run yet that an expression could speak of. */
+function plainAmount(raw: unknown, path: InputPath, issues: Issue[]): DrawnAmount | null {
+  const amount = parseAmount(raw, 'ms', path, issues);
+  if (amount === null || amount.kind === 'draw') return amount;
+  issues.push(
+    issue(
+      path,
+      'WT1005',
+      'an expression cannot stand here',
+      'write a duration or a distribution, such as { median: 20s, p90: 60s }',
+    ),
+  );
+  return null;
 }
+
+/** `cohort/ordinal`, or `cohort/agent.ordinal` where agents are. */
+const sessionId = (
+  cohort: string,
+  { agent, ordinal }: WrittenSession,
+  file: CohortFile | undefined,
+): string => (file?.arrival?.closed === undefined ? `${cohort}/${ordinal}` : `${cohort}/${agent}.${ordinal}`);
 
 function templateMaker(context: CohortContext, cohort: string, tenant: string | null): SessionMaker | null {
   const { input, cohortFile, index, root, workflows, issues } = context;
@@ -167,11 +213,14 @@ function templateMaker(context: CohortContext, cohort: string, tenant: string | 
   }
   const workflowKey = extend(root, workflow.key.hi, workflow.key.lo);
   const tenantKey = extendText(root, `tenant/${tenant ?? ''}`);
+  const given = new Map(
+    input.lines?.get(cohort)?.map(line => [sessionId(cohort, line, input.file.traffic[index]), line.draws]),
+  );
   return {
     available: Number.POSITIVE_INFINITY,
     make(id, key, _ordinal, plannedMs, log) {
       const draws = new Draws(workflow.params, {
-        given: input.lines?.get(id)?.draws ?? null,
+        given: given.get(id) ?? null,
         log: log ?? null,
       });
       const segments = new Segments({ session: key, workflow: workflowKey, tenant: tenantKey, root }, draws);
@@ -182,8 +231,8 @@ function templateMaker(context: CohortContext, cohort: string, tenant: string | 
 
 function traceMaker(context: CohortContext, cohort: string, tenant: string | null): SessionMaker | null {
   const { input, cohortFile, index, issues } = context;
-  const sessions = input.traces.get(index);
-  if (sessions === undefined || sessions.length === 0) {
+  const sessions = recordedSessions(input, index, cohortFile);
+  if (sessions.length === 0) {
     issues.push(issue(['traffic', index, 'trace'], 'WT1301', 'the trace holds no session'));
     return null;
   }
@@ -197,6 +246,10 @@ function traceMaker(context: CohortContext, cohort: string, tenant: string | nul
         'e.g. gap_scale: 0.1 for ten times faster',
       ),
     );
+  }
+  if (timing === 'absolute' && cohortFile.gap_cap !== undefined) {
+    const hint = 'use causal timing to cap gaps, or gap_scale to shorten the whole';
+    issues.push(issue(['traffic', index, 'gap_cap'], 'WT1005', 'absolute timing has no gaps to cap', hint));
   }
   const options = {
     timing: timing === 'absolute' ? ('absolute' as const) : ('causal' as const),
@@ -216,25 +269,28 @@ function traceMaker(context: CohortContext, cohort: string, tenant: string | nul
   };
 }
 
-function openArrival(context: CohortContext, maker: SessionMaker): OpenArrival | null {
-  const { cohortFile, index, input, issues } = context;
+/** By their recorded arrival where that decides, else in the trace's order. */
+function recordedSessions(
+  { traces }: CompileInput,
+  index: number,
+  { arrival }: CohortFile,
+): readonly RecordedSession[] {
+  const sessions = traces.get(index) ?? [];
+  if (arrival?.recorded === undefined) return sessions;
+  return sessions.toSorted((a, b) => (a.arrivalMs ?? 0) - (b.arrivalMs ?? 0));
+}
+
+function openArrival(
+  { index, input, issues }: CohortContext,
+  arrival: NonNullable<CohortFile['arrival']>,
+  maker: SessionMaker,
+): OpenArrival | null {
   const path = ['traffic', index, 'arrival'];
-  const arrival = cohortFile.arrival ?? (cohortFile.trace === undefined ? {} : { at_once: true as const });
-  const kinds = Object.keys(arrival);
-  if (kinds.length !== 1) {
-    issues.push(
-      issue(
-        kinds.length === 0 ? ['traffic', index] : path,
-        'WT1005',
-        'a cohort has exactly one arrival process',
-        'e.g. arrival: { poisson: { rate: 0.05/s } } (open) or { closed: { agents: 25 } }',
-      ),
-    );
-    return null;
-  }
   if (arrival.at_once !== undefined) return { kind: 'at-once' };
   if (arrival.recorded !== undefined) {
-    const atMs = (input.traces.get(index) ?? []).map(session => session.arrivalMs);
+    const atMs = recordedSessions(input, index, input.file.traffic[index] as CohortFile).map(
+      session => session.arrivalMs,
+    );
     if (maker.available === Number.POSITIVE_INFINITY || atMs.some(each => each === null)) {
       issues.push(
         issue(
@@ -263,7 +319,7 @@ function openArrival(context: CohortContext, maker: SessionMaker): OpenArrival |
       return null;
     }
     const jitterMs =
-      cron.jitter === undefined ? null : parseAmount(cron.jitter, 'ms', [...path, 'cron', 'jitter'], issues);
+      cron.jitter === undefined ? null : plainAmount(cron.jitter, [...path, 'cron', 'jitter'], issues);
     return { kind: 'cron', minutesOfWeek: parsed.minutesOfWeek, size: cron.size ?? 1, jitterMs };
   }
   const kind = arrival.poisson !== undefined ? 'poisson' : 'constant';

@@ -2,7 +2,7 @@
 
 import { mentions, parseExpression } from '../base/expression.ts';
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
-import { extendText, textKey } from '../base/key.ts';
+import { textKey } from '../base/key.ts';
 import { type Amount, checkNames, constant, parseAmount } from '../formats/amount.ts';
 import type { Dimension } from '../formats/quantity.ts';
 import { parseScalar } from '../formats/quantity.ts';
@@ -397,6 +397,3 @@ function compileAgent(body: Body<'agent'>, base: Base, context: CompileContext):
     prefix: inner.prefix,
   };
 }
-
-/** The key of a workflow or cohort by name. */
-export const namedKey = (kind: string, name: string) => extendText(textKey(kind), name);

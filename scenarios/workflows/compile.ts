@@ -1,3 +1,4 @@
+import { mentions } from '../base/expression.ts';
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
 import { seedKey, textKey } from '../base/key.ts';
 import { type Amount, checkNames, constant, parseAmount } from '../formats/amount.ts';
@@ -7,6 +8,7 @@ import type { Cohort, ModelAlias, Plan } from '../formats/plan.ts';
 import type { Dimension } from '../formats/quantity.ts';
 import { ROLES, type ScenarioFile } from '../formats/scenario.ts';
 import { didYouMean } from '../formats/suggest.ts';
+import { plainName } from './around.ts';
 import { type CompileInput, compileCohort } from './compile-cohorts.ts';
 import { compileList, segmentsOf } from './compile-steps.ts';
 import { eachStep, type Segment, type Step, type Workflow } from './program.ts';
@@ -48,6 +50,12 @@ export function compile(input: CompileInput): Compiled {
     cohorts.push(made.cohort);
     sessionCount = sessionCount === null || made.sessions === null ? null : sessionCount + made.sessions;
   }
+  for (const cohort of input.lines?.keys() ?? []) {
+    if (!names.has(cohort))
+      issues.push(
+        issue([], 'WT1302', `the plan lists sessions of "${cohort}", which is no cohort of its scenario`),
+      );
+  }
   // 4.
   const assertions = compileAssertions(file, workflows, names, issues);
   const failed = issues.some(each => each.severity === 'error');
@@ -58,16 +66,32 @@ export function compile(input: CompileInput): Compiled {
     cohorts,
     assertions,
     models,
+    modelsUsed: modelsUsed(input, workflows),
     sessionCount,
   };
   return { plan: failed ? null : plan, workflows, issues: withoutRepeats(issues) };
+}
+
+/** Every model that a call of this traffic may name, also in steps that are rarely taken. */
+function modelsUsed({ file, traces }: CompileInput, workflows: ReadonlyMap<string, Workflow>): string[] {
+  const used = new Set<string>();
+  for (const [index, cohort] of file.traffic.entries()) {
+    const workflow = workflows.get(cohort.workflow ?? '');
+    eachStep(workflow?.steps ?? [], step => {
+      if (step.verb === 'llm') used.add(step.model);
+    });
+    for (const session of cohort.trace === undefined ? [] : (traces.get(index) ?? [])) {
+      for (const call of session.calls) used.add(cohort.model ?? call.model);
+    }
+  }
+  return [...used];
 }
 
 /** A workflow that several others call is compiled several times, but its problems are told once. */
 function withoutRepeats(issues: readonly Issue[]): Issue[] {
   const seen = new Set<string>();
   return issues.filter(each => {
-    const name = JSON.stringify([each.code, each.path]);
+    const name = JSON.stringify([each.code, each.path, each.message]);
     return seen.size < seen.add(name).size;
   });
 }
@@ -88,7 +112,45 @@ function compileParams(file: ScenarioFile, issues: Issue[]): Map<string, Amount>
       params.set(name, amount);
     }
   }
+  refuseCycles(params, issues);
+  for (const [name, amount] of params) refuseSteps(amount, ['params', name], issues);
   return params;
+}
+
+/** Parameters may use each other, but not in a circle. */
+function refuseCycles(params: ReadonlyMap<string, Amount>, issues: Issue[]): void {
+  const done = new Set<string>();
+  const visit = (name: string, above: readonly string[]): void => {
+    const amount = params.get(name);
+    if (above.includes(name)) {
+      const circle = [...above.slice(above.indexOf(name)), name].join(' -> ');
+      issues.push(
+        issue(
+          ['params', name],
+          'WT1104',
+          `parameters need each other in a circle: ${circle}`,
+          'give one of them a number',
+        ),
+      );
+    } else if (!done.has(name) && amount?.kind === 'expression') {
+      mentions(amount.expression, (what, inner) => {
+        if (what === 'name') visit(inner, [...above, name]);
+      });
+    }
+    done.add(name);
+  };
+  for (const name of params.keys()) visit(name, []);
+}
+
+/** Parameters and prefixes are drawn outside of any step, so they cannot speak of what steps gave. */
+function refuseSteps(amount: Amount, path: InputPath, issues: Issue[]): void {
+  if (amount.kind !== 'expression') return;
+  mentions(amount.expression, (what, step) => {
+    if (what === 'tokens')
+      issues.push(
+        issue(path, 'WT1105', `tokens(${step}) has no meaning here`, 'write it in the step that uses it'),
+      );
+  });
 }
 
 const looksLikeTime = (raw: unknown): boolean =>
@@ -104,6 +166,7 @@ function compileSegments(
     const path = ['prefixes', name, 'tokens'];
     const tokens = parseAmount(raw.tokens, 'tokens', path, issues) ?? constant(0);
     checkNames(tokens, [...params.keys()], path, issues);
+    refuseSteps(tokens, path, issues);
     segments.set(name, { name, key: textKey(name), tokens, scope: raw.scope ?? 'global' });
   }
   return segments;
@@ -188,7 +251,8 @@ function compileAssertions(
   issues: Issue[],
 ): Assertion[] {
   const steps = new Set<string>();
-  for (const workflow of workflows.values()) eachStep(workflow.steps, step => steps.add(step.name));
+  for (const workflow of workflows.values())
+    eachStep(workflow.steps, step => steps.add(plainName(step.name)));
   const hasTrace = file.traffic.some(cohort => cohort.trace !== undefined);
   const known: Record<string, readonly string[]> = {
     workflow: [...workflows.keys(), ...(hasTrace ? ['recorded'] : [])],

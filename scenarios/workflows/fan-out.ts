@@ -7,6 +7,7 @@ import {
   type List,
   type Session,
   scopeOf,
+  skipSteps,
 } from './around.ts';
 import type { FanOutStep, Step } from './program.ts';
 import { type Answer, type Ending, type Frame, NO_ANSWER } from './progress.ts';
@@ -25,6 +26,7 @@ export class FanOutFrame implements Frame {
   private width = 0;
   private need = 0;
   private over = false;
+  private launching = false;
 
   constructor(session: Session, parent: EnclosingList, step: FanOutStep, around: Around) {
     this.session = session;
@@ -58,10 +60,13 @@ export class FanOutFrame implements Frame {
   }
 
   private launch(cause: string | null): void {
+    // A branch may end while it is being launched: childEnded then only takes note, and this loop goes on.
+    if (this.launching) return;
+    this.launching = true;
     while (!this.over && this.live.size < this.width && this.lists.length < this.count) {
       const index = this.lists.length;
       const place = indexed(this.around.place, index);
-      const steps = this.step.branches[this.step.over === null ? index : 0] as readonly Step[];
+      const steps = this.stepsOf(index);
       const list = this.session.list(this, index, steps, {
         ...this.around,
         place,
@@ -74,6 +79,7 @@ export class FanOutFrame implements Frame {
       this.live.add(index);
       list.begin(cause);
     }
+    this.launching = false;
   }
 
   childEnded(child: number, ending: Ending, cause: string | null): void {
@@ -103,5 +109,13 @@ export class FanOutFrame implements Frame {
     this.over = true;
     for (const index of [...this.live]) this.lists[index]?.cancel();
     this.live.clear();
+    for (let index = this.lists.length; index < this.count; index++) {
+      skipSteps(this.session.host, this.stepsOf(index), indexed(this.around.place, index).path);
+    }
+    this.count = this.lists.length;
+  }
+
+  private stepsOf(index: number): readonly Step[] {
+    return this.step.branches[this.step.over === null ? index : 0] as readonly Step[];
   }
 }

@@ -1,6 +1,6 @@
 // All sessions of a run: starts them when the plan says, hands the interpreter's actions to a world, takes what the world
 // reports, and writes the records. The simulator and the load generator differ only in the World they give.
-import { invariant } from '../base/errors.ts';
+import { invariant, UserError } from '../base/errors.ts';
 import { Heap } from '../base/heap.ts';
 import type { ClosedCohort, Plan, PlannedSession } from '../formats/plan.ts';
 import type {
@@ -87,6 +87,15 @@ interface Start {
   readonly more: Iterator<PlannedSession> | null;
 }
 
+/** So many agents starting anew at one instant are a loop that takes no time. */
+const RESTARTS_AT_ONCE = 1_000_000;
+
+/** A scenario whose work takes no time and never ends. */
+export const endless = (what: string): UserError =>
+  new UserError(`the scenario never ends: ${what}`, {
+    hint: 'give closed agents some `think` time or a number of `sessions`, and loops something that takes time',
+  });
+
 const emptyCriticalPath = () => ({
   queueMs: 0,
   prefillMs: 0,
@@ -110,6 +119,7 @@ export class Fleet {
   private readonly tickets = new Map<number, Ticket>();
   private readonly ticketOf = new Map<LiveNode, number>();
   private readonly active = new Set<ActiveSession>();
+  private readonly lastStartMs = new Map<number, number>();
   private sequence = 0;
   private nextTicket = 0;
   private startedSessions = 0;
@@ -142,6 +152,7 @@ export class Fleet {
 
   /** Starts every session that is due. */
   startDue(nowMs: number): void {
+    let started = 0;
     for (
       let start = this.starts.peek();
       start !== undefined && start.atMs <= nowMs;
@@ -149,6 +160,8 @@ export class Fleet {
     ) {
       this.starts.pop();
       if (start.more !== null) this.queueNext(start.cohort, start.more);
+      if (start.restart !== null && ++started > RESTARTS_AT_ONCE)
+        throw endless(`sessions of one cohort start anew at ${nowMs} ms`);
       this.startSession(start, nowMs);
     }
   }
@@ -177,7 +190,11 @@ export class Fleet {
   stop(nowMs: number): void {
     this.stopped = true;
     while (this.starts.size > 0) this.starts.pop();
-    for (const active of [...this.active]) this.end(active, 'unfinished', 'interrupted', nowMs);
+    for (const active of [...this.active]) {
+      // What this asks for is done below, for all sessions at once.
+      active.progress.cancel('interrupted', nowMs);
+      this.end(active, 'unfinished', 'interrupted', nowMs);
+    }
     for (const [ticket, entry] of [...this.tickets]) {
       entry.aborted = true;
       this.options.world.abort(ticket);
@@ -189,6 +206,12 @@ export class Fleet {
     const next = more.next();
     if (next.done === true) return;
     const planned = next.value;
+    const lastMs = this.lastStartMs.get(cohort) ?? 0;
+    invariant(
+      planned.plannedMs >= lastMs,
+      () => `session ${planned.id} of an open cohort starts before the one ahead of it`,
+    );
+    this.lastStartMs.set(cohort, planned.plannedMs);
     this.starts.push({
       atMs: planned.plannedMs,
       cohort,

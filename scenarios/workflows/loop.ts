@@ -11,6 +11,8 @@ export class RepeatFrame implements Frame {
   private readonly around: Around;
   private times = 0;
   private pass = -1;
+  private ready: { cause: string | null; answer: Answer } | null = null;
+  private advancing = false;
   private list: List | null = null;
 
   constructor(session: Session, parent: EnclosingList, step: RepeatStep, around: Around) {
@@ -29,7 +31,23 @@ export class RepeatFrame implements Frame {
     this.next(cause, NO_ANSWER);
   }
 
+  /** Passes that end in their own instant are taken in a loop, not one inside the other. */
   private next(cause: string | null, answer: Answer): void {
+    this.ready = { cause, answer };
+    if (this.advancing) return;
+    this.advancing = true;
+    for (let ready = this.takeReady(); ready !== null; ready = this.takeReady())
+      this.startPass(ready.cause, ready.answer);
+    this.advancing = false;
+  }
+
+  private takeReady(): { cause: string | null; answer: Answer } | null {
+    const { ready } = this;
+    this.ready = null;
+    return ready;
+  }
+
+  private startPass(cause: string | null, answer: Answer): void {
     this.pass++;
     const { step, around, session } = this;
     const stop =

@@ -74,7 +74,9 @@ export interface AgentStep extends StepBase {
   readonly prefix: readonly Segment[];
 }
 
-export type Step = LlmStep | ToolStep | PauseStep | FanOutStep | RepeatStep | BranchStep | AgentStep;
+/** Steps that run lists of steps. */
+export type BlockStep = FanOutStep | RepeatStep | BranchStep | AgentStep;
+export type Step = LlmStep | ToolStep | PauseStep | BlockStep;
 
 export type SegmentScope = 'global' | 'tenant' | 'workflow' | 'session' | 'task';
 

@@ -126,10 +126,6 @@ export class SessionProgress implements Host {
     return this.ended;
   }
 
-  get liveNodes(): readonly LiveNode[] {
-    return [...this.live.values()].map(each => each.node);
-  }
-
   start(nowMs: number): Action[] {
     invariant(this.graph === null, () => `session ${this.session} started twice`);
     this.nowMs = nowMs;

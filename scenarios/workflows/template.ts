@@ -11,12 +11,13 @@ import {
   type List,
   plainName,
   type Session,
+  skipSteps,
 } from './around.ts';
 import { type Draws, decisionKey, type Place } from './draws.ts';
 import { FanOutFrame } from './fan-out.ts';
 import { agentList, branchList } from './inner-list.ts';
 import { RepeatFrame } from './loop.ts';
-import { childLists, type LlmStep, type Step, type Workflow } from './program.ts';
+import type { BlockStep, LlmStep, Step, Workflow } from './program.ts';
 import { type Answer, type Call, type Ending, type Frame, NO_ANSWER, type Program } from './progress.ts';
 import type { Segments } from './segments.ts';
 import { Thread, Threads } from './thread.ts';
@@ -62,6 +63,7 @@ class ListFrame implements List, EnclosingList {
   cancel(): void {
     this.running?.cancel();
     this.running = null;
+    this.skipRest();
   }
 
   private next(cause: string | null): void {
@@ -81,45 +83,28 @@ class ListFrame implements List, EnclosingList {
       case 'wait':
         this.startDelay(step, place, cause);
         break;
+      default:
+        this.startBlock(step, place, cause);
+    }
+  }
+
+  private startBlock(step: BlockStep, place: Place, cause: string | null): void {
+    const { session } = this;
+    const around: Around = { ...this.around, place, answers: this.answers, prev: this.before.answer };
+    switch (step.verb) {
       case 'parallel':
       case 'map':
-        this.startFrame(
-          new FanOutFrame(this.session, this, step, {
-            ...this.around,
-            place,
-            answers: this.answers,
-            prev: this.before.answer,
-          }),
-          cause,
-        );
+        this.startFrame(new FanOutFrame(session, this, step, around), cause);
         break;
       case 'repeat':
-        this.startFrame(
-          new RepeatFrame(this.session, this, step, {
-            ...this.around,
-            place,
-            answers: this.answers,
-            prev: this.before.answer,
-          }),
-          cause,
-        );
+        this.startFrame(new RepeatFrame(session, this, step, around), cause);
         break;
       case 'branch':
-        this.startFrame(
-          branchList(this.session, this, step, {
-            ...this.around,
-            place,
-            answers: this.answers,
-            prev: this.before.answer,
-          }),
-          cause,
-        );
+        this.startFrame(branchList(session, this, step, around), cause);
         break;
       case 'agent':
-        this.startFrame(
-          agentList(this.session, this, step, { ...this.around, place, answers: null, prev: NO_ANSWER }),
-          cause,
-        );
+        // A sub-agent sees nothing of its caller but, perhaps, a fork of the thread.
+        this.startFrame(agentList(session, this, step, { ...around, answers: null, prev: NO_ANSWER }), cause);
         break;
     }
   }
@@ -182,7 +167,7 @@ class ListFrame implements List, EnclosingList {
     const visible: Run[] =
       visibleTokens > 0 ? [{ key: decisionKey(place.key, 'out'), from: 0, tokens: visibleTokens }] : [];
     const call: Call = {
-      step: step.name,
+      step: plainName(step.name),
       role: step.role,
       model: step.model,
       iteration: this.around.pass,
@@ -198,7 +183,7 @@ class ListFrame implements List, EnclosingList {
     this.ending = { thread, appends: [...reads, ...adds, ...visible], prefix };
     const answer: Answer = { runs: visible, tokens: visibleTokens };
     this.running = this.leafHandle(
-      host.startLeaf(this, 0, { path: place.path, step: step.name, kind: 'llm', call, answer }, cause),
+      host.startLeaf(this, 0, { path: place.path, step: call.step, kind: 'llm', call, answer }, cause),
     );
   }
 
@@ -239,7 +224,7 @@ class ListFrame implements List, EnclosingList {
     this.running = null;
     const step = this.steps[this.index] as Step;
     if (!ending.ok) {
-      this.skip(this.steps.slice(this.index + 1), this.around.place.path);
+      this.skipRest();
       this.parent.childEnded(this.child, ending, cause);
       return;
     }
@@ -261,22 +246,8 @@ class ListFrame implements List, EnclosingList {
     return this.before;
   }
 
-  private skip(steps: readonly Step[], path: string): void {
-    for (const step of steps) {
-      const inner = path === '' ? step.name : `${path}/${step.name}`;
-      if (step.verb === 'llm' || step.verb === 'tool' || step.verb === 'human' || step.verb === 'wait') {
-        this.session.host.skip(
-          inner,
-          plainName(step.name),
-          step.verb,
-          step.verb === 'llm' ? step.role : null,
-        );
-      } else {
-        for (const [index, list] of childLists(step).entries()) {
-          this.skip(list, step.verb === 'parallel' || step.verb === 'branch' ? `${inner}[${index}]` : inner);
-        }
-      }
-    }
+  private skipRest(): void {
+    skipSteps(this.session.host, this.steps.slice(this.index + 1), this.around.place.path);
   }
 
   /** Takes over what an inner list on the same thread left behind. */

@@ -32,7 +32,8 @@ export const emulateCommand: Command<EmulateOptions> = {
       .option('speed', { type: 'number', default: 1, describe: 'virtual seconds per real second' })
       .example('$0 emulate emulated', 'then: curl http://127.0.0.1:8010/v1/models'),
   handler: async options => {
-    if (!(options.speed > 0)) throw new UserError(`--speed ${options.speed}: expected a number above 0`);
+    if (!(options.speed > 0))
+      throw new UserError(`--speed ${options.speed}: expected a number above 0`, { hint: 'e.g. --speed 10' });
     const { source, deployment, issues } = loadDeployment(options.deployment, routingPolicies);
     settleIssues([{ issues, source }], options);
     if (deployment === null) throw new UserError(`"${options.deployment}" could not be resolved`);

@@ -121,7 +121,7 @@ describe('a wrong scenario is refused with its place and a hint', () => {
       /unknown workflow "man"[\s\S]*did you mean "main"/,
     );
     expect(traffic('{ workflow: main, arrival: { poisson: { rate: 1/s } } }')).toMatch(
-      /need an end[\s\S]*sessions: 100/,
+      /needs an end[\s\S]*sessions: 100/,
     );
     expect(
       traffic('{ workflow: main, arrival: { poisson: { rate: 1/s }, at_once: true }, sessions: 1 }'),
