@@ -4,26 +4,18 @@
 import { join } from 'node:path';
 import { loadDeployment, type ReadyRun, readyRun } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
-import {
-  checkEndpoints,
-  type LiveOptions,
-  liveOptionsOf,
-  refuseWarm,
-  runReplay,
-  withEndpoints,
-  withLive,
-} from '../loadgen/command.ts';
+import { type LiveOptions, refuseWarm, runReplay, withLive } from '../loadgen/command.ts';
 import { publish, publishValidation } from '../reports/publish.ts';
 import { EXIT, UserError } from '../scenarios/base/errors.ts';
 import type { LoadedScenario } from '../scenarios/cli/load.ts';
-import { headerOf, loadRun, outFolder, type RunOptions, withRun } from '../scenarios/cli/run-options.ts';
+import { loadRun, outFolder, type RunOptions, withRun } from '../scenarios/cli/run-options.ts';
 import { type Command, type CommonOptions, printJson, say } from '../scenarios/cli/terminal.ts';
 import { parseScalar } from '../scenarios/formats/quantity.ts';
 import { RESULT_SCHEMA_VERSION, type RunResult, type ValidationResult } from '../scenarios/formats/result.ts';
 import type { RunOutput } from '../scenarios/formats/run.ts';
 import { runSimulation } from '../sim/command.ts';
 import { compareWorlds, type Tolerances } from './compare-worlds.ts';
-import { type EmulatorProcess, startEmulatorProcess } from './emulator-process.ts';
+import { startEmulatorProcess } from './emulator-process.ts';
 
 /** How the live half is run and judged. */
 export interface ValidateHow extends CommonOptions, LiveOptions {
@@ -76,24 +68,18 @@ export interface ValidateInput {
 
 /** Runs both worlds, writes `out/sim`, `out/live` and the page of both; returns the exit code. */
 export async function validate({ loaded, ready, options, out }: ValidateInput): Promise<number> {
-  const { plan, deployment, poolOf, warnings } = ready;
   const tolerances: Tolerances = {
     timeRatio: ratioOption('tolerance', options.tolerance, options.emulate ? 0.03 : 0.1),
     countRatio: ratioOption('count-tolerance', options['count-tolerance'], options.emulate ? 0 : 0.02),
   };
   // 1.
-  const simHeader = headerOf({
-    world: 'sim',
-    loaded,
-    deployment,
-    evidence: deployment.pools.flatMap(pool => pool.evidence),
-    warnings,
-    startedAt: null,
-  });
-  const sim = await runSimulation({ plan, deployment, poolOf, header: simHeader }, options);
+  const sim = await runSimulation(loaded, ready, options);
   // Written before the live run, which may take long or be cut off.
-  const simResult = (await publish(sim, { out: join(out, 'sim') })).result as RunResult;
-  if (sim.interrupted) return EXIT.interrupted;
+  const simulated = await publish(sim, { out: join(out, 'sim') });
+  if (sim.interrupted) {
+    say(options, simulated.summaryText);
+    return EXIT.interrupted;
+  }
   if (!options.quiet)
     say(
       { ...options, json: true },
@@ -107,7 +93,7 @@ export async function validate({ loaded, ready, options, out }: ValidateInput): 
   const validation: ValidationResult = {
     schemaVersion: RESULT_SCHEMA_VERSION,
     kind: 'validation',
-    sim: simResult,
+    sim: simulated.result as RunResult,
     live: livePublished.result as RunResult,
     rows,
     pass: rows.every(row => row.pass),
@@ -123,29 +109,15 @@ export async function validate({ loaded, ready, options, out }: ValidateInput): 
   return published.exitCode;
 }
 
+/** On the deployment's endpoints, or on its own emulator in a second process. */
 async function replayed({ loaded, ready, options, out }: ValidateInput): Promise<RunOutput> {
-  const { plan, poolOf, warnings } = ready;
-  let emulator: EmulatorProcess | null = null;
+  const folder = join(out, 'live');
+  if (!options.emulate) return runReplay(loaded, ready, options, { folder });
+  const emulator = await startEmulatorProcess(options.deployment);
   try {
-    if (options.emulate) emulator = await startEmulatorProcess(options.deployment);
-    const urls = emulator === null ? options.endpoint : [emulator.baseUrl];
-    const deployment = withEndpoints(ready.deployment, urls);
-    await checkEndpoints(deployment);
-    const startedAt = new Date().toISOString();
-    const where = emulator === null ? 'measured at' : 'measured on the emulator of this deployment, at';
-    const header = headerOf({
-      world: 'live',
-      loaded,
-      deployment,
-      evidence: deployment.pools.flatMap(pool =>
-        pool.endpoints.map(endpoint => `${pool.name}: ${where} ${endpoint.url}`),
-      ),
-      warnings,
-      startedAt,
-    });
-    const live = liveOptionsOf(options, startedAt);
-    return await runReplay({ plan, deployment, poolOf, header, ...live }, join(out, 'live'), options);
+    const where = 'measured on the emulator of this deployment, at';
+    return await runReplay(loaded, ready, { ...options, endpoint: [emulator.baseUrl] }, { folder, where });
   } finally {
-    await emulator?.close();
+    await emulator.close();
   }
 }

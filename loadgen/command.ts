@@ -3,7 +3,7 @@ import { createWriteStream, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Argv } from 'yargs';
 import type { DeploymentSpec } from '../engines/engine.ts';
-import { loadDeployment, readyRun } from '../engines/load.ts';
+import { loadDeployment, type ReadyRun, readyRun } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { UserError } from '../scenarios/base/errors.ts';
 import type { LoadedScenario } from '../scenarios/cli/load.ts';
@@ -21,7 +21,7 @@ import type { CallRecord } from '../scenarios/formats/record.ts';
 import type { PublishRun, RunOutput } from '../scenarios/formats/run.ts';
 import { createClient } from './client.ts';
 import { startClock } from './clock.ts';
-import { Replay, type ReplayOptions } from './replay.ts';
+import { Replay } from './replay.ts';
 
 const DRAWING_INTERVAL_MS = 200;
 
@@ -53,16 +53,8 @@ export const withLive = <T>(yargs: Argv<T>) =>
     })
     .group(['endpoint', 'timeout', 'stall', 'vocab', 'salt'], 'Live:');
 
-/** What these options ask of a Replay. `startedAt` salts the prompts where nobody said otherwise. */
-export const liveOptionsOf = (options: LiveOptions, startedAt: string) => ({
-  timeoutMs: durationOption('timeout', options.timeout),
-  idleTimeoutMs: durationOption('stall', options.stall),
-  vocabTokens: options.vocab,
-  salt: options.salt ?? startedAt,
-});
-
 /** Endpoints named on the command line serve every pool. */
-export function withEndpoints(deployment: DeploymentSpec, urls: readonly string[]): DeploymentSpec {
+function withEndpoints(deployment: DeploymentSpec, urls: readonly string[]): DeploymentSpec {
   if (urls.length === 0) return deployment;
   for (const url of urls) {
     if (!/^https?:$/.test(URL.parse(url)?.protocol ?? '')) {
@@ -88,7 +80,7 @@ export function withEndpoints(deployment: DeploymentSpec, urls: readonly string[
 }
 
 /** Every pool has an address that answers and, where a key is named, the key; else a UserError that says what to do. */
-export async function checkEndpoints(deployment: DeploymentSpec): Promise<void> {
+async function checkEndpoints(deployment: DeploymentSpec): Promise<void> {
   const client = createClient({ clock: startClock(), connectTimeoutMs: 3000 });
   try {
     for (const pool of deployment.pools) {
@@ -116,7 +108,7 @@ export async function checkEndpoints(deployment: DeploymentSpec): Promise<void> 
   }
 }
 
-export function durationOption(name: string, raw: string): number {
+function durationOption(name: string, raw: string): number {
   const parsed = parseScalar(raw, 'ms');
   if ('value' in parsed) return parsed.value;
   throw new UserError(`--${name}: ${parsed.error}`, { hint: parsed.hint });
@@ -143,19 +135,46 @@ export function refuseWarm({ file }: LoadedScenario): void {
   );
 }
 
+/** Where a live run writes its calls, and how the page names its servers. */
+interface ReplayPlace {
+  folder: string;
+  /** `measured at`, unless told otherwise. */
+  where?: string;
+}
+
 /** Runs to the end with progress and calls.jsonl; the first Ctrl-C gives up what is under way and keeps the rest. */
 export async function runReplay(
-  run: Omit<ReplayOptions, 'clock' | 'environment' | 'onCall'>,
-  folder: string,
-  options: CommonOptions,
+  loaded: LoadedScenario,
+  ready: ReadyRun,
+  options: LiveOptions & CommonOptions,
+  { folder, where = 'measured at' }: ReplayPlace,
 ): Promise<RunOutput> {
+  const { plan, poolOf, warnings } = ready;
+  const deployment = withEndpoints(ready.deployment, options.endpoint);
+  await checkEndpoints(deployment);
+  const startedAt = new Date().toISOString();
+  const evidence = deployment.pools.flatMap(pool =>
+    pool.endpoints.map(({ url, api }) => `${pool.name}: ${where} ${url} (${api})`),
+  );
   const log = callLog(folder);
-  const replay = new Replay({ ...run, clock: startClock(), environment: process.env, onCall: log.write });
+  const replay = new Replay({
+    plan,
+    deployment,
+    poolOf,
+    header: headerOf({ world: 'live', loaded, deployment, evidence, warnings, startedAt }),
+    clock: startClock(),
+    environment: process.env,
+    onCall: log.write,
+    timeoutMs: durationOption('timeout', options.timeout),
+    idleTimeoutMs: durationOption('stall', options.stall),
+    vocabTokens: options.vocab,
+    salt: options.salt ?? startedAt,
+  });
   const line = new ProgressLine(options);
   const stop = onInterrupt(() => replay.interrupt());
   const drawing = setInterval(() => {
     const { sessionsStarted, callsEnded, callsInFlight } = replay.progress;
-    const total = run.plan.sessionCount === null ? '' : ` of ${run.plan.sessionCount}`;
+    const total = plan.sessionCount === null ? '' : ` of ${plan.sessionCount}`;
     line.show(
       () => `live: ${sessionsStarted}${total} sessions, ${callsEnded} calls, ${callsInFlight} in flight`,
     );
@@ -183,24 +202,8 @@ export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions
     refuseWarm(loaded);
     const deployed = loadDeployment(options.deployment, routingPolicies);
     const ready = readyRun(loaded, deployed, options);
-    const deployment = withEndpoints(ready.deployment, options.endpoint);
-    const { plan, poolOf, warnings } = ready;
-    const startedAt = new Date().toISOString();
-    const live = liveOptionsOf(options, startedAt);
-    await checkEndpoints(deployment);
-    const folder = outFolder(options, plan.name, 'live');
-    const header = headerOf({
-      world: 'live',
-      loaded,
-      deployment,
-      evidence: deployment.pools.flatMap(pool =>
-        pool.endpoints.map(endpoint => `${pool.name}: measured at ${endpoint.url} (${endpoint.api})`),
-      ),
-      warnings,
-      startedAt,
-    });
-    const output = await runReplay({ plan, deployment, poolOf, header, ...live }, folder, options);
-    const published = await publish(output, { out: folder });
+    const folder = outFolder(options, ready.plan.name, 'live');
+    const published = await publish(await runReplay(loaded, ready, options, { folder }), { out: folder });
     if (options.json) printJson(published.result);
     say(options, published.summaryText);
     process.exitCode = published.exitCode;

@@ -1,7 +1,7 @@
 // `simulate` and `emulate`: the simulator's commands.
-import type { DeploymentSpec } from '../engines/engine.ts';
-import { loadDeployment, readyRun } from '../engines/load.ts';
+import { loadDeployment, type ReadyRun, readyRun } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
+import type { LoadedScenario } from '../scenarios/cli/load.ts';
 import { headerOf, loadRun, outFolder, type RunOptions, withRun } from '../scenarios/cli/run-options.ts';
 import {
   type Command,
@@ -13,7 +13,7 @@ import {
 } from '../scenarios/cli/terminal.ts';
 import type { PublishRun, RunOutput } from '../scenarios/formats/run.ts';
 import { createCluster } from './reference/cluster.ts';
-import { apiLatencies, Simulation, type SimulationOptions } from './simulate.ts';
+import { apiLatencies, Simulation } from './simulate.ts';
 
 /** Instants handled between two looks at the signals and the terminal. */
 const SLICE = 2000;
@@ -22,17 +22,17 @@ const pause = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
 /** Runs to the end on the reference cluster, with progress; the first Ctrl-C ends it early, with what there is. */
 export async function runSimulation(
-  run: Pick<SimulationOptions, 'plan' | 'poolOf' | 'header'> & { deployment: DeploymentSpec },
+  loaded: LoadedScenario,
+  { plan, deployment, poolOf, warnings }: ReadyRun,
   options: CommonOptions,
 ): Promise<RunOutput> {
-  const { plan, poolOf, header, deployment } = run;
-  const apiLatencyMs = apiLatencies(deployment.pools);
+  const evidence = deployment.pools.flatMap(pool => pool.evidence);
   const simulation = new Simulation({
     plan,
     cluster: createCluster(deployment),
     poolOf,
-    apiLatencyMs,
-    header,
+    apiLatencyMs: apiLatencies(deployment.pools),
+    header: headerOf({ world: 'sim', loaded, deployment, evidence, warnings, startedAt: null }),
   });
   const line = new ProgressLine(options);
   const stop = onInterrupt(() => simulation.interrupt());
@@ -62,17 +62,9 @@ export const simulateCommand = (publish: PublishRun): Command<RunOptions> => ({
   handler: async options => {
     const loaded = loadRun(options);
     const deployed = loadDeployment(options.deployment, routingPolicies);
-    const { plan, deployment, poolOf, warnings } = readyRun(loaded, deployed, options);
-    const header = headerOf({
-      world: 'sim',
-      loaded,
-      deployment,
-      evidence: deployment.pools.flatMap(pool => pool.evidence),
-      warnings,
-      startedAt: null,
-    });
-    const output = await runSimulation({ plan, deployment, poolOf, header }, options);
-    const published = await publish(output, { out: outFolder(options, plan.name, 'sim') });
+    const ready = readyRun(loaded, deployed, options);
+    const out = outFolder(options, ready.plan.name, 'sim');
+    const published = await publish(await runSimulation(loaded, ready, options), { out });
     if (options.json) printJson(published.result);
     say(options, published.summaryText);
     process.exitCode = published.exitCode;
