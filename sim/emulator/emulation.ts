@@ -110,6 +110,16 @@ export class Emulation {
       refuse(response, modelNotFound(`the model ${JSON.stringify(request.model)} is not served here`));
       return;
     }
+    // Before anything of that length is made: a client may ask for any number.
+    const windowTokens =
+      this.cluster.counters().find(({ pool }) => pool === model.pool)?.maxModelTokens ??
+      Number.POSITIVE_INFINITY;
+    const wantedTokens = request.prompt.length + request.outputTokens;
+    if (wantedTokens > windowTokens) {
+      const message = `${request.prompt.length} prompt and ${request.outputTokens} output tokens exceed the window of ${windowTokens}`;
+      refuse(response, rejection('too_long', message));
+      return;
+    }
     const id = ++this.requestCount;
     const { words, tokenIds, output } = this.outputOf(id, request);
     const promptTokens = request.prompt.length;

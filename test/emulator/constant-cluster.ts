@@ -92,7 +92,7 @@ export class ConstantCluster implements Cluster {
         promptTokens: 0,
         generationTokens: 0,
         requestsFinished: 0,
-        maxModelTokens: this.options.promptTokensMax,
+        maxModelTokens: 100_000,
       },
     ];
   }

@@ -141,6 +141,7 @@ describe('a streamed chat', () => {
 describe('a refusal has the body of OpenAI', () => {
   test.each([
     ['too long', 400, 'context_length_exceeded', { content: words(1001) }],
+    ['an output of any length', 400, 'context_length_exceeded', { max_tokens: 1_000_000_000 }],
     ['an unknown model', 404, 'model_not_found', { model: 'gpt-0' }],
     ['no messages', 400, 'invalid_request', { content: 7 }],
     ['an empty prompt', 400, 'invalid_request', { content: ' ' }],
