@@ -92,7 +92,7 @@ export class ConstantCluster implements Cluster {
         promptTokens: 0,
         generationTokens: 0,
         requestsFinished: 0,
-        maxModelTokens: 100_000,
+        maxModelTokens: this.options.promptTokensMax,
       },
     ];
   }
