@@ -29,6 +29,7 @@ const CALLS: Record<keyof CallRecord, Column<CallRecord>> = {
   pool: text(call => call.pool),
   replica: text(call => call.replica),
   iteration: whole(call => call.iteration),
+  loop: text(call => call.loop),
   promptTokens: whole(call => call.promptTokens),
   cachedTokens: whole(call => call.cachedTokens),
   computedTokens: whole(call => call.computedTokens),

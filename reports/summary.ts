@@ -134,20 +134,28 @@ function byPass(calls: readonly CallRecord[], workflows: readonly WorkflowRecord
   const names = [...new Set(workflows.map(({ workflow }) => workflow))].sort();
   return names.flatMap(name => {
     const own = calls.filter(({ workflow }) => workflow === name);
-    const passes = [...new Set(own.map(({ iteration }) => iteration))];
-    // Outside of the loops first, then pass by pass.
-    passes.sort((a, b) => (a ?? -1) - (b ?? -1));
     const sessions = workflows.filter(({ workflow }) => workflow === name).length;
-    const loops = passes.some(pass => pass !== null);
-    return passes.map(pass => {
-      const label =
-        pass !== null ? `${name}: pass ${pass + 1}` : loops ? `${name}: outside the loop` : `${name}: whole`;
+    const rowOf = (label: string, loop: string | null, pass: number | null) => {
       const row = groupRow(
         label,
-        own.filter(({ iteration }) => iteration === pass),
+        own.filter(call => call.loop === loop && call.iteration === pass),
       );
-      return { ...row, workflow: name, pass, workflows: sessions };
-    });
+      return { ...row, workflow: name, loop, pass, workflows: sessions };
+    };
+    const outside = own.some(({ loop }) => loop === null);
+    const loops = [...new Set(own.map(({ loop }) => loop).filter(loop => loop !== null))].sort();
+    const rows = outside
+      ? [rowOf(loops.length === 0 ? `${name}: whole` : `${name}: outside the loop`, null, null)]
+      : [];
+    for (const loop of loops) {
+      const passes = [
+        ...new Set(own.filter(call => call.loop === loop).map(({ iteration }) => iteration ?? 0)),
+      ];
+      passes.sort((a, b) => a - b);
+      const prefix = loops.length === 1 ? name : `${name} ${loop}`;
+      for (const pass of passes) rows.push(rowOf(`${prefix}: pass ${pass + 1}`, loop, pass));
+    }
+    return rows;
   });
 }
 

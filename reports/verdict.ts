@@ -59,6 +59,9 @@ function whyOf(facts: Facts, timeline: readonly TimelineSample[]): string {
   return clauses.length === 0 ? text : `${text}; ${clauses.join(', ')}`;
 }
 
+/** A cache full for this share of the time holds back everything else. */
+const KV_FULL_MUCH = 0.2;
+
 /** Preemptions per call from which recomputation costs more than it tells. */
 const PREEMPTED_MIN = 0.01;
 
@@ -75,9 +78,9 @@ const REMEDIES: Record<keyof CriticalPath, string> = {
 };
 
 function nextOf(facts: Facts, timeline: readonly TimelineSample[]): string {
-  const kvFull =
-    (shareOfSamples(timeline, ({ kvUsedRatio }) => kvUsedRatio >= KV_FULL_RATIO) ?? 0) >= WORTH_SAYING;
-  if (facts.counts.preemptions > facts.counts.calls.planned * PREEMPTED_MIN && kvFull) {
+  const kvFullShare = shareOfSamples(timeline, ({ kvUsedRatio }) => kvUsedRatio >= KV_FULL_RATIO) ?? 0;
+  const preempts = facts.counts.preemptions > facts.counts.calls.planned * PREEMPTED_MIN;
+  if (kvFullShare >= KV_FULL_MUCH || (preempts && kvFullShare >= WORTH_SAYING)) {
     return 'give the KV cache room: more replicas, more GPU memory for it, or fewer agents at once';
   }
   const largest = largestPart(facts.criticalPath);

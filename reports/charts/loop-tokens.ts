@@ -9,7 +9,7 @@ const perSession = (row: PassRow, tokens: number): number => tokens / Math.max(1
 function longestLoop(rows: readonly PassRow[]): PassRow[] {
   const loops = Map.groupBy(
     rows.filter(row => row.pass !== null),
-    row => row.workflow,
+    row => `${row.workflow} ${row.loop}`,
   );
   return [...loops.values()].sort((a, b) => b.length - a.length)[0] ?? [];
 }
@@ -27,7 +27,7 @@ export const loopTokens: Chart<RunResult> = {
     if (first === undefined || last === undefined || first === last) return 'Tokens by pass of a loop';
     const grown = last.promptTokens / (first.promptTokens || 1);
     const hit = last.promptTokens === 0 ? 0 : last.cachedTokens / last.promptTokens;
-    return `Pass ${(last.pass ?? 0) + 1} of ${last.workflow} bills ${showNumber(grown)} times the prompt tokens of the first; ${showRatio(hit)} of them come from the cache`;
+    return `Pass ${(last.pass ?? 0) + 1} of ${last.loop ?? last.workflow} bills ${showNumber(grown)} times the prompt tokens of the first; ${showRatio(hit)} of them come from the cache`;
   },
 
   spec({ byPass }) {

@@ -19,6 +19,8 @@ export interface CallRecord {
   replica: string | null;
   /** Pass of the innermost enclosing repeat, from 0; null outside of one. */
   iteration: number | null;
+  /** Name of that repeat; null outside of one. */
+  loop: string | null;
   /** As the server counted them where it says so, else as planned. */
   promptTokens: number;
   /** Prompt tokens found in the KV cache at first admission; null where the server does not say. */

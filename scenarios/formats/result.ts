@@ -45,6 +45,8 @@ export interface GroupRow {
 /** The calls of one pass of a workflow's loops, or with `pass` null those outside of its loops. */
 export interface PassRow extends GroupRow {
   workflow: string;
+  /** Name of the repeat; null outside of one. */
+  loop: string | null;
   /** From 0. */
   pass: number | null;
   /** Sessions of the workflow, to divide by. */

@@ -50,6 +50,12 @@ export class Answers {
   }
 }
 
+/** One pass of a repeat, from 0. */
+export interface LoopPass {
+  readonly loop: string;
+  readonly pass: number;
+}
+
 /** Where a list runs: its place, its threads, and what its steps can see. */
 export interface Around {
   readonly place: Place;
@@ -60,7 +66,7 @@ export interface Around {
   /** Innermost repeat or map. */
   readonly iteration: number;
   /** Innermost repeat. */
-  readonly pass: number | null;
+  readonly pass: LoopPass | null;
   readonly answers: Answers | null;
   /** The answer of the step before the block that is about to run. */
   readonly prev: Answer;

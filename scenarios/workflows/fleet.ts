@@ -342,6 +342,7 @@ export class Fleet {
       pool,
       replica: result.replica,
       iteration: call.iteration,
+      loop: call.loop,
       promptTokens: result.promptTokens ?? call.promptTokens,
       cachedTokens: result.cachedTokens,
       computedTokens: result.computedTokens,

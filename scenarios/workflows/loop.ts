@@ -1,5 +1,13 @@
 // repeat: passes of one list on one thread.
-import { type Around, type EnclosingList, indexed, type List, type Session, scopeOf } from './around.ts';
+import {
+  type Around,
+  type EnclosingList,
+  indexed,
+  type List,
+  plainName,
+  type Session,
+  scopeOf,
+} from './around.ts';
 import type { RepeatStep } from './program.ts';
 import { type Answer, type Ending, type Frame, NO_ANSWER } from './progress.ts';
 
@@ -63,7 +71,7 @@ export class RepeatFrame implements Frame {
       ...around,
       place: indexed(around.place, this.pass),
       iteration: this.pass,
-      pass: this.pass,
+      pass: { loop: plainName(step.name), pass: this.pass },
     };
     this.list = session.list(this, this.pass, step.steps, inner, this.list ?? undefined);
     this.list.begin(cause);

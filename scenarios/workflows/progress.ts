@@ -18,6 +18,8 @@ export interface Call {
   readonly model: string;
   /** Pass of the innermost enclosing repeat, from 0; null outside of one. */
   readonly iteration: number | null;
+  /** Name of that repeat. */
+  readonly loop: string | null;
   readonly prompt: readonly Run[];
   readonly parts: readonly PromptPart[];
   readonly promptTokens: number;

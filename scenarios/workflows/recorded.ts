@@ -175,6 +175,7 @@ export function recordedProgram(session: RecordedSession, options: RecordedOptio
         role: call.agent === 'main' ? 'main' : 'sub-agent',
         model: options.model ?? call.model,
         iteration: null,
+        loop: null,
         prompt: content.prompt,
         parts,
         promptTokens: content.promptTokens,

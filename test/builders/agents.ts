@@ -120,6 +120,7 @@ class Session {
         role: want.role,
         replica: REPLICAS[Math.floor(uniform(extend(key, 7)) * 2)]!,
         iteration: want.iteration ?? null,
+        loop: want.iteration === undefined ? null : 'loop',
         promptTokens,
         cachedTokens: failed ? null : cachedTokens,
         computedTokens: failed || this.live ? null : promptTokens - cachedTokens,

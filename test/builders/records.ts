@@ -21,6 +21,7 @@ export const aCall = (fields: Partial<CallRecord> = {}): CallRecord => ({
   pool: 'main',
   replica: 'main/0',
   iteration: null,
+  loop: null,
   promptTokens: 1000,
   cachedTokens: 0,
   computedTokens: 1000,
