@@ -65,6 +65,11 @@ const COMMANDS: readonly Listed[] = [
     load: async () => (await import('./reports/command.ts')).reportCommands[0] as AnyCommand,
   },
   {
+    usage: 'schema [kind]',
+    doc: 'the JSON Schema of scenarios or deployments, for completion in an editor',
+    load: async () => (await import('./scenarios/cli/schema.ts')).schemaCommand,
+  },
+  {
     usage: 'catalog [kind]',
     doc: 'GPUs, models, prices and library entries',
     load: async () => (await import('./engines/command.ts')).catalogCommand,

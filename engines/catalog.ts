@@ -83,6 +83,9 @@ export interface ListPrice {
   inputUsdPerMTok: number;
   outputUsdPerMTok: number;
   cacheReadUsdPerMTok: number | null;
+  cacheWriteUsdPerMTok: number | null;
+  maxInputTokens: number | null;
+  source: string;
   asOf: string;
 }
 
@@ -116,15 +119,16 @@ export function listPrice(modelId: string): ListPrice | null {
   return priceRows.find(row => row.id === priceId) ?? null;
 }
 
-/** WT1201: `id` is not in the catalogue. */
-export function unknownEntry(kind: 'GPU' | 'model', id: string, path: InputPath): Issue {
-  const known = (kind === 'GPU' ? gpuRows : modelRows).map(row => row.id);
-  const list = `\`windtunnel catalog\` lists every ${kind}`;
+/** WT1201: `id` is not in the catalogue; what is sold by the token may go by the id of its price or of its model. */
+export function unknownEntry(kind: 'GPU' | 'model' | 'price', id: string, path: InputPath): Issue {
+  const rows = { GPU: gpuRows, model: modelRows, price: [...priceRows, ...modelRows] }[kind];
+  const known = rows.map(row => row.id);
+  const list = `\`windtunnel catalog\` lists every ${kind}${kind === 'price' ? '; or give `price`' : ''}`;
   const near = didYouMean(id, known);
   return issue(
     path,
     'WT1201',
-    `the catalogue has no ${kind} "${id}"`,
+    `the catalogue has no ${kind}${kind === 'price' ? ' of' : ''} "${id}"`,
     near === null ? list : `${near} ${list}`,
   );
 }

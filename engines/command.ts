@@ -1,5 +1,5 @@
 // `catalog`: what there is to name: GPUs, models, prices, library entries.
-import { libraryNames } from '../scenarios/cli/load.ts';
+import { libraryNames } from '../scenarios/cli/library.ts';
 import { type Command, type CommonOptions, printJson, say, withCommon } from '../scenarios/cli/terminal.ts';
 import { allGpus, allListPrices, allModels, listPrice } from './catalog.ts';
 

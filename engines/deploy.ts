@@ -1,9 +1,11 @@
 // A deployment file against the catalogue: what each pool of replicas is, and what its numbers rest on.
 import { type InputPath, type Issue, issue } from '../scenarios/base/issue.ts';
-import type { DeploymentFile, PoolFile } from '../scenarios/formats/deployment.ts';
+import type { DeploymentFile } from '../scenarios/formats/deployment.ts';
+import { halfOf, type PoolFile } from '../scenarios/formats/pool.ts';
+import type { ProviderFile } from '../scenarios/formats/provider.ts';
 import { didYouMean } from '../scenarios/formats/suggest.ts';
-import { findGpu, findModel, type Gpu, unknownEntry } from './catalog.ts';
-import type { DeploymentSpec, Endpoint, PoolSpec } from './engine.ts';
+import { findGpu, findModel, type Gpu, listPrice, unknownEntry, unknownFigure } from './catalog.ts';
+import type { DeploymentSpec, Endpoint, HostedModel, PoolSpec, TokenPrice } from './engine.ts';
 import { type ReplicaSetup, resolveLimits } from './limits.ts';
 import { createStep } from './step-models.ts';
 
@@ -44,7 +46,7 @@ function resolvePool(
   const issues: Issue[] = [];
   // Without a GPU nothing of the catalogue is needed: the file has said it all.
   if (model === null && pool.gpu !== undefined)
-    issues.push(unknownEntry('model', pool.model, [...path, 'model']));
+    issues.push(unknownEntry('model', pool.model, ['pools', name, 'model']));
   if (gpu === null && pool.gpu !== undefined) issues.push(unknownEntry('GPU', pool.gpu, [...path, 'gpu']));
   if (issues.length > 0) return { spec: null, issues };
 
@@ -52,6 +54,8 @@ function resolvePool(
     model,
     gpu,
     tensorParallel: pool.tensor_parallel ?? 1,
+    pipelineParallel: pool.pipeline_parallel ?? 1,
+    expertRanks: pool.expert_parallel === true ? (pool.data_parallel ?? 1) : 1,
     weights: pool.precision?.weights ?? 'bf16',
     kv: pool.precision?.kv ?? 'bf16',
   };
@@ -79,6 +83,65 @@ function resolvePool(
   return { spec, issues };
 }
 
+/** Both halves are checked; the decode half, which holds the whole sequence, stands for the pool. */
+function resolveServing(
+  name: string,
+  pool: PoolFile,
+  path: InputPath,
+): { spec: PoolSpec | null; issues: Issue[] } {
+  if (pool.prefill === undefined) return resolvePool(name, pool, path);
+  const prefill = resolvePool(name, halfOf(pool, 'prefill'), [...path, 'prefill']);
+  const decode = resolvePool(name, halfOf(pool, 'decode'), [...path, 'decode']);
+  const same = (a: Issue, b: Issue): boolean => a.message === b.message && a.path.join() === b.path.join();
+  const issues = [
+    ...prefill.issues,
+    ...decode.issues.filter(each => !prefill.issues.some(other => same(each, other))),
+  ];
+  if (prefill.spec === null || decode.spec === null) return { spec: null, issues };
+  const evidence = [...prefill.spec.evidence, ...decode.spec.evidence];
+  return { spec: { ...decode.spec, evidence }, issues };
+}
+
+/** Figures of the file, else of the catalogue; a model that neither can price is likely mistyped. */
+function resolveProvider(provider: string, file: ProviderFile): { hosted: HostedModel[]; issues: Issue[] } {
+  const issues: Issue[] = [];
+  const hosted = Object.entries(file.models).map(([name, each]): HostedModel => {
+    const modelId = each.model ?? name;
+    const listed = listPrice(modelId);
+    const model = findModel(modelId);
+    if (each.price === undefined && listed === null) {
+      const path = ['providers', provider, 'models', name];
+      if (model === null)
+        issues.push(unknownEntry('price', modelId, each.model === undefined ? path : [...path, 'model']));
+      else
+        issues.push(
+          unknownFigure(path, modelId, 'price', 'the cost of a call', 'give `price: { in: …, out: … }`'),
+        );
+    }
+    const window = each.max_model_len ?? model?.maxContextTokens ?? listed?.maxInputTokens ?? null;
+    return { name, provider, modelId, price: tokenPrice(each.price, listed), maxModelTokens: window };
+  });
+  return { hosted, issues };
+}
+
+function tokenPrice(
+  given: ProviderFile['models'][string]['price'],
+  listed: ReturnType<typeof listPrice>,
+): TokenPrice | null {
+  if (given !== undefined) {
+    const { in: input, cached_in: cachedIn = input, cache_write: cacheWrite = input, out } = given;
+    return { in: input, cachedIn, cacheWrite, out };
+  }
+  if (listed === null) return null;
+  const input = listed.inputUsdPerMTok;
+  return {
+    in: input,
+    cachedIn: listed.cacheReadUsdPerMTok ?? input,
+    cacheWrite: listed.cacheWriteUsdPerMTok ?? input,
+    out: listed.outputUsdPerMTok,
+  };
+}
+
 function resolveRouting(file: DeploymentFile, known: readonly string[]) {
   const given = file.routing ?? DEFAULT_ROUTING;
   const { policy, ...options } = typeof given === 'string' ? { policy: given } : given;
@@ -96,10 +159,14 @@ export function resolveDeployment(
   sha256: string,
   options: DeployOptions,
 ): { deployment: DeploymentSpec | null; issues: Issue[] } {
-  const pools = Object.entries(file.pools).map(([name, pool]) => resolvePool(name, pool, ['pools', name]));
+  const pools = Object.entries(file.pools ?? {}).map(([name, pool]) =>
+    resolveServing(name, pool, ['pools', name]),
+  );
+  const providers = Object.entries(file.providers ?? {}).map(([name, each]) => resolveProvider(name, each));
+  const hosted = providers.flatMap(each => each.hosted);
   const { routing, issues: routingIssues } = resolveRouting(file, options.routingPolicies);
-  const issues = [...pools.flatMap(each => each.issues), ...routingIssues];
+  const issues = [...[...pools, ...providers].flatMap(each => each.issues), ...routingIssues];
   const specs = pools.map(each => each.spec).filter(spec => spec !== null);
   if (issues.some(each => each.severity === 'error')) return { deployment: null, issues };
-  return { deployment: { name: file.deployment, sha256, pools: specs, routing }, issues };
+  return { deployment: { name: file.deployment, sha256, pools: specs, hosted, routing }, issues };
 }

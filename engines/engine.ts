@@ -67,10 +67,33 @@ export interface PoolSpec {
   evidence: string[];
 }
 
+/** USD per million tokens. */
+export interface TokenPrice {
+  in: number;
+  cachedIn: number;
+  cacheWrite: number;
+  out: number;
+}
+
+/** A model that a provider sells. */
+export interface HostedModel {
+  /** What scenarios and policies call it. */
+  name: string;
+  provider: string;
+  /** Catalogue id of the model or of its price. */
+  modelId: string;
+  /** As the file says, else the catalogue's list price; null when unknown. */
+  price: TokenPrice | null;
+  /** Context window; null when unknown. */
+  maxModelTokens: number | null;
+}
+
 export interface DeploymentSpec {
   name: string;
   sha256: string;
   pools: PoolSpec[];
+  /** Hosted APIs, a row per model; no run calls them yet. */
+  hosted: HostedModel[];
   /** Name of the routing policy and its options. */
   routing: { policy: string; options: Record<string, unknown> };
 }

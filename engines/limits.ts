@@ -1,7 +1,7 @@
 // The limits of one replica: vLLM's defaults by GPU memory, and how many KV blocks are left in that memory once
 // weights and working space are in. What does not fit is refused with the arithmetic.
 import { type InputPath, type Issue, issue } from '../scenarios/base/issue.ts';
-import type { KvType, PoolFile, WeightType } from '../scenarios/formats/deployment.ts';
+import type { KvType, PoolFile, WeightType } from '../scenarios/formats/pool.ts';
 import { type Gpu, type Model, unknownFigure } from './catalog.ts';
 import type { EngineLimits } from './engine.ts';
 
@@ -71,6 +71,10 @@ export interface ReplicaSetup {
   model: Model | null;
   gpu: Gpu | null;
   tensorParallel: number;
+  /** Stages that split the layers; default 1. */
+  pipelineParallel?: number;
+  /** Further ranks that experts are spread over (data parallel with expert parallel); default 1. */
+  expertRanks?: number;
   weights: WeightType;
   kv: KvType;
 }
@@ -160,7 +164,8 @@ function splitThatFits(setup: ReplicaSetup, gpu: Gpu, weights: number, utilizati
   for (let tp = setup.tensorParallel * 2; tp <= (gpu.scaleUpDomainGpus ?? 1); tp *= 2) {
     const perToken = model === null ? null : kvBytesPerToken(model, kv, tp);
     if (perToken === null) return null;
-    if (kvRoom(gpu, weights, tp, utilization).kvBytes >= perToken * tokens * FIT_MARGIN) return tp;
+    const needed = (perToken / (setup.pipelineParallel ?? 1)) * tokens * FIT_MARGIN;
+    if (kvRoom(gpu, weights, tp, utilization).kvBytes >= needed) return tp;
   }
   return null;
 }
@@ -185,18 +190,20 @@ function blocksInMemory(ask: BlockQuestion): { blocks: number | null; evidence: 
     );
   }
   const at = [...path, 'model'];
-  const weights = weightBytes(model, setup.weights);
-  if (weights === null)
-    return refuse(unknownFigure(at, model.id, 'totalParams', 'the weight bytes', instead));
+  const all = weightBytes(model, setup.weights);
+  if (all === null) return refuse(unknownFigure(at, model.id, 'totalParams', 'the weight bytes', instead));
+  const { pipelineParallel: stages = 1, expertRanks = 1 } = setup;
+  const weights = all / stages / expertRanks;
   if (model.linearAttention !== null) {
     const key = 'linearAttention.stateBytes';
     return refuse(
       unknownFigure(at, model.id, key, 'the KV blocks (its linear layers hold state per sequence)', instead),
     );
   }
-  const perToken = kvBytesPerToken(model, setup.kv, tensorParallel);
-  if (perToken === null)
+  const inAllStages = kvBytesPerToken(model, setup.kv, tensorParallel);
+  if (inAllStages === null)
     return refuse(unknownFigure(at, model.id, 'kvBytesPerTokenBf16', 'the KV blocks', instead));
+  const perToken = inAllStages / stages;
 
   const utilization = pool.limits?.gpu_memory_utilization ?? UTILIZATION;
   const room = kvRoom(gpu, weights, tensorParallel, utilization);
@@ -211,7 +218,8 @@ function blocksInMemory(ask: BlockQuestion): { blocks: number | null; evidence: 
   const shorter = blocks >= 1 ? `limits.max_model_len: ${blocks * blockTokens}` : null;
   const larger = split === null ? null : `tensor_parallel: ${split}`;
   const fp8 = gpu.fp8DenseFlops === null ? null : weightBytes(model, 'fp8');
-  const fp8Room = fp8 === null ? 0 : kvRoom(gpu, fp8, tensorParallel, utilization).kvBytes;
+  const fp8Room =
+    fp8 === null ? 0 : kvRoom(gpu, fp8 / stages / expertRanks, tensorParallel, utilization).kvBytes;
   const fp8Fits = setup.weights === 'bf16' && fp8Room >= perToken * maxModelTokens * FIT_MARGIN;
   const smaller = fp8Fits ? 'precision.weights: fp8' : null;
   const ways = [larger, smaller, shorter].filter(way => way !== null).join(', or ');

@@ -6,9 +6,10 @@ import { loadDeploymentFile } from '../scenarios/cli/run-options.ts';
 import { type CommonOptions, settleIssues } from '../scenarios/cli/terminal.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
 import type { Source } from '../scenarios/formats/source.ts';
+import { unbuiltParts } from '../scenarios/formats/unbuilt.ts';
 import { resolveDeployment } from './deploy.ts';
 import type { DeploymentSpec } from './engine.ts';
-import { prepare } from './prepare.ts';
+import { hostedIssues, prepare } from './prepare.ts';
 
 /** Routing policies by name: what there is to choose, and their own checks of options. */
 type Policies = Readonly<Record<string, { create(options: Record<string, unknown>): unknown }>>;
@@ -17,14 +18,17 @@ export interface LoadedDeployment {
   readonly source: Source;
   readonly deployment: DeploymentSpec | null;
   readonly issues: readonly Issue[];
+  /** What no run obeys yet: errors for a run, warnings for a check. */
+  readonly unbuilt: readonly Issue[];
 }
 
 export function loadDeployment(input: string, policies: Policies): LoadedDeployment {
   const { source, sha256, parsed } = loadDeploymentFile(input);
-  if (parsed.file === null) return { source, deployment: null, issues: parsed.issues };
+  const { unbuilt } = parsed;
+  if (parsed.file === null) return { source, deployment: null, issues: parsed.issues, unbuilt };
   const resolved = resolveDeployment(parsed.file, sha256, { routingPolicies: Object.keys(policies) });
   const issues = [...parsed.issues, ...resolved.issues, ...optionIssues(resolved.deployment, policies)];
-  return { source, deployment: resolved.deployment, issues };
+  return { source, deployment: resolved.deployment, issues, unbuilt };
 }
 
 export interface ReadyRun {
@@ -55,12 +59,28 @@ export function settle(loaded: LoadedScenario, issues: readonly Issue[], options
   settleIssues([{ issues, source: loaded.source }], options);
 }
 
-/** Everything a run needs, or InputIssues with all that is wrong in either file. */
+/** Everything a run needs, or InputIssues with all that is wrong in either file and what no run obeys yet. */
 export function readyRun(
   loaded: LoadedScenario,
   deployed: LoadedDeployment,
   options: CommonOptions,
 ): ReadyRun {
+  const plan = loaded.compiled?.plan ?? null;
+  const unbuilt = [
+    ...(loaded.file === null ? [] : unbuiltParts(loaded.file)),
+    ...(plan === null || deployed.deployment === null ? [] : hostedIssues(plan, deployed.deployment)),
+  ];
+  return ready(
+    { ...loaded, issues: [...loaded.issues, ...unbuilt] },
+    { ...deployed, issues: [...deployed.issues, ...deployed.unbuilt] },
+    options,
+  );
+}
+
+/** The same for a check, which warns of what no run obeys yet. */
+export const readyCheck = ready;
+
+function ready(loaded: LoadedScenario, deployed: LoadedDeployment, options: CommonOptions): ReadyRun {
   if (loaded.kind === 'trace') settle(loaded, loaded.issues, options);
   settleIssues(
     [{ issues: loaded.kind === 'trace' ? [] : loaded.issues, source: loaded.source }, deployed],

@@ -5,7 +5,7 @@ import type { Plan, PlannedSession } from '../scenarios/formats/plan.ts';
 import { didYouMean } from '../scenarios/formats/suggest.ts';
 import type { Call } from '../scenarios/workflows/progress.ts';
 import { walk } from '../scenarios/workflows/walk.ts';
-import type { DeploymentSpec, PoolSpec } from './engine.ts';
+import type { DeploymentSpec, HostedModel, PoolSpec } from './engine.ts';
 
 /** Sessions of each cohort that are walked before a run, to name what will not fit. */
 export const SAMPLED_SESSIONS = 200;
@@ -41,59 +41,93 @@ export function* sampleSessions(plan: Plan, perCohort: number): Generator<Planne
   }
 }
 
-/** The rule: a pool of that name; else the pool that serves the alias's model; else the only pool there is. */
-function findPool(model: string, plan: Plan, deployment: DeploymentSpec): PoolSpec | null {
+/** What serves a model: a pool of replicas, or a provider's API. */
+export type Server =
+  | { readonly kind: 'pool'; readonly pool: PoolSpec }
+  | { readonly kind: 'hosted'; readonly hosted: HostedModel };
+
+/**
+ * The rule: what has the name that the call gives; else the first pool, else the first provider, that serves the
+ * alias's model; else the only pool, where there is no provider.
+ */
+export function serverOf(model: string, plan: Plan, deployment: DeploymentSpec): Server | null {
   const modelId = plan.models.get(model)?.modelId ?? model;
-  const { pools } = deployment;
-  return (
-    pools.find(pool => pool.name === model) ??
-    pools.find(pool => pool.modelId === modelId) ??
-    (pools.length === 1 ? (pools[0] as PoolSpec) : null)
-  );
+  const { pools, hosted } = deployment;
+  const pool = pools.find(each => each.name === model);
+  if (pool !== undefined) return { kind: 'pool', pool };
+  const sold = hosted.find(each => each.name === model);
+  if (sold !== undefined) return { kind: 'hosted', hosted: sold };
+  const serving = pools.find(each => each.modelId === modelId);
+  if (serving !== undefined) return { kind: 'pool', pool: serving };
+  const selling = hosted.find(each => each.modelId === modelId);
+  if (selling !== undefined) return { kind: 'hosted', hosted: selling };
+  const only = pools.length === 1 && hosted.length === 0 ? pools[0] : undefined;
+  return only === undefined ? null : { kind: 'pool', pool: only };
+}
+
+const windowOf = (server: Server): number | null =>
+  server.kind === 'pool' ? server.pool.limits.maxModelTokens : server.hosted.maxModelTokens;
+
+const nameOf = (server: Server): string =>
+  server.kind === 'pool'
+    ? `pool "${server.pool.name}"`
+    : `"${server.hosted.name}" of provider "${server.hosted.provider}"`;
+
+/** WT1008 for each model that only a provider serves: no run calls one yet. */
+export function hostedIssues(plan: Plan, deployment: DeploymentSpec): Issue[] {
+  return plan.modelsUsed.flatMap(model => {
+    const server = serverOf(model, plan, deployment);
+    if (server?.kind !== 'hosted') return [];
+    const message = `"${model}" is served by provider "${server.hosted.provider}", and no run calls a provider yet`;
+    return [issue(['models', model], 'WT1008', message, 'for now give it a pool, with an affine step')];
+  });
 }
 
 export function prepare(plan: Plan, deployment: DeploymentSpec): Prepared {
   const issues: Issue[] = [];
-  const pools = new Map<string, PoolSpec | null>();
-  const resolve = (model: string): PoolSpec | null => {
-    const known = pools.get(model);
+  const servers = new Map<string, Server | null>();
+  const resolve = (model: string): Server | null => {
+    const known = servers.get(model);
     if (known !== undefined) return known;
-    const pool = findPool(model, plan, deployment);
-    pools.set(model, pool);
-    if (pool === null) {
-      const names = deployment.pools.map(each => each.name);
-      const served = deployment.pools.map(each => `${each.name} (${each.modelId})`).join(', ');
+    const server = serverOf(model, plan, deployment);
+    servers.set(model, server);
+    if (server === null) {
+      const all = [...deployment.pools, ...deployment.hosted];
+      const names = all.map(each => each.name);
+      const served = all.map(each => `${each.name} (${each.modelId})`).join(', ');
+      const what = deployment.hosted.length === 0 ? 'pool' : 'pool or provider';
       issues.push(
         issue(
           ['models', model],
           'WT1204',
-          `no pool of "${deployment.name}" serves "${model}"`,
-          didYouMean(model, names) ?? `its pools: ${served}`,
+          `no ${what} of "${deployment.name}" serves "${model}"`,
+          didYouMean(model, names) ?? `it has: ${served}`,
         ),
       );
     }
-    return pool;
+    return server;
   };
   for (const model of plan.modelsUsed) resolve(model);
-  const tooLong = new Map<string, { call: Call; session: string; pool: PoolSpec; times: number }>();
+  const tooLong = new Map<string, { call: Call; session: string; server: Server; times: number }>();
   for (const session of sampleSessions(plan, SAMPLED_SESSIONS)) {
     for (const call of walk(session).calls) {
-      const pool = resolve(call.model);
-      if (pool === null || call.promptTokens + call.outputTokens <= pool.limits.maxModelTokens) continue;
+      const server = resolve(call.model);
+      const window = server === null ? null : windowOf(server);
+      if (server === null || window === null || call.promptTokens + call.outputTokens <= window) continue;
       const found = tooLong.get(call.step);
-      if (found === undefined) tooLong.set(call.step, { call, session: session.id, pool, times: 1 });
+      if (found === undefined) tooLong.set(call.step, { call, session: session.id, server, times: 1 });
       else {
         found.times++;
         if (call.promptTokens > found.call.promptTokens) Object.assign(found, { call, session: session.id });
       }
     }
   }
-  for (const [step, { call, session, pool, times }] of tooLong) {
+  for (const [step, { call, session, server, times }] of tooLong) {
     issues.push(
       issue(
         ['workflows'],
         'WT1108',
-        `${times} prompt${times === 1 ? '' : 's'} of "${step}" exceed${times === 1 ? 's' : ''} the window of ${pool.limits.maxModelTokens} tokens of pool "${pool.name}": ` +
+        `${times} prompt${times === 1 ? '' : 's'} of "${step}" exceed${times === 1 ? 's' : ''} the window of ${windowOf(server)} tokens of ${nameOf(server)}: ` +
           `${call.promptTokens} + ${call.outputTokens} output tokens in session ${session}`,
         'raise limits.max_model_len of the pool, choose a model with a longer window, clamp the amounts with max, or shrink a trace with --scale-tokens',
       ),
@@ -101,8 +135,8 @@ export function prepare(plan: Plan, deployment: DeploymentSpec): Prepared {
   }
   return {
     poolOf: model => {
-      const pool = resolve(model);
-      return pool?.name ?? '';
+      const server = resolve(model);
+      return server?.kind === 'pool' ? server.pool.name : '';
     },
     issues,
   };

@@ -1,5 +1,5 @@
 // `check`: what is wrong with the files, all at once; and of good ones the unrolled shape, before anything runs.
-import { loadDeployment, readyRun, settle } from '../engines/load.ts';
+import { loadDeployment, readyCheck, settle } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { loadRun, type RunOptions, withOptionalDeployment } from '../scenarios/cli/run-options.ts';
 import { type Command, paint, printJson, say } from '../scenarios/cli/terminal.ts';
@@ -19,7 +19,7 @@ export const checkCommand: Command<CheckOptions> = {
     const deployed =
       options.deployment === undefined ? null : loadDeployment(options.deployment, routingPolicies);
     if (deployed === null) settle(loaded, loaded.issues, options);
-    else readyRun(loaded, deployed, options);
+    else readyCheck(loaded, deployed, options);
     const plan = loaded.compiled!.plan as Plan;
     const pools = deployed?.deployment?.pools ?? [];
     const shapes = shapeOf(plan, loaded.compiled!.workflows, pricesOf(plan, pools));

@@ -1,9 +1,16 @@
-// Judges a scenario's assertion lines on the records of a run.
+// Judges a scenario's assertion lines and SLOs on the records of a run.
 import { unreachable } from '../scenarios/base/errors.ts';
 import { Histogram } from '../scenarios/base/histogram.ts';
 import { mean, quantileSorted, sorted } from '../scenarios/base/statistics.ts';
-import type { AssertedMetric, Assertion } from '../scenarios/formats/assertion.ts';
-import type { CallRecord, WorkflowRecord } from '../scenarios/formats/record.ts';
+import type { AssertedMetric, Assertion, SloMetric } from '../scenarios/formats/assertion.ts';
+import {
+  type CallRecord,
+  e2eMs,
+  makespanMs,
+  tpotMs,
+  ttftMs,
+  type WorkflowRecord,
+} from '../scenarios/formats/record.ts';
 import type { AssertionResult } from '../scenarios/formats/result.ts';
 import type { RunOutput } from '../scenarios/formats/run.ts';
 import { callValuesMs, makespansMs } from './metrics.ts';
@@ -80,9 +87,48 @@ function judgedValue(output: RunOutput, assertion: Assertion): number | null {
     }
     case 'count':
       return countOf(output, subject.what, filter);
+    case 'attainment':
+      return subject.of === 'sessions'
+        ? shareOf(
+            output.workflows.filter(workflowPasses(filter)),
+            record => record.status === 'completed' && keepsAll(subject.withinMs, () => makespanMs(record)),
+          )
+        : shareOf(
+            output.calls.filter(passes(filter)),
+            call => call.outcome === 'ok' && keepsAll(subject.withinMs, metric => SLO_VALUES[metric](call)),
+          );
     default:
       return unreachable(subject);
   }
+}
+
+const SLO_VALUES: Record<SloMetric, (call: CallRecord) => number | null> = {
+  ttft: ttftMs,
+  itl: call => call.itlMsMax,
+  tpot: tpotMs,
+  e2e: e2eMs,
+};
+
+/** A limit that does not apply, such as the TPOT of one token, is kept. */
+function keepsAll(
+  withinMs: Partial<Record<SloMetric, number>>,
+  measured: (metric: SloMetric) => number | null,
+): boolean {
+  return (Object.entries(withinMs) as [SloMetric, number][]).every(([metric, limit]) => {
+    const value = measured(metric);
+    return value === null || value <= limit;
+  });
+}
+
+/** null of nothing. Cancelled calls and what Ctrl-C left unfinished say nothing about a target. */
+function shareOf<T extends { outcome?: string; status?: string }>(
+  records: readonly T[],
+  keeps: (record: T) => boolean,
+): number | null {
+  const judged = records.filter(
+    each => !['cancelled', 'unfinished'].includes(each.outcome ?? each.status ?? ''),
+  );
+  return judged.length === 0 ? null : judged.filter(keeps).length / judged.length;
 }
 
 function countOf(output: RunOutput, what: 'calls' | 'workflows' | 'tool_calls', filter: Filter): number {
@@ -112,7 +158,7 @@ const holds: Record<Assertion['op'], (value: number, target: number) => boolean>
 };
 
 function unitOf({ kind }: Assertion['subject']): AssertionResult['unit'] {
-  if (kind === 'rate' || kind === 'cache_hit') return 'ratio';
+  if (kind === 'rate' || kind === 'cache_hit' || kind === 'attainment') return 'ratio';
   return kind === 'count' ? 'count' : 'ms';
 }
 

@@ -66,6 +66,7 @@ const WORKFLOWS: Columns<WorkflowRecord> = {
     cohort: text(workflow => workflow.cohort),
     workflow: text(workflow => workflow.workflow),
     tenant: text(workflow => workflow.tenant),
+    user: text(workflow => workflow.user),
     plannedMs: real(workflow => workflow.plannedMs),
     startMs: real(workflow => workflow.startMs),
     endMs: real(workflow => workflow.endMs),

@@ -2,75 +2,101 @@
 
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import type { Argv } from 'yargs';
 import { UserError } from './base/errors.ts';
-import { loadTraces, settledScenario } from './cli/load.ts';
-import { loadRun, type RunOptions, withScenario } from './cli/run-options.ts';
+import { settledScenario } from './cli/load.ts';
+import { presetFigures } from './cli/presets.ts';
+import { commandLine, loadRun, type RunOptions, withScenario } from './cli/run-options.ts';
 import {
   type Command,
   type CommonOptions,
+  ProgressLine,
   printJson,
   say,
   settleIssues,
   withCommon,
 } from './cli/terminal.ts';
-import type { ImportReport } from './formats/recorded.ts';
-import { planLines } from './plan-file.ts';
+import { readOptionsOf, selectionOf, type TraceOptions, withTrace } from './cli/trace-options.ts';
+import { openTrace, traceScenario } from './cli/traces.ts';
+import { version } from './cli/version.ts';
+import type { RecordedSession } from './formats/recorded.ts';
+import type { PublishTrace } from './formats/trace-report.ts';
+import { traceProfiler } from './importers/profile.ts';
+import { planLines, recordedPlanLines } from './plan-file.ts';
 
-interface ImportOptions extends CommonOptions {
+interface ImportOptions extends CommonOptions, TraceOptions {
   trace: string[];
-  format: string | undefined;
   strict: boolean;
   out: string | undefined;
+  page: string | undefined;
+  preset: string | undefined;
 }
 
-export const importCommand: Command<ImportOptions> = {
-  builder: yargs =>
-    withCommon(yargs)
+/** Reads a trace once, whatever its length; `publish` says what it found and writes the page. */
+export const importCommand = (publish: PublishTrace): Command<ImportOptions> => ({
+  builder: (yargs: Argv) =>
+    withTrace(withCommon(yargs))
       .positional('trace', {
         type: 'string',
         array: true,
         demandOption: true,
         describe: 'trace files or folders',
       })
-      .option('format', { type: 'string', describe: 'name the format instead of detecting it' })
       .option('strict', { type: 'boolean', default: false, describe: 'an unreadable part is an error' })
       .option('out', { type: 'string', describe: 'write the plan here, to simulate or replay it' })
+      .option('page', { type: 'string', describe: 'write the page of the trace here, one offline HTML file' })
+      .option('preset', { type: 'string', describe: 'library preset whose figures stand beside the trace' })
       .example('$0 import traces/ --json', 'counts, hits of an infinite cache, what was inferred')
-      .example('$0 import traces/ --out sessions.plan.jsonl', 'one file that simulate and replay take'),
+      .example('$0 import traces/ --out sessions.plan.jsonl', 'one file that simulate and replay take')
+      .example('$0 import traces/ --page trace.html --preset coding-agent', 'look at it before running it'),
   handler: async options => {
-    const { format, strict } = options;
-    const loaded = loadTraces(options.trace, options.trace.join(' '), {
-      strict,
-      ...(format === undefined ? {} : { format }),
-    });
-    const report = loaded.imports[0] as ImportReport;
-    if (options.out !== undefined) {
-      await writeLines(
-        options.out,
-        planLines(loaded.compiled!.plan!, settledScenario(loaded), loaded.recorded),
-      );
-    }
-    if (options.json) printJson(report);
-    else say(options, importText(report, options.out));
-  },
-};
+    const selection = selectionOf(options);
+    const preset = options.preset === undefined ? null : presetFigures(options.preset);
+    const trace = openTrace(options.trace, readOptionsOf(options), selection);
+    const profiler = traceProfiler();
+    const sessions = watched(trace.sessions, session => profiler.add(session), new ProgressLine(options));
 
-function importText(report: ImportReport, out: string | undefined): string {
-  const { totals } = report;
-  const guessed = Object.entries(report.provenance)
-    .map(([field, { recorded, inferred, defaulted }]) => ({ field, recorded, other: inferred + defaulted }))
-    .filter(({ other }) => other > 0)
-    .map(({ field, recorded, other }) => `${field} ${other} of ${recorded + other}`);
-  const share = totals.inputTokens === 0 ? 0 : (totals.hitTokens / totals.inputTokens) * 100;
-  return [
-    `${report.format}: ${totals.sessions} sessions, ${report.subagents} sub-agents, ${totals.calls} calls`,
-    `  input     ${totals.inputTokens} tokens, output ${totals.outputTokens}`,
-    `  hits      ${totals.hitBlocks} blocks, ${totals.hitTokens} tokens (${share.toFixed(1)} %), of a cache that never evicts`,
-    `  inferred  ${guessed.length === 0 ? 'nothing' : guessed.join(', ')}`,
-    ...report.warnings.map(warning => `  warning   ${warning}`),
-    ...report.unreadable.map(({ where, why }) => `  left out  ${where}: ${why}`),
-    ...(out === undefined ? [] : [`plan: ${out}`]),
-  ].join('\n');
+    // 1. One pass, which also writes the plan.
+    if (options.out === undefined) for (const _ of sessions);
+    else {
+      const timing = options['gap-cap'] === undefined ? {} : { gap_cap: options['gap-cap'] };
+      const scenario = traceScenario(options.trace, timing, selection?.anonymize ?? false);
+      await writeLines(options.out, recordedPlanLines(scenario.name, scenario, sessions));
+    }
+
+    // 2. What it found.
+    const report = trace.report();
+    const profile = profiler.profile();
+    const name = options.trace.join(' ');
+    const tool = { name: 'agent-windtunnel', version };
+    const found = { name, command: commandLine(), tool, report, selection: trace.selection, profile, preset };
+    const text = await publish(found, { page: options.page ?? null });
+    if (options.json) printJson({ ...report, selection: trace.selection, profile });
+    else say(options, text);
+    if (options.out !== undefined) say(options, `plan: ${options.out}`);
+  },
+});
+
+/** The sessions as they pass, with a line of progress. */
+function* watched(
+  sessions: Iterable<RecordedSession>,
+  see: (session: RecordedSession) => void,
+  progress: ProgressLine,
+): Generator<RecordedSession> {
+  let count = 0;
+  let calls = 0;
+  try {
+    for (const session of sessions) {
+      see(session);
+      count += 1;
+      calls += session.calls.length;
+      progress.show(() => `${count} sessions, ${calls} calls`);
+      yield session;
+    }
+  } finally {
+    progress.clear();
+  }
 }
 
 type PlanOptions = Omit<RunOptions, 'deployment'>;
@@ -100,20 +126,28 @@ export const planCommand: Command<PlanOptions> = {
   },
 };
 
+/** Writes to a file beside it first, so that what cannot be written whole leaves the old one as it was. */
 async function writeLines(path: string, lines: Iterable<string>): Promise<number> {
-  const file = createWriteStream(path);
-  const opened = once(file, 'open').catch(error => {
+  const partial = `${path}.partial`;
+  const file = createWriteStream(partial);
+  await once(file, 'open').catch(error => {
     throw new UserError(`cannot write ${path}: ${(error as Error).message}`, {
       hint: 'choose another --out',
     });
   });
-  await opened;
   let count = 0;
-  for (const line of lines) {
-    count++;
-    if (!file.write(`${line}\n`)) await once(file, 'drain');
+  try {
+    for (const line of lines) {
+      count++;
+      if (!file.write(`${line}\n`)) await once(file, 'drain');
+    }
+    file.end();
+    await once(file, 'finish');
+    await rename(partial, path);
+  } catch (error) {
+    file.destroy();
+    await rm(partial, { force: true });
+    throw error;
   }
-  file.end();
-  await once(file, 'finish');
   return count;
 }

@@ -42,14 +42,11 @@ export function* planLines(
   scenario: unknown,
   recorded: ReadonlyMap<number, readonly RecordedSession[]>,
 ): Generator<string> {
-  yield JSON.stringify({ windtunnelPlan: PLAN_VERSION, name: plan.name, scenario });
+  yield headerLine(plan.name, scenario);
   for (const cohort of plan.cohorts) {
     const sessions = recorded.get(cohort.index);
     if (sessions !== undefined) {
-      for (const session of sessions) {
-        const calls = session.calls.map(call => ({ ...call, blocks: toRanges(call.blocks) }));
-        yield JSON.stringify({ recorded: cohort.index, session: { ...session, calls } });
-      }
+      for (const session of sessions) yield recordedLine(cohort.index, session);
       continue;
     }
     for (const { planned, draws } of drawnSessions(cohort)) {
@@ -57,6 +54,24 @@ export function* planLines(
       yield JSON.stringify({ session: planned.id, plannedMs: planned.plannedMs, draws });
     }
   }
+}
+
+/** The same for a scenario whose one cohort are recorded sessions, which are read as they are written. */
+export function* recordedPlanLines(
+  name: string,
+  scenario: unknown,
+  sessions: Iterable<RecordedSession>,
+): Generator<string> {
+  yield headerLine(name, scenario);
+  for (const session of sessions) yield recordedLine(0, session);
+}
+
+const headerLine = (name: string, scenario: unknown): string =>
+  JSON.stringify({ windtunnelPlan: PLAN_VERSION, name, scenario });
+
+function recordedLine(cohort: number, session: RecordedSession): string {
+  const calls = session.calls.map(call => ({ ...call, blocks: toRanges(call.blocks) }));
+  return JSON.stringify({ recorded: cohort, session: { ...session, calls } });
 }
 
 function* drawnSessions(

@@ -5,9 +5,10 @@ import { Heap } from '../base/heap.ts';
 import { extend, type Key, uniform } from '../base/key.ts';
 import { type DrawnAmount, drawAmount } from '../formats/amount.ts';
 import { firingMs } from './cron.ts';
+import { type Rate, RateWalk } from './rate.ts';
 
 export type OpenArrival =
-  | { readonly kind: 'poisson' | 'constant'; readonly perSec: number }
+  | { readonly kind: 'renewal'; readonly rate: Rate }
   | {
       readonly kind: 'cron';
       readonly minutesOfWeek: readonly number[];
@@ -33,18 +34,21 @@ export function* arrivalTimes(
     case 'cron':
       yield* bursts(arrival, key, bounds);
       return;
-    case 'poisson':
-    case 'constant': {
-      const meanMs = 1000 / arrival.perSec;
-      let atMs = 0;
-      for (let i = 0; i < bounds.sessions; i++) {
-        if (arrival.kind === 'poisson')
-          atMs += quantile({ kind: 'exponential', mean: meanMs }, uniform(extend(key, i, 1)));
-        else atMs = i * meanMs;
-        if (atMs > bounds.forMs) return;
-        yield atMs;
-      }
-    }
+    case 'renewal':
+      yield* renewals(arrival.rate, key, bounds);
+  }
+}
+
+/** Independent gaps of mean 1, stretched by the rate where they fall. Evenly spaced arrivals begin at once. */
+function* renewals(rate: Rate, key: Key, bounds: { sessions: number; forMs: number }): Generator<number> {
+  const walk = new RateWalk(rate);
+  for (let i = 0; i < bounds.sessions; i++) {
+    const gaps = walk.gaps;
+    if (gaps === null) return;
+    const gap = gaps.process === 'constant' && i === 0 ? 0 : quantile(gaps.unit, uniform(extend(key, i, 1)));
+    const atMs = walk.advance(gap);
+    if (atMs === null || atMs > bounds.forMs) return;
+    yield atMs;
   }
 }
 

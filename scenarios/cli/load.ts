@@ -1,20 +1,22 @@
 // Reads what a user names: a scenario file, a library entry, a written plan, or a recorded trace; and compiles it. The
 // reading rim of scenarios/.
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { basename, dirname, join, relative, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { statSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import type { Issue } from '../base/issue.ts';
 import type { ImportReport, RecordedSession } from '../formats/recorded.ts';
-import { type CohortFile, parseScenario, type ScenarioFile } from '../formats/scenario.ts';
+import { parseScenario, type ScenarioFile } from '../formats/scenario.ts';
+import type { Selection } from '../formats/selection.ts';
 import { parseSource, type Source } from '../formats/source.ts';
 import { didYouMean } from '../formats/suggest.ts';
+import { unbuiltParts } from '../formats/unbuilt.ts';
 import { type ReadOptions, readTrace } from '../importers/read.ts';
 import { type PlanFile, readPlan } from '../plan-file.ts';
 import { type Compiled, compile } from '../workflows/compile.ts';
-
-const LIBRARY = join(dirname(fileURLToPath(import.meta.url)), '..', 'library');
+import { findInput, readText, shown } from './library.ts';
+import { resolveSource } from './resolve.ts';
+import { openTrace, RECORDED, type TraceTiming, traceScenario } from './traces.ts';
 
 /** Overrides from the command line. */
 export interface LoadOptions {
@@ -22,14 +24,12 @@ export interface LoadOptions {
   seed?: number | string | undefined;
   /** `path=value`, dots between keys; the value is read as YAML. */
   set?: readonly string[];
-  /** How a trace is replayed; only for traces named directly. */
-  trace?: Partial<
-    Pick<CohortFile, 'timing' | 'gap_scale' | 'gap_cap' | 'scale_tokens' | 'warm' | 'sessions'>
-  > & { concurrent?: number };
+  /** How a trace is replayed, what is taken of it and how it is read; only for traces named directly. */
+  trace?: TraceTiming;
+  selection?: Selection | null;
+  read?: ReadOptions;
   /** An unreadable part of a trace is an error. */
   strict?: boolean;
-  /** Format of a trace; detected when absent. */
-  format?: string;
 }
 
 export interface LoadedScenario {
@@ -40,47 +40,14 @@ export interface LoadedScenario {
   readonly source: Source;
   readonly compiled: Compiled | null;
   readonly issues: readonly Issue[];
+  /** What the traffic needs and no run can give yet: errors for a run, warnings for a check. */
+  readonly unbuilt: readonly Issue[];
   readonly imports: readonly ImportReport[];
   /** Recorded sessions by cohort. */
   readonly recorded: ReadonlyMap<number, readonly RecordedSession[]>;
 }
 
 export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
-
-/** Names of built-in files: scenarios, or deployments. */
-export function libraryNames(kind: 'scenarios' | 'deployments'): string[] {
-  const folder = kind === 'scenarios' ? LIBRARY : join(LIBRARY, 'deployments');
-  const names = readdirSync(folder).filter(name => name.endsWith('.yaml'));
-  return names.map(name => name.slice(0, -5)).sort();
-}
-
-/** The path of what a user named: a file or folder, or a library entry with or without `library/`. */
-export function findInput(input: string, kind: 'scenarios' | 'deployments'): string {
-  const name = input.replace(/^library\//, '').replace(/\.yaml$/, '');
-  const folder = kind === 'scenarios' ? LIBRARY : join(LIBRARY, 'deployments');
-  const path = join(folder, `${name}.yaml`);
-  // A bare name is the library's, whatever folder of that name lies around; `./name` is the folder.
-  const isBare = /^[\w-]+$/.test(input);
-  if (isBare && existsSync(path)) return path;
-  if (existsSync(input)) return input;
-  if (existsSync(path)) return path;
-  const names = libraryNames(kind);
-  const what = kind === 'scenarios' ? 'scenario, plan or trace' : 'deployment';
-  throw new UserError(`no ${what} "${input}": neither a file nor in the library`, {
-    hint: didYouMean(name, names) ?? `library: ${names.join(', ')}`,
-  });
-}
-
-/** A file's text, or a UserError. */
-export const readText = (path: string): string => {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new UserError(`cannot read ${path}: ${(error as Error).message}`, {
-      hint: 'name a file that you may read',
-    });
-  }
-};
 
 /** Sets `a.b.0.c=value` in a parsed document. */
 function applySet<T>(value: T, assignments: readonly string[]): T {
@@ -124,8 +91,8 @@ export function loadScenario(input: string, options: LoadOptions = {}): LoadedSc
     const source = parseSource(plan.scenario, `${shown(path)} (the scenario inside)`);
     return compileSource({ source, input, kind: 'plan', name: plan.name, base: '.', plan, options });
   }
-  const source = parseSource(readText(path), shown(path));
-  const name = basename(path).replace(/\.ya?ml$/, '');
+  const source = resolveSource(path, 'scenarios');
+  const name = basename(path).replace(/\.(ya?ml|m?ts)$/, '');
   return compileSource({ source, input, kind: 'scenario', name, base: dirname(path), plan: null, options });
 }
 
@@ -135,26 +102,30 @@ export function loadTraces(
   input: string,
   options: LoadOptions = {},
 ): LoadedScenario {
-  const read: ReadOptions = { strict: options.strict ?? false };
-  if (options.format !== undefined) read.format = options.format;
-  const { sessions, report } = readTrace(paths, read);
-  const { concurrent, ...how } = options.trace ?? {};
-  const cohort: CohortFile = {
-    name: 'trace',
-    trace: RECORDED,
-    arrival: concurrent === undefined ? { at_once: true } : { closed: { agents: concurrent } },
-    ...how,
-  };
-  const name = basename(resolve(paths[0] as string)).replace(/\.jsonl?$/, '');
-  const file: ScenarioFile = { windtunnel: 1, name, traffic: [cohort] };
+  const selection = options.selection ?? null;
+  const trace = openTrace(paths, { strict: options.strict ?? false, ...options.read }, selection);
+  const sessions = [...trace.sessions];
+  const file = traceScenario(paths, options.trace ?? {}, selection?.anonymize ?? false);
+  const { name } = file;
   const source = parseSource(JSON.stringify(file), shown(paths[0] as string));
   const recorded = new Map([[0, sessions]]);
-  const imports = [report];
+  const report = trace.report();
+  const imports = [{ ...report, warnings: [...report.warnings, ...trace.warnings()] }];
   // What --set put there is checked like any file.
   const parsed = parseScenario({ ...source, value: applySet(file, options.set ?? []) });
   const issues = namingSet(parsed.issues, options.set ?? []);
   if (parsed.file === null)
-    return { input, kind: 'trace', file: null, source, compiled: null, issues, imports, recorded };
+    return {
+      input,
+      kind: 'trace',
+      file: null,
+      source,
+      compiled: null,
+      issues,
+      unbuilt: [],
+      imports,
+      recorded,
+    };
   return compileFile({
     file: parsed.file,
     source,
@@ -177,10 +148,12 @@ export function settledScenario({ file, recorded }: LoadedScenario): unknown {
   return { ...file, traffic };
 }
 
-/** Stands for sessions that are already read. */
-const RECORDED = 'recorded';
-
-function refuseTraceOptions({ trace = {} }: LoadOptions, what: string): void {
+function refuseTraceOptions({ trace = {}, selection = null }: LoadOptions, what: string): void {
+  if (selection !== null && trace.gap_cap === undefined) {
+    throw new UserError(`a trace is cut, sampled or anonymised as it is read, and this is ${what}`, {
+      hint: 'name the trace itself, or write a plan of the selection: windtunnel import TRACE --from 10m --out FILE',
+    });
+  }
   const [name] = Object.keys(trace);
   if (name === undefined) return;
   throw new UserError(`--${name.replace('_', '-')} is for traces named directly, and this is ${what}`, {
@@ -190,12 +163,6 @@ function refuseTraceOptions({ trace = {} }: LoadOptions, what: string): void {
         : `write it in the cohort, or --set traffic.0.${name}=…`,
   });
 }
-
-/** A path as messages show it: from here, or from the library. */
-export const shown = (path: string): string => {
-  const near = relative(process.cwd(), resolve(path));
-  return near.startsWith('..') && path.startsWith(LIBRARY) ? `library/${relative(LIBRARY, path)}` : near;
-};
 
 interface SourceContext {
   source: Source;
@@ -216,7 +183,7 @@ function compileSource({ source, input, kind, name, base, plan, options }: Sourc
   const imports: ImportReport[] = [];
   if (parsed.file === null) {
     const issues = namingSet(parsed.issues, options.set ?? []);
-    return { input, kind, file: null, source, compiled: null, issues, imports, recorded };
+    return { input, kind, file: null, source, compiled: null, issues, unbuilt: [], imports, recorded };
   }
   for (const [index, cohort] of parsed.file.traffic.entries()) {
     if (cohort.trace === undefined || recorded.has(index)) continue;
@@ -271,7 +238,17 @@ function compileFile({
       JSON.stringify(lines === null ? null : [...lines]),
   );
   const compiled = compile({ file, sha256: digest, name, traces: recorded, lines });
-  return { input, kind, file, source, compiled, issues: compiled.issues, imports, recorded };
+  return {
+    input,
+    kind,
+    file,
+    source,
+    compiled,
+    issues: compiled.issues,
+    unbuilt: unbuiltParts(file),
+    imports,
+    recorded,
+  };
 }
 
 /** A problem inside what --set put there is not at the file's line: say so. */

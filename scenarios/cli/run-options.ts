@@ -5,13 +5,16 @@ import type { Argv } from 'yargs';
 import { UserError } from '../base/errors.ts';
 import { parseDeployment } from '../formats/deployment.ts';
 import type { RunHeader } from '../formats/run.ts';
-import { parseSource, type Source } from '../formats/source.ts';
-import { findInput, type LoadedScenario, type LoadOptions, loadScenario, readText, shown } from './load.ts';
+import type { Source } from '../formats/source.ts';
+import { findInput } from './library.ts';
+import { type LoadedScenario, type LoadOptions, loadScenario } from './load.ts';
+import { resolveSource } from './resolve.ts';
 import { claimFolder } from './run-folder.ts';
 import { type CommonOptions, withCommon } from './terminal.ts';
+import { readOptionsOf, selectionOf, TRACE_OPTIONS, type TraceOptions, withTrace } from './trace-options.ts';
 import { version } from './version.ts';
 
-export interface RunOptions extends CommonOptions {
+export interface RunOptions extends CommonOptions, TraceOptions {
   scenario: string;
   deployment: string;
   seed: string | undefined;
@@ -20,7 +23,6 @@ export interface RunOptions extends CommonOptions {
   strict: boolean;
   timing: 'causal' | 'absolute' | 'scaled' | undefined;
   'gap-scale': number | undefined;
-  'gap-cap': string | undefined;
   'scale-tokens': number | undefined;
   warm: boolean | undefined;
   concurrent: number | undefined;
@@ -39,7 +41,7 @@ export const withOptionalDeployment = <T>(yargs: Argv<T>) =>
 
 /** Which scenario, which seed, where to, and how a trace is replayed. */
 export const withScenario = <T>(yargs: Argv<T>) =>
-  withCommon(yargs)
+  withTrace(withCommon(yargs))
     .positional('scenario', {
       type: 'string',
       demandOption: true,
@@ -63,7 +65,6 @@ export const withScenario = <T>(yargs: Argv<T>) =>
       describe: 'traces: keep gaps after parents (default), recorded instants, or scaled gaps',
     })
     .option('gap-scale', { type: 'number', describe: 'traces: multiplies every gap' })
-    .option('gap-cap', { type: 'string', describe: 'traces: longest gap kept, e.g. 10s' })
     .option('scale-tokens', {
       type: 'number',
       describe: 'traces: shrinks every length by this factor (0 to 1)',
@@ -71,7 +72,10 @@ export const withScenario = <T>(yargs: Argv<T>) =>
     .option('warm', { type: 'boolean', describe: 'traces: first prompts are already in the cache' })
     .option('concurrent', { type: 'number', describe: 'traces: so many sessions at a time [all at once]' })
     .option('sessions', { type: 'number', describe: 'traces: only the first so many sessions' })
-    .group(['timing', 'gap-scale', 'gap-cap', 'scale-tokens', 'warm', 'concurrent', 'sessions'], 'Traces:');
+    .group(
+      ['timing', 'gap-scale', 'scale-tokens', 'warm', 'concurrent', 'sessions', ...TRACE_OPTIONS],
+      'Traces:',
+    );
 
 const seedOf = (text: string | undefined): number | string | undefined =>
   text !== undefined && /^-?\d+$/.test(text) ? Number(text) : text;
@@ -105,7 +109,14 @@ export function loadOptionsOf(options: Omit<RunOptions, 'deployment'>): LoadOpti
   if (options.warm !== undefined) trace.warm = options.warm;
   if (options.concurrent !== undefined) trace.concurrent = options.concurrent;
   if (options.sessions !== undefined) trace.sessions = options.sessions;
-  return { seed: seedOf(options.seed), set: options.set, strict: options.strict, trace };
+  return {
+    seed: seedOf(options.seed),
+    set: options.set,
+    strict: options.strict,
+    trace,
+    selection: selectionOf(options),
+    read: readOptionsOf(options),
+  };
 }
 
 export const loadRun = (options: Omit<RunOptions, 'deployment'>): LoadedScenario =>
@@ -117,10 +128,9 @@ export function loadDeploymentFile(input: string): {
   sha256: string;
   parsed: ReturnType<typeof parseDeployment>;
 } {
-  const path = findInput(input, 'deployments');
-  const text = readText(path);
-  const source = parseSource(text, shown(path));
-  return { source, sha256: createHash('sha256').update(text).digest('hex'), parsed: parseDeployment(source) };
+  const source = resolveSource(findInput(input, 'deployments'), 'deployments');
+  const digest = createHash('sha256').update(JSON.stringify(source.value)).digest('hex');
+  return { source, sha256: digest, parsed: parseDeployment(source) };
 }
 
 /** Where a run goes, claimed: --out, or a folder of its own that the next run of the same name reuses. */
@@ -148,12 +158,15 @@ export function headerOf(input: {
     seed: plan?.seed ?? 1,
     scenario: { name: plan?.name ?? '', sha256: plan?.sha256 ?? '' },
     deployment: { name: input.deployment.name, sha256: input.deployment.sha256 },
-    command: `windtunnel ${process.argv.slice(2).map(quoted).join(' ')}`,
+    command: commandLine(),
     startedAt: input.startedAt,
     evidence: [...input.evidence],
     warnings: [...input.warnings],
   };
 }
+
+/** The command as it can be typed again. */
+export const commandLine = (): string => `windtunnel ${process.argv.slice(2).map(quoted).join(' ')}`;
 
 const quoted = (text: string): string =>
   /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replace(/'/g, `'\\''`)}'`;

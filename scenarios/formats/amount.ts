@@ -1,6 +1,17 @@
 // Amounts: what a scenario may write where a number of tokens, a duration or a count is asked for. A scalar with its
 // unit, a distribution (`{ median, p90 }` is lognormal), or an expression that starts with `=`.
-import { type Distribution, lognormalSigma, meanOf, quantile } from '../base/distributions.ts';
+import {
+  type Distribution,
+  empiricalOf,
+  gammaOf,
+  lognormalOf,
+  lognormalSigma,
+  meanOf,
+  quantile,
+  weibullOf,
+  weibullShape,
+  zipfOf,
+} from '../base/distributions.ts';
 import { type Expression, mentions, parseExpression } from '../base/expression.ts';
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
 import { type Dimension, parseScalar } from './quantity.ts';
@@ -26,13 +37,24 @@ export const constant = (value: number): DrawnAmount => ({
   max: Number.POSITIVE_INFINITY,
 });
 
-const SHAPES: Record<string, readonly string[]> = {
-  lognormal: ['median', 'p90', 'sigma'],
+/** Keys of each distribution that is named by `dist`, or by its keys alone. */
+export const SHAPES: Record<string, readonly string[]> = {
+  lognormal: ['median', 'p90', 'sigma', 'mean', 'sd'],
   normal: ['mean', 'sd'],
   exponential: ['mean'],
   uniform: ['min', 'max'],
+  gamma: ['mean', 'cv', 'shape', 'scale'],
+  weibull: ['mean', 'cv', 'shape', 'scale'],
+  pareto: ['min', 'alpha'],
+  zipf: ['n', 's'],
+  pareto_lognormal: ['min', 'alpha', 'median', 'sigma', 'pareto'],
 };
-const NOT_BUILT = ['gamma', 'weibull', 'zipf', 'pareto', 'pareto_lognormal', 'empirical'];
+/** Keys that are plain numbers whatever the amount is of. */
+export const PLAIN_KEYS = ['sigma', 'cv', 'shape', 'alpha', 's', 'n'];
+/** Distributions that start at their own `min`. */
+const OWN_MIN = ['uniform', 'pareto', 'pareto_lognormal'];
+const BLOCKS = ['mixture', 'choice', 'empirical'];
+const ZIPF_MAX = 1_000_000;
 
 /** Parses an amount; every problem is pushed to `issues` and null is returned. */
 export function parseAmount(
@@ -74,9 +96,8 @@ function parseObject(
   const clamp = (key: 'min' | 'max', fallback: number): number =>
     raw[key] === undefined ? fallback : (scalar(raw[key], dimension, [...path, key], issues) ?? fallback);
   const of = parseDistribution(raw, dimension, path, issues);
-  const uniform = of?.kind === 'uniform';
-  const min = uniform ? 0 : clamp('min', 0);
-  const max = uniform ? Number.POSITIVE_INFINITY : clamp('max', Number.POSITIVE_INFINITY);
+  const min = OWN_MIN.includes(String(raw.dist)) ? 0 : clamp('min', 0);
+  const max = raw.dist === 'uniform' ? Number.POSITIVE_INFINITY : clamp('max', Number.POSITIVE_INFINITY);
   if (min > max) issues.push(issue([...path, 'min'], 'WT1005', `min ${raw.min} is above max ${raw.max}`));
   return of === null || issues.length > before ? null : { kind: 'draw', of, min, max };
 }
@@ -89,25 +110,15 @@ function parseDistribution(
 ): Distribution | null {
   if ('mixture' in raw) return parseMixture(raw, dimension, path, issues);
   if ('choice' in raw) return parseChoice(raw, dimension, path, issues);
+  if ('empirical' in raw) return parseEmpirical(raw, dimension, path, issues);
   const kind = typeof raw.dist === 'string' ? raw.dist : guessKind(raw);
-  if (kind === null || !(kind in SHAPES)) {
-    if (kind !== null && NOT_BUILT.includes(kind)) {
-      issues.push(
-        issue(
-          [...path, 'dist'],
-          'WT1008',
-          `distribution "${kind}" is part of the language but not built yet`,
-        ),
-      );
-    } else {
-      const known = [...Object.keys(SHAPES), 'mixture', 'choice'];
-      const hint = kind === null ? null : didYouMean(kind, known);
-      const message =
-        kind === null ? 'not a number, a distribution or an expression' : `unknown distribution "${kind}"`;
-      issues.push(
-        issue(path, 'WT1005', message, hint ?? 'write 216, { median: 216, p90: 899 } or =tokens(prev)'),
-      );
-    }
+  if (kind === null || !Object.hasOwn(SHAPES, kind)) {
+    const hint = kind === null ? null : didYouMean(kind, [...Object.keys(SHAPES), ...BLOCKS]);
+    const message =
+      kind === null ? 'not a number, a distribution or an expression' : `unknown distribution "${kind}"`;
+    issues.push(
+      issue(path, 'WT1005', message, hint ?? 'write 216, { median: 216, p90: 899 } or =tokens(prev)'),
+    );
     return null;
   }
   const shape = SHAPES[kind] as readonly string[];
@@ -130,7 +141,8 @@ function parseDistribution(
   }
   for (const key of shape) {
     if (raw[key] === undefined) continue;
-    const value = scalar(raw[key], key === 'sigma' ? 'count' : dimension, [...path, key], issues);
+    const of = PLAIN_KEYS.includes(key) ? 'count' : key === 'pareto' ? 'ratio' : dimension;
+    const value = scalar(raw[key], of, [...path, key], issues);
     if (value === null) good = false;
     else part[key] = value;
   }
@@ -153,12 +165,15 @@ function shaped(
     issues.push(issue(path, 'WT1005', message, hint));
     return null;
   };
-  const { median, p90, sigma, mean, sd, min, max } = part;
+  const { median, p90, sigma, mean, sd, min, max, cv, shape, scale, alpha } = part;
+  const above = (...values: (number | undefined)[]): boolean =>
+    values.every(value => value !== undefined && value > 0);
   switch (kind) {
     case 'lognormal':
+      if (above(mean, sd) && median === undefined) return lognormalOf(mean as number, sd as number);
       if (median === undefined || median <= 0 || (p90 === undefined && sigma === undefined)) {
         return fail(
-          'a lognormal needs a median above 0 and a p90 or a sigma',
+          'a lognormal needs a median above 0 and a p90 or a sigma, or mean and sd',
           'e.g. { median: 216, p90: 899 }',
         );
       }
@@ -173,12 +188,97 @@ function shaped(
       if (mean === undefined)
         return fail('an exponential needs a mean', 'e.g. { dist: exponential, mean: 30s }');
       return { kind, mean };
+    case 'gamma':
+    case 'weibull': {
+      if (above(shape, scale)) return { kind, shape: shape as number, scale: scale as number };
+      if (!above(mean, cv)) {
+        return fail(
+          `a ${kind} needs mean and cv, or shape and scale`,
+          `e.g. { dist: ${kind}, mean: 30s, cv: 2 }`,
+        );
+      }
+      return kind === 'gamma'
+        ? gammaOf(mean as number, cv as number)
+        : weibullOf(mean as number, weibullShape(cv as number));
+    }
+    case 'pareto':
+      if (!above(min, alpha))
+        return fail('a pareto needs min and alpha', 'e.g. { dist: pareto, min: 50, alpha: 1.5 }');
+      return { kind, min: min as number, alpha: alpha as number };
+    case 'pareto_lognormal': {
+      const share = part.pareto;
+      if (!above(min, alpha, median, sigma) || share === undefined) {
+        return fail(
+          'a pareto_lognormal needs pareto (its share), min, alpha, median and sigma',
+          'e.g. { dist: pareto_lognormal, pareto: 30%, min: 50, alpha: 1.5, median: 245, sigma: 1.2 }',
+        );
+      }
+      return {
+        kind: 'mixture',
+        parts: [
+          { weight: share, of: { kind: 'pareto', min: min as number, alpha: alpha as number } },
+          { weight: 1 - share, of: { kind: 'lognormal', median: median as number, sigma: sigma as number } },
+        ],
+      };
+    }
+    case 'zipf': {
+      const { n, s } = part;
+      if (n === undefined || s === undefined || !Number.isInteger(n) || n < 1 || n > ZIPF_MAX)
+        return fail(`a zipf needs s and a whole n up to ${ZIPF_MAX}`, 'e.g. { dist: zipf, n: 100, s: 1.1 }');
+      return zipfOf(n, s);
+    }
     default:
       if (min === undefined || max === undefined || min > max) {
         return fail('a uniform needs min and max, min first', 'e.g. { dist: uniform, min: 1s, max: 5s }');
       }
       return { kind: 'uniform', min, max };
   }
+}
+
+/** Measured values: a list, or values with weights. A file of them is read before (cli/resolve.ts). */
+function parseEmpirical(
+  raw: Record<string, unknown>,
+  dimension: Dimension,
+  path: InputPath,
+  issues: Issue[],
+): Distribution | null {
+  const at = [...path, 'empirical'];
+  const fail = (message: string, where: InputPath = at): null => {
+    issues.push(
+      issue(
+        where,
+        'WT1005',
+        message,
+        'e.g. { empirical: [120, 340, 800] } or { empirical: { values, weights } }',
+      ),
+    );
+    return null;
+  };
+  const given = Array.isArray(raw.empirical)
+    ? { values: raw.empirical as unknown[] }
+    : (raw.empirical as Record<string, unknown> | null);
+  if (
+    typeof given !== 'object' ||
+    given === null ||
+    !Array.isArray(given.values) ||
+    given.values.length === 0
+  )
+    return fail('empirical needs a list of values');
+  const { values, weights } = given as { values: unknown[]; weights?: unknown };
+  if (weights !== undefined && (!Array.isArray(weights) || weights.length !== values.length))
+    return fail(`empirical needs a weight for each of its ${values.length} values`);
+  const before = issues.length;
+  const inner = Array.isArray(raw.empirical) ? at : [...at, 'values'];
+  const weighted = values.map((value, index) => ({
+    value: scalar(value, dimension, [...inner, index], issues) ?? 0,
+    weight:
+      weights === undefined
+        ? 1
+        : (scalar((weights as unknown[])[index], 'count', [...at, 'weights', index], issues) ?? 0),
+  }));
+  if (issues.length > before) return null;
+  if (!weighted.some(({ weight }) => weight > 0)) return fail('empirical needs a weight above 0');
+  return empiricalOf(weighted.filter(({ weight }) => weight > 0));
 }
 
 function parseMixture(
@@ -198,7 +298,7 @@ function parseMixture(
       typeof entry === 'object' && entry !== null ? entry : {}
     ) as Record<string, unknown>;
     const weight = scalar(rawWeight, 'ratio', [...at, 'weight'], issues);
-    const bound = rest.dist === 'uniform' ? undefined : ['min', 'max'].find(key => key in rest);
+    const bound = OWN_MIN.includes(String(rest.dist)) ? undefined : ['min', 'max'].find(key => key in rest);
     if (bound !== undefined) {
       const hint = 'put min and max beside `mixture`';
       issues.push(

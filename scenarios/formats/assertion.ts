@@ -1,11 +1,16 @@
-// One assertion line of a scenario, parsed: `p95(e2e, workflow=ingest) < 8s`.
+// What a run is judged by: an assertion line of a scenario, parsed (`p95(e2e, workflow=ingest) < 8s`), or an SLO.
 
 export type AssertionFunction =
   | { kind: 'quantile'; quantile: number; metric: AssertedMetric }
   | { kind: 'mean' | 'max'; metric: AssertedMetric }
   | { kind: 'rate'; code: string }
   | { kind: 'cache_hit' }
+  /** The share that ends well and keeps every limit (ms); sessions have only an e2e. */
+  | { kind: 'attainment'; of: 'calls' | 'sessions'; withinMs: Partial<Record<SloMetric, number>> }
   | { kind: 'count'; what: 'calls' | 'workflows' | 'tool_calls' };
+
+/** What an SLO may bound. */
+export type SloMetric = 'ttft' | 'itl' | 'tpot' | 'e2e';
 
 /** Latencies in ms, by the names people use. */
 export type AssertedMetric = 'ttft' | 'itl' | 'tpot' | 'e2e' | 'queue' | 'makespan';

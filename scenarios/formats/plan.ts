@@ -1,5 +1,7 @@
 // The plan: a lazy list of sessions, each a program and the instant it starts. Nothing is drawn before it is asked for,
 // so a plan of any length needs no memory.
+
+import type { OpenArrival } from '../arrivals/arrivals.ts';
 import type { Key } from '../base/key.ts';
 import type { DrawnValues } from '../workflows/draws.ts';
 import type { Program } from '../workflows/progress.ts';
@@ -11,6 +13,8 @@ export interface PlannedSession {
   readonly id: string;
   readonly cohort: string;
   readonly tenant: string | null;
+  /** One of the tenant's users; null where the scenario has none. */
+  readonly user: string | null;
   readonly key: Key;
   readonly plannedMs: number;
   readonly program: Program;
@@ -25,6 +29,7 @@ interface CohortBase {
 /** Sessions start by the clock, whatever becomes of the earlier ones. */
 export interface OpenCohort extends CohortBase {
   readonly kind: 'open';
+  readonly arrival: OpenArrival;
   /** In order of plannedMs; may be drawn again from the start. */
   sessions(log?: DrawnValues): Iterable<PlannedSession>;
 }

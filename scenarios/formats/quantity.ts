@@ -3,7 +3,16 @@
 import { z } from 'zod';
 import { show } from './suggest.ts';
 
-export type Dimension = 'tokens' | 'ms' | 'ratio' | 'perSec' | 'usd' | 'usdPerHour' | 'count';
+export type Dimension =
+  | 'tokens'
+  | 'ms'
+  | 'ratio'
+  | 'perSec'
+  | 'usd'
+  | 'usdPerHour'
+  | 'count'
+  | 'bytes'
+  | 'bytesPerSec';
 
 export type ScalarResult = { value: number } | { error: string; hint: string | null };
 
@@ -19,7 +28,7 @@ interface DimensionRow {
 const HUNDRED = 100;
 const counts = { '': [1, 1], k: [1000, 1], M: [1_000_000, 1] } as const;
 
-const DIMENSIONS: Record<Dimension, DimensionRow> = {
+export const DIMENSIONS: Record<Dimension, DimensionRow> = {
   tokens: { expected: 'a number of tokens, such as 160k', units: counts, bare: true },
   ms: {
     expected: 'a duration, such as 350ms',
@@ -41,7 +50,15 @@ const DIMENSIONS: Record<Dimension, DimensionRow> = {
   },
   perSec: {
     expected: 'a rate, such as 0.05/s',
-    units: { '/s': [1, 1], '/min': [1, 60], '/h': [1, 3600], '/d': [1, 86_400] },
+    units: {
+      '/s': [1, 1],
+      '/min': [1, 60],
+      '/h': [1, 3600],
+      '/d': [1, 86_400],
+      '%/s': [1, HUNDRED],
+      '%/min': [1, 60 * HUNDRED],
+      '%/h': [1, 3600 * HUNDRED],
+    },
     bare: false,
   },
   usd: {
@@ -55,6 +72,31 @@ const DIMENSIONS: Record<Dimension, DimensionRow> = {
     bare: false,
   },
   count: { expected: 'a count, such as 12', units: counts, bare: true },
+  bytes: {
+    expected: 'an amount of memory, such as 64GB or 64GiB',
+    units: {
+      kB: [1e3, 1],
+      MB: [1e6, 1],
+      GB: [1e9, 1],
+      TB: [1e12, 1],
+      MiB: [2 ** 20, 1],
+      GiB: [2 ** 30, 1],
+      TiB: [2 ** 40, 1],
+    },
+    bare: false,
+  },
+  bytesPerSec: {
+    expected: 'a bandwidth, such as 50GB/s or 400Gbit/s',
+    units: {
+      'kB/s': [1e3, 1],
+      'MB/s': [1e6, 1],
+      'GB/s': [1e9, 1],
+      'TB/s': [1e12, 1],
+      'Mbit/s': [1e6, 8],
+      'Gbit/s': [1e9, 8],
+    },
+    bare: false,
+  },
 };
 
 const NUMBER_AND_UNIT = /^([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([a-zA-Z%/]*)$/;
@@ -73,6 +115,10 @@ function bareHint(dimension: Dimension, value: number): string | null {
       return `write ${value}/s or ${value}/min`;
     case 'usdPerHour':
       return `write ${value}/h`;
+    case 'bytes':
+      return `write ${value}GB`;
+    case 'bytesPerSec':
+      return `write ${value}GB/s or ${value}Gbit/s`;
     case 'tokens':
     case 'ratio':
     case 'usd':
@@ -136,7 +182,7 @@ export function parseScalar(raw: unknown, dimension: Dimension): ScalarResult {
 
 /** The same as a zod schema, whose output is the number. */
 export function quantity(dimension: Dimension) {
-  return z.union([z.string(), z.number()]).transform((raw, context): number => {
+  const read = z.union([z.string(), z.number()]).transform((raw, context): number => {
     const result = parseScalar(raw, dimension);
     if ('value' in result) return result.value;
     context.issues.push({
@@ -147,4 +193,20 @@ export function quantity(dimension: Dimension) {
     });
     return z.NEVER;
   });
+  return read.meta({ dimension });
+}
+
+/** Checked like `quantity`, but kept as written: for files that are written out again. */
+export function written(dimension: Dimension) {
+  const checked = z.union([z.string(), z.number()]).check(context => {
+    const result = parseScalar(context.value, dimension);
+    if ('value' in result) return;
+    context.issues.push({
+      code: 'custom',
+      message: result.error,
+      input: context.value,
+      params: { code: 'WT1006', hint: result.hint },
+    });
+  });
+  return checked.meta({ dimension });
 }

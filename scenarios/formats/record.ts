@@ -87,6 +87,8 @@ export interface WorkflowRecord {
   cohort: string;
   workflow: string;
   tenant: string | null;
+  /** One of the tenant's users. */
+  user: string | null;
   plannedMs: number;
   startMs: number;
   endMs: number | null;

@@ -15,18 +15,35 @@ export interface RecordedCall {
   gapMs: number;
   gapKind: 'tool' | 'human' | 'client' | 'unknown';
   gapProvenance: Provenance;
+  /** The tool that ran in the gap; null where the trace names none. */
+  tool: string | null;
   promptTokens: number;
+  /** Generated tokens, reasoning included. */
   outputTokens: number;
+  /** Of these, tokens that leave the context after the call. */
+  reasoningTokens: number;
   /** Content ids of the leading prompt blocks, `blockTokens` tokens each; what is left of the prompt has no id. */
   blocks: number[];
   /** What the trace measured, ms from the session's start; null where it does not say. */
-  recorded: { startMs: number; ttftMs: number | null; e2eMs: number | null };
+  recorded: {
+    startMs: number;
+    ttftMs: number | null;
+    e2eMs: number | null;
+    /** Prompt tokens that the recorded server found in its cache. */
+    cachedTokens: number | null;
+    /** A reason code where the recorded call failed. */
+    error: string | null;
+  };
+  /** Leading prompt tokens that are in the cache before the session starts: context from before the cut of a trace. */
+  primedTokens: number;
 }
 
 export interface RecordedSession {
   id: string;
   /** The file it came from, as given. */
   source: string;
+  tenant: string | null;
+  user: string | null;
   /** From the start of the trace; null where the trace has no common clock. */
   arrivalMs: number | null;
   blockTokens: number;
@@ -52,6 +69,8 @@ export interface ImportReport {
     hitTokens: number;
   };
   subagents: number;
+  /** Wall clock at the start of the trace, Unix ms; null where it has none. */
+  epochMs: number | null;
   provenance: Record<string, Record<Provenance, number>>;
   /** Lines or files that could not be read: counted and named. */
   unreadable: { where: string; why: string }[];

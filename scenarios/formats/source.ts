@@ -19,6 +19,9 @@ import { didYouMean, show } from './suggest.ts';
 
 /** A span on one line. Lines and columns count from 1; `endColumn` is exclusive. */
 export interface Position {
+  /** The file it is in, with its text: a scenario may stand in several (`extends`). */
+  file: string;
+  text: string;
   line: number;
   column: number;
   endColumn: number;
@@ -110,9 +113,9 @@ export function parseSource(text: string, file: string): Source {
     const lineText = text.slice(from, newline < 0 ? text.length : newline).replace(/\r$/, '');
     const length = lineText.trimEnd().length;
     const endColumn = Math.max(col + 1, Math.min(col + (end - start), length + 1));
-    return { line: Math.max(1, line), column: Math.max(1, col), endColumn, lineText };
+    return { file, text, line: Math.max(1, line), column: Math.max(1, col), endColumn, lineText };
   };
-  const first: Position = { line: 1, column: 1, endColumn: 2, lineText: '' };
+  const first: Position = { file, text: '', line: 1, column: 1, endColumn: 2, lineText: '' };
   const unread = (message: string, hint: string | null): Source => {
     issues.push(issue([], 'WT1002', message, hint));
     return { file, text, value: null, issues, position: () => first, locate: () => first };
@@ -148,6 +151,12 @@ export function parseSource(text: string, file: string): Source {
   return { file, text, value, issues, position, locate };
 }
 
+/** A value that no text stands behind, such as what a TypeScript file exports: issues are told by their path. */
+export function valueSource(value: unknown, file: string): Source {
+  const nowhere: Position = { file, text: '', line: 1, column: 1, endColumn: 2, lineText: '' };
+  return { file, text: '', value, issues: [], position: () => nowhere, locate: () => nowhere };
+}
+
 // ---- issues in words ------------------------------------------------------------------------------------------
 
 const plainText = (text: string): string => text;
@@ -161,7 +170,12 @@ const NO_PAINT = { red: plainText, yellow: plainText, bold: plainText, dim: plai
 
 function ordered(issues: readonly Issue[], source: Source): { found: Issue; at: Position }[] {
   const placed = issues.map((found, index) => ({ found, at: source.locate(found), index }));
-  return placed.sort((a, b) => a.at.line - b.at.line || a.at.column - b.at.column || a.index - b.index);
+  const files = [...new Set([source.file, ...placed.map(({ at }) => at.file)])];
+  const rank = (at: Position): number => files.indexOf(at.file);
+  return placed.sort(
+    (a, b) =>
+      rank(a.at) - rank(b.at) || a.at.line - b.at.line || a.at.column - b.at.column || a.index - b.index,
+  );
 }
 
 /** The line before, the line itself with ^^^^ under the span, the line after. */
@@ -189,21 +203,30 @@ function frame(at: Position, allLines: readonly string[], paint: typeof NO_PAINT
 /** Every issue with its place, the lines around it and its hint, ordered by place. Ends without a newline. */
 export function formatIssues(issues: readonly Issue[], source: Source, options: { colour: boolean }): string {
   const paint = options.colour ? PAINT : NO_PAINT;
-  const allLines = source.text.replace(/\n$/, '').split(/\r?\n/);
   const blocks = ordered(issues, source).map(({ found, at }) => {
     const severity = found.severity === 'error' ? paint.red('error') : paint.yellow('warning');
-    const place = paint.bold(`${source.file}:${at.line}:${at.column}`);
+    const inText = at.text !== '';
+    const place = paint.bold(
+      inText ? `${at.file}:${at.line}:${at.column}` : `${at.file} ${pathText(found.path)}`,
+    );
     const head = `${place}  ${severity}  ${found.code} ${found.message}`;
+    const lines = inText ? frame(at, at.text.replace(/\n$/, '').split(/\r?\n/), paint) : [];
     const hint = found.hint === null ? [] : [`  hint: ${found.hint}`];
-    return [head, ...frame(at, allLines, paint), ...hint].join('\n');
+    return [head, ...lines, ...hint].join('\n');
   });
   return blocks.join('\n\n');
 }
 
+/** A path as a program writes it: workflows.chat.steps[0].out. */
+const pathText = (path: InputPath): string =>
+  path
+    .map((each, index) => (typeof each === 'number' ? `[${each}]` : index === 0 ? each : `.${each}`))
+    .join('');
+
 /** The same for programs, ordered by place. */
 export function issuesToJson(issues: readonly Issue[], source: Source) {
   return ordered(issues, source).map(({ found, at }) => ({
-    file: source.file,
+    file: at.file,
     line: at.line,
     column: at.column,
     endColumn: at.endColumn,
@@ -280,7 +303,10 @@ function unionIssues(
     return [issue(at, 'WT1005', `expected one of ${options.map(show).join(', ')}; got ${show(got)}`, near)];
   }
   const here = (each: ZodIssue): boolean => each.path.length === 0 && each.code === 'invalid_type';
-  const fitting = found.errors.filter(branch => branch.length > 0 && !branch.some(here));
+  const elsewhere = (each: ZodIssue): boolean => each.path.length === 0 && each.code === 'invalid_value';
+  const fitting = found.errors.filter(
+    branch => branch.length > 0 && !branch.some(each => here(each) || elsewhere(each)),
+  );
   const inner = fitting.length === 1 ? fitting[0] : undefined;
   if (inner !== undefined) {
     return inner.flatMap(each =>
@@ -325,7 +351,8 @@ function toIssues(found: ZodIssue, context: ZodContext): Issue[] {
     case 'custom': {
       const params: Record<string, unknown> = found.params ?? {};
       const code = typeof params.code === 'string' ? params.code : 'WT1005';
-      return [issue(at, code, found.message, typeof params.hint === 'string' ? params.hint : null)];
+      const hint = typeof params.hint === 'string' ? params.hint : null;
+      return [issue(at, code, found.message, hint, { atKey: params.atKey === true })];
     }
     default:
       return [issue(at, 'WT1005', bound(found, show(got)) ?? `${found.message}; got ${show(got)}`)];

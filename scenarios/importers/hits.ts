@@ -1,14 +1,12 @@
-// The hits of an infinite per-session cache, two ways: in the trace's own full blocks, and in tokens with the tails
-// and outputs that later calls name by their blocks.
+// The hits of an infinite cache. Of one session, two ways: in the trace's own full blocks, and in tokens with the tails
+// and outputs that later calls name by their blocks. Of a file whose ids mean the same throughout: in its blocks.
 import type { Key } from '../base/key.ts';
 import type { RecordedCall, RecordedSession } from '../formats/recorded.ts';
 import { contentOf } from '../workflows/recorded-content.ts';
+import { BlockSet } from './block-set.ts';
 
 /** Leading blocks and tokens of each prompt that calls before it in `order` (file order) have already shown. */
-export function infiniteCacheHits(
-  session: RecordedSession,
-  order: readonly RecordedCall[],
-): { hitBlocks: number; hitTokens: number } {
+export function infiniteCacheHits(session: RecordedSession, order: readonly RecordedCall[]): Hits {
   const content = contentOf(session);
   const blocks = new Set<number>();
   // Content by the identity of its key, which contentOf makes once per block; runs of a content are seen from its
@@ -32,4 +30,23 @@ export function infiniteCacheHits(
     }
   }
   return { hitBlocks, hitTokens };
+}
+
+/** Of one prompt, or summed over several. */
+export interface Hits {
+  hitBlocks: number;
+  hitTokens: number;
+}
+
+/** An infinite cache over the block ids of a file, shown its prompts in file order. Memory: about a bit per block. */
+export class FileCache {
+  private readonly seen = new BlockSet();
+
+  /** Leading blocks of a prompt that the prompts before it have shown; the last one may be partial. */
+  hits(blocks: readonly number[], promptTokens: number, blockTokens: number): Hits {
+    let hitBlocks = 0;
+    while (hitBlocks < blocks.length && this.seen.has(blocks[hitBlocks] as number)) hitBlocks += 1;
+    for (let row = hitBlocks; row < blocks.length; row += 1) this.seen.add(blocks[row] as number);
+    return { hitBlocks, hitTokens: Math.min(hitBlocks * blockTokens, promptTokens) };
+  }
 }

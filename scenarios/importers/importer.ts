@@ -1,5 +1,5 @@
-// The contract of a trace importer: text of one file in, recorded sessions and a tally out. What cannot be read is
-// named in the tally and never fatal here; what was guessed is counted per field.
+// The contract of a trace importer: one file in, recorded sessions out, each as soon as it is complete, and a tally of
+// what was read. What cannot be read is named in the tally and never fatal here; what was guessed is counted per field.
 import type { ImportReport, Provenance, RecordedSession } from '../formats/recorded.ts';
 
 /** Things worth a warning, with how often they were seen. */
@@ -12,38 +12,107 @@ export type Note =
   | 'trimmedBlocks'
   | 'emptyAgents'
   | 'untimedAgents'
+  | 'misfitBlocks'
+  | 'uniquePrompts'
+  | 'unknownOutputs'
+  | 'failedCalls'
+  | 'imageCalls'
+  | 'orphanTurns'
+  | 'earlyRows'
+  | 'quantisedArrivals'
+  | 'closedEarly'
   | 'renamedSessions';
 
 /** What an import read so far: sums, which add up over files. */
 export interface Tally {
   totals: ImportReport['totals'];
   subagents: number;
+  /** Wall clock of arrivalMs 0, Unix ms; null where the trace has none. */
+  epochMs: number | null;
+  /** Step of the grid that timestamps lie on, ms; the widest, null where they lie on none. */
+  quantumMs: number | null;
   provenance: ImportReport['provenance'];
+  /** The first of them; `unlisted` counts the others. */
   unreadable: ImportReport['unreadable'];
+  unlisted: number;
   notes: Partial<Record<Note, number>>;
+  /** Names of the importers that read something. */
+  formats: string[];
 }
 
-export interface Imported {
-  sessions: RecordedSession[];
-  tally: Tally;
+/** One file of a trace, read as its importer asks for it. */
+export interface TraceText {
+  /** As messages name it. */
+  readonly file: string;
+  /**
+   * The file's name without folders and extension; no two files of a trace share one. A session that the trace does
+   * not name is called `${name}:${line}`, and block ids that are global to a file have the scope `FORMAT/file:${name}`.
+   */
+  readonly name: string;
+  /** The first 64 KiB, for detection; may end inside a line. */
+  readonly head: string;
+  /** Lines that are not blank, streamed in constant memory, numbered from 1 in the file. Each call starts over. */
+  lines(): Iterable<{ readonly text: string; readonly number: number }>;
+  /** The whole text, for formats that are one JSON document; a UserError where that is too large to hold. */
+  whole(): string;
 }
 
+export interface ImportOptions {
+  /** Tokens of one prefix block where the format does not say; null: the importer's own default or inference. */
+  readonly blockTokens: number | null;
+  /** Spreads arrivals that lie on a coarse grid over its step. */
+  readonly jitterQuantum: boolean;
+}
+
+/** A format of recorded sessions. Constant memory: only sessions that are still open are held. */
 export interface Importer {
-  name: string;
-  doc: string;
-  /** Whether this text looks like the format. Cheap: reads the head of the text only. Works on truncated files. */
-  detect: (text: string, file: string) => boolean;
-  /** Reads one file's text; never throws on bad input. */
-  read: (text: string, file: string) => Imported;
+  readonly name: string;
+  readonly doc: string;
+  /** Whether this looks like the format. Cheap: sees the head of the file only, which may be cut off anywhere. */
+  detect(head: string, file: string): boolean;
+  /** Wall clock at the start of a file, Unix ms; for formats whose arrivals count from the earliest file's. */
+  epochMs?(text: TraceText): number | null;
+  /** Yields sessions as they complete and counts into `tally`; never throws on bad input. */
+  read(text: TraceText, tally: Tally, options: ImportOptions): Iterable<RecordedSession>;
 }
 
 export const emptyTally = (): Tally => ({
   totals: { sessions: 0, calls: 0, inputTokens: 0, outputTokens: 0, hitBlocks: 0, hitTokens: 0 },
   subagents: 0,
+  epochMs: null,
+  quantumMs: null,
   provenance: {},
   unreadable: [],
+  unlisted: 0,
   notes: {},
+  formats: [],
 });
+
+/** Unreadable parts that a tally names; more are only counted. */
+const UNREADABLE_MAX = 1000;
+
+/** Counts a part of the trace that is left out, and says which and why. */
+export function countUnreadable(tally: Tally, where: string, why: string): void {
+  if (tally.unreadable.length < UNREADABLE_MAX) tally.unreadable.push({ where, why });
+  else tally.unlisted += 1;
+}
+
+/** Counts a session that is about to be yielded. */
+export function countSession(
+  tally: Tally,
+  session: RecordedSession,
+  hits: { hitBlocks: number; hitTokens: number },
+): void {
+  const { totals } = tally;
+  totals.sessions += 1;
+  totals.calls += session.calls.length;
+  for (const call of session.calls) {
+    totals.inputTokens += call.promptTokens;
+    totals.outputTokens += call.outputTokens;
+  }
+  totals.hitBlocks += hits.hitBlocks;
+  totals.hitTokens += hits.hitTokens;
+}
 
 /** Counts one value of `field` as known this way. */
 export function countField(tally: Tally, field: string, provenance: Provenance): void {
@@ -51,29 +120,13 @@ export function countField(tally: Tally, field: string, provenance: Provenance):
   tally.provenance[field][provenance] += 1;
 }
 
-export function countNote(tally: Tally, note: Note, count = 1): void {
-  if (count > 0) tally.notes[note] = (tally.notes[note] ?? 0) + count;
+/** Counts one value each of several fields. */
+export function countFields(tally: Tally, fields: Readonly<Record<string, Provenance>>): void {
+  for (const field in fields) countField(tally, field, fields[field] as Provenance);
 }
 
-/** Adds `from` to `into`. */
-export function addTally(into: Tally, from: Tally): void {
-  const { totals } = into;
-  totals.sessions += from.totals.sessions;
-  totals.calls += from.totals.calls;
-  totals.inputTokens += from.totals.inputTokens;
-  totals.outputTokens += from.totals.outputTokens;
-  totals.hitBlocks += from.totals.hitBlocks;
-  totals.hitTokens += from.totals.hitTokens;
-  into.subagents += from.subagents;
-  for (const [field, counts] of Object.entries(from.provenance)) {
-    const sum = into.provenance[field] ?? { recorded: 0, inferred: 0, defaulted: 0 };
-    sum.recorded += counts.recorded;
-    sum.inferred += counts.inferred;
-    sum.defaulted += counts.defaulted;
-    into.provenance[field] = sum;
-  }
-  into.unreadable.push(...from.unreadable);
-  for (const note of NOTES) countNote(into, note, from.notes[note] ?? 0);
+export function countNote(tally: Tally, note: Note, count = 1): void {
+  if (count > 0) tally.notes[note] = (tally.notes[note] ?? 0) + count;
 }
 
 /** First calls from this many prompt tokens on continue an older conversation (a quarter of Weka's sessions do). */
@@ -95,18 +148,45 @@ const WORDS: Record<Note, (count: number, tally: Tally) => string> = {
   emptyAgents: count => `${count} sub-agents have no readable call: nothing waits for them`,
   untimedAgents: count =>
     `${count} sub-agents have no duration (async_launched): their spawn is inferred and no call waits for them`,
+  misfitBlocks: count =>
+    `${count} calls have more or fewer hash_ids than blocks of the block size: ids beyond the prompt are ignored, ` +
+    'a rest without ids is content of its own; --block-size sets another',
+  uniquePrompts: count =>
+    `${count} calls name no content: their prompts share nothing, so nothing is found in a cache`,
+  unknownOutputs: count => `${count} calls have no recorded output: 1 token each`,
+  failedCalls: count => `${count} calls failed when they were recorded: replayed with an output of 1 token`,
+  imageCalls: count => `${count} calls came with images: their prompts are counted without them`,
+  orphanTurns: count =>
+    `${count} calls follow one that is not in the file, or ended more than 30 min before: sessions of their own`,
+  earlyRows: count => `${count} sessions start before the first row of their file: they arrive at its start`,
+  quantisedArrivals: (count, { quantumMs }) =>
+    `${count} sessions arrive on a grid of ${quantumMs} ms: the trace has coarse timestamps, and replays as bursts ` +
+    'that the service did not see; --jitter-quantum spreads arrivals over the step',
+  closedEarly: count =>
+    `${count} sessions were closed before the end of their file, to bound memory: calls of theirs that come later are ` +
+    'sessions of their own',
   renamedSessions: count => `${count} sessions repeat an id: renamed with ~2, ~3, …`,
 };
 
 const NOTES = Object.keys(WORDS) as Note[];
 
-export function reportOf(tally: Tally, format: string): ImportReport {
-  const { totals, subagents, provenance, unreadable } = tally;
+export function reportOf(tally: Tally): ImportReport {
+  const { totals, subagents, epochMs, provenance, unreadable, unlisted } = tally;
   const warnings = NOTES.flatMap(note => {
     const count = tally.notes[note];
     return count === undefined ? [] : [WORDS[note](count, tally)];
   });
-  if (unreadable.length > 0)
-    warnings.push(`${unreadable.length} parts of the trace are unreadable and left out`);
-  return { format, totals, subagents, provenance, unreadable, warnings };
+  if (unreadable.length > 0) {
+    const listed = unlisted > 0 ? `, the first ${unreadable.length} of them listed` : '';
+    warnings.push(`${unreadable.length + unlisted} parts of the trace are unreadable and left out${listed}`);
+  }
+  return {
+    format: tally.formats.join(', '),
+    totals,
+    subagents,
+    epochMs,
+    provenance,
+    unreadable,
+    warnings,
+  };
 }

@@ -1,14 +1,18 @@
 // The trace formats: those that can be imported, one line each, and those known by name whose importer is not built.
 import { UserError } from '../base/errors.ts';
+import { azure } from './azure.ts';
 import type { Importer } from './importer.ts';
+import { lmcache } from './lmcache.ts';
+import { mooncake } from './mooncake.ts';
+import { vidur } from './vidur.ts';
 import { weka } from './weka.ts';
 
-export const importers: readonly Importer[] = [weka];
+/** In the order in which they are asked whether a file is theirs. */
+export const importers: readonly Importer[] = [weka, lmcache, mooncake, azure, vidur];
 
 /** Formats of agent and request traces without an importer so far. */
 export const UNBUILT_FORMATS: readonly string[] = [
   'aiperf',
-  'azure',
   'bailian',
   'blis',
   'burstgpt',
@@ -16,8 +20,6 @@ export const UNBUILT_FORMATS: readonly string[] = [
   'langfuse',
   'langsmith',
   'llmservingsim',
-  'lmcache',
-  'mooncake',
   'openinference',
   'otel-genai',
   'otlp',

@@ -1,6 +1,20 @@
 // The checks on a Weka session file (kv-cache-tester): unknown JSON in, typed rows out, in file order. A row that
-// fails a check is left out and named. Hand-written: traces are large, and each reason names its row.
-import type { ImportReport } from '../formats/recorded.ts';
+// fails a check is left out and named.
+import { countUnreadable, type Tally } from './importer.ts';
+import {
+  givenNumberAt,
+  isBlockId,
+  isObject,
+  isText,
+  type Json,
+  listAt,
+  numberAt,
+  Refusal,
+  shown,
+  spanAt,
+  textAt,
+  tokensAt,
+} from './rows.ts';
 
 /** One LLM call. Times in seconds as in the file. */
 export interface WekaCall {
@@ -43,73 +57,11 @@ export interface WekaSession {
   readonly rows: readonly (WekaCall | WekaAgent)[];
 }
 
-/** No context window is near this; a larger figure is a broken row, and would be made into as many blocks. */
-const MAX_CALL_TOKENS = 16_777_216;
-
-type Json = Readonly<Record<string, unknown>>;
-type Unreadable = ImportReport['unreadable'];
-
-/** The reason why a part is unreadable. */
-class Refusal extends Error {}
-
-const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-function shown(value: unknown): string {
-  if (value === undefined) return 'missing';
-  const text = JSON.stringify(value);
-  return text.length > 40 ? `${text.slice(0, 37)}…` : text;
-}
-
-function numberAt(row: Json, key: string): number | null {
-  const value = row[key];
-  if (value === undefined || value === null) return null;
-  if (typeof value !== 'number' || !Number.isFinite(value))
-    throw new Refusal(`${key} is ${shown(value)}, not a number`);
-  return value;
-}
-
-/** A span of time; a negative one says nothing and counts as absent. */
-function spanAt(row: Json, key: string): number | null {
-  const value = numberAt(row, key);
-  return value !== null && value < 0 ? null : value;
-}
-
-function textAt(row: Json, key: string): string | null {
-  const value = row[key];
-  if (value === undefined || value === null) return null;
-  if (typeof value !== 'string') throw new Refusal(`${key} is ${shown(value)}, not text`);
-  return value;
-}
-
-function tokensAt(row: Json, key: string): number {
-  const value = row[key];
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1) {
-    throw new Refusal(`${key} is ${shown(value)}, expected a whole number of tokens from 1 on`);
-  }
-  if (value > MAX_CALL_TOKENS) throw new Refusal(`${key} is ${value}, more than ${MAX_CALL_TOKENS} tokens`);
-  return value;
-}
-
-function listAt<T>(row: Json, key: string, what: string, fits: (item: unknown) => item is T): T[] | null {
-  const value = row[key];
-  if (value === undefined || value === null) return null;
-  if (!Array.isArray(value)) throw new Refusal(`${key} is ${shown(value)}, not a list`);
-  const wrong = value.findIndex(item => !fits(item));
-  if (wrong >= 0) throw new Refusal(`${key}[${wrong}] is ${shown(value[wrong])}, not ${what}`);
-  return value;
-}
-
-const isText = (item: unknown): item is string => typeof item === 'string';
-const isBlockId = (item: unknown): item is number => Number.isSafeInteger(item) && (item as number) >= 0;
-
 function checkCall(row: Json, afterHole: boolean): WekaCall {
-  const t = numberAt(row, 't');
-  if (t === null) throw new Refusal('t (its start) is missing');
   const ids = listAt(row, 'hash_ids', 'a block id', isBlockId);
   return {
     kind: 'call',
-    t,
+    t: givenNumberAt(row, 't'),
     model: textAt(row, 'model'),
     promptTokens: tokensAt(row, 'in'),
     outputTokens: tokensAt(row, 'out'),
@@ -122,11 +74,11 @@ function checkCall(row: Json, afterHole: boolean): WekaCall {
   };
 }
 
-/** The rows of one thread; those that fail a check go to `unreadable`. */
+/** The rows of one thread; those that fail a check are counted as unreadable. */
 function checkRows<T>(
   rows: readonly unknown[],
   where: string,
-  unreadable: Unreadable,
+  tally: Tally,
   check: (row: Json, kind: string, afterHole: boolean, ordinal: number) => T,
 ): T[] {
   const good: T[] = [];
@@ -142,7 +94,7 @@ function checkRows<T>(
       if (kind !== 'subagent') afterHole = false;
     } catch (refusal) {
       if (!(refusal instanceof Refusal)) throw refusal;
-      unreadable.push({ where: `${where}${index + 1}`, why: refusal.message });
+      countUnreadable(tally, `${where}${index + 1}`, refusal.message);
       afterHole = true;
     }
   });
@@ -154,7 +106,7 @@ export function checkSession(
   value: unknown,
   where: string,
   fallbackId: string,
-  unreadable: Unreadable,
+  tally: Tally,
 ): WekaSession | null {
   try {
     if (!isObject(value)) throw new Refusal(`a session is ${shown(value)}, not an object`);
@@ -174,13 +126,13 @@ export function checkSession(
     const rows = checkRows<WekaCall | WekaAgent>(
       value.requests,
       `${where}, request `,
-      unreadable,
+      tally,
       (row, kind, afterHole, ordinal) => {
         if (kind !== 'subagent') {
           after = checkCall(row, afterHole);
           return after;
         }
-        return checkAgent(row, `${where}, request ${ordinal}.`, names, after, unreadable);
+        return checkAgent(row, `${where}, request ${ordinal}.`, names, after, tally);
       },
     );
     if (!rows.some(row => row.kind === 'call' || row.calls.length > 0))
@@ -189,7 +141,7 @@ export function checkSession(
     return { id, models, blockTokens, scope, systemTokens, rows };
   } catch (refusal) {
     if (!(refusal instanceof Refusal)) throw refusal;
-    unreadable.push({ where, why: refusal.message });
+    countUnreadable(tally, where, refusal.message);
     return null;
   }
 }
@@ -199,7 +151,7 @@ function checkAgent(
   where: string,
   names: Set<string>,
   after: WekaCall | null,
-  unreadable: Unreadable,
+  tally: Tally,
 ): WekaAgent {
   if (!Array.isArray(row.requests)) throw new Refusal('requests of the sub-agent is not a list');
   const span = spanAt(row, 'duration_ms');
@@ -210,7 +162,7 @@ function checkAgent(
   const given = textAt(row, 'agent_id') ?? `agent_${String(names.size).padStart(3, '0')}`;
   let id = given;
   for (let copy = 2; names.has(id); copy += 1) id = `${given}~${copy}`;
-  const calls = checkRows(row.requests, where, unreadable, (inner, kind, afterHole) => {
+  const calls = checkRows(row.requests, where, tally, (inner, kind, afterHole) => {
     if (kind === 'subagent') throw new Refusal('a sub-agent inside a sub-agent is not supported');
     return checkCall(inner, afterHole);
   });

@@ -1,87 +1,74 @@
 // Weka / kv-cache-tester sessions: one agent session per JSON object, its prompts as 64-token block ids, sub-agents
 // inside. A sub-agent's marker carries the time it COMPLETED: taken as its start, parallel sub-agents become serial.
 import type { Provenance, RecordedCall, RecordedSession } from '../formats/recorded.ts';
+import { appendedBlocks, BlockMinter, isNewContext, type PromptBefore } from './blocks.ts';
 import { infiniteCacheHits } from './hits.ts';
 import {
-  addTally,
   countField,
   countNote,
-  emptyTally,
-  type Imported,
+  countSession,
+  countUnreadable,
   type Importer,
+  type ImportOptions,
   RESUMED_TOKENS,
   type Tally,
+  type TraceText,
 } from './importer.ts';
+import { parsedJson } from './rows.ts';
 import { checkSession, type WekaAgent, type WekaCall, type WekaSession } from './weka-rows.ts';
 
 /** kv-cache-tester's block, where a file does not say. */
 const BLOCK_TOKENS = 64;
 /** Starts of main calls are whole seconds, markers are milliseconds: comparisons of the two allow for one second. */
 const CLOCK_MS = 1000;
-/** A prompt shorter than this share of the one before is a new context (compaction, /clear). */
-const EPOCH_RATIO = 0.8;
 
 export const weka: Importer = {
   name: 'weka',
   doc: 'Weka / kv-cache-tester agent sessions: JSON, a JSON array or JSONL, flat or with sub-agents.',
-  detect: text => {
-    const head = text.slice(0, 65_536);
-    return (
-      /^\s*[[{]/.test(head) &&
-      /"requests"\s*:/.test(head) &&
-      /"(hash_ids|hash_id_scope|block_size)"\s*:/.test(head)
-    );
+  detect: head =>
+    /^\s*[[{]/.test(head) &&
+    /"requests"\s*:/.test(head) &&
+    /"(hash_ids|hash_id_scope|block_size)"\s*:/.test(head),
+  *read(text, tally, options) {
+    for (const { value, where, fallbackId } of partsOf(text, tally)) {
+      const checked = checkSession(value, where, fallbackId, tally);
+      if (checked !== null) yield sessionOf(checked, text.file, tally, options);
+    }
   },
-  read: readWeka,
 };
 
-function readWeka(text: string, file: string): Imported {
-  const tally = emptyTally();
-  const sessions: RecordedSession[] = [];
-  const fileId = file.replace(/^.*[\\/]/, '').replace(/\.jsonl?$/, '');
-  const parts = partsOf(text, file, tally);
-  parts.forEach(({ value, where }, index) => {
-    const fallbackId = parts.length > 1 ? `${fileId}-${index + 1}` : fileId;
-    const checked = checkSession(value, where, fallbackId, tally.unreadable);
-    if (checked === null) return;
-    const imported = sessionOf(checked, file);
-    sessions.push(imported.session);
-    addTally(tally, imported.tally);
-  });
-  return { sessions, tally };
+interface Part {
+  value: unknown;
+  where: string;
+  fallbackId: string;
 }
 
 /** The sessions in a text: one object, an array, or one per line. */
-function partsOf(text: string, file: string, tally: Tally): { value: unknown; where: string }[] {
-  const whole = parsed(text);
-  if (!('why' in whole)) {
-    if (!Array.isArray(whole.value)) return [{ value: whole.value, where: file }];
-    return whole.value.map((value, index) => ({ value, where: `${file}, session ${index + 1}` }));
+function* partsOf(text: TraceText, tally: Tally): Generator<Part> {
+  const { file, name } = text;
+  if (isLines(text)) {
+    for (const { text: line, number } of text.lines()) {
+      const row = parsedJson(line);
+      const where = `${file}:${number}`;
+      if ('why' in row) countUnreadable(tally, where, row.why);
+      else yield { value: row.value, where, fallbackId: `${name}:${number}` };
+    }
+    return;
   }
-  const lines = text
-    .split('\n')
-    .flatMap((line, index) => (line.trim() === '' ? [] : [{ line, number: index + 1 }]));
-  if (lines.length < 2 || (!file.endsWith('.jsonl') && 'why' in parsed(lines[0]!.line))) {
-    tally.unreadable.push({ where: file, why: whole.why });
-    return [];
+  const whole = parsedJson(text.whole());
+  if ('why' in whole) countUnreadable(tally, file, whole.why);
+  else if (!Array.isArray(whole.value)) yield { value: whole.value, where: file, fallbackId: name };
+  else {
+    for (const [index, value] of whole.value.entries())
+      yield { value, where: `${file}, session ${index + 1}`, fallbackId: `${name}:${index + 1}` };
   }
-  return lines.flatMap(({ line, number }) => {
-    const row = parsed(line);
-    const where = `${file}:${number}`;
-    if (!('why' in row)) return [{ value: row.value, where }];
-    tally.unreadable.push({ where, why: row.why });
-    return [];
-  });
 }
 
-function parsed(text: string): { value: unknown } | { why: string } {
-  try {
-    return { value: JSON.parse(text) };
-  } catch (error) {
-    return {
-      why: `not valid JSON, perhaps cut off: ${error instanceof Error ? error.message : String(error)}`,
-    };
-  }
+/** One session per line: so named, unless it is pretty-printed; or its first line is whole and not the only one. */
+function isLines({ head, file }: TraceText): boolean {
+  const [, first = '', rest = ''] = /^([^\n]*)\n?([\s\S]*)$/.exec(head) ?? [];
+  if (file.endsWith('.jsonl')) return !/^\s*[[{]\s*$/.test(first);
+  return rest.trim() !== '' && !('why' in parsedJson(first));
 }
 
 /** A call with its place in time and graph. `startMs` and `endMs` count from the file's zero. */
@@ -109,15 +96,19 @@ interface Spawned {
 }
 
 /**
- *   rows ─▶ main calls placed ─▶ sub-agents placed by spawn ─▶ block ids ─▶ linked ─▶ session + tally
+ *   rows ─▶ main calls placed ─▶ sub-agents placed by spawn ─▶ block ids ─▶ linked ─▶ session, counted
  */
-function sessionOf(checked: WekaSession, source: string): { session: RecordedSession; tally: Tally } {
-  const tally = emptyTally();
-  const blockTokens = checked.blockTokens ?? BLOCK_TOKENS;
+function sessionOf(
+  checked: WekaSession,
+  source: string,
+  tally: Tally,
+  options: ImportOptions,
+): RecordedSession {
+  const blockTokens = checked.blockTokens ?? options.blockTokens ?? BLOCK_TOKENS;
   countField(tally, 'blockTokens', checked.blockTokens === null ? 'defaulted' : 'recorded');
   countField(tally, 'systemTokens', checked.systemTokens === null ? 'defaulted' : 'recorded');
   const agents = checked.rows.filter(row => row.kind === 'agent');
-  tally.subagents = agents.length;
+  tally.subagents += agents.length;
 
   // 1. Place the calls in time.
   const pace = msPerToken(checked);
@@ -126,7 +117,7 @@ function sessionOf(checked: WekaSession, source: string): { session: RecordedSes
   const spawned = placeAgents(agents, main, pace, tally);
 
   // 2. Name the blocks of calls that have none.
-  const mint = minter(checked);
+  const mint = minterFor(checked);
   for (const calls of [main, ...spawned.map(agent => agent.calls)]) {
     nameBlocks(calls, blockTokens, checked.systemTokens ?? 0, mint, tally);
   }
@@ -146,6 +137,8 @@ function sessionOf(checked: WekaSession, source: string): { session: RecordedSes
   const session: RecordedSession = {
     id: checked.id,
     source,
+    tenant: null,
+    user: null,
     arrivalMs: null,
     blockTokens,
     blockScope: checked.scope === 'global' ? 'weka/global' : `weka/${checked.id}`,
@@ -161,14 +154,9 @@ function sessionOf(checked: WekaSession, source: string): { session: RecordedSes
   const fileOrder = checked.rows
     .flatMap(row => (row.kind === 'call' ? [row] : row.calls))
     .map(row => byRow.get(row)!);
-  tally.totals = {
-    sessions: 1,
-    calls: fileOrder.length,
-    inputTokens: fileOrder.reduce((sum, call) => sum + call.promptTokens, 0),
-    outputTokens: fileOrder.reduce((sum, call) => sum + call.outputTokens, 0),
-    ...infiniteCacheHits(session, fileOrder),
-  };
-  return { session, tally };
+  countField(tally, 'arrival', 'defaulted');
+  countSession(tally, session, infiniteCacheHits(session, fileOrder));
+  return session;
 }
 
 function recordedCall(call: Placed, zeroMs: number, checked: WekaSession, tally: Tally): RecordedCall {
@@ -184,14 +172,19 @@ function recordedCall(call: Placed, zeroMs: number, checked: WekaSession, tally:
     gapMs: call.gapMs,
     gapKind: call.gapKind,
     gapProvenance: call.gapProvenance,
+    tool: null,
     promptTokens: row.promptTokens,
     outputTokens: row.outputTokens,
+    reasoningTokens: 0,
     blocks: call.blocks,
     recorded: {
       startMs: tidy(call.startMs - zeroMs),
       ttftMs: row.ttft === null ? null : msOf(row.ttft),
       e2eMs: row.api === null ? null : msOf(row.api),
+      cachedTokens: null,
+      error: null,
     },
+    primedTokens: 0,
   };
 }
 
@@ -290,46 +283,37 @@ function placeAgents(
   });
 }
 
-/** Block ids that no call of the file uses. */
-function minter(checked: WekaSession): () => number {
+/** Mints block ids that no call of the session has. */
+function minterFor(checked: WekaSession): BlockMinter {
   let last = -1;
   for (const row of checked.rows.flatMap(row => (row.kind === 'call' ? [row] : row.calls))) {
     for (const id of row.ids ?? []) last = Math.max(last, id);
   }
-  return () => {
-    last += 1;
-    return last;
-  };
+  return new BlockMinter(last + 1);
 }
 
-/**
- * Ids as recorded, one per full block. A call without ids appends to the call before it in its thread, and in a new
- * context keeps only the system prompt and tool definitions.
- */
+/** Ids as recorded, one per full block; a call without ids appends to the call before it in its thread. */
 function nameBlocks(
   calls: readonly Placed[],
   blockTokens: number,
   systemTokens: number,
-  mint: () => number,
+  mint: BlockMinter,
   tally: Tally,
 ): void {
-  let before: Placed | null = null;
+  let before: PromptBefore | null = null;
   for (const call of calls) {
-    const fullBlocks = Math.floor(call.row.promptTokens / blockTokens);
-    const newContext: boolean =
-      before !== null && call.row.promptTokens < before.row.promptTokens * EPOCH_RATIO;
-    if (newContext) countNote(tally, 'contextEpochs');
-    countField(tally, 'blocks', call.row.ids === null ? 'defaulted' : 'recorded');
-    if (call.row.ids !== null) {
-      call.blocks = call.row.ids.slice(0, fullBlocks);
-      if (call.row.ids.length > fullBlocks) countNote(tally, 'trimmedBlocks');
+    const { promptTokens, ids } = call.row;
+    const fullBlocks = Math.floor(promptTokens / blockTokens);
+    if (isNewContext(before, promptTokens)) countNote(tally, 'contextEpochs');
+    countField(tally, 'blocks', ids === null ? 'defaulted' : 'recorded');
+    if (ids !== null) {
+      call.blocks = ids.slice(0, fullBlocks);
+      if (ids.length > fullBlocks) countNote(tally, 'trimmedBlocks');
     } else {
       countNote(tally, 'mintedBlocks');
-      const kept = newContext ? Math.floor(systemTokens / blockTokens) : fullBlocks;
-      call.blocks = before === null ? [] : before.blocks.slice(0, Math.min(kept, fullBlocks));
-      while (call.blocks.length < fullBlocks) call.blocks.push(mint());
+      call.blocks = appendedBlocks(before, { promptTokens, blockTokens, systemTokens }, mint);
     }
-    before = call;
+    before = { promptTokens, blocks: call.blocks };
   }
 }
 

@@ -100,13 +100,28 @@ export const scopeOf = ({ iteration, answers, prev }: Around) => ({
 export function skipSteps(host: Host, steps: readonly Step[], path: string): void {
   for (const step of steps) {
     const inner = path === '' ? step.name : `${path}/${step.name}`;
-    if (step.verb === 'llm' || step.verb === 'tool' || step.verb === 'human' || step.verb === 'wait') {
-      host.skip(inner, plainName(step.name), step.verb, step.verb === 'llm' ? step.role : null);
-      continue;
-    }
-    const numbered = step.verb === 'parallel' || step.verb === 'branch';
-    for (const [index, list] of childLists(step).entries()) {
-      skipSteps(host, list, numbered ? `${inner}[${index}]` : inner);
+    const plain = plainName(step.name);
+    switch (step.verb) {
+      case 'llm':
+        host.skip(inner, plain, 'llm', step.role);
+        break;
+      case 'compact':
+        host.skip(inner, plain, 'llm', 'summarizer');
+        break;
+      case 'tool':
+      case 'human':
+      case 'wait':
+        host.skip(inner, plain, step.verb, null);
+        break;
+      case 'try':
+        // What runs on an error was never on the way.
+        skipSteps(host, step.steps, inner);
+        break;
+      default: {
+        const numbered = step.verb === 'parallel' || step.verb === 'branch';
+        for (const [index, list] of childLists(step).entries())
+          skipSteps(host, list, numbered ? `${inner}[${index}]` : inner);
+      }
     }
   }
 }

@@ -1,14 +1,16 @@
 // Compiles the traffic of a scenario: open, closed and recorded cohorts, each a lazy list of sessions.
 import { arrivalTimes, type OpenArrival } from '../arrivals/arrivals.ts';
-import { parseCron } from '../arrivals/cron.ts';
+import { zipfOf } from '../base/distributions.ts';
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
 import { extend, extendText, type Key, textKey, uniform } from '../base/key.ts';
-import { constant, type DrawnAmount, drawAmount, parseAmount } from '../formats/amount.ts';
+import { constant, type DrawnAmount, drawAmount } from '../formats/amount.ts';
 import type { Cohort, PlannedSession } from '../formats/plan.ts';
 import { parseScalar } from '../formats/quantity.ts';
 import type { RecordedSession } from '../formats/recorded.ts';
-import type { CohortFile, ScenarioFile } from '../formats/scenario.ts';
+import type { ScenarioFile } from '../formats/scenario.ts';
 import { didYouMean } from '../formats/suggest.ts';
+import type { CohortFile } from '../formats/traffic.ts';
+import { openArrival, plainAmount, processOf } from './compile-arrival.ts';
 import { type DrawnValues, Draws } from './draws.ts';
 import type { Workflow } from './program.ts';
 import { recordedProgram } from './recorded.ts';
@@ -44,12 +46,17 @@ interface CohortContext {
   issues: Issue[];
 }
 
-function durationOf(raw: string | undefined, path: InputPath, issues: Issue[]): number {
-  if (raw === undefined) return Number.POSITIVE_INFINITY;
+function durationOf(
+  raw: string | number | undefined,
+  path: InputPath,
+  issues: Issue[],
+  otherwise = Number.POSITIVE_INFINITY,
+): number {
+  if (raw === undefined) return otherwise;
   const parsed = parseScalar(raw, 'ms');
   if ('value' in parsed) return parsed.value;
   issues.push(issue(path, 'WT1006', parsed.error, parsed.hint));
-  return Number.POSITIVE_INFINITY;
+  return otherwise;
 }
 
 /** How the sessions of a cohort are made: by a workflow and a key, or one by one from a trace. */
@@ -59,52 +66,51 @@ interface SessionMaker {
   make(id: string, key: Key, ordinal: number, plannedMs: number, log?: DrawnValues): PlannedSession;
 }
 
+/** Exactly one of these makes the sessions of a cohort. */
+const MAKERS = ['workflow', 'mix', 'trace'] as const;
+
 /** A cohort of the file: when its sessions start, and how each is made. */
 export function compileCohort(context: CohortContext): { cohort: Cohort; sessions: number | null } | null {
-  const { cohortFile, index, root, issues } = context;
+  const { input, cohortFile, index, root, issues } = context;
   const path = ['traffic', index];
-  if ((cohortFile.workflow === undefined) === (cohortFile.trace === undefined)) {
-    issues.push(issue(path, 'WT1005', 'a cohort has either a `workflow` or a `trace`'));
+  if (MAKERS.filter(each => cohortFile[each] !== undefined).length !== 1) {
+    issues.push(issue(path, 'WT1005', 'a cohort has one of `workflow`, `mix` and `trace`'));
     return null;
   }
-  const name = cohortFile.name ?? cohortFile.workflow ?? `trace${index === 0 ? '' : index + 1}`;
-  const arrival = cohortFile.arrival ?? (cohortFile.trace === undefined ? {} : { at_once: true as const });
-  const kinds = Object.keys(arrival);
-  if (kinds.length !== 1) {
-    const at = kinds.length === 0 ? path : [...path, 'arrival'];
-    const hint = 'e.g. arrival: { poisson: { rate: 0.05/s } } (open) or { closed: { agents: 25 } }';
-    issues.push(issue(at, 'WT1005', 'a cohort has exactly one arrival process', hint));
-    return null;
-  }
-  const tenant = cohortFile.tenant ?? null;
+  const isTrace = cohortFile.trace !== undefined;
+  const name =
+    cohortFile.name ?? cohortFile.workflow ?? `${isTrace ? 'trace' : 'mix'}${index === 0 ? '' : index + 1}`;
+  const arrival = cohortFile.arrival ?? (isTrace ? { at_once: true as const } : {});
+  const arrivalPath = cohortFile.arrival === undefined ? path : [...path, 'arrival'];
+  const process = processOf(arrival, arrivalPath, issues);
+  if (process === null) return null;
   const key = extendText(root, `cohort/${name}`);
-  const maker =
-    cohortFile.trace === undefined ? templateMaker(context, name, tenant) : traceMaker(context, name, tenant);
+  const maker = isTrace ? traceMaker(context, name) : templateMaker(context, name);
   if (maker === null) return null;
   const forMs = durationOf(cohortFile.for, [...path, 'for'], issues);
   const limit = Math.min(cohortFile.sessions ?? Number.POSITIVE_INFINITY, maker.available);
-  const written = cohortFile.trace === undefined ? (context.input.lines?.get(name) ?? null) : null;
-  const isWritten = context.input.lines !== null && cohortFile.trace === undefined;
-  const cohort: CohortParts = {
-    base: { name, index, tenant },
+  const isWritten = input.lines !== null && !isTrace;
+  const parts: CohortParts = {
+    base: { name, index, tenant: cohortFile.tenant ?? null },
     key,
     maker,
     limit,
+    startMs: durationOf(cohortFile.start, [...path, 'start'], issues, 0),
     forMs,
-    written: isWritten ? [...(written ?? [])] : null,
+    written: isWritten ? [...(input.lines?.get(name) ?? [])] : null,
   };
-  const endless = !Number.isFinite(limit) && (!Number.isFinite(forMs) || arrival.at_once !== undefined);
-  if (endless && !isWritten) {
-    const hint = arrival.at_once === undefined ? 'add `sessions: 100` or `for: 10m`' : 'add `sessions: 100`';
+  const hasClock = process !== 'at_once' && (Number.isFinite(forMs) || arrival.phases !== undefined);
+  if (!Number.isFinite(limit) && !hasClock && !isWritten) {
+    const hint = process === 'at_once' ? 'add `sessions: 100`' : 'add `sessions: 100` or `for: 10m`';
     issues.push(issue(path, 'WT1004', 'a cohort needs an end', hint));
     return null;
   }
-  const known = Number.isFinite(limit) && !Number.isFinite(forMs) ? limit : null;
-  const sessions = cohort.written?.length ?? known;
-  if (arrival.closed !== undefined)
-    return { cohort: closedCohort(context, arrival.closed, cohort), sessions };
-  const open = openArrival(context, arrival, maker);
-  return open === null ? null : { cohort: openCohort(open, cohort), sessions };
+  const known = Number.isFinite(limit) && !hasClock ? limit : null;
+  const sessions = parts.written?.length ?? known;
+  if (arrival.closed !== undefined) return { cohort: closedCohort(context, arrival.closed, parts), sessions };
+  const recorded = isTrace ? recordedSessions(input, index, cohortFile) : null;
+  const open = openArrival({ arrival, path: [...path, 'arrival'], recorded, issues }, process);
+  return open === null ? null : { cohort: openCohort(open, parts), sessions };
 }
 
 /** What open and closed cohorts are made of. */
@@ -113,6 +119,8 @@ interface CohortParts {
   readonly key: Key;
   readonly maker: SessionMaker;
   readonly limit: number;
+  /** The clock of the cohort begins here. */
+  readonly startMs: number;
   readonly forMs: number;
   /** The sessions that a written plan lists, which are then all there are. */
   readonly written: readonly WrittenSession[] | null;
@@ -121,11 +129,13 @@ interface CohortParts {
 function closedCohort(
   { index, issues }: CohortContext,
   closed: NonNullable<NonNullable<CohortFile['arrival']>['closed']>,
-  { base, key, maker, limit, forMs, written }: CohortParts,
+  { base, key, maker, limit, startMs, forMs, written }: CohortParts,
 ): Cohort {
   const { agents } = closed;
-  const at = ['traffic', index, 'arrival', 'closed', 'think'];
-  const think = (closed.think === undefined ? null : plainAmount(closed.think, at, issues)) ?? constant(0);
+  const at = ['traffic', index, 'arrival', 'closed'];
+  const think =
+    (closed.think === undefined ? null : plainAmount(closed.think, [...at, 'think'], issues)) ?? constant(0);
+  const rampMs = durationOf(closed.ramp, [...at, 'ramp'], issues, 0);
   const listed = written === null ? null : Map.groupBy(written, line => line.agent);
   return {
     ...base,
@@ -133,24 +143,29 @@ function closedCohort(
     agents: Math.min(agents, limit),
     session(agent, ordinal, readyMs, log) {
       const own = listed === null ? ordinal : listed.get(agent)?.[ordinal]?.ordinal;
-      if (own === undefined || readyMs > forMs) return null;
+      const plannedMs = Math.max(readyMs, startMs + (rampMs * agent) / agents);
+      if (own === undefined || plannedMs > startMs + forMs) return null;
       // Sessions are dealt to agents in turn, so which ones run does not depend on who is done first.
       const number = agent + own * agents;
       if (number >= limit) return null;
-      return maker.make(`${base.name}/${agent}.${own}`, extend(key, agent, own + 1), number, readyMs, log);
+      return maker.make(`${base.name}/${agent}.${own}`, extend(key, agent, own + 1), number, plannedMs, log);
     },
     thinkMs: (agent, ordinal) =>
       drawAmount(think, uniform(extend(extend(key, agent, ordinal + 1), 0x7468696e)), false),
   };
 }
 
-function openCohort(arrival: OpenArrival, { base, key, maker, limit, forMs, written }: CohortParts): Cohort {
+function openCohort(
+  arrival: OpenArrival,
+  { base, key, maker, limit, startMs, forMs, written }: CohortParts,
+): Cohort {
   const session = (ordinal: number, plannedMs: number, log?: DrawnValues): PlannedSession =>
     maker.make(`${base.name}/${ordinal}`, extend(key, ordinal), ordinal, plannedMs, log);
   const lines = written?.toSorted((a, b) => a.plannedMs - b.plannedMs || a.ordinal - b.ordinal) ?? null;
   return {
     ...base,
     kind: 'open',
+    arrival,
     *sessions(log) {
       if (lines !== null) {
         for (const { ordinal, plannedMs } of lines) yield session(ordinal, plannedMs, log);
@@ -158,25 +173,10 @@ function openCohort(arrival: OpenArrival, { base, key, maker, limit, forMs, writ
       }
       let ordinal = 0;
       for (const atMs of arrivalTimes(arrival, extendText(key, 'arrival'), { sessions: limit, forMs })) {
-        yield session(ordinal++, atMs, log);
+        yield session(ordinal++, startMs + atMs, log);
       }
     },
   };
-}
-
-/** An amount where nothing has run yet that an expression could speak of. */
-function plainAmount(raw: unknown, path: InputPath, issues: Issue[]): DrawnAmount | null {
-  const amount = parseAmount(raw, 'ms', path, issues);
-  if (amount === null || amount.kind === 'draw') return amount;
-  issues.push(
-    issue(
-      path,
-      'WT1005',
-      'an expression cannot stand here',
-      'write a duration or a distribution, such as { median: 20s, p90: 60s }',
-    ),
-  );
-  return null;
 }
 
 /** `cohort/ordinal`, or `cohort/agent.ordinal` where agents are. */
@@ -186,50 +186,122 @@ const sessionId = (
   file: CohortFile | undefined,
 ): string => (file?.arrival?.closed === undefined ? `${cohort}/${ordinal}` : `${cohort}/${agent}.${ordinal}`);
 
-function templateMaker(context: CohortContext, cohort: string, tenant: string | null): SessionMaker | null {
-  const { input, cohortFile, index, root, workflows, issues } = context;
-  const name = cohortFile.workflow as string;
-  const workflow = workflows.get(name);
-  for (const key of ['timing', 'gap_scale', 'gap_cap', 'scale_tokens', 'warm', 'model'] as const) {
-    if (cohortFile[key] !== undefined) {
-      issues.push(
-        issue(['traffic', index, key], 'WT1005', `\`${key}\` is for recorded sessions (\`trace\`)`, null, {
-          atKey: true,
-        }),
-      );
-    }
+/** Fields that speak of recorded sessions. */
+const TRACE_FIELDS = ['timing', 'gap_scale', 'gap_cap', 'scale_tokens', 'warm', 'model'] as const;
+
+function templateMaker(context: CohortContext, cohort: string): SessionMaker | null {
+  const { input, cohortFile, index, root, issues } = context;
+  for (const key of TRACE_FIELDS) {
+    if (cohortFile[key] === undefined) continue;
+    const message = `\`${key}\` is for recorded sessions (\`trace\`)`;
+    issues.push(issue(['traffic', index, key], 'WT1005', message, null, { atKey: true }));
   }
-  if (workflow === undefined) {
-    const known = [...workflows.keys()];
-    issues.push(
-      issue(
-        ['traffic', index, 'workflow'],
-        'WT1102',
-        `unknown workflow "${name}"`,
-        didYouMean(name, known) ?? `workflows: ${known.join(', ')}`,
-      ),
-    );
-    return null;
-  }
-  const workflowKey = extend(root, workflow.key.hi, workflow.key.lo);
-  const tenantKey = extendText(root, `tenant/${tenant ?? ''}`);
+  const chosen = workflowsOf(context);
+  const owners = ownersOf(context);
+  if (chosen === null || owners === null) return null;
+  const params = chosen.workflows[0]?.params ?? new Map();
   const given = new Map(
     input.lines?.get(cohort)?.map(line => [sessionId(cohort, line, input.file.traffic[index]), line.draws]),
   );
   return {
     available: Number.POSITIVE_INFINITY,
     make(id, key, _ordinal, plannedMs, log) {
-      const draws = new Draws(workflow.params, {
-        given: given.get(id) ?? null,
-        log: log ?? null,
-      });
-      const segments = new Segments({ session: key, workflow: workflowKey, tenant: tenantKey, root }, draws);
-      return { id, cohort, tenant, key, plannedMs, program: templateProgram(workflow, key, draws, segments) };
+      const draws = new Draws(params, { given: given.get(id) ?? null, log: log ?? null });
+      const workflow = chosen.workflows[draws.choice(chosen.weights, placeOf(key, 'workflow'))] as Workflow;
+      const { tenant, user } = owners(draws, key);
+      const tenantKey = extendText(root, `tenant/${tenant ?? ''}`);
+      const identity = {
+        session: key,
+        workflow: extend(root, workflow.key.hi, workflow.key.lo),
+        tenant: tenantKey,
+        user: extendText(tenantKey, `user/${user ?? ''}`),
+        root,
+      };
+      const program = templateProgram(workflow, key, draws, new Segments(identity, draws));
+      return { id, cohort, tenant, user, key, plannedMs, program };
     },
   };
 }
 
-function traceMaker(context: CohortContext, cohort: string, tenant: string | null): SessionMaker | null {
+/** A decision about a session as a whole. */
+const placeOf = (session: Key, what: string) => ({
+  key: extendText(session, `session/${what}`),
+  path: `session:${what}`,
+});
+
+/** The workflows that a session of this cohort may run, by weight. */
+function workflowsOf({
+  cohortFile,
+  index,
+  workflows,
+  issues,
+}: CohortContext): { workflows: Workflow[]; weights: number[] } | null {
+  const { workflow: single, mix = {} } = cohortFile;
+  const entries: [string, InputPath, number][] =
+    single !== undefined
+      ? [[single, ['traffic', index, 'workflow'], 1]]
+      : Object.entries(mix).map(([name, raw]) => {
+          const path = ['traffic', index, 'mix', name];
+          return [name, path, weightOf(raw, path, issues)];
+        });
+  const found: Workflow[] = [];
+  for (const [name, path] of entries) {
+    const workflow = workflows.get(name);
+    if (workflow !== undefined) found.push(workflow);
+    else {
+      const known = [...workflows.keys()];
+      const hint = didYouMean(name, known) ?? `workflows: ${known.join(', ')}`;
+      issues.push(issue(path, 'WT1102', `unknown workflow "${name}"`, hint, { atKey: single === undefined }));
+    }
+  }
+  if (found.length < entries.length || found.length === 0) return null;
+  return { workflows: found, weights: entries.map(([, , weight]) => weight) };
+}
+
+function weightOf(raw: string | number, path: InputPath, issues: Issue[]): number {
+  const parsed = parseScalar(raw, 'ratio');
+  if ('value' in parsed) return parsed.value;
+  issues.push(issue(path, 'WT1006', parsed.error, parsed.hint));
+  return 0;
+}
+
+/** More users than this are too many to hold in a table. */
+const MAX_USERS = 1_000_000;
+
+type Owners = (draws: Draws, session: Key) => { tenant: string | null; user: string | null };
+
+/** Whose session it is: a tenant by weight, and one of its users. */
+function ownersOf({ cohortFile, index, issues }: CohortContext): Owners | null {
+  const { tenant: single = null, tenants, users } = cohortFile;
+  if (single !== null && tenants !== undefined) {
+    issues.push(
+      issue(['traffic', index, 'tenants'], 'WT1005', 'a cohort has `tenant` or `tenants`, not both'),
+    );
+    return null;
+  }
+  const names = Object.keys(tenants ?? {});
+  const weights = names.map(name =>
+    weightOf(tenants?.[name] ?? 0, ['traffic', index, 'tenants', name], issues),
+  );
+  const count = typeof users === 'number' ? users : (users?.count ?? 0);
+  if (count > MAX_USERS) {
+    issues.push(
+      issue(['traffic', index, 'users'], 'WT1109', `${count} users; at most ${MAX_USERS} are kept apart`),
+    );
+    return null;
+  }
+  const zipf = typeof users === 'object' ? (users.zipf ?? 0) : 0;
+  const user: DrawnAmount | null =
+    count === 0 ? null : { kind: 'draw', of: zipfOf(count, zipf), min: 1, max: count };
+  const scope = { iteration: 0, tokens: () => 0 };
+  return (draws, session) => ({
+    tenant:
+      names.length === 0 ? single : (names[draws.choice(weights, placeOf(session, 'tenant'))] as string),
+    user: user === null ? null : `u${draws.amount(user, placeOf(session, 'user'), 'count', true, scope)}`,
+  });
+}
+
+function traceMaker(context: CohortContext, cohort: string): SessionMaker | null {
   const { input, cohortFile, index, issues } = context;
   const sessions = recordedSessions(input, index, cohortFile);
   if (sessions.length === 0) {
@@ -264,7 +336,9 @@ function traceMaker(context: CohortContext, cohort: string, tenant: string | nul
     make(_id, _key, ordinal, plannedMs) {
       const session = sessions[ordinal] as RecordedSession;
       const id = `${cohort}/${session.id}`;
-      return { id, cohort, tenant, key: textKey(id), plannedMs, program: recordedProgram(session, options) };
+      const tenant = cohortFile.tenant ?? session.tenant;
+      const program = recordedProgram(session, options);
+      return { id, cohort, tenant, user: session.user, key: textKey(id), plannedMs, program };
     },
   };
 }
@@ -278,57 +352,4 @@ function recordedSessions(
   const sessions = traces.get(index) ?? [];
   if (arrival?.recorded === undefined) return sessions;
   return sessions.toSorted((a, b) => (a.arrivalMs ?? 0) - (b.arrivalMs ?? 0));
-}
-
-function openArrival(
-  { index, input, issues }: CohortContext,
-  arrival: NonNullable<CohortFile['arrival']>,
-  maker: SessionMaker,
-): OpenArrival | null {
-  const path = ['traffic', index, 'arrival'];
-  if (arrival.at_once !== undefined) return { kind: 'at-once' };
-  if (arrival.recorded !== undefined) {
-    const atMs = recordedSessions(input, index, input.file.traffic[index] as CohortFile).map(
-      session => session.arrivalMs,
-    );
-    if (maker.available === Number.POSITIVE_INFINITY || atMs.some(each => each === null)) {
-      issues.push(
-        issue(
-          [...path, 'recorded'],
-          'WT1005',
-          'these sessions have no recorded arrivals',
-          'use at_once, poisson or closed',
-        ),
-      );
-      return null;
-    }
-    return { kind: 'recorded', atMs: atMs as number[] };
-  }
-  if (arrival.cron !== undefined) {
-    const cron = typeof arrival.cron === 'string' ? { at: arrival.cron } : arrival.cron;
-    const parsed = parseCron(cron.at);
-    if ('error' in parsed) {
-      issues.push(
-        issue(
-          [...path, 'cron'],
-          'WT1005',
-          `cannot read the cron line "${cron.at}": ${parsed.error}`,
-          'e.g. "0 9 * * 1-5"',
-        ),
-      );
-      return null;
-    }
-    const jitterMs =
-      cron.jitter === undefined ? null : plainAmount(cron.jitter, [...path, 'cron', 'jitter'], issues);
-    return { kind: 'cron', minutesOfWeek: parsed.minutesOfWeek, size: cron.size ?? 1, jitterMs };
-  }
-  const kind = arrival.poisson !== undefined ? 'poisson' : 'constant';
-  const rate = parseScalar(arrival[kind]?.rate, 'perSec');
-  if ('error' in rate || rate.value <= 0) {
-    const [message, hint] =
-      'error' in rate ? [rate.error, rate.hint] : ['a rate must be above 0', 'e.g. 0.05/s'];
-    issues.push(issue([...path, kind, 'rate'], 'WT1006', message, hint));
-    return null;
-  }
-  return { kind, perSec: rate.value };
 }

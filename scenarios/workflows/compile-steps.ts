@@ -6,9 +6,19 @@ import { textKey } from '../base/key.ts';
 import { type Amount, checkNames, constant, parseAmount } from '../formats/amount.ts';
 import type { Dimension } from '../formats/quantity.ts';
 import { parseScalar } from '../formats/quantity.ts';
-import { parseStep, type ScenarioFile, type StepFile } from '../formats/scenario.ts';
+import type { ScenarioFile } from '../formats/scenario.ts';
+import { parseStep, type StepFile } from '../formats/steps.ts';
 import { didYouMean } from '../formats/suggest.ts';
-import type { FanOutStep, LlmStep, RepeatStep, Segment, Step, ToolStep } from './program.ts';
+import type {
+  CompactStep,
+  FanOutStep,
+  LlmStep,
+  RepeatStep,
+  Segment,
+  Step,
+  ToolStep,
+  TryStep,
+} from './program.ts';
 
 const LIMIT_DEPTH = 24;
 
@@ -27,6 +37,8 @@ export interface CompileContext {
   readonly llmNames: Set<string>;
   /** Names of steps that may have run before the one being compiled. */
   readonly before: Set<string>;
+  /** Inside `try` a tool that fails fails its list, unless it says otherwise. */
+  readonly inTry: boolean;
   compileWorkflow(
     name: string,
     path: InputPath,
@@ -154,6 +166,10 @@ function compileStep(file: StepFile, base: Base, context: CompileContext): Step 
       return compileBranch(file.body, base, context);
     case 'agent':
       return compileAgent(file.body, base, context);
+    case 'try':
+      return compileTry(file.body, base, context);
+    case 'compact':
+      return compileCompact(file.body, base, context);
   }
 }
 
@@ -161,47 +177,117 @@ type Body<V extends StepFile['verb']> = Extract<StepFile, { verb: V }>['body'];
 
 function compileLlm(body: Body<'llm'>, base: Base, context: CompileContext): LlmStep {
   const { at } = base;
-  if (context.llmNames.has(body.llm)) {
-    context.issues.push(
-      issue(
-        [...at, 'llm'],
-        'WT1103',
-        `two llm steps are called "${body.llm}"`,
-        'reads and tokens() need one of each name in a workflow',
-      ),
-    );
-  }
-  context.llmNames.add(body.llm);
-  const model = body.model ?? context.defaultModel;
-  const aliases = Object.keys(context.file.models ?? {});
-  if (model === null) {
-    context.issues.push(
-      issue(at, 'WT1004', `no model for "${body.llm}"`, 'add `model:` to the step or to its workflow'),
-    );
-  } else if (aliases.length > 0 && !aliases.includes(model)) {
-    context.issues.push(
-      issue(
-        [...at, ...(body.model === undefined ? [] : ['model'])],
-        'WT1102',
-        `unknown model "${model}"`,
-        didYouMean(model, aliases) ?? `under \`models\`: ${aliases.join(', ')}`,
-      ),
-    );
-  }
-  for (const [index, read] of (body.reads ?? []).entries()) checkRead(read, [...at, 'reads', index], context);
-  return {
+  claimName(body.llm, [...at, 'llm'], context);
+  const step: Omit<LlmStep, 'compactAt'> = {
     ...base,
     verb: 'llm',
-    model: model ?? '',
+    model: modelOf(body, body.llm, at, context),
     role: body.role ?? null,
     prefix: body.prefix === undefined ? null : segmentsOf(body.prefix, [...at, 'prefix'], context),
     adds: optionalAmount(body.adds, 'tokens', [...at, 'adds'], context),
-    reads: body.reads ?? [],
+    reads: readsOf(body.reads, [...at, 'reads'], context),
     out: amountOf(body.out, 'tokens', [...at, 'out'], context),
     reasoning: optionalAmount(body.reasoning, 'tokens', [...at, 'reasoning'], context),
     context: body.context ?? 'main',
     thread: body.thread ?? null,
   };
+  return { ...step, compactAt: compactAtOf(body, step, context) };
+}
+
+/** Reads and tokens() need one of each name in a workflow. */
+function claimName(name: string, path: InputPath, context: CompileContext): void {
+  if (context.llmNames.size < context.llmNames.add(name).size) return;
+  const hint = 'reads and tokens() need one of each name in a workflow';
+  context.issues.push(issue(path, 'WT1103', `two llm steps are called "${name}"`, hint));
+}
+
+function modelOf(
+  body: { model?: string | undefined },
+  name: string,
+  at: InputPath,
+  context: CompileContext,
+): string {
+  const model = body.model ?? context.defaultModel;
+  const aliases = Object.keys(context.file.models ?? {});
+  if (model === null) {
+    context.issues.push(
+      issue(at, 'WT1004', `no model for "${name}"`, 'add `model:` to the step or to its workflow'),
+    );
+  } else if (aliases.length > 0 && !aliases.includes(model)) {
+    const path = [...at, ...(body.model === undefined ? [] : ['model'])];
+    const hint = didYouMean(model, aliases) ?? `under \`models\`: ${aliases.join(', ')}`;
+    context.issues.push(issue(path, 'WT1102', `unknown model "${model}"`, hint));
+  }
+  return model ?? '';
+}
+
+function readsOf(
+  reads: readonly string[] | undefined,
+  path: InputPath,
+  context: CompileContext,
+): readonly string[] {
+  for (const [index, read] of (reads ?? []).entries()) checkRead(read, [...path, index], context);
+  return reads ?? [];
+}
+
+/** Tokens of a summary where `compact_at` does not say; an assumption. */
+const SUMMARY_TOKENS = 2000;
+
+function compactAtOf(
+  body: Body<'llm'>,
+  step: Omit<LlmStep, 'compactAt'>,
+  context: CompileContext,
+): LlmStep['compactAt'] {
+  const given = body.compact_at;
+  if (given === undefined) return null;
+  const path = [...step.at, 'compact_at'];
+  const parts = typeof given === 'object' ? given : { tokens: given };
+  const inner = typeof given === 'object' ? (key: string) => [...path, key] : () => path;
+  const { name, key, at, model, thread } = step;
+  return {
+    tokens: amountOf(parts.tokens, 'tokens', inner('tokens'), context),
+    by: {
+      name,
+      key,
+      at,
+      model,
+      thread,
+      verb: 'compact',
+      adds: constant(0),
+      out:
+        parts.out === undefined
+          ? constant(SUMMARY_TOKENS)
+          : amountOf(parts.out, 'tokens', inner('out'), context),
+      keep: readsOf(parts.keep, inner('keep'), context),
+    },
+  };
+}
+
+function compileCompact(body: Body<'compact'>, base: Base, context: CompileContext): CompactStep {
+  const { at } = base;
+  claimName(body.compact, [...at, 'compact'], context);
+  return {
+    ...base,
+    verb: 'compact',
+    model: modelOf(body, body.compact, at, context),
+    adds: optionalAmount(body.adds, 'tokens', [...at, 'adds'], context),
+    out: amountOf(body.out, 'tokens', [...at, 'out'], context),
+    keep: readsOf(body.keep, [...at, 'keep'], context),
+    thread: body.thread ?? null,
+  };
+}
+
+function compileTry(body: Body<'try'>, base: Base, context: CompileContext): TryStep {
+  const { at } = base;
+  const within = (inTry: boolean, raw: readonly unknown[] | undefined, key: string) => {
+    const inner = { ...context, inTry, before: new Set(context.before) };
+    const steps = raw === undefined ? [] : compileList(raw, [...at, key], inner);
+    return { steps, names: inner.before };
+  };
+  const tried = within(true, body.steps, 'steps');
+  const onError = within(context.inTry, body.on_error, 'on_error');
+  for (const name of [...tried.names, ...onError.names]) context.before.add(name);
+  return { ...base, verb: 'try', steps: tried.steps, onError: onError.steps };
 }
 
 /** Resolves prefix segment names. */
@@ -259,7 +345,7 @@ function compileTool(name: string, base: Base, context: CompileContext): ToolSte
       tool.error_result === undefined
         ? constant(60)
         : amountOf(tool.error_result, 'tokens', [...at, 'error_result'], context),
-    onFail: tool.on_fail ?? 'continue',
+    onFail: tool.on_fail ?? (context.inTry ? 'stop' : 'continue'),
   };
 }
 
@@ -291,31 +377,29 @@ function compileParallel(body: Body<'parallel'>, base: Base, context: CompileCon
 
 function compileRepeat(body: Body<'repeat'>, base: Base, context: CompileContext): RepeatStep {
   const { at } = base;
-  if ((body.times === undefined) === (body.until === undefined)) {
-    context.issues.push(
-      issue(
-        at,
-        'WT1005',
-        'repeat needs either `times` or `until`',
-        'e.g. times: 3, or until: { p: 25% } with max: 5',
-      ),
-    );
+  const { times, until } = body;
+  if ((times === undefined) === (until === undefined)) {
+    const hint = 'e.g. times: 3, or until: { p: 25% } with max: 5';
+    context.issues.push(issue(at, 'WT1005', 'repeat needs either `times` or `until`', hint));
   }
-  if (body.until !== undefined && body.max === undefined) {
+  if (until !== undefined && body.max === undefined) {
     context.issues.push(
       issue(at, 'WT1004', 'repeat with `until` needs `max`: a loop has a bound', 'e.g. max: 10'),
     );
   }
-  const stop = body.until === undefined ? null : parseScalar(body.until.p, 'ratio');
+  const stop = typeof until === 'object' ? parseScalar(until.p, 'ratio') : null;
   if (stop !== null && 'error' in stop)
     context.issues.push(issue([...at, 'until', 'p'], 'WT1006', stop.error, stop.hint));
+  // The condition is judged after a pass: it sees the steps inside.
+  const steps = compileList(body.steps, [...at, 'steps'], context);
   return {
     ...base,
     verb: 'repeat',
-    times: body.times === undefined ? null : amountOf(body.times, 'count', [...at, 'times'], context),
+    times: times === undefined ? null : amountOf(times, 'count', [...at, 'times'], context),
     stopRatio: stop !== null && 'value' in stop ? stop.value : null,
+    until: typeof until === 'string' ? expressionOf(until, [...at, 'until'], context) : null,
     max: body.max ?? Number.POSITIVE_INFINITY,
-    steps: compileList(body.steps, [...at, 'steps'], context),
+    steps,
   };
 }
 

@@ -1,3 +1,6 @@
+// Compiles a scenario file into a plan: names resolved, amounts parsed, every problem noted.
+//
+//   params, prefixes, models ─▶ workflows ─▶ cohorts ─▶ assertions and SLOs ─▶ plan
 import { mentions } from '../base/expression.ts';
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
 import { seedKey, textKey } from '../base/key.ts';
@@ -6,10 +9,12 @@ import type { Assertion } from '../formats/assertion.ts';
 import { parseAssertion } from '../formats/assertions.ts';
 import type { Cohort, ModelAlias, Plan } from '../formats/plan.ts';
 import type { Dimension } from '../formats/quantity.ts';
-import { ROLES, type ScenarioFile } from '../formats/scenario.ts';
+import type { ScenarioFile } from '../formats/scenario.ts';
+import { ROLES } from '../formats/steps.ts';
 import { didYouMean } from '../formats/suggest.ts';
 import { plainName } from './around.ts';
 import { type CompileInput, compileCohort } from './compile-cohorts.ts';
+import { compileSlos } from './compile-slos.ts';
 import { compileList, segmentsOf } from './compile-steps.ts';
 import { eachStep, type Segment, type Step, type Workflow } from './program.ts';
 
@@ -57,7 +62,7 @@ export function compile(input: CompileInput): Compiled {
       );
   }
   // 4.
-  const assertions = compileAssertions(file, workflows, names, issues);
+  const assertions = [...compileAssertions(file, workflows, names, issues), ...compileSlos(file, issues)];
   const failed = issues.some(each => each.severity === 'error');
   const plan: Plan = {
     name: file.name ?? input.name,
@@ -76,10 +81,11 @@ export function compile(input: CompileInput): Compiled {
 function modelsUsed({ file, traces }: CompileInput, workflows: ReadonlyMap<string, Workflow>): string[] {
   const used = new Set<string>();
   for (const [index, cohort] of file.traffic.entries()) {
-    const workflow = workflows.get(cohort.workflow ?? '');
-    eachStep(workflow?.steps ?? [], step => {
-      if (step.verb === 'llm') used.add(step.model);
-    });
+    for (const name of [cohort.workflow ?? [], Object.keys(cohort.mix ?? {})].flat()) {
+      eachStep(workflows.get(name)?.steps ?? [], step => {
+        if (step.verb === 'llm' || step.verb === 'compact') used.add(step.model);
+      });
+    }
     for (const session of cohort.trace === undefined ? [] : (traces.get(index) ?? [])) {
       for (const call of session.calls) used.add(cohort.model ?? call.model);
     }
@@ -225,6 +231,7 @@ function compileWorkflows(
         (Object.keys(file.models ?? {}).length === 1 ? (Object.keys(file.models ?? {})[0] as string) : null),
       llmNames: new Set<string>(),
       before: new Set<string>(),
+      inTry: false,
       compileWorkflow: (inner: string, at: InputPath, above: readonly string[]) =>
         compileOne(inner, at, above, false),
     };

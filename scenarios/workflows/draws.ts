@@ -17,7 +17,8 @@ export type Purpose =
   | 'width'
   | 'case'
   | 'stop'
-  | 'segment';
+  | 'segment'
+  | 'limit';
 
 const PURPOSES = new Map<Purpose, Key>(
   (
@@ -34,6 +35,7 @@ const PURPOSES = new Map<Purpose, Key>(
       'case',
       'stop',
       'segment',
+      'limit',
     ] as const
   ).map(purpose => [purpose, textKey(purpose)]),
 );

@@ -238,12 +238,13 @@ export class Fleet {
 
   private startSession(start: Start, nowMs: number): void {
     const { planned } = start;
-    const { id, cohort, tenant, plannedMs, program } = planned;
+    const { id, cohort, tenant, user, plannedMs, program } = planned;
     const record: WorkflowRecord = {
       session: id,
       cohort,
       workflow: program.workflow,
       tenant,
+      user,
       plannedMs,
       startMs: nowMs,
       endMs: null,

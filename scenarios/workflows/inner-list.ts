@@ -2,7 +2,7 @@
 import { evaluate } from '../base/expression.ts';
 import { type Around, type EnclosingList, type List, type Session, scopeOf } from './around.ts';
 import type { AgentStep, BranchStep, Step } from './program.ts';
-import type { Ending, Frame } from './progress.ts';
+import { type Ending, type Frame, NO_ANSWER } from './progress.ts';
 import { Thread, Threads } from './thread.ts';
 
 /** A list whose end its enclosing list adopts: the taken case of a branch, the body of a sub-agent. */
@@ -62,13 +62,18 @@ export function branchList(
   return new InnerList(session, parent, step.cases[chosen]?.steps ?? [], around, true);
 }
 
+/** A sub-agent: a list on a thread of its own, which sees none of its caller's answers. */
 export function agentList(
   session: Session,
   parent: EnclosingList,
   step: AgentStep,
   around: Around,
 ): InnerList {
-  const threads = step.context === 'fork' ? around.threads.fork() : new Threads(new Thread(step.prefix));
+  const threads =
+    step.context === 'fork'
+      ? around.threads.fork()
+      : new Threads(new Thread(step.prefix, step.context === 'last' ? around.prev.runs : []));
   const task = around.inTask ? around.task : around.place;
-  return new InnerList(session, parent, step.steps, { ...around, threads, task, inTask: true }, false);
+  const inside: Around = { ...around, threads, task, inTask: true, answers: null, prev: NO_ANSWER };
+  return new InnerList(session, parent, step.steps, inside, false);
 }

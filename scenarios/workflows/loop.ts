@@ -1,4 +1,5 @@
 // repeat: passes of one list on one thread.
+import { evaluate } from '../base/expression.ts';
 import {
   type Around,
   type EnclosingList,
@@ -58,11 +59,7 @@ export class RepeatFrame implements Frame {
   private startPass(cause: string | null, answer: Answer): void {
     this.pass++;
     const { step, around, session } = this;
-    const stop =
-      this.pass > 0 &&
-      step.stopRatio !== null &&
-      session.draws.chance(step.stopRatio, indexed(around.place, this.pass - 1), 'stop');
-    if (this.pass >= this.times || stop) {
+    if (this.pass >= this.times || (this.pass > 0 && this.stopsAfter(this.pass - 1))) {
       if (this.list !== null) this.parent.adopt(this.list);
       this.parent.childEnded(0, { ok: true, answer }, cause);
       return;
@@ -75,6 +72,18 @@ export class RepeatFrame implements Frame {
     };
     this.list = session.list(this, this.pass, step.steps, inner, this.list ?? undefined);
     this.list.begin(cause);
+  }
+
+  /** Whether the loop is over after a pass: by a draw, or by a condition on what its steps gave. */
+  private stopsAfter(pass: number): boolean {
+    const { step, around, session, list } = this;
+    const place = indexed(around.place, pass);
+    if (step.stopRatio !== null && session.draws.chance(step.stopRatio, place, 'stop')) return true;
+    if (step.until === null || list === null) return false;
+    const scope = scopeOf({ ...around, iteration: pass, answers: list.answers, prev: list.last.answer });
+    const name = (wanted: string): number =>
+      wanted === 'iteration' ? pass : session.draws.named(wanted, place, scope);
+    return evaluate(step.until, { tokens: scope.tokens, name }) !== 0;
   }
 
   childEnded(_child: number, ending: Ending, cause: string | null): void {

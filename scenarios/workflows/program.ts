@@ -24,7 +24,19 @@ export interface LlmStep extends StepBase {
   readonly reads: readonly string[];
   readonly out: Amount;
   readonly reasoning: Amount;
-  readonly context: 'main' | 'fresh' | 'fork';
+  readonly context: 'main' | 'fresh' | 'fork' | 'last';
+  readonly thread: string | null;
+  /** A prompt longer than this is preceded by a call that summarises its thread. */
+  readonly compactAt: { readonly tokens: Amount; readonly by: CompactStep } | null;
+}
+
+/** A call that summarises a thread, which then holds the kept results and the summary. */
+export interface CompactStep extends StepBase {
+  readonly verb: 'compact';
+  readonly model: string;
+  readonly adds: Amount;
+  readonly out: Amount;
+  readonly keep: readonly string[];
   readonly thread: string | null;
 }
 
@@ -57,6 +69,8 @@ export interface RepeatStep extends StepBase {
   readonly times: Amount | null;
   /** Probability to stop after each pass. */
   readonly stopRatio: number | null;
+  /** Stops after a pass of which this holds. */
+  readonly until: Expression | null;
   readonly max: number;
   readonly steps: readonly Step[];
 }
@@ -69,16 +83,25 @@ export interface BranchStep extends StepBase {
 export interface AgentStep extends StepBase {
   readonly verb: 'agent';
   readonly workflow: string;
-  readonly context: 'fresh' | 'fork';
+  readonly context: 'fresh' | 'fork' | 'last';
   readonly steps: readonly Step[];
   readonly prefix: readonly Segment[];
 }
 
-/** Steps that run lists of steps. */
-export type BlockStep = FanOutStep | RepeatStep | BranchStep | AgentStep;
-export type Step = LlmStep | ToolStep | PauseStep | BlockStep;
+/** Steps on a fork of the thread; when they fail, others run on another fork instead. */
+export interface TryStep extends StepBase {
+  readonly verb: 'try';
+  readonly steps: readonly Step[];
+  readonly onError: readonly Step[];
+}
 
-export type SegmentScope = 'global' | 'tenant' | 'workflow' | 'session' | 'task';
+/** Steps that run lists of steps. */
+export type BlockStep = FanOutStep | RepeatStep | BranchStep | AgentStep | TryStep;
+/** Steps that ask for one call, tool or pause. */
+export type LeafStep = LlmStep | CompactStep | ToolStep | PauseStep;
+export type Step = LeafStep | BlockStep;
+
+export type SegmentScope = 'global' | 'tenant' | 'user' | 'workflow' | 'session' | 'task';
 
 /** A cacheable piece in front of prompts. */
 export interface Segment {
@@ -116,7 +139,10 @@ export function childLists(step: Step): readonly (readonly Step[])[] {
       return [step.steps];
     case 'branch':
       return step.cases.map(each => each.steps);
+    case 'try':
+      return [step.steps, step.onError];
     case 'llm':
+    case 'compact':
     case 'tool':
     case 'human':
     case 'wait':

@@ -9,6 +9,7 @@ export interface Identity {
   readonly session: Key;
   readonly workflow: Key;
   readonly tenant: Key;
+  readonly user: Key;
   /** The seed: what `global` means. */
   readonly root: Key;
 }
@@ -46,6 +47,8 @@ export class Segments {
         return this.identity.root;
       case 'tenant':
         return this.identity.tenant;
+      case 'user':
+        return this.identity.user;
       case 'workflow':
         return this.identity.workflow;
       case 'session':

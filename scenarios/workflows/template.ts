@@ -1,5 +1,5 @@
 // Written workflows: a list runs its steps one after the other; leaves start here, blocks in files of their own.
-import type { Key } from '../base/key.ts';
+import { type Key, textKey } from '../base/key.ts';
 import { type PromptPart, type Run, runTokens } from '../formats/prompt.ts';
 import {
   Answers,
@@ -17,10 +17,13 @@ import { type Draws, decisionKey, type Place } from './draws.ts';
 import { FanOutFrame } from './fan-out.ts';
 import { agentList, branchList } from './inner-list.ts';
 import { RepeatFrame } from './loop.ts';
-import type { BlockStep, LlmStep, Step, Workflow } from './program.ts';
+import type { BlockStep, CompactStep, LlmStep, Step, Workflow } from './program.ts';
 import { type Answer, type Call, type Ending, type Frame, NO_ANSWER, type Program } from './progress.ts';
 import type { Segments } from './segments.ts';
 import { Thread, Threads } from './thread.ts';
+import { TryFrame } from './try.ts';
+
+const COMPACT_KEY = textKey('compact');
 
 /** A list of steps, one after the other. */
 class ListFrame implements List, EnclosingList {
@@ -33,7 +36,10 @@ class ListFrame implements List, EnclosingList {
   private index = -1;
   private running: { cancel(): void } | null = null;
   private before: Last = { answer: NO_ANSWER, heldBy: null };
-  private ending: { thread: Thread | null; appends: readonly Run[]; prefix: LlmStep['prefix'] } | null = null;
+  /** What the end of the running step does to its thread; gives the thread that then holds the answer. */
+  private settle: (() => Thread | null) | null = null;
+  /** What goes on when the running call was only in preparation of its step. */
+  private resume: ((cause: string | null) => void) | null = null;
 
   constructor(
     session: Session,
@@ -78,6 +84,9 @@ class ListFrame implements List, EnclosingList {
       case 'llm':
         this.startLlm(step, place, cause);
         break;
+      case 'compact':
+        this.startCompact(step, { place, thread: this.around.threads.get(step.thread), cause });
+        break;
       case 'tool':
       case 'human':
       case 'wait':
@@ -102,9 +111,12 @@ class ListFrame implements List, EnclosingList {
       case 'branch':
         this.startFrame(branchList(session, this, step, around), cause);
         break;
+      case 'try':
+        this.startFrame(new TryFrame(session, this, step, around), cause);
+        break;
       case 'agent':
-        // A sub-agent sees nothing of its caller but, perhaps, a fork of the thread.
-        this.startFrame(agentList(session, this, step, { ...around, answers: null, prev: NO_ANSWER }), cause);
+        // A sub-agent sees nothing of its caller but, perhaps, a fork of the thread or the last result.
+        this.startFrame(agentList(session, this, step, around), cause);
         break;
     }
   }
@@ -119,25 +131,54 @@ class ListFrame implements List, EnclosingList {
   }
 
   /** What amounts of a step see: `tokens(prev)` is 0 where the step's own thread already holds it. */
-  private scope(thread: Thread | null) {
+  private scope(holdsPrev: boolean) {
     return {
       iteration: this.around.iteration,
       tokens: (name: string): number =>
-        name === 'prev'
-          ? thread !== null && this.before.heldBy === thread
-            ? 0
-            : this.before.answer.tokens
-          : this.answers.get(name).tokens,
+        name === 'prev' ? (holdsPrev ? 0 : this.before.answer.tokens) : this.answers.get(name).tokens,
     };
   }
 
-  private startLlm(step: LlmStep, place: Place, cause: string | null): void {
-    const { draws, host } = this.session;
+  private threadOf(step: LlmStep): Thread {
     const home = this.around.threads.get(step.thread);
-    const thread =
-      step.context === 'fresh' ? new Thread(home.prefix) : step.context === 'fork' ? home.fork() : home;
-    const scope = this.scope(step.context === 'fresh' ? null : home);
-    const prefix = step.prefix ?? thread.prefix;
+    switch (step.context) {
+      case 'main':
+        return home;
+      case 'fork':
+        return home.fork();
+      case 'fresh':
+        return new Thread(home.prefix);
+      case 'last':
+        return new Thread(home.prefix, this.before.answer.runs);
+    }
+  }
+
+  private startLlm(step: LlmStep, place: Place, cause: string | null): void {
+    const { compactAt } = step;
+    const home = this.around.threads.get(step.thread);
+    const thread = this.threadOf(step);
+    const holdsPrev = step.context === 'last' || (step.context !== 'fresh' && this.before.heldBy === home);
+    const send = (from: string | null): void => this.sendLlm(step, { place, thread, holdsPrev, cause: from });
+    if (compactAt !== null && thread.tokens > 0) {
+      const scope = this.scope(holdsPrev);
+      const limit = this.session.draws.amount(compactAt.tokens, place, 'limit', true, scope);
+      const { promptTokens } = this.promptOf(step, { place, thread, holdsPrev });
+      if (promptTokens > limit) {
+        this.resume = send;
+        const inner = childPlace(place, COMPACT_KEY, 'compact');
+        this.startCompact(compactAt.by, { place: inner, thread, cause });
+        return;
+      }
+    }
+    send(cause);
+  }
+
+  /** The prompt of a call: prefix segments, history, reads, and what is new. */
+  private promptOf(
+    step: { prefix: LlmStep['prefix']; reads: readonly string[]; adds: LlmStep['adds'] },
+    { place, thread, holdsPrev }: { place: Place; thread: Thread; holdsPrev: boolean },
+  ) {
+    const { draws, segments } = this.session;
     const parts: PromptPart[] = [];
     const prompt: Run[] = [];
     const add = (segment: string, runs: readonly Run[]): void => {
@@ -146,15 +187,27 @@ class ListFrame implements List, EnclosingList {
       parts.push({ segment, tokens });
       prompt.push(...runs);
     };
-    for (const segment of prefix) add(segment.name, this.session.segments.runs(segment, this.around.task));
+    for (const segment of step.prefix ?? thread.prefix)
+      add(segment.name, segments.runs(segment, this.around.task));
     add('history', thread.runs);
     const reads = step.reads.flatMap(name => this.answers.get(name).runs);
     add('reads', reads);
-    let addsTokens = draws.amount(step.adds, place, 'adds', true, scope);
+    let addsTokens = draws.amount(step.adds, place, 'adds', true, this.scope(holdsPrev));
     if (prompt.length === 0 && addsTokens === 0) addsTokens = 1;
     const adds: Run[] =
       addsTokens > 0 ? [{ key: decisionKey(place.key, 'adds'), from: 0, tokens: addsTokens }] : [];
     add('input', adds);
+    return { prompt, parts, reads, adds, promptTokens: runTokens(prompt) };
+  }
+
+  private sendLlm(
+    step: LlmStep,
+    on: { place: Place; thread: Thread; holdsPrev: boolean; cause: string | null },
+  ): void {
+    const { place, thread } = on;
+    const { draws } = this.session;
+    const scope = this.scope(on.holdsPrev);
+    const { prompt, parts, reads, adds, promptTokens } = this.promptOf(step, on);
     const reasoningTokens = draws.amount(step.reasoning, place, 'reasoning', true, scope);
     const visibleTokens = Math.max(
       reasoningTokens > 0 ? 0 : 1,
@@ -166,26 +219,69 @@ class ListFrame implements List, EnclosingList {
         : [];
     const visible: Run[] =
       visibleTokens > 0 ? [{ key: decisionKey(place.key, 'out'), from: 0, tokens: visibleTokens }] : [];
-    const call: Call = {
-      step: plainName(step.name),
-      role: step.role,
-      model: step.model,
-      iteration: this.around.pass?.pass ?? null,
-      loop: this.around.pass?.loop ?? null,
-      prompt,
-      parts,
-      promptTokens: runTokens(prompt),
-      outputTokens: reasoningTokens + visibleTokens,
-      reasoningTokens,
-      output: [...reasoning, ...visible],
-      warmTokens: 0,
-    };
     // Reasoning is billed, then leaves the thread.
-    this.ending = { thread, appends: [...reads, ...adds, ...visible], prefix };
-    const answer: Answer = { runs: visible, tokens: visibleTokens };
-    this.running = this.leafHandle(
-      host.startLeaf(this, 0, { path: place.path, step: call.step, kind: 'llm', call, answer }, cause),
+    this.settle = () => {
+      thread.append([...reads, ...adds, ...visible]);
+      thread.prefix = step.prefix ?? thread.prefix;
+      return thread;
+    };
+    this.startCall(
+      {
+        step: plainName(step.name),
+        role: step.role,
+        model: step.model,
+        prompt,
+        parts,
+        promptTokens,
+        outputTokens: reasoningTokens + visibleTokens,
+        reasoningTokens,
+        output: [...reasoning, ...visible],
+      },
+      { place, cause: on.cause, answer: { runs: visible, tokens: visibleTokens } },
     );
+  }
+
+  /** The call that summarises a thread; at its end the thread holds the kept results and the summary. */
+  private startCompact(
+    step: CompactStep,
+    { place, thread, cause }: { place: Place; thread: Thread; cause: string | null },
+  ): void {
+    const scope = this.scope(this.before.heldBy === thread);
+    const { prompt, parts, promptTokens } = this.promptOf(
+      { prefix: null, reads: [], adds: step.adds },
+      { place, thread, holdsPrev: this.before.heldBy === thread },
+    );
+    const tokens = Math.max(1, this.session.draws.amount(step.out, place, 'out', true, scope));
+    const summary: Run[] = [{ key: decisionKey(place.key, 'out'), from: 0, tokens }];
+    const kept = step.keep.flatMap(name => this.answers.get(name).runs);
+    this.settle = () => {
+      thread.replace([...kept, ...summary]);
+      return thread;
+    };
+    this.startCall(
+      {
+        step: this.resume === null ? plainName(step.name) : `${plainName(step.name)}/compact`,
+        role: 'summarizer',
+        model: step.model,
+        prompt,
+        parts,
+        promptTokens,
+        outputTokens: tokens,
+        reasoningTokens: 0,
+        output: summary,
+      },
+      { place, cause, answer: { runs: summary, tokens } },
+    );
+  }
+
+  private startCall(
+    made: Omit<Call, 'iteration' | 'loop' | 'warmTokens'>,
+    { place, cause, answer }: { place: Place; cause: string | null; answer: Answer },
+  ): void {
+    const { pass } = this.around;
+    const call: Call = { ...made, iteration: pass?.pass ?? null, loop: pass?.loop ?? null, warmTokens: 0 };
+    const leaf = { path: place.path, step: call.step, kind: 'llm' as const, call, answer };
+    this.running = this.leafHandle(this.session.host.startLeaf(this, 0, leaf, cause));
   }
 
   private startDelay(
@@ -194,7 +290,7 @@ class ListFrame implements List, EnclosingList {
     cause: string | null,
   ): void {
     const { draws, host } = this.session;
-    const scope = this.scope(null);
+    const scope = this.scope(false);
     const content = (tokens: number): Answer =>
       tokens > 0 ? { runs: [{ key: decisionKey(place.key, 'result'), from: 0, tokens }], tokens } : NO_ANSWER;
     const leaf = { path: place.path, step: plainName(step.name), kind: step.verb, call: null };
@@ -223,21 +319,21 @@ class ListFrame implements List, EnclosingList {
 
   childEnded(_child: number, ending: Ending, cause: string | null): void {
     this.running = null;
+    const { settle, resume } = this;
+    this.settle = null;
+    this.resume = null;
     const step = this.steps[this.index] as Step;
     if (!ending.ok) {
       this.skipRest();
       this.parent.childEnded(this.child, ending, cause);
       return;
     }
-    this.answers.own.set(plainName(step.name), ending.answer);
-    let heldBy: Thread | null = null;
-    if (this.ending !== null) {
-      const { thread, appends, prefix } = this.ending;
-      thread?.append(appends);
-      if (thread !== null && prefix !== null) thread.prefix = prefix;
-      heldBy = thread;
-      this.ending = null;
+    const heldBy = settle?.() ?? null;
+    if (resume !== null) {
+      resume(cause);
+      return;
     }
+    this.answers.own.set(plainName(step.name), ending.answer);
     if (step.verb !== 'wait') this.before = { answer: ending.answer, heldBy };
     this.next(cause);
   }
@@ -254,7 +350,7 @@ class ListFrame implements List, EnclosingList {
   /** Takes over what an inner list on the same thread left behind. */
   adopt(inner: List): void {
     for (const [name, answer] of inner.answers.own) this.answers.own.set(name, answer);
-    this.ending = { thread: inner.last.heldBy, appends: [], prefix: null };
+    this.settle = () => inner.last.heldBy;
   }
 
   /** Answers of steps inside a fan-out: those of all branches, in order. */

@@ -1,4 +1,4 @@
-// Context threads: append-only lists of content. A fork copies the list, so siblings share their common prefix and
+// Context threads: append-only lists of content, until one is compacted. A fork copies the list, so siblings share their common prefix and
 // nothing else; what a fork appends is dropped at the join.
 import { appendRuns, type Run, runTokens } from '../formats/prompt.ts';
 import type { Segment } from './program.ts';
@@ -18,6 +18,13 @@ export class Thread {
   append(runs: readonly Run[]): void {
     appendRuns(this.runs, runs);
     this.tokens += runTokens(runs);
+  }
+
+  /** Drops what it held for `runs`: compaction. */
+  replace(runs: readonly Run[]): void {
+    this.runs.length = 0;
+    this.tokens = 0;
+    this.append(runs);
   }
 
   fork(): Thread {

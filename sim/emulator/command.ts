@@ -34,8 +34,8 @@ export const emulateCommand: Command<EmulateOptions> = {
   handler: async options => {
     if (!(options.speed > 0))
       throw new UserError(`--speed ${options.speed}: expected a number above 0`, { hint: 'e.g. --speed 10' });
-    const { source, deployment, issues } = loadDeployment(options.deployment, routingPolicies);
-    settleIssues([{ issues, source }], options);
+    const { source, deployment, issues, unbuilt } = loadDeployment(options.deployment, routingPolicies);
+    settleIssues([{ issues: [...issues, ...unbuilt], source }], options);
     if (deployment === null) throw new UserError(`"${options.deployment}" could not be resolved`);
     const port = options.port ?? portOf(deployment.pools[0]?.endpoints[0]?.url) ?? 8010;
     const emulator = await emulateDeployment(deployment, {

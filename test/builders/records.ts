@@ -58,6 +58,7 @@ export const aWorkflow = (fields: Partial<WorkflowRecord> = {}): WorkflowRecord 
   cohort: 'users',
   workflow: 'chat',
   tenant: null,
+  user: null,
   plannedMs: 0,
   startMs: 0,
   endMs: 1100,

@@ -53,8 +53,8 @@ describe('readTrace', () => {
 
   test('names formats that are known but not built', () => {
     const files = [fixture('resumed.json')];
-    expect(refusal(() => readTrace(files, { format: 'mooncake' })).message).toBe(
-      'format mooncake is known but its importer is not built yet',
+    expect(refusal(() => readTrace(files, { format: 'blis' })).message).toBe(
+      'format blis is known but its importer is not built yet',
     );
     expect(refusal(() => readTrace(files, { format: 'parchment' })).hint).toMatch(/weka/);
     expect(readTrace(files, { format: 'weka' }).sessions).toHaveLength(1);

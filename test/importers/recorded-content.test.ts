@@ -23,16 +23,21 @@ function call(
     gapMs: 0,
     gapKind: 'tool',
     gapProvenance: 'recorded',
+    tool: null,
     promptTokens,
     outputTokens,
+    reasoningTokens: 0,
     blocks,
-    recorded: { startMs: 0, ttftMs: null, e2eMs: null },
+    recorded: { startMs: 0, ttftMs: null, e2eMs: null, cachedTokens: null, error: null },
+    primedTokens: 0,
   };
 }
 
 const session = (calls: RecordedCall[]): RecordedSession => ({
   id: 's',
   source: 's.json',
+  tenant: null,
+  user: null,
   arrivalMs: null,
   blockTokens: BLOCK,
   blockScope: 'test/s',

@@ -4,12 +4,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { RecordedCall } from '../../scenarios/formats/recorded.ts';
 import { weka } from '../../scenarios/importers/weka.ts';
+import { importText } from '../builders/traces.ts';
 
 const textOf = (name: string): string =>
   readFileSync(new URL(`../fixtures/weka/${name}`, import.meta.url), 'utf8');
 
 function imported(name: string) {
-  const { sessions, tally } = weka.read(textOf(name), name);
+  const { sessions, tally } = importText(weka, textOf(name), name);
   const byId = new Map(sessions.flatMap(session => session.calls).map(call => [call.id, call]));
   const call = (id: string): RecordedCall => byId.get(id)!;
   return { sessions, tally, call, session: sessions[0]! };
@@ -82,8 +83,8 @@ describe('times', () => {
   const { call, tally } = imported('streamed-without-times.json');
 
   test('a missing api_time is estimated at the pace of the timed calls, at most until the next start', () => {
-    expect(call('main/0').recorded).toEqual({ startMs: 0, ttftMs: null, e2eMs: null });
-    expect(call('main/1').recorded).toEqual({ startMs: 12_000, ttftMs: 3500, e2eMs: 6000 });
+    expect(call('main/0').recorded).toMatchObject({ startMs: 0, ttftMs: null, e2eMs: null });
+    expect(call('main/1').recorded).toMatchObject({ startMs: 12_000, ttftMs: 3500, e2eMs: 6000 });
     // 16 s for 300 tokens: call 0 takes 100 x 53.3 ms.
     expect(call('main/1').gapMs).toBeCloseTo(12_000 - 100 * (16_000 / 300), 2);
     expect(tally.provenance.end).toEqual({ recorded: 2, inferred: 3, defaulted: 0 });
@@ -153,13 +154,13 @@ describe('unreadable parts', () => {
 
   test('a figure beyond any context window is refused, not turned into that many blocks', () => {
     const text = JSON.stringify({ id: 'x', requests: [{ type: 'n', t: 0, in: 1e15, out: 1 }] });
-    expect(weka.read(text, 'x.json').tally.unreadable[0]!.why).toMatch(/more than 16777216 tokens/);
+    expect(importText(weka, text, 'x.json').tally.unreadable[0]!.why).toMatch(/more than 16777216 tokens/);
   });
 
   test('a truncated file is recognised, named and left out', () => {
     const text = textOf('truncated.json');
     expect(weka.detect(text, 'truncated.json')).toBe(true);
-    const { sessions, tally } = weka.read(text, 'truncated.json');
+    const { sessions, tally } = importText(weka, text, 'truncated.json');
     expect(sessions).toEqual([]);
     expect(tally.unreadable).toHaveLength(1);
     expect(tally.unreadable[0]).toMatchObject({
@@ -215,7 +216,7 @@ describe('unreadable parts', () => {
     });
     fc.assert(
       fc.property(rows, requests => {
-        const { sessions, tally } = weka.read(JSON.stringify({ id: 'x', requests }), 'x.json');
+        const { sessions, tally } = importText(weka, JSON.stringify({ id: 'x', requests }), 'x.json');
         for (const session of sessions) {
           const seen = new Set<string>();
           for (const one of session.calls) {

@@ -84,15 +84,25 @@ describe('a wrong scenario is refused with its place and a hint', () => {
       /join 3 of 2 branches/,
     ],
     [
-      'a key of a later version',
-      steps('[ { llm: a, out: 1, retry: { max: 3 } } ]'),
-      /WT1008 `retry` is part of the language but not built yet/,
+      'a retry without its number of attempts',
+      steps('[ { llm: a, out: 1, retry: { errors: [429] } } ]'),
+      /WT1004 missing key "max"/,
     ],
-    ['a verb of a later version', steps('[ { try: { steps: [] } } ]'), /WT1008 `try`/],
+    ['a try without a name', steps('[ { try: { steps: [] } } ]'), /WT1004 missing key "steps"/],
     [
-      'a distribution of a later version',
+      'half a gamma distribution',
       steps('[ { llm: a, out: { dist: gamma, mean: 3 } } ]'),
-      /WT1008 distribution "gamma"/,
+      /a gamma needs mean and cv/,
+    ],
+    [
+      'measured values without as many weights',
+      steps('[ { llm: a, out: { empirical: { values: [1, 2], weights: [1] } } } ]'),
+      /a weight for each of its 2 values/,
+    ],
+    [
+      'a summary that keeps what never ran',
+      steps('[ { compact: c, out: 9, keep: [plan] } ]'),
+      /WT1105 reads "plan"/,
     ],
     [
       'a lognormal with p90 below its median',
@@ -133,8 +143,22 @@ describe('a wrong scenario is refused with its place and a hint', () => {
       /cannot read the cron line/,
     );
     expect(traffic('{ workflow: main, arrival: { gamma: { rate: 1/s } }, sessions: 1 }')).toMatch(
-      /WT1008 `gamma`/,
+      /gamma needs a cv/,
     );
+    expect(
+      traffic(
+        '{ workflow: main, arrival: { at_once: true, diurnal: { peak_hour: 9, peak_to_trough: 2 } }, sessions: 1 }',
+      ),
+    ).toMatch(/`diurnal` has no meaning beside at_once/);
+    expect(traffic('{ workflow: main, arrival: { poisson: {} }, sessions: 1 }')).toMatch(
+      /poisson needs a rate/,
+    );
+    expect(traffic('{ mix: { main: 70%, helpr: 30% }, arrival: { at_once: true }, sessions: 1 }')).toMatch(
+      /unknown workflow "helpr"[\s\S]*did you mean "helper"/,
+    );
+    expect(
+      traffic('{ workflow: main, tenant: a, tenants: { b: 1 }, arrival: { at_once: true }, sessions: 1 }'),
+    ).toMatch(/`tenant` or `tenants`, not both/);
   });
 
   test('assertions: metric, filter, unit', () => {

@@ -39,6 +39,7 @@ export const deployment = (pools: PoolSpec[], policy = 'round-robin'): Deploymen
   name: 'test',
   sha256: '',
   pools,
+  hosted: [],
   routing: { policy, options: {} },
 });
 

@@ -1,0 +1,144 @@
+// The gateway of a deployment file: which model a call goes to, who is let in, what is tried again and where else. Its
+// parts stand in the order in which a call meets them.
+import { z } from 'zod';
+import { drawn, duration, ratio, whole } from './drawn.ts';
+import { breaker, budget, complexity, hedge, rateLimit, retry, timeout } from './policies.ts';
+import { quantity } from './quantity.ts';
+import { ROLES } from './steps.ts';
+
+const oneOrMore = <T extends z.ZodType>(item: T) => z.union([item, z.array(item).min(1)]);
+
+const target = z.string().min(1);
+const rule = z
+  .strictObject({
+    role: oneOrMore(z.enum(ROLES)).describe('of steps with this role').optional(),
+    complexity: oneOrMore(complexity).describe('of steps with this label').optional(),
+    sensitivity: oneOrMore(z.string()).describe('of steps with this label').optional(),
+    model: oneOrMore(z.string()).describe('of steps that ask for this alias or model').optional(),
+    workflow: oneOrMore(z.string()).describe('calls of these workflows').optional(),
+    tenant: oneOrMore(z.string()).describe('calls of these tenants').optional(),
+    use: z
+      .union([target, z.record(z.string(), z.union([z.string(), z.number()]))])
+      .describe('a pool, or a model of a provider; or several by weight: { local: 80%, frontier: 20% }'),
+    escalate: z
+      .strictObject({
+        to: target.describe('the stronger target'),
+        share: ratio('of answers that are not good enough'),
+      })
+      .describe('answers that are asked for again elsewhere')
+      .optional(),
+  })
+  .describe('calls that match all of its conditions go there; a rule without conditions takes every call');
+
+const classifier = z
+  .strictObject({
+    latency: drawn('ms', 'time of one look, before the call is sent').optional(),
+    accuracy: ratio('of calls whose complexity it sees as labelled (default 100%)').optional(),
+    price: quantity('usd').describe('USD of one look (default 0)').optional(),
+  })
+  .describe('what tells the complexity of a call where the rules ask for it');
+
+const waiting = {
+  queue: z.int().min(0).describe('how many may wait; beyond, they are turned away (default 0)').optional(),
+  max_wait: duration('those who wait longer are turned away (default: no limit)').optional(),
+};
+const admission = z
+  .discriminatedUnion('policy', [
+    z.strictObject({ policy: z.literal('always') }).describe('everyone (default)'),
+    z
+      .strictObject({ policy: z.literal('calls'), max: whole(10_000_000, 'calls in flight'), ...waiting })
+      .describe('so many calls at once'),
+    z
+      .strictObject({
+        policy: z.literal('sessions'),
+        max: whole(10_000_000, 'sessions under way'),
+        ...waiting,
+      })
+      .describe('whole sessions: the calls of one that was let in are never turned away'),
+    z
+      .strictObject({
+        policy: z.literal('token_bucket'),
+        capacity: quantity('tokens').describe('tokens that may come at once (default 10000)').optional(),
+        refill: quantity('perSec').describe('tokens per second (default 1000/s)').optional(),
+        ...waiting,
+      })
+      .describe('tokens at a rate'),
+    z
+      .strictObject({
+        policy: z.literal('saturation'),
+        queue_depth: z
+          .number()
+          .positive()
+          .describe('waiting calls of a replica that are too many (default 5)')
+          .optional(),
+        kv_usage: ratio('of KV in use that is too much (default 80%)').optional(),
+        priority_below: z
+          .int()
+          .describe('only calls of a lower priority are turned away (default 0)')
+          .optional(),
+        max_age: duration('older metrics count as saturated (default 200ms)').optional(),
+      })
+      .describe('sheds low priorities when replicas are saturated (llm-d)'),
+  ])
+  .describe('who is let in');
+
+const limit = rateLimit
+  .extend({
+    each: z
+      .enum(['all', 'tenant', 'user', 'workflow', 'session'])
+      .describe('whose calls are counted together (default all)')
+      .optional(),
+    model: z.string().describe('only calls to this target').optional(),
+  })
+  .describe('a limit of ours, before any of a provider');
+
+const anomalies = z
+  .strictObject({
+    repeats: whole(
+      10_000,
+      'passes of one step with the same prompt length that are a loop (default 3)',
+    ).optional(),
+    calls: whole(1_000_000, 'calls of a session that are too many').optional(),
+    burn: z
+      .number()
+      .positive()
+      .describe('times the expected tokens that are too many (default 2)')
+      .optional(),
+    action: z.enum(['flag', 'throttle', 'cancel']).describe('default flag').optional(),
+  })
+  .describe('sessions that run away');
+
+export const gateway = z
+  .strictObject({
+    place: z.string().describe('where it stands: a name under `places`').optional(),
+    signal_age: duration('how old the metrics of replicas are when it decides (default 1s)').optional(),
+    admission: admission.optional(),
+    rate_limits: z.array(limit).min(1).describe('limits, each for whom it names').optional(),
+    budget: budget.describe('of each session whose workflow has none').optional(),
+    anomalies: anomalies.optional(),
+    classifier: classifier.optional(),
+    choose: z
+      .array(rule)
+      .min(1)
+      .describe('which model a call goes to: the first rule that matches; else as the scenario says')
+      .optional(),
+    destinations: z
+      .record(z.string(), z.array(z.string().min(1)).min(1))
+      .describe('where calls with a sensitivity may go: pools, providers or their models; all else is denied')
+      .optional(),
+    timeout: timeout.optional(),
+    retry: retry.optional(),
+    hedge: hedge.optional(),
+    breaker: breaker.optional(),
+    fallback: z
+      .record(z.string(), z.array(target).min(1))
+      .describe('by target: what is tried in its place, in order')
+      .optional(),
+    degraded: z
+      .enum(['fail_closed', 'fall_back', 'queue'])
+      .describe('when nothing is left to try: fail (default), the fallback of another model, or wait')
+      .optional(),
+  })
+  .describe('what decides about every call before it is sent');
+
+export type GatewayFile = z.output<typeof gateway>;

@@ -1,0 +1,147 @@
+// What of the language no run obeys yet: checked and documented like the rest, but a run that would need it is refused
+// by name, so that no field is ever ignored. A part that is built leaves this table.
+import { type InputPath, type Issue, issue } from '../base/issue.ts';
+import type { ScenarioFile } from './scenario.ts';
+
+type Later = Readonly<Record<string, string>>;
+
+const GATEWAY = 'decided by the workflow-aware gateway, which is not built yet';
+const ENGINE = 'acted upon by engines with priorities and retention, which are not built yet';
+const SANDBOX = 'tool runtimes are not built yet';
+
+const STEP: Later = {
+  timeout: GATEWAY,
+  retry: `${GATEWAY}; for now \`try\` with \`on_error\` runs other steps after a failure`,
+  hedge: GATEWAY,
+  breaker: GATEWAY,
+  fallback: `${GATEWAY}; for now \`try\` with \`on_error\` can call another model`,
+  allow: GATEWAY,
+  consent: `${GATEWAY}; for now a \`human\` step waits for one`,
+  hints: ENGINE,
+};
+const WORKFLOW: Later = {
+  budget: GATEWAY,
+  timeout: GATEWAY,
+  retry: GATEWAY,
+  cancel: GATEWAY,
+  allow: GATEWAY,
+  hints: ENGINE,
+};
+const MODEL: Later = { rate_limit: GATEWAY, fallback: GATEWAY };
+const PREFIX: Later = { priority: ENGINE, ttl: ENGINE };
+const TOOL: Later = {
+  timeout: GATEWAY,
+  retry: GATEWAY,
+  concurrency: SANDBOX,
+  cold_start: SANDBOX,
+  warm_pool: SANDBOX,
+};
+const COHORT: Later = { cancel: GATEWAY, hints: ENGINE };
+const TENANT: Later = { budget: GATEWAY, rate_limit: GATEWAY, priority: ENGINE };
+
+/** WT1008: `key` is understood, but no run obeys it yet. */
+export const notBuilt = (path: InputPath, key: string, what: string): Issue =>
+  issue(path, 'WT1008', `\`${key}\` is part of the language, but no run obeys it yet`, what, { atKey: true });
+
+/** What the traffic of this file would need and no run can give; each is an error for a run, a warning for a check. */
+export function unbuiltParts(file: ScenarioFile): Issue[] {
+  const issues: Issue[] = [];
+  const used = usedNames(file);
+  const look = (entry: unknown, later: Later, path: InputPath): void => {
+    if (typeof entry !== 'object' || entry === null) return;
+    for (const key of Object.keys(entry)) {
+      const what = later[key];
+      if (what !== undefined) issues.push(notBuilt([...path, key], key, what));
+    }
+  };
+  for (const name of used.workflows) {
+    const path = ['workflows', name];
+    const workflow = file.workflows?.[name];
+    look(workflow, WORKFLOW, path);
+    eachRawStep(workflow?.steps, [...path, 'steps'], (step, at) => look(step, STEP, at));
+  }
+  for (const name of used.models) look(file.models?.[name], MODEL, ['models', name]);
+  for (const name of used.prefixes) look(file.prefixes?.[name], PREFIX, ['prefixes', name]);
+  for (const name of used.tools) look(file.tools?.[name], TOOL, ['tools', name]);
+  for (const [index, cohort] of file.traffic.entries()) look(cohort, COHORT, ['traffic', index]);
+  for (const name of used.tenants) look(file.tenants?.[name], TENANT, ['tenants', name]);
+  if ((file.faults ?? []).length > 0)
+    issues.push(notBuilt(['faults'], 'faults', 'for now a tool has `fail`, its share of runs that fail'));
+  return issues;
+}
+
+/** Every name that the traffic of a file reaches. */
+export interface UsedNames {
+  readonly workflows: ReadonlySet<string>;
+  readonly models: ReadonlySet<string>;
+  readonly prefixes: ReadonlySet<string>;
+  readonly tools: ReadonlySet<string>;
+  readonly tenants: ReadonlySet<string>;
+}
+
+/** Follows cohorts to workflows, through sub-agents, to models, prefixes and tools. */
+export function usedNames(file: ScenarioFile): UsedNames {
+  const used = {
+    workflows: new Set<string>(),
+    models: new Set<string>(),
+    prefixes: new Set<string>(),
+    tools: new Set<string>(),
+    tenants: new Set<string>(),
+  };
+  const visit = (name: string): void => {
+    if (used.workflows.has(name)) return;
+    const workflow = file.workflows?.[name];
+    if (workflow === undefined) return;
+    used.workflows.add(name);
+    if (workflow.model !== undefined) used.models.add(workflow.model);
+    for (const each of workflow.prefix ?? []) used.prefixes.add(each);
+    eachRawStep(workflow.steps, [], step => {
+      if (typeof step === 'string') used.tools.add(step);
+      if (typeof step !== 'object' || step === null) return;
+      const { tool, model, prefix, agent } = step as Record<string, unknown>;
+      if (typeof tool === 'string') used.tools.add(tool);
+      if (typeof model === 'string') used.models.add(model);
+      if (Array.isArray(prefix)) for (const each of prefix) used.prefixes.add(String(each));
+      if (typeof agent === 'string') visit(agent);
+    });
+  };
+  for (const cohort of file.traffic) {
+    for (const name of [cohort.workflow, ...Object.keys(cohort.mix ?? {})])
+      if (name !== undefined) visit(name);
+    for (const name of [cohort.tenant, ...Object.keys(cohort.tenants ?? {})])
+      if (name !== undefined) used.tenants.add(name);
+  }
+  // The only model there is needs no name in the steps.
+  const aliases = Object.keys(file.models ?? {});
+  if (aliases.length === 1) used.models.add(aliases[0] as string);
+  return used;
+}
+
+/** Visits raw steps, inner ones too, with their paths. */
+export function eachRawStep(
+  steps: unknown,
+  path: InputPath,
+  visit: (step: unknown, at: InputPath) => void,
+): void {
+  if (!Array.isArray(steps)) return;
+  for (const [index, step] of steps.entries()) {
+    const at = [...path, index];
+    visit(step, at);
+    if (typeof step !== 'object' || step === null) continue;
+    const { steps: inner, on_error: onError, branches, cases } = step as Record<string, unknown>;
+    eachRawStep(inner, [...at, 'steps'], visit);
+    eachRawStep(onError, [...at, 'on_error'], visit);
+    for (const [key, lists] of [
+      ['branches', branches],
+      ['cases', cases],
+    ] as const) {
+      if (!Array.isArray(lists)) continue;
+      for (const [each, list] of lists.entries()) {
+        const here = [...at, key, each];
+        if (Array.isArray(list)) eachRawStep(list, here, visit);
+        else if (key === 'branches') eachRawStep([list], [...at, key], visit);
+        else eachRawStep((list as { steps?: unknown } | null)?.steps, [...here, 'steps'], visit);
+      }
+    }
+  }
+}
