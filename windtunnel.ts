@@ -5,10 +5,14 @@ import { hideBin } from 'yargs/helpers';
 import { version } from './scenarios/cli/version.ts';
 import type { Published, RunOutput } from './scenarios/formats/run.ts';
 import { closest } from './scenarios/formats/suggest.ts';
+import type { PublishTrace } from './scenarios/formats/trace-report.ts';
 
 /** Only the wiring sees reports/ beside the worlds. */
 const publish = async (output: RunOutput, options: { out: string }): Promise<Published> =>
   (await import('./reports/publish.ts')).publish(output, options);
+
+const publishTrace: PublishTrace = async (trace, options) =>
+  (await import('./reports/trace/publish.ts')).publishTrace(trace, options);
 
 // biome-ignore lint/suspicious/noExplicitAny: each command has its own options; yargs parses them
 type AnyCommand = { builder: any; handler: (options: any) => unknown };
@@ -52,7 +56,7 @@ const COMMANDS: readonly Listed[] = [
   {
     usage: 'import <trace..>',
     doc: 'read recorded sessions: counts, cache hits, what had to be inferred',
-    load: async () => (await import('./scenarios/command.ts')).importCommand,
+    load: async () => (await import('./scenarios/command.ts')).importCommand(publishTrace),
   },
   {
     usage: 'plan <scenario>',

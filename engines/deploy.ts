@@ -111,12 +111,13 @@ function resolveProvider(provider: string, file: ProviderFile): { hosted: Hosted
     const model = findModel(modelId);
     if (each.price === undefined && listed === null) {
       const path = ['providers', provider, 'models', name];
-      if (model === null)
-        issues.push(unknownEntry('price', modelId, each.model === undefined ? path : [...path, 'model']));
-      else
-        issues.push(
-          unknownFigure(path, modelId, 'price', 'the cost of a call', 'give `price: { in: …, out: … }`'),
-        );
+      const found =
+        model === null
+          ? unknownEntry('price', modelId, path)
+          : unknownFigure(path, modelId, 'price', 'the cost of a call', 'give `price: { in: …, out: … }`');
+      issues.push(
+        each.model === undefined ? { ...found, atKey: true } : { ...found, path: [...path, 'model'] },
+      );
     }
     const window = each.max_model_len ?? model?.maxContextTokens ?? listed?.maxInputTokens ?? null;
     return { name, provider, modelId, price: tokenPrice(each.price, listed), maxModelTokens: window };

@@ -30,7 +30,7 @@ export const demoCommand: Command<DemoOptions> = {
       options,
       shapeText(
         ready.plan,
-        shapeOf(ready.plan, loaded.compiled!.workflows, pricesOf(ready.plan, ready.deployment.pools)),
+        shapeOf(ready.plan, loaded.compiled!.workflows, pricesOf(ready.plan, ready.deployment)),
         ready.deployment.name,
       ),
     );

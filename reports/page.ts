@@ -23,14 +23,15 @@ interface PackedChart {
   file: string;
 }
 
-type Payload = Record<string, PackedChart>;
+/** The charts of one page, filled as its figures are made. */
+export type Payload = Record<string, PackedChart>;
 
 /** Nothing outside the file may be asked for; scripts and styles are inline, images are downloads being made. */
 const POLICY =
   "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:";
 
 /** The figure of one chart, and its share of the payload. */
-function figure<Input>(chart: Chart<Input>, input: Input, key: string, payload: Payload): Html {
+export function figure<Input>(chart: Chart<Input>, input: Input, key: string, payload: Payload): Html {
   const id = `${key}-${chart.id}`;
   const title = unbroken(chart.title(input));
   const drawn = chart.spec(input);
@@ -135,13 +136,20 @@ function selector(names: readonly string[], label: string): Html | null {
   </label>`;
 }
 
-function document(
-  title: string,
-  body: Html,
-  summary: unknown,
-  payload: Payload,
-  runtime: PageRuntime,
-): string {
+const RUN_FOOTER =
+  'One file, no network. Numbers come from result.json beside it; every call is a row of calls.parquet.';
+
+export interface PageParts {
+  title: string;
+  body: Html;
+  /** What a program wants of the page. */
+  summary: unknown;
+  payload: Payload;
+  footer: string;
+}
+
+/** The whole file: parts, styles and scripts in one. */
+export function document({ title, body, summary, payload, footer }: PageParts, runtime: PageRuntime): string {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -159,7 +167,7 @@ function document(
 <noscript><p class="absent">The charts need JavaScript; everything else on this page does not.</p></noscript>
 ${body}
 </main>
-<footer>One file, no network. Numbers come from result.json beside it; every call is a row of calls.parquet.</footer>
+<footer>${footer}</footer>
 <div id="tooltip" role="status" hidden></div>
 <script type="application/json" id="summary">${scriptJson(summary)}</script>
 <script type="text/plain" id="payload">${raw(runtime.pack(JSON.stringify(payload)))}</script>
@@ -185,7 +193,8 @@ export function page(input: readonly RunResult[] | ValidationResult, runtime: Pa
       ${selector(['live', 'simulated'], 'Show')}
       ${runs.map((run, i) => runView(run, i, runs.length, payload))}`;
     const summary = { kind: input.kind, pass: input.pass, rows: input.rows, runs: runs.map(machineReadable) };
-    return document(`Validation: ${input.live.header.scenario.name}`, body, summary, payload, runtime);
+    const title = `Validation: ${input.live.header.scenario.name}`;
+    return document({ title, body, summary, payload, footer: RUN_FOOTER }, runtime);
   }
   const names = distinctNames(input);
   const body = html`
@@ -196,5 +205,6 @@ export function page(input: readonly RunResult[] | ValidationResult, runtime: Pa
     input.length === 1
       ? `${input[0]!.header.scenario.name} @ ${input[0]!.header.deployment.name}`
       : `${input.length} runs`;
-  return document(title, body, { runs: input.map(machineReadable) }, payload, runtime);
+  const summary = { runs: input.map(machineReadable) };
+  return document({ title, body, summary, payload, footer: RUN_FOOTER }, runtime);
 }

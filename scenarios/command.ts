@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { UserError } from './base/errors.ts';
 import { settledScenario } from './cli/load.ts';
@@ -68,7 +69,7 @@ export const importCommand = (publish: PublishTrace): Command<ImportOptions> => 
     // 2. What it found.
     const report = trace.report();
     const profile = profiler.profile();
-    const name = options.trace.join(' ');
+    const name = options.trace.map(path => basename(resolve(path))).join(', ');
     const tool = { name: 'agent-windtunnel', version };
     const found = { name, command: commandLine(), tool, report, selection: trace.selection, profile, preset };
     const text = await publish(found, { page: options.page ?? null });

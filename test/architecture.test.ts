@@ -47,6 +47,7 @@ const RIMS = [
   'sim/command.ts',
   'sim/emulator/',
   'reports/publish.ts',
+  'reports/trace/publish.ts',
   'reports/command.ts',
   'reports/render.ts',
   'reports/runtime.ts',

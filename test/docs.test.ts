@@ -6,8 +6,12 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { resolveDeployment } from '../engines/deploy.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import type { Issue } from '../scenarios/base/issue.ts';
+import { libraryPath } from '../scenarios/cli/library.ts';
 import { parseDeployment } from '../scenarios/formats/deployment.ts';
+import { languagePage } from '../scenarios/formats/language-page.ts';
+import { parseScenario } from '../scenarios/formats/scenario.ts';
 import { formatIssues, parseSource } from '../scenarios/formats/source.ts';
+import { unbuiltParts } from '../scenarios/formats/unbuilt.ts';
 import { readTrace } from '../scenarios/importers/read.ts';
 import { walk } from '../scenarios/workflows/walk.ts';
 import { compileText, firstSession, planOf } from './builders/scenarios.ts';
@@ -21,6 +25,10 @@ interface Block {
   language: string;
   /** Codes of a `<!-- wrong: … -->` in front. */
   wrong: string[];
+  /** Paths of a `<!-- unbuilt: … -->` in front: what a run would refuse. */
+  unbuilt: string[];
+  /** Library scenario of a `<!-- from: … -->` in front: the block is an excerpt of it. */
+  from: string | null;
   text: string;
 }
 
@@ -31,9 +39,13 @@ function blocksOf(file: string): Block[] {
     const fence = /^```(\w*)$/.exec(lines[row]!);
     if (fence === null) continue;
     const end = lines.indexOf('```', row + 1);
-    const wrong = /^<!-- wrong: (.+) -->$/.exec(lines[row - 1] ?? '')?.[1]?.split(' ') ?? [];
+    const note = (kind: string): string | undefined =>
+      new RegExp(`^<!-- ${kind}: (.+) -->$`).exec(lines[row - 1] ?? '')?.[1];
+    const wrong = note('wrong')?.split(' ') ?? [];
+    const unbuilt = note('unbuilt')?.split(' ') ?? [];
+    const from = note('from') ?? null;
     const text = `${lines.slice(row + 1, end).join('\n')}\n`;
-    blocks.push({ where: `${file}:${row + 1}`, language: fence[1]!, wrong, text });
+    blocks.push({ where: `${file}:${row + 1}`, language: fence[1]!, wrong, unbuilt, from, text });
     row = end < 0 ? lines.length : end;
   }
   return blocks;
@@ -89,6 +101,35 @@ describe('YAML in the documentation', () => {
     expect(new Set(codes), problems).toEqual(new Set(block.wrong));
     if (block.wrong.length === 0) expect(problems).toBe('');
   });
+});
+
+describe('excerpts of the library', () => {
+  const excerpts = blocks.filter(block => block.from !== null);
+
+  test('there are some', () => expect(excerpts.length).toBeGreaterThan(5));
+
+  test.each(excerpts)('$where is in $from as it stands here', ({ from, text }) => {
+    const file = libraryPath(from as string, 'scenarios');
+    expect(readFileSync(file as string, 'utf8')).toContain(text);
+  });
+});
+
+test.each(yamls.filter(isWhole).filter(({ text }) => !/^deployment:/m.test(text)))(
+  '$where: a run refuses what it says, and nothing else',
+  ({ text, wrong, unbuilt }) => {
+    const { file } = parseScenario(parseSource(text, 'docs'));
+    if (file === null) expect(wrong).not.toEqual([]);
+    else
+      expect(
+        unbuiltParts(file)
+          .map(each => each.path.join('.'))
+          .sort(),
+      ).toEqual(unbuilt.toSorted());
+  },
+);
+
+test('the page of the language is what its schema says; write it again with `windtunnel schema scenario --markdown`', () => {
+  expect(readFileSync(join(DOCS, 'language.md'), 'utf8')).toBe(languagePage());
 });
 
 describe('the worked example of threads', () => {

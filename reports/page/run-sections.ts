@@ -61,7 +61,7 @@ function chip({ text, value, unit, pass }: AssertionResult): Html {
   return html`<li class="chip ${status}"><span class="mark">${mark}</span><code>${text}</code><b>${outcome}</b></li>`;
 }
 
-function tile(label: string, value: string, beside: string): Html {
+export function tile(label: string, value: string, beside: string): Html {
   return html`<div class="tile"><dt>${label}</dt><dd>${value}</dd><dd class="beside">${beside}</dd></div>`;
 }
 

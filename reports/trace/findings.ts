@@ -9,6 +9,9 @@ export interface Finding {
   text: string;
 }
 
+/** A finding as a title. */
+export const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** The sentence that a page opens with. */
 export function headline({ sessions, calls, reuse }: TraceProfile): string {
   const size = `${plural(sessions, 'session')} with ${plural(calls, 'call')}`;
@@ -27,35 +30,40 @@ export const findings = (profile: TraceProfile): Finding[] => [
   { about: 'arrivals', text: arrivalFinding(profile) },
 ];
 
-/** `45 calls at the median and 155 at p90`; one figure where both are shown the same. */
-function middleAndTail({ p50, p90 }: Spread, show: (value: number) => string, noun = ''): string {
-  const [middle, tail] = [show(p50), show(p90)];
-  const words = noun === '' ? middle : `${middle} ${noun}`;
-  return middle === tail ? words : `${words} at the median and ${tail} at p90`;
+/** `45 calls (p90 155)`; the median alone where both are shown the same. */
+function middle({ p50, p90 }: Spread, show: (value: number) => string, noun = ''): string {
+  const [half, tail] = [show(p50), show(p90)];
+  const words = noun === '' ? half : `${half} ${noun}`;
+  return half === tail ? words : `${words} (p90 ${tail})`;
 }
 
+const times = (count: number): string => (count === 1 ? 'once' : `${showCount(count)} times`);
+
 function sessionFinding({ session, subagents }: TraceProfile): string {
-  if (session.calls.max === 1) return 'every session is a single call';
-  const calls = middleAndTail(session.calls, showCount, 'calls');
+  const { calls, humanTurns } = session;
+  if (calls.max === 1) return 'every session is a single call';
+  const made = `at the median a session makes ${middle(calls, showCount, calls.p50 === 1 ? 'call' : 'calls')}`;
   const turns =
-    session.humanTurns === null
+    humanTurns === null
       ? ''
-      : `; a person writes ${middleAndTail(session.humanTurns, showCount, 'times')}`;
+      : `, and a person writes ${times(humanTurns.p50)}${humanTurns.p90 === humanTurns.p50 ? '' : ` (p90 ${showCount(humanTurns.p90)})`}`;
   const agents =
     subagents.count === 0
       ? ''
-      : `; ${showRatio(subagents.sessionsRatio)} of the sessions have sub-agents, ${showCount(subagents.count)} in all`;
-  return `a session makes ${calls}${turns}${agents}`;
+      : `; ${showRatio(subagents.sessionsRatio)} of sessions have sub-agents, ${showCount(subagents.count)} in all`;
+  return `${made}${turns}${agents}`;
 }
 
 export function lengthFinding({ call, promptTokens, outputTokens }: TraceProfile): string {
-  const prompt = middleAndTail(call.promptTokens, showTokens, 'tokens');
-  const output = middleAndTail(call.outputTokens, showTokens, 'tokens');
-  return `a prompt has ${prompt}, an output ${output}: ${showNumber(promptTokens / outputTokens)} tokens are read for one written`;
+  const prompt = middle(call.promptTokens, showTokens, 'tokens');
+  const output = middle(call.outputTokens, showTokens);
+  return `at the median a prompt has ${prompt}, an output ${output}; ${showNumber(promptTokens / outputTokens)} tokens are read for one written`;
 }
 
+const UNNAMED = 'no block ids are recorded, so what prompts share is not known';
+
 export function reuseFinding({ reuse }: TraceProfile): string {
-  if (reuse === null) return 'no block ids are recorded, so what prompts share is not known';
+  if (reuse === null) return UNNAMED;
   const own = `${showRatio(reuse.bySessionRatio)} of prompt tokens repeat earlier calls of the same session`;
   return reuse.acrossRatio === null
     ? `${own}; what sessions share with each other is not recorded`
@@ -63,8 +71,8 @@ export function reuseFinding({ reuse }: TraceProfile): string {
 }
 
 export function hitFinding({ call: { hitRatio } }: TraceProfile): string {
-  if (hitRatio === null) return reuseFinding({ reuse: null } as TraceProfile);
-  return `Half of the prompts find ${showRatio(hitRatio.p50)} or more of their tokens in an infinite cache, one in twenty ${showRatio(hitRatio.p5)} or less`;
+  if (hitRatio === null) return UNNAMED;
+  return `half of the prompts find ${showRatio(hitRatio.p50)} or more of their tokens in an infinite cache, one in twenty ${hitRatio.p5 === 0 ? 'nothing' : `${showRatio(hitRatio.p5)} or less`}`;
 }
 
 export function contextFinding({ session, turn }: TraceProfile): string {
@@ -86,12 +94,12 @@ export function gapFinding({ gaps }: TraceProfile): string {
   if (gaps.all === null) return 'no call waits for another, so there are no gaps';
   const { tool, human } = gaps.byKind;
   const kinds = [
-    tool && `tools take ${middleAndTail(tool, showMs)}`,
-    human && `people ${tool === null ? 'take ' : ''}${middleAndTail(human, showMs)}`,
+    tool && `tools take ${middle(tool, showMs)}`,
+    human && `people ${tool === null ? 'take ' : ''}${middle(human, showMs)}`,
   ].filter(words => words !== null);
-  const which = kinds.length === 0 ? `calls wait ${middleAndTail(gaps.all, showMs)}` : kinds.join(', ');
+  const which = kinds.length === 0 ? `calls wait ${middle(gaps.all, showMs)}` : kinds.join(', ');
   const idle = gaps.over.find(({ limitMs }) => limitMs === 300_000)!;
-  return `${which}; ${showRatio(idle.callsRatio)} of contexts lie idle for more than 5 min`;
+  return `at the median ${which}; ${showRatio(idle.callsRatio)} of gaps last more than 5 min`;
 }
 
 export function fanOutFinding({ fanOut: { width, inFlight }, subagents }: TraceProfile): string {
@@ -101,8 +109,7 @@ export function fanOutFinding({ fanOut: { width, inFlight }, subagents }: TraceP
     return width === null ? 'one call at a time: nothing fans out' : 'sub-agents run one at a time';
   }
   const what = subagents.count > 0 ? 'sub-agents or calls' : 'calls';
-  const often = width.n === 1 ? 'once' : `${showCount(width.n)} times`;
-  return `work fans out ${often}, to ${middleAndTail(width, showCount, what)} and ${showCount(width.max)} at most; ${most}`;
+  return `work fans out ${times(width.n)}, to ${middle(width, showCount, what)}, ${showCount(width.max)} at most; ${most}`;
 }
 
 export function arrivalFinding({ arrivals }: TraceProfile): string {

@@ -10,7 +10,6 @@ import { parseScenario, type ScenarioFile } from '../formats/scenario.ts';
 import type { Selection } from '../formats/selection.ts';
 import { parseSource, type Source } from '../formats/source.ts';
 import { didYouMean } from '../formats/suggest.ts';
-import { unbuiltParts } from '../formats/unbuilt.ts';
 import { type ReadOptions, readTrace } from '../importers/read.ts';
 import { type PlanFile, readPlan } from '../plan-file.ts';
 import { type Compiled, compile } from '../workflows/compile.ts';
@@ -40,14 +39,10 @@ export interface LoadedScenario {
   readonly source: Source;
   readonly compiled: Compiled | null;
   readonly issues: readonly Issue[];
-  /** What the traffic needs and no run can give yet: errors for a run, warnings for a check. */
-  readonly unbuilt: readonly Issue[];
   readonly imports: readonly ImportReport[];
   /** Recorded sessions by cohort. */
   readonly recorded: ReadonlyMap<number, readonly RecordedSession[]>;
 }
-
-export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 /** Sets `a.b.0.c=value` in a parsed document. */
 function applySet<T>(value: T, assignments: readonly string[]): T {
@@ -122,7 +117,6 @@ export function loadTraces(
       source,
       compiled: null,
       issues,
-      unbuilt: [],
       imports,
       recorded,
     };
@@ -183,7 +177,7 @@ function compileSource({ source, input, kind, name, base, plan, options }: Sourc
   const imports: ImportReport[] = [];
   if (parsed.file === null) {
     const issues = namingSet(parsed.issues, options.set ?? []);
-    return { input, kind, file: null, source, compiled: null, issues, unbuilt: [], imports, recorded };
+    return { input, kind, file: null, source, compiled: null, issues, imports, recorded };
   }
   for (const [index, cohort] of parsed.file.traffic.entries()) {
     if (cohort.trace === undefined || recorded.has(index)) continue;
@@ -232,11 +226,7 @@ function compileFile({
   ...rest
 }: FileContext): LoadedScenario {
   const file = options.seed === undefined ? rest.file : { ...rest.file, seed: options.seed };
-  const digest = sha256(
-    JSON.stringify(file) +
-      JSON.stringify([...recorded.values()]) +
-      JSON.stringify(lines === null ? null : [...lines]),
-  );
+  const digest = digestOf(file, recorded, lines);
   const compiled = compile({ file, sha256: digest, name, traces: recorded, lines });
   return {
     input,
@@ -245,10 +235,27 @@ function compileFile({
     source,
     compiled,
     issues: compiled.issues,
-    unbuilt: unbuiltParts(file),
     imports,
     recorded,
   };
+}
+
+/** Of everything that decides a plan; session by session, since a trace may be longer than any text. */
+function digestOf(
+  file: ScenarioFile,
+  recorded: ReadonlyMap<number, readonly RecordedSession[]>,
+  lines: PlanFile['lines'] | null,
+): string {
+  const hash = createHash('sha256').update(JSON.stringify(file));
+  for (const [cohort, sessions] of recorded) {
+    hash.update(`trace ${cohort}`);
+    for (const session of sessions) hash.update(JSON.stringify(session));
+  }
+  for (const [cohort, written] of lines ?? []) {
+    hash.update(`lines ${cohort}`);
+    for (const line of written) hash.update(JSON.stringify(line));
+  }
+  return hash.digest('hex');
 }
 
 /** A problem inside what --set put there is not at the file's line: say so. */

@@ -21,7 +21,8 @@ export const ERRORS = [
   'breaker_open',
   'shed',
 ] as const;
-const errors = z.array(z.enum(ERRORS)).min(1);
+/** YAML reads a bare 429 as a number. */
+const errors = z.array(z.literal([...ERRORS, 429])).min(1);
 
 export const slo = z
   .strictObject({

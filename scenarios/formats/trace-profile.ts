@@ -125,7 +125,13 @@ export interface TraceProfile {
   /** Prompt of the main thread by its number in the session; `from` and `to` count from 1. */
   contextByTurn: { from: number; to: number; n: number; p10: number; p50: number; p90: number }[];
   /** Between the end of what a call waits for and its start; calls that wait for none are left out. */
-  gaps: { all: Spread | null; byKind: Record<GapKind, Spread | null>; over: GapOver[] };
+  gaps: {
+    all: Spread | null;
+    byKind: Record<GapKind, Spread | null>;
+    /** Client and unknown together. */
+    other: Spread | null;
+    over: GapOver[];
+  };
   fanOut: {
     /** Calls or sub-agents started together from one point. */
     width: Spread | null;

@@ -39,6 +39,18 @@ const TOOL: Later = {
 const COHORT: Later = { cancel: GATEWAY, hints: ENGINE };
 const TENANT: Later = { budget: GATEWAY, rate_limit: GATEWAY, priority: ENGINE };
 
+/** By the part of a scenario they stand in. */
+export const UNBUILT: Readonly<Record<string, Later>> = {
+  step: STEP,
+  workflows: WORKFLOW,
+  models: MODEL,
+  prefixes: PREFIX,
+  tools: TOOL,
+  traffic: COHORT,
+  tenants: TENANT,
+  scenario: { faults: 'for now a tool has `fail`, its share of runs that fail' },
+};
+
 /** WT1008: `key` is understood, but no run obeys it yet. */
 export const notBuilt = (path: InputPath, key: string, what: string): Issue =>
   issue(path, 'WT1008', `\`${key}\` is part of the language, but no run obeys it yet`, what, { atKey: true });

@@ -1,23 +1,48 @@
-// BurstGPT: a CSV of requests to ChatGPT and GPT-4 in seconds from its start. Columns are found by name: v1.2 has two
-// more in the middle of v1's. A response of 0 tokens is a request that failed, not an empty answer.
+// BurstGPT: a CSV of requests to ChatGPT and GPT-4, seconds from its start. Columns are found by name: v1.2 has two more
+// in the middle of v1's. A response of 0 tokens is a request that failed, not an empty answer.
+import { type CallFormat, type CallRow, readCallRows } from './call-rows.ts';
 import type { Importer } from './importer.ts';
-import { columnsOf, csvRows, givenNumberAt, type Json, spanAt, textAt, tokensAt } from './rows.ts';
-import { singleCallSession } from './single-calls.ts';
+import {
+  csvRows,
+  givenNumberAt,
+  hasColumns,
+  type Json,
+  nameAt,
+  outputAt,
+  spanAt,
+  textAt,
+  tokensAt,
+} from './rows.ts';
 
 const COLUMNS = ['Timestamp', 'Model', 'Request tokens', 'Response tokens'] as const;
 
-export const burstgpt: Importer = {
+const FORMAT: CallFormat = {
   name: 'burstgpt',
-  doc: 'BurstGPT traces v1 and v1.2, CSV: arrivals, lengths and failures, one call per session.',
-  detect: head => {
-    const columns = columnsOf(head);
-    return COLUMNS.every(name => columns.includes(name));
-  },
-  *read(text, tally) {
-    let zeroMs: number | null = null;
-    for (const { row, number } of csvRows(text, tally, COLUMNS, checkRow)) {
-      zeroMs ??= row.atMs;
-      yield singleCallSession(text, number, { ...row, arrivalMs: row.atMs - zeroMs }, tally);
-    }
-  },
+  blockTokens: 16,
+  clock: 'file',
+  chained: false,
+  rows: (text, tally) => csvRows(text, tally, COLUMNS, checkRow),
 };
+
+export const burstgpt: Importer = {
+  name: FORMAT.name,
+  doc: 'BurstGPT traces v1 and v1.2, CSV: arrivals, lengths, failures, and the sessions of conversation logs.',
+  detect: head => hasColumns(head, COLUMNS),
+  read: (text, tally, options) => readCallRows(text, tally, options, FORMAT),
+};
+
+function checkRow(row: Json): CallRow {
+  const outputTokens = outputAt(row, 'Response tokens');
+  const elapsed = spanAt(row, 'Elapsed time');
+  return {
+    sessionId: nameAt(row, 'Session ID'),
+    atMs: givenNumberAt(row, 'Timestamp') * 1000,
+    promptTokens: tokensAt(row, 'Request tokens'),
+    outputTokens,
+    model: textAt(row, 'Model'),
+    recorded: {
+      e2eMs: elapsed === null ? null : elapsed * 1000,
+      error: outputTokens === null ? 'no_response' : null,
+    },
+  };
+}

@@ -48,7 +48,11 @@ export function gridMs(timestamps: readonly number[]): number | null {
   if (timestamps.length < GRID_ROWS_MIN || steps.length < GRID_STEPS_MIN) return null;
   if (timestamps.length < instants.length * 1.5) return null;
   // A short one of them: quiet times make steps of several.
-  const step = steps.toSorted((a, b) => a - b)[Math.floor(steps.length / 4)] as number;
-  const strays = steps.filter(each => Math.abs(each - Math.round(each / step) * step) > step / 100);
-  return step >= GRID_MS_MIN && strays.length <= steps.length / 20 ? step : null;
+  const short = steps.toSorted((a, b) => a - b)[Math.floor(steps.length / 4)] as number;
+  const times = steps.map(each => Math.round(each / short));
+  const strays = steps.filter((each, row) => Math.abs(each - (times[row] as number) * short) > short / 100);
+  if (strays.length > steps.length / 20) return null;
+  const spanMs = (instants.at(-1) as number) - (instants[0] as number);
+  const step = Math.round(spanMs / times.reduce((sum, each) => sum + each, 0));
+  return step >= GRID_MS_MIN ? step : null;
 }

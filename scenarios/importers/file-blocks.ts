@@ -48,15 +48,25 @@ export class FileBlocks {
     return { blocks, fullBlocks, ...this.cache.hits(blocks, promptTokens, blockTokens) };
   }
 
-  /** A prompt without ids that goes on from the call before in its session. */
-  appended(promptTokens: number, before: RecordedCall | null): BlockPrompt {
-    const { blockTokens } = this;
-    countNote(this.tally, 'mintedBlocks');
+  /**
+   * A prompt without ids, after the call before it in its session: it shares the first `prefixTokens` with that, or where
+   * nobody says how many, goes on from it.
+   */
+  appended(promptTokens: number, before: RecordedCall | null, prefixTokens: number | null): BlockPrompt {
+    const { blockTokens, mint } = this;
     if (isNewContext(before, promptTokens)) countNote(this.tally, 'contextEpochs');
-    const blocks = appendedBlocks(before, { promptTokens, blockTokens, systemTokens: 0 }, this.mint);
-    const hitBlocks = blocks.findIndex((block, row) => block !== before?.blocks[row]);
-    const hits = hitBlocks < 0 ? blocks.length : hitBlocks;
-    return { blocks, fullBlocks: blocks.length, hitBlocks: hits, hitTokens: hits * blockTokens };
+    let blocks: number[];
+    if (prefixTokens === null) {
+      countNote(this.tally, 'mintedBlocks');
+      blocks = appendedBlocks(before, { promptTokens, blockTokens, systemTokens: 0 }, mint);
+    } else {
+      const full = Math.floor(promptTokens / blockTokens);
+      blocks = before?.blocks.slice(0, Math.min(full, Math.floor(prefixTokens / blockTokens))) ?? [];
+      while (blocks.length < full) blocks.push(mint.next());
+    }
+    let hitBlocks = 0;
+    while (hitBlocks < blocks.length && blocks[hitBlocks] === before?.blocks[hitBlocks]) hitBlocks += 1;
+    return { blocks, fullBlocks: blocks.length, hitBlocks, hitTokens: hitBlocks * blockTokens };
   }
 
   /** A prompt of which nothing is known but its length: it shares nothing. */

@@ -21,6 +21,13 @@ export type Note =
   | 'earlyRows'
   | 'quantisedArrivals'
   | 'closedEarly'
+  | 'mergedSpans'
+  | 'repeatedSpans'
+  | 'loneServers'
+  | 'lookupSpans'
+  | 'cacheApart'
+  | 'estimatedTokens'
+  | 'openOutputs'
   | 'renamedSessions';
 
 /** What an import read so far: sums, which add up over files. */
@@ -132,6 +139,9 @@ export function countNote(tally: Tally, note: Note, count = 1): void {
 /** First calls from this many prompt tokens on continue an older conversation (a quarter of Weka's sessions do). */
 export const RESUMED_TOKENS = 100_000;
 
+/** Output of a request that sets no limit: the median of Azure's chat trace (workloads.md row 37). */
+export const OPEN_OUTPUT_TOKENS = 129;
+
 const WORDS: Record<Note, (count: number, tally: Tally) => string> = {
   resumedSessions: (count, tally) =>
     `${count} of ${tally.totals.sessions} sessions are resumed: their first prompt has ${RESUMED_TOKENS} tokens or more, ` +
@@ -143,7 +153,7 @@ const WORDS: Record<Note, (count: number, tally: Tally) => string> = {
     `${count} calls follow one without api_time, so that their think_time also spans that call: ` +
     'the gap is inferred from the recorded starts instead',
   mintedBlocks: count =>
-    `${count} calls have no hash_ids: their prompts are taken to append to the call before, so cache hits are a guess`,
+    `${count} calls name no content: their prompts are taken to append to the call before, so cache hits are a guess`,
   trimmedBlocks: count => `${count} calls have more hash_ids than full blocks: the surplus is ignored`,
   emptyAgents: count => `${count} sub-agents have no readable call: nothing waits for them`,
   untimedAgents: count =>
@@ -154,10 +164,11 @@ const WORDS: Record<Note, (count: number, tally: Tally) => string> = {
   uniquePrompts: count =>
     `${count} calls name no content: their prompts share nothing, so nothing is found in a cache`,
   unknownOutputs: count => `${count} calls have no recorded output: 1 token each`,
-  failedCalls: count => `${count} calls failed when they were recorded: replayed with an output of 1 token`,
+  failedCalls: count =>
+    `${count} calls failed when they were recorded: replayed with the output that was recorded, 1 token if none`,
   imageCalls: count => `${count} calls came with images: their prompts are counted without them`,
   orphanTurns: count =>
-    `${count} calls follow one that is not in the file, or ended more than 30 min before: sessions of their own`,
+    `${count} calls follow one that is not in the file before them: they begin sessions of their own`,
   earlyRows: count => `${count} sessions start before the first row of their file: they arrive at its start`,
   quantisedArrivals: (count, { quantumMs }) =>
     `${count} sessions arrive on a grid of ${quantumMs} ms: the trace has coarse timestamps, and replays as bursts ` +
@@ -165,6 +176,18 @@ const WORDS: Record<Note, (count: number, tally: Tally) => string> = {
   closedEarly: count =>
     `${count} sessions were closed before the end of their file, to bound memory: calls of theirs that come later are ` +
     'sessions of their own',
+  mergedSpans: count =>
+    `${count} spans tell of a call that another span tells of too (framework, client and server): counted once`,
+  repeatedSpans: count => `${count} spans are in the trace twice: counted once`,
+  loneServers: count =>
+    `${count} server spans have a client span that is not in their file: where another file holds it, the call is ` +
+    'counted twice; put both into one',
+  lookupSpans: count => `${count} spans are embeddings, retrieval or reranking, which are no calls: left out`,
+  cacheApart: count => `${count} calls count cached tokens apart from their input: added to it`,
+  estimatedTokens: count =>
+    `${count} calls have text instead of token counts: a token is taken for 4 characters`,
+  openOutputs: count =>
+    `${count} turns do not limit their output: taken for ${OPEN_OUTPUT_TOKENS} tokens each`,
   renamedSessions: count => `${count} sessions repeat an id: renamed with ~2, ~3, …`,
 };
 

@@ -1,31 +1,41 @@
 // The trace formats: those that can be imported, one line each, and those known by name whose importer is not built.
 import { UserError } from '../base/errors.ts';
+import { aiperf } from './aiperf.ts';
 import { azure } from './azure.ts';
+import { bailian } from './bailian.ts';
+import { burstgpt } from './burstgpt.ts';
 import type { Importer } from './importer.ts';
+import { llmservingsim } from './llmservingsim.ts';
 import { lmcache } from './lmcache.ts';
 import { mooncake } from './mooncake.ts';
+import { otel } from './otel.ts';
+import { tracelab } from './tracelab.ts';
 import { vidur } from './vidur.ts';
 import { weka } from './weka.ts';
 
 /** In the order in which they are asked whether a file is theirs. */
-export const importers: readonly Importer[] = [weka, lmcache, mooncake, azure, vidur];
+export const importers: readonly Importer[] = [
+  weka,
+  otel,
+  tracelab,
+  bailian,
+  lmcache,
+  mooncake,
+  llmservingsim,
+  azure,
+  burstgpt,
+  vidur,
+  aiperf,
+];
 
 /** Formats of agent and request traces without an importer so far. */
 export const UNBUILT_FORMATS: readonly string[] = [
-  'aiperf',
-  'bailian',
   'blis',
-  'burstgpt',
   'guidellm',
   'langfuse',
   'langsmith',
-  'llmservingsim',
-  'openinference',
-  'otel-genai',
-  'otlp',
   'sagemaker',
   'servegen',
-  'tracelab',
   'vllm-bench',
 ];
 

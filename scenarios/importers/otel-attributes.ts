@@ -84,7 +84,7 @@ const USER = ['user.id', 'enduser.id'];
 const AGENT = ['gen_ai.agent.name', 'agent.name', 'gen_ai.agent.id'];
 const TOOL = ['gen_ai.tool.name', 'tool.name'];
 const INPUT_MESSAGES = ['gen_ai.input.messages', 'llm.input_messages'];
-const OUTPUT_MESSAGES = ['gen_ai.output.messages', 'gen_ai.output.text', 'llm.output_messages'];
+const OUTPUT_MESSAGES = ['gen_ai.output.messages', 'llm.output_messages'];
 const FINISH = ['gen_ai.response.finish_reasons', 'gen_ai.response.finish_reason'];
 
 type Attributes = RawSpan['attributes'];
@@ -129,7 +129,10 @@ function messagesAt(attributes: Attributes, names: readonly string[]): unknown {
       .toSorted(([a], [b]) => a - b)
       .map(([index, fields]) =>
         Object.fromEntries(
-          fields.map(([key, value]) => [key.slice(`${name}.${index}.`.length).replace(/^message\./, ''), value]),
+          fields.map(([key, value]) => [
+            key.slice(`${name}.${index}.`.length).replace(/^message\./, ''),
+            value,
+          ]),
         ),
       );
   }
@@ -156,6 +159,9 @@ function callFacts(raw: RawSpan, names: TextBlocks): CallFacts {
   const { attributes, scope } = raw;
   const ttft = firstOf(attributes, TTFT);
   const finish = firstOf(attributes, FINISH);
+  // inference-perf's. In a message, so that JSON in it stays the text that it is.
+  const text = attributes.get('gen_ai.output.text');
+  const said = isText(text) ? [{ content: text }] : null;
   return {
     model: nameOf(attributes, MODEL),
     countedBy: `${scope} ${nameOf(attributes, PROVIDER)}`,
@@ -176,7 +182,7 @@ function callFacts(raw: RawSpan, names: TextBlocks): CallFacts {
       },
       names,
     ),
-    output: outputContent(messagesAt(attributes, OUTPUT_MESSAGES)),
+    output: outputContent(messagesAt(attributes, OUTPUT_MESSAGES) ?? said),
   };
 }
 
@@ -195,7 +201,8 @@ export function spanOf(raw: RawSpan, on: { zeroNs: bigint; where: string; names:
     startMs: msOf(startNs),
     endMs: msOf(endNs ?? startNs),
     endKnown: endNs !== null,
-    name: nameOf(attributes, named) ?? (raw.name.replace(/^(invoke_agent|execute_tool)\s*/, '').trim() || null),
+    name:
+      nameOf(attributes, named) ?? (raw.name.replace(/^(invoke_agent|execute_tool)\s*/, '').trim() || null),
     session: nameOf(attributes, SESSION),
     user: nameOf(attributes, USER),
     call: kind === 'call' ? callFacts(raw, on.names) : null,

@@ -25,7 +25,7 @@ interface Invocation {
   /** null: the session itself. */
   readonly span: Span | null;
   readonly name: string;
-  items: (LinkedCall | Invocation)[];
+  items: Item[];
 }
 
 const MAIN = 'main';
@@ -49,12 +49,12 @@ export function linkedCalls(
         agentProvenance: 'defaulted',
         causes: [],
         parents: [],
-        parentsProvenance: 'inferred',
+        parentsProvenance: row === 0 ? 'recorded' : 'inferred',
       }),
     );
   findCauses(calls, after);
   const { root, emptyAgents } = invocations(calls, spans, tree);
-  const isStructured = root.items.some(item => !isCall(item));
+  const isStructured = root.items.some(isAgent);
   if (isStructured) nameByAgent(root);
   else nameByPrompt(calls);
   link(root, [], isStructured);
@@ -106,9 +106,10 @@ function withoutAncestors(found: ReadonlySet<LinkedCall>): LinkedCall[] {
   return kept.toReversed();
 }
 
-const isCall = (item: LinkedCall | Invocation): item is LinkedCall => 'row' in item;
-const startOf = (item: LinkedCall | Invocation): number =>
-  isCall(item) ? item.startMs : (item.span as Span).startMs;
+type Item = LinkedCall | Invocation;
+const isCall = (item: Item): item is LinkedCall => 'row' in item;
+const isAgent = (item: Item): item is Invocation => !isCall(item);
+const startOf = (item: Item): number => (isCall(item) ? item.startMs : (item.span as Span).startMs);
 
 /** The tree of agents that have calls. One that only calls one other agent is that agent's wrapper. */
 function invocations(
@@ -149,7 +150,7 @@ function invocations(
  * from turn to turn; one that another agent calls starts anew each time.
  */
 function nameByAgent(root: Invocation): void {
-  const agents = root.items.filter(item => !isCall(item));
+  const agents = root.items.filter(isAgent);
   const taken = new Set<string>([MAIN]);
   const free = (name: string): string => {
     let id = name;
@@ -193,7 +194,9 @@ function nameByPrompt(calls: readonly LinkedCall[]): void {
   for (const call of calls) {
     const { prompt } = call.facts;
     if (prompt === null) continue;
-    const before = call.causes.findLast(cause => goesOn(cause, call));
+    // One that holds several outputs brings branches together, and is none of them.
+    const [only, another] = call.causes;
+    const before = only !== undefined && another === undefined && goesOn(only, call) ? only : null;
     call.agent =
       before?.agent ?? threads.get(prompt.system) ?? (threads.size === 0 ? MAIN : `agent-${threads.size}`);
     call.agentProvenance = 'inferred';

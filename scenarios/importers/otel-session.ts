@@ -163,7 +163,7 @@ function tokensOf(facts: CallFacts, withoutCache: boolean, tally: Tally): Counte
   // Output includes reasoning; where it is the smaller of the two it cannot.
   const all = reasoning > said ? said + reasoning : said;
   const known: Provenance = all < 1 ? 'defaulted' : outputTokens === null ? 'inferred' : 'recorded';
-  if (known === 'defaulted') countNote(tally, 'emptyOutputs');
+  if (known === 'defaulted') countNote(tally, 'unknownOutputs');
   if (inputTokens === null || known === 'inferred') countNote(tally, 'estimatedTokens');
   countField(tally, 'output', known);
   return {
@@ -232,8 +232,12 @@ function blockNamer({ mint, tally }: SessionContext) {
     } else {
       const before = ended.findLast(call => call.endMs <= startMs) ?? null;
       if (isNewContext(before, promptTokens)) countNote(tally, 'contextEpochs');
-      countNote(tally, 'appendedPrompts');
-      blocks = appendedBlocks(before, { promptTokens, blockTokens: TEXT_BLOCK_TOKENS, systemTokens: 0 }, mint);
+      countNote(tally, 'mintedBlocks');
+      blocks = appendedBlocks(
+        before,
+        { promptTokens, blockTokens: TEXT_BLOCK_TOKENS, systemTokens: 0 },
+        mint,
+      );
     }
     ended.push({ promptTokens, blocks, endMs });
     return blocks;

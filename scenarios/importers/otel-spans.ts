@@ -1,5 +1,6 @@
 // OpenTelemetry spans out of their two JSON envelopes: OTLP (resourceSpans, as SDKs and the collector's file exporter
 // write it) and inference-perf's flat dump. Ids are opaque here; nanoseconds pass 2^53 and are read as BigInt.
+import { utcMicros } from './clock.ts';
 import { isObject, isText, type Json, Refusal, shown } from './rows.ts';
 
 /** A span as it was recorded. */
@@ -66,34 +67,22 @@ function givenId(row: Json, key: string): string {
 function nanosAt(row: Json, key: string): bigint | null {
   const value = row[key];
   if (value === undefined || value === null || value === '') return null;
-  const isWhole = isText(value) ? /^\d{1,20}$/.test(value) : Number.isInteger(value) && (value as number) >= 0;
+  const isWhole = isText(value)
+    ? /^\d{1,20}$/.test(value)
+    : Number.isInteger(value) && (value as number) >= 0;
   if (!isWhole) throw new Refusal(`${key} is ${shown(value)}, expected nanoseconds since 1970`);
   const nanos = BigInt(value as string | number);
   return nanos === 0n ? null : nanos;
 }
 
-const ISO =
-  /^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9})\d*)?\s*(Z|[+-]\d\d:?\d\d)?$/i;
-
-/** Days from 1970-01-01 in the Gregorian calendar; years begin in March, so that a leap day comes last. */
-function daysOf(year: number, month: number, day: number): number {
-  const y = month > 2 ? year : year - 1;
-  const dayOfYear = Math.floor((153 * ((month + 9) % 12) + 2) / 5) + day - 1;
-  return 365 * y + Math.floor(y / 4) - Math.floor(y / 100) + Math.floor(y / 400) + dayOfYear - 719_468;
-}
-
-/** Nanoseconds since 1970 of an ISO 8601 time; one without a zone is taken for UTC. */
+/** Nanoseconds since 1970 of a time as text; one without a zone is UTC. */
 function isoNanosAt(row: Json, key: string): bigint | null {
   const value = row[key];
   if (value === undefined || value === null) return null;
-  const match = isText(value) ? ISO.exec(value) : null;
-  if (match === null) throw new Refusal(`${key} is ${shown(value)}, expected a time such as 2026-02-25T10:00:00.5`);
-  const [, year, month, day, hour, minute, second, fraction = '', zone = 'Z'] = match;
-  const [, sign = '+', zoneHours = 0, zoneMinutes = 0] = /^([+-])(\d\d):?(\d\d)$/.exec(zone) ?? [];
-  const aheadMinutes = (Number(zoneHours) * 60 + Number(zoneMinutes)) * (sign === '-' ? -1 : 1);
-  const minutes =
-    (daysOf(Number(year), Number(month), Number(day)) * 24 + Number(hour)) * 60 + Number(minute) - aheadMinutes;
-  return BigInt(minutes * 60 + Number(second)) * 1_000_000_000n + BigInt(fraction.padEnd(9, '0'));
+  const micros = isText(value) ? utcMicros(value) : null;
+  if (micros === null)
+    throw new Refusal(`${key} is ${shown(value)}, expected a time such as 2026-02-25T10:00:00.5`);
+  return BigInt(micros) * 1000n;
 }
 
 function rawSpan(
@@ -146,6 +135,18 @@ function flatSpan(row: Json, traceId: unknown): RawSpan {
     },
     { startNs: isoNanosAt(row, 'start_time'), endNs: isoNanosAt(row, 'end_time'), startKey: 'start_time' },
   );
+}
+
+/** The earliest start that a text shows, Unix ms; the text may be cut off anywhere. */
+export function earliestStartMs(text: string): number | null {
+  let earliest = Number.POSITIVE_INFINITY;
+  for (const [, nanos, time] of text.matchAll(
+    /"(?:startTimeUnixNano"\s*:\s*"?(\d{10,})(?=[",}\s])|start_time"\s*:\s*"([^"]*)")/g,
+  )) {
+    const micros = nanos === undefined ? utcMicros(time as string) : Number(BigInt(nanos) / 1000n);
+    if (micros !== null) earliest = Math.min(earliest, micros / 1000);
+  }
+  return Number.isFinite(earliest) ? earliest : null;
 }
 
 const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);

@@ -11,11 +11,7 @@ export class PrefixChains {
   private readonly byLastBlock = new Map<number, Thread>();
 
   /** The session whose next turn a prompt of `promptTokens` is; the longest match. */
-  before(
-    atMs: number,
-    promptTokens: number,
-    { blocks, fullBlocks, hitBlocks }: BlockPrompt,
-  ): Thread | null {
+  before(atMs: number, promptTokens: number, { blocks, fullBlocks, hitBlocks }: BlockPrompt): Thread | null {
     // What matches has been seen.
     for (let full = Math.min(hitBlocks, fullBlocks); full > 0; full -= 1) {
       const thread = this.byLastBlock.get(blocks[full - 1] as number);

@@ -71,6 +71,12 @@ export function tokensAt(row: Json, key: string, least: 0 | 1 = 1): number {
   return value;
 }
 
+/** Tokens of an output; null where nothing was generated. */
+export function outputAt(row: Json, key: string): number | null {
+  const tokens = tokensAt(row, key, 0);
+  return tokens === 0 ? null : tokens;
+}
+
 export function listAt<T>(
   row: Json,
   key: string,
@@ -83,6 +89,12 @@ export function listAt<T>(
   const wrong = value.findIndex(item => !fits(item));
   if (wrong >= 0) throw new Refusal(`${key}[${wrong}] is ${shown(value[wrong])}, not ${what}`);
   return value;
+}
+
+/** Block ids; null where there are none. */
+export function idsAt(row: Json, key: string): number[] | null {
+  const ids = listAt(row, key, 'a block id', isBlockId);
+  return ids === null || ids.length === 0 ? null : ids;
 }
 
 export function parsedJson(text: string): { value: unknown } | { why: string } {
@@ -131,14 +143,6 @@ export function* jsonRows<T>(
   }
 }
 
-/** The rows of JSON lines in the head of a file that can be read at all. */
-export function* headRows(head: string): Generator<Json> {
-  for (const line of head.split('\n')) {
-    const parsed = parsedJson(line);
-    if ('value' in parsed && isObject(parsed.value)) yield parsed.value;
-  }
-}
-
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /** A cell as JSON would have it: a number where it is one, null where it is empty. */
@@ -159,6 +163,12 @@ function cellsOf(line: string): string[] {
 /** The column names of a CSV, from its head. */
 export const columnsOf = (head: string): string[] =>
   cellsOf(head.split('\n', 1)[0] as string).map(name => name.trim());
+
+/** Whether a CSV has all of these columns, in whatever order. */
+export function hasColumns(head: string, names: readonly string[]): boolean {
+  const columns = columnsOf(head);
+  return names.every(name => columns.includes(name));
+}
 
 /** The rows of a CSV that pass `check`, with their line. Fields are found by their name in the header. */
 export function* csvRows<T>(

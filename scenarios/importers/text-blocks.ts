@@ -51,10 +51,10 @@ export class PromptText {
   chars: number;
 
   /** Empty, or a copy of the prompt that it goes on from. */
-  constructor(names: TextBlocks, from: PromptText | null = null) {
+  constructor(names: TextBlocks, from?: PromptText) {
     this.names = names;
     this.key = from?.key ?? EMPTY;
-    this.ids = from === null ? [] : [...from.ids];
+    this.ids = [...(from?.ids ?? [])];
     this.chars = from?.chars ?? 0;
   }
 

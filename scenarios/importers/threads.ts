@@ -4,10 +4,8 @@ import type { RecordedCall, RecordedSession } from '../formats/recorded.ts';
 import type { Hits } from './hits.ts';
 import { countNote, countSession, type Tally } from './importer.ts';
 
-/** A session that gets no call for so long, in the time of the trace, is complete. */
-export const IDLE_MS = 30 * 60_000;
 /** Block ids in open sessions; beyond, the one that waits longest is closed. About 150 MB. */
-const HELD_MAX = 1 << 24;
+const HELD_MAX = 1 << 23;
 /** What a call weighs besides its blocks, in block ids. */
 const CALL_WEIGHT = 64;
 
@@ -34,18 +32,17 @@ export function newThread(
 
 type KnownCall = Pick<RecordedCall, 'promptTokens' | 'outputTokens'> &
   Partial<Omit<RecordedCall, 'recorded'>> & {
-    readonly recorded?: Partial<RecordedCall['recorded']>;
+    readonly recorded: Partial<RecordedCall['recorded']> & Pick<RecordedCall['recorded'], 'startMs'>;
   };
 
-/** Adds a call; by default it follows the one before at once, and nothing else is known of it. */
+/** Adds a call; what the format does not know is absent. */
 export function addCall({ session }: Thread, known: KnownCall): RecordedCall {
   const before = session.calls.at(-1);
-  const startMs = before === undefined ? 0 : before.recorded.startMs + (known.gapMs ?? 0);
   const call: RecordedCall = {
     id: `main/${session.calls.length}`,
     agent: 'main',
     model: 'unknown',
-    parents: before === undefined ? [] : [before.id],
+    parents: [],
     gapMs: 0,
     gapKind: 'unknown',
     gapProvenance: before === undefined ? 'recorded' : 'inferred',
@@ -54,7 +51,7 @@ export function addCall({ session }: Thread, known: KnownCall): RecordedCall {
     blocks: [],
     primedTokens: 0,
     ...known,
-    recorded: { startMs, ttftMs: null, e2eMs: null, cachedTokens: null, error: null, ...known.recorded },
+    recorded: { ttftMs: null, e2eMs: null, cachedTokens: null, error: null, ...known.recorded },
   };
   session.calls.push(call);
   return call;
@@ -66,17 +63,20 @@ const weightOf = ({ blocks }: RecordedCall): number => blocks.length + CALL_WEIG
 export class OpenThreads {
   private readonly threads = new Map<string, Thread>();
   private readonly tally: Tally;
+  private readonly idleMs: number;
   private held = 0;
 
-  constructor(tally: Tally) {
+  /** One that gets no call for `idleMs` of the trace's time is complete; Infinity: only the file's end tells. */
+  constructor(tally: Tally, idleMs: number) {
     this.tally = tally;
+    this.idleMs = idleMs;
   }
 
   get(id: string): Thread | null {
     return this.threads.get(id) ?? null;
   }
 
-  /** Opens a thread, or makes it the last one extended; `call` is its new one, at `atMs`. */
+  /** Opens a thread, or makes it the last one extended; `call` is its new one, at `atMs` of the trace. */
   extended(thread: Thread, call: RecordedCall, atMs: number | null): void {
     thread.lastMs = atMs ?? thread.lastMs;
     this.held += weightOf(call);
@@ -84,12 +84,13 @@ export class OpenThreads {
     this.threads.set(thread.session.id, thread);
   }
 
-  /** Closes and yields those that are idle at `nowMs`, and where too much is held those that wait longest. */
-  *idle(nowMs: number | null): Generator<Thread> {
+  /** Closes and yields what is complete at `nowMs`, and where too much is held what waits longest. */
+  *complete(nowMs: number | null): Generator<Thread> {
     for (const thread of this.threads.values()) {
-      const idle = nowMs !== null && thread.lastMs !== null && nowMs - thread.lastMs > IDLE_MS;
-      if (!idle && this.held <= HELD_MAX) return;
-      if (!idle) countNote(this.tally, 'closedEarly');
+      const isIdle = nowMs !== null && thread.lastMs !== null && nowMs - thread.lastMs > this.idleMs;
+      const isTooMuch = this.held > HELD_MAX && this.threads.size > 1;
+      if (!isIdle && !isTooMuch) return;
+      if (!isIdle) countNote(this.tally, 'closedEarly');
       yield this.close(thread);
     }
   }
@@ -99,7 +100,8 @@ export class OpenThreads {
     for (const thread of this.threads.values()) yield this.close(thread);
   }
 
-  private close(thread: Thread): Thread {
+  /** Counts a thread that is complete. */
+  close(thread: Thread): Thread {
     const { session, hits } = thread;
     this.threads.delete(session.id);
     for (const call of session.calls) this.held -= weightOf(call);

@@ -8,8 +8,13 @@ import type { RecordedCall, RecordedSession } from '../formats/recorded.ts';
 export interface CallContent {
   prompt: Run[];
   promptTokens: number;
+  /** Reasoning first, which no later prompt holds. */
   output: Run[];
+  /** Reasoning included. */
   outputTokens: number;
+  reasoningTokens: number;
+  /** Leading tokens that the trace says are cached before the session starts. */
+  primedTokens: number;
   /** First call of the session: what a warm start would find cached, its full blocks before the last. Else 0. */
   warmTokens: number;
 }
@@ -50,18 +55,29 @@ export function contentOf(
       const call = calls[row]!;
       const promptTokens = place(call.promptTokens);
       const outputTokens = Math.max(1, place(call.promptTokens + call.outputTokens) - promptTokens);
+      const reasoningTokens = Math.min(outputTokens, Math.floor(call.reasoningTokens * scale));
+      const visibleTokens = outputTokens - reasoningTokens;
       const next = extension(calls, row, blockTokens);
       const after = next === null ? [] : content.get(next.id)!.prompt;
 
       const prompt = next === null ? ownPrompt(call) : headOf(after, promptTokens);
       const hasRoom =
         next !== null &&
-        next.promptTokens >= call.promptTokens + call.outputTokens &&
-        place(next.promptTokens) >= promptTokens + outputTokens;
-      const output = hasRoom
-        ? sliceOf(after, promptTokens, outputTokens)
-        : [{ key: extendText(sessionKey, `${call.id}/output`), from: 0, tokens: outputTokens }];
-      content.set(call.id, { prompt, promptTokens, output, outputTokens, warmTokens: 0 });
+        next.promptTokens >= call.promptTokens + call.outputTokens - call.reasoningTokens &&
+        place(next.promptTokens) >= promptTokens + visibleTokens;
+      const own = { key: extendText(sessionKey, `${call.id}/output`), from: 0 };
+      const output: Run[] = [];
+      appendRuns(output, [{ ...own, tokens: hasRoom ? reasoningTokens : outputTokens }]);
+      if (hasRoom) appendRuns(output, sliceOf(after, promptTokens, visibleTokens));
+      content.set(call.id, {
+        prompt,
+        promptTokens,
+        output,
+        outputTokens,
+        reasoningTokens,
+        primedTokens: place(Math.min(call.primedTokens, call.promptTokens)),
+        warmTokens: 0,
+      });
     }
   }
 

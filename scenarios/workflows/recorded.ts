@@ -180,9 +180,9 @@ export function recordedProgram(session: RecordedSession, options: RecordedOptio
         parts,
         promptTokens: content.promptTokens,
         outputTokens: content.outputTokens,
-        reasoningTokens: 0,
+        reasoningTokens: content.reasoningTokens,
         output: content.output,
-        warmTokens: options.warm ? content.warmTokens : 0,
+        warmTokens: Math.max(content.primedTokens, options.warm ? content.warmTokens : 0),
       };
     });
   };

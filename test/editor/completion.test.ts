@@ -190,7 +190,11 @@ describe('what is refused', () => {
   });
 
   test('a file that extends another may leave out what that one has', async () => {
-    expect(await said('extends: coding-agent\ntools: { shell: { latency: { max: 2s } } }\n')).toEqual([]);
+    expect(
+      await said('extends: coding-agent\ntools: { shell: { latency: { median: 2s, p90: 5s } } }\n'),
+    ).toEqual([]);
     expect(await said('extends: coding-agent\ntool: {}\n')).toEqual(['Property tool is not allowed.']);
+    const latency = 'extends: coding-agent\ntools:\n  shell:\n    latency:\n      |';
+    expect(await offered(latency)).toEqual(expect.arrayContaining(['median', 'p90', 'mixture']));
   });
 });

@@ -33,6 +33,8 @@ describe('the deployments of the library', () => {
     expect(issues).toEqual([]);
     expect(deployment?.name).toBe(file.replace('.yaml', ''));
     expect(text).toMatch(/^# /);
+    expect(text).toMatch(/^description: \S/m);
+    expect(deployment!.pools.length + deployment!.hosted.length).toBeGreaterThan(0);
     for (const each of deployment?.pools ?? []) {
       expect(
         each.evidence.some(line => line.startsWith(`${each.name}: `) && line.includes('KV blocks')),
@@ -164,6 +166,92 @@ describe('resolving a deployment', () => {
     const { deployment, issues } = resolve(pool(lines));
     expect(deployment).toBeNull();
     expect(issues).toContainEqual(expected);
+  });
+
+  it('prices the models of a provider: as given, else as the catalogue lists them', () => {
+    const { deployment, issues } = resolve(`windtunnel: 1
+deployment: api
+providers:
+  anthropic:
+    models:
+      frontier: { model: claude-opus-5-5, max_model_len: 200k }
+      mine: { price: { in: 3, cached_in: 0.3, out: 15 } }
+      mistral-small-4: {}
+`);
+    expect(issues).toEqual([]);
+    expect(deployment?.pools).toEqual([]);
+    expect(deployment?.hosted).toEqual([
+      {
+        name: 'frontier',
+        provider: 'anthropic',
+        modelId: 'claude-opus-5-5',
+        price: { in: 4, cachedIn: 0.2, cacheWrite: 5, out: 20 },
+        maxModelTokens: 200_000,
+      },
+      {
+        name: 'mine',
+        provider: 'anthropic',
+        modelId: 'mine',
+        price: { in: 3, cachedIn: 0.3, cacheWrite: 3, out: 15 },
+        maxModelTokens: null,
+      },
+      {
+        name: 'mistral-small-4',
+        provider: 'anthropic',
+        modelId: 'mistral-small-4',
+        price: { in: 0.15, cachedIn: 0.015, cacheWrite: expect.any(Number), out: 0.6 },
+        maxModelTokens: 262_144,
+      },
+    ]);
+  });
+
+  it('refuses a hosted model that nobody can price', () => {
+    const text = 'windtunnel: 1\ndeployment: api\nproviders:\n  p:\n    models:\n';
+    expect(resolve(`${text}      claude-opus-55: {}\n`).issues).toEqual([
+      [
+        6,
+        7,
+        'WT1201',
+        'the catalogue has no price of "claude-opus-55"',
+        'did you mean "claude-opus-5-5"? `windtunnel catalog` lists every price; or give `price`',
+      ],
+    ]);
+    expect(resolve(`${text}      big: { model: llama-3.1-70b }\n`).issues[0]?.slice(2)).toEqual([
+      'WT1202',
+      'the catalogue has no "price" for llama-3.1-70b, needed for the cost of a call',
+      'give `price: { in: …, out: … }`',
+    ]);
+  });
+
+  const split = (model: string, prefill: string, decode: string) =>
+    pool(
+      `model: ${model}\ngpu: h100-80gb-sxm\nlimits: { max_model_len: 32768 }\n` +
+        `prefill: { ${prefill} }\ndecode: { ${decode} }\nlink: { bandwidth: 50GB/s }`,
+    );
+
+  it('checks both halves of a disaggregated pool, each at its place', () => {
+    const fp8 = 'precision: { weights: fp8 }';
+    const { deployment, issues } = resolve(
+      split('llama-3.1-70b', `tensor_parallel: 2, ${fp8}`, `tensor_parallel: 4, replicas: 3, ${fp8}`),
+    );
+    expect(issues).toEqual([]);
+    // The decode half holds the whole sequence and stands for the pool.
+    expect(deployment?.pools[0]).toMatchObject({ tensorParallel: 4, replicas: 3 });
+    expect(deployment?.pools[0]?.evidence.join('\n')).toContain('tensor_parallel 2');
+    const one = resolve(split('llama-3.1-70b', fp8, `tensor_parallel: 4, ${fp8}`)).issues;
+    expect(one.map(each => each.slice(0, 3))).toEqual([[8, 3 + 2, 'WT1203']]);
+    expect(resolve(split('lama', fp8, fp8)).issues).toHaveLength(1);
+  });
+
+  it('spreads weights over pipeline stages, and experts over data-parallel ranks', () => {
+    const fits = (rest: string) =>
+      resolve(pool(`${rest}\nlimits: { max_model_len: 8192 }`)).issues.length === 0;
+    const llama = 'model: llama-3.1-70b\ngpu: h100-80gb-sxm';
+    expect(fits(llama)).toBe(false);
+    expect(fits(`${llama}\npipeline_parallel: 2`)).toBe(true);
+    const deepseek = 'model: deepseek-r1\ngpu: h200-141gb-sxm\nprecision: { weights: fp8 }\ndata_parallel: 8';
+    expect(fits(deepseek)).toBe(false);
+    expect(fits(`${deepseek}\nexpert_parallel: true`)).toBe(true);
   });
 
   it('refuses an unknown routing policy with the nearest', () => {

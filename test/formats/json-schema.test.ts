@@ -132,7 +132,8 @@ describe('a file that extends another', () => {
     const text = `
 extends: coding-agent
 models: { main: null }
-tools: { shell: { latency: { max: 2s } } }
+tools: { shell: { latency: { median: 2s, p90: 5s } } }
+params: { depth: null }
 workflows: { session: { prefix: [system], budget: { wall: null } } }
 `;
     expect(problemsOf('scenario', text)).toEqual([]);
@@ -142,7 +143,8 @@ workflows: { session: { prefix: [system], budget: { wall: null } } }
     ['an unknown key', 'modles: {}'],
     ['an unknown key deep inside', 'tools: { shell: { latncy: 2s } }'],
     ['a step that lacks a key, since lists replace', 'workflows: { a: { steps: [ { llm: a } ] } }'],
-    ['a duration without its unit', 'tools: { shell: { latency: { max: 2 } } }'],
+    ['a duration without its unit', 'tools: { shell: { latency: 2 } }'],
+    ['half an amount, since amounts replace', 'tools: { shell: { latency: { max: 2s } } }'],
   ])('is refused for %s', (_, text) => {
     expect(problemsOf('scenario', `extends: coding-agent\n${text}\n`)).not.toEqual([]);
   });

@@ -1,9 +1,13 @@
 // Reading traces from disk: files and folders, refusals, and the counts of the shared samples.
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { gzipSync } from 'node:zlib';
+import { afterAll, describe, expect, test } from 'vitest';
 import { UserError } from '../../scenarios/base/errors.ts';
-import { readTrace } from '../../scenarios/importers/read.ts';
+import { emptyTally } from '../../scenarios/importers/importer.ts';
+import { readTrace, traceSessions } from '../../scenarios/importers/read.ts';
 
 const root = new URL('../../', import.meta.url);
 const at = (path: string): string => fileURLToPath(new URL(path, root)).replaceAll('\\', '/');
@@ -63,6 +67,108 @@ describe('readTrace', () => {
   test('reads the sample in the library', () => {
     const { report } = readTrace([at('scenarios/library/traces/claude-code-session.json')], { strict: true });
     expect(report.totals).toMatchObject({ sessions: 1, calls: 8, inputTokens: 251_667, outputTokens: 3535 });
+  });
+});
+
+describe('streaming', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'windtunnel-read-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const written = (name: string, content: string | Uint8Array): string => {
+    writeFileSync(join(folder, name), content);
+    return join(folder, name);
+  };
+  const row = (id: string, input_length = 100): string =>
+    JSON.stringify({ session_id: id, input_length, output_length: 1, hash_ids: [0] });
+
+  test('characters that two chunks share, a byte order mark, CRLF and a last line without an end are read right', () => {
+    // Ids of two-, three- and four-byte characters, so that every border of 1 MiB falls inside some.
+    const ids = Array.from({ length: 40_000 }, (_, index) => `é${'日本𝛌'.repeat(index % 7)}${index}`);
+    const text = `\uFEFF${ids.map(id => row(id)).join('\r\n')}`;
+    const bytes = new TextEncoder().encode(text);
+    expect(bytes.length).toBeGreaterThan(3 << 20);
+    const { sessions, report } = readTrace([written('wide.jsonl', bytes)], { strict: true });
+    expect(sessions.map(session => session.id)).toEqual(ids);
+    expect(report.totals.calls).toBe(40_000);
+  });
+
+  test('lines are numbered as an editor numbers them, blank ones included', () => {
+    const path = written('blank.jsonl', `\n${row('a')}\n\n   \n{"input_length": 0}\n${row('b')}\n`);
+    const { sessions, report } = readTrace([path]);
+    expect(sessions).toHaveLength(2);
+    expect(report.unreadable.map(part => part.where)).toEqual([`${path}:5`]);
+  });
+
+  test('sessions come out as they complete, before the rest of the file is looked at', () => {
+    const at = (timestamp: number, id: number): string =>
+      JSON.stringify({ timestamp, input_length: 600, output_length: 1, hash_ids: [id, id + 1] });
+    const path = written('idle.jsonl', [at(0, 0), at(1, 10), at(2_000_000, 20), '{cut'].join('\n'));
+    const tally = emptyTally();
+    const sessions = traceSessions([path], {}, tally);
+    expect(sessions.next().value).toMatchObject({ id: 'idle:1' });
+    expect(tally.totals.sessions).toBe(1);
+    expect(tally.unreadable).toEqual([]);
+    expect([...sessions].map(session => session.id)).toEqual(['idle:2', 'idle:3']);
+    expect(tally.unreadable).toHaveLength(1);
+  });
+
+  test('a Weka JSONL is read a session at a time, whatever comes behind', () => {
+    const [line = ''] = readFileSync(fixture('sessions.jsonl'), 'utf8').split('\n');
+    const sessions = traceSessions([written('weka.jsonl', `${line}\n{"requests`)], {}, emptyTally());
+    expect(sessions.next().value).toMatchObject({ id: 'first' });
+  });
+
+  test('at most 1000 unreadable parts are listed, and all are counted', () => {
+    const path = written('broken.jsonl', `${row('a')}\n${'{"input_length": 0}\n'.repeat(1500)}`);
+    const { report } = readTrace([path]);
+    expect(report.unreadable).toHaveLength(1000);
+    expect(report.warnings.at(-1)).toMatch(/^1500 parts .* the first 1000 of them listed$/);
+    expect(refusal(() => readTrace([path], { strict: true })).message).toMatch(
+      /broken\.jsonl:2: input_length is 0.*\(and 1499 more\)/,
+    );
+  });
+
+  test('a folder may hold several formats, and files of one name in two folders are kept apart', () => {
+    const fixtures = ['mooncake', 'azure', 'vidur'].map(name => at(`test/fixtures/${name}`));
+    const { sessions, report } = readTrace([...fixtures, at('test/fixtures/mooncake')]);
+    expect(report.format).toBe('mooncake, azure, vidur');
+    expect(new Set(sessions.map(session => session.id)).size).toBe(sessions.length);
+    const scopes = new Set(sessions.map(session => session.blockScope));
+    expect(scopes).toContain('mooncake/file:two-chats');
+    expect(scopes).toContain('mooncake/file:two-chats~2');
+  });
+
+  test('a repeated session_id gets an id of its own and stays in the blocks of its file', () => {
+    const files = [written('one.jsonl', row('same')), written('two.jsonl', row('same'))];
+    const { sessions, report } = readTrace(files);
+    expect(sessions.map(({ id, blockScope }) => [id, blockScope])).toEqual([
+      ['same', 'mooncake/file:one'],
+      ['same~2', 'mooncake/file:two'],
+    ]);
+    expect(report.warnings.join()).toMatch(/1 sessions repeat an id/);
+  });
+
+  test('one document beyond 256 MB is refused with the way to stream it', () => {
+    const path = written('huge.json', '{"requests": [');
+    truncateSync(path, 2 ** 28 + 1);
+    const error = refusal(() => readTrace([path], { format: 'weka' }));
+    expect(error.message).toMatch(/one document of 257 MB; the limit is 256 MB/);
+    expect(error.hint).toMatch(/JSONL is streamed/);
+  });
+
+  test('a compressed trace is refused with the way to unpack it', () => {
+    const error = refusal(() => readTrace([written('rows.jsonl.gz', gzipSync(row('a')))]));
+    expect(error.message).toMatch(/rows\.jsonl\.gz is compressed/);
+    expect(error.hint).toMatch(/^unpack it first: gunzip -k .*rows\.jsonl\.gz$/);
+  });
+
+  test('an empty trace and a binary file are refused', () => {
+    for (const content of ['', '\n\n', new Uint8Array([0, 255, 7, 10, 200])]) {
+      const error = refusal(() => readTrace([written('odd.jsonl', content)]));
+      expect(error.message).toMatch(/no importer recognises its format/);
+      expect(error.hint).toMatch(/formats that can be read: weka, .*mooncake/);
+    }
+    const header = written('none.csv', 'TIMESTAMP,ContextTokens,GeneratedTokens\n');
+    expect(refusal(() => readTrace([header])).message).toMatch(/no sessions in .*none\.csv/);
   });
 });
 

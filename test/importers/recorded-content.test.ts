@@ -14,6 +14,7 @@ function call(
   promptTokens: number,
   outputTokens: number,
   blocks: number[],
+  rest: Partial<RecordedCall> = {},
 ): RecordedCall {
   return {
     id: `${agent}/${row}`,
@@ -30,6 +31,7 @@ function call(
     blocks,
     recorded: { startMs: 0, ttftMs: null, e2eMs: null, cachedTokens: null, error: null },
     primedTokens: 0,
+    ...rest,
   };
 }
 
@@ -65,20 +67,22 @@ const sessions = fc
       grow: fc.integer({ min: -20, max: 60 }),
       forget: fc.boolean(),
       outputTokens: fc.integer({ min: 1, max: 40 }),
+      reasoningRatio: fc.constantFrom(0, 0, 0.5, 1),
     }),
     { minLength: 1, maxLength: 10 },
   )
   .map(steps => {
     let minted = 100;
     const last = new Map<string, { promptTokens: number; blocks: number[] }>();
-    const calls = steps.map(({ agent, grow, forget, outputTokens }, row) => {
+    const calls = steps.map(({ agent, grow, forget, outputTokens, reasoningRatio }, row) => {
       const before = last.get(agent) ?? { promptTokens: 20, blocks: [0, 1] };
       const promptTokens = Math.max(1, before.promptTokens + grow);
       const count = Math.floor(promptTokens / BLOCK);
       const blocks = before.blocks.slice(0, forget ? Math.min(2, count) : count);
       while (blocks.length < count) blocks.push(minted++);
       last.set(agent, { promptTokens, blocks });
-      return call(agent, row, promptTokens, outputTokens, blocks);
+      const reasoningTokens = Math.floor(outputTokens * reasoningRatio);
+      return call(agent, row, promptTokens, outputTokens, blocks, { reasoningTokens });
     });
     return session(calls);
   });
@@ -93,7 +97,8 @@ describe('contentOf', () => {
       fc.property(sessions, scales, (recorded, scaleTokens) => {
         const content = contentOf(recorded, { scaleTokens });
         for (const one of recorded.calls) {
-          const { prompt, promptTokens, output, outputTokens } = content.get(one.id)!;
+          const { prompt, promptTokens, output, outputTokens, reasoningTokens } = content.get(one.id)!;
+          expect(reasoningTokens).toBeLessThanOrEqual(outputTokens);
           expect(promptTokens).toBe(place(one.promptTokens, scaleTokens));
           expect(runTokens(prompt)).toBe(promptTokens);
           expect(runTokens(output)).toBe(outputTokens);
@@ -170,6 +175,60 @@ describe('contentOf', () => {
     const [first, second] = [content.get('main/0')!, content.get('main/1')!];
     expect(tokensOf(first.prompt)).toEqual(tokensOf(second.prompt).slice(0, 20));
     expect(tokensOf(second.prompt)).not.toContain(tokensOf(first.output)[0]);
+  });
+
+  test('reasoning comes first in an output and leaves the context: the next prompt goes on with what is visible', () => {
+    const content = contentOf(
+      session([
+        call('main', 0, 20, 10, [0, 1], { reasoningTokens: 6 }),
+        call('main', 1, 27, 3, [0, 1, 2]),
+        call('main', 2, 40, 3, [0, 1, 2, 3, 4]),
+      ]),
+    );
+    const [first, second] = [content.get('main/0')!, content.get('main/1')!];
+    const output = tokensOf(first.output);
+    expect(first.reasoningTokens).toBe(6);
+    expect(output).toHaveLength(10);
+    // 20 of the prompt and 4 visible tokens: there was room for them, not for all ten.
+    expect([...tokensOf(first.prompt), ...output.slice(6)]).toEqual(tokensOf(second.prompt).slice(0, 24));
+    expect(tokensOf(content.get('main/2')!.prompt)).not.toContain(output[0]);
+  });
+
+  test('a partial last block that has an id is shared with the same prompt only', () => {
+    const content = contentOf(
+      session([
+        call('main', 0, 20, 4, [0, 1, 2]),
+        call('main', 1, 20, 4, [0, 1, 2]),
+        call('main', 2, 40, 4, [0, 1, 3, 4, 5]),
+      ]),
+    );
+    const prompt = (row: number): string[] => tokensOf(content.get(`main/${row}`)!.prompt);
+    expect(prompt(1)).toEqual(prompt(0));
+    expect(sharedHead(prompt(0), prompt(2))).toBe(16);
+  });
+
+  test('two sessions of a file-wide scope share what their ids say, and nothing else', () => {
+    const wide = (id: string, blocks: number[]): RecordedSession => ({
+      ...session([call('main', 0, 30, 4, blocks)]),
+      id,
+      blockScope: 'test/file:f',
+    });
+    const prompts = [wide('a', [0, 1, 2]), wide('b', [0, 1, 3]), wide('c', [])].map(each =>
+      tokensOf(contentOf(each).get('main/0')!.prompt),
+    );
+    expect(sharedHead(prompts[0]!, prompts[1]!)).toBe(16);
+    expect(new Set(prompts.flat()).size).toBe(16 + 14 + 14 + 30);
+  });
+
+  test('primed tokens are within the prompt and scale with it', () => {
+    const recorded = session([
+      call('main', 0, 45, 4, [0, 1, 2, 3, 4], { primedTokens: 24 }),
+      call('main', 1, 60, 4, [0, 1, 2, 3, 4, 5, 6], { primedTokens: 1000 }),
+    ]);
+    const primed = (scaleTokens: number): number[] =>
+      [...contentOf(recorded, { scaleTokens }).values()].map(each => each.primedTokens).toSorted();
+    expect(primed(1)).toEqual([24, 60]);
+    expect(primed(0.5)).toEqual([12, 30]);
   });
 
   test('another agent does not name a tail, and a call without whole blocks is extended by none', () => {

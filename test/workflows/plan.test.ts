@@ -146,6 +146,36 @@ describe('a written plan', () => {
     ]);
   });
 
+  test('keeps the workflow, the tenant and the user that each session drew, with measured lengths inside', () => {
+    writeFileSync(join(folder, 'lengths.csv'), 'tokens\n10\n700\n');
+    const scenario = join(folder, 'mixed.yaml');
+    const cohort =
+      '{ name: mixed, mix: { main: 60%, other: 40% }, tenants: { a: 1, b: 1 }, users: 9, arrival: { gamma: { rate: 1/s, cv: 2 } }, sessions: 30 }';
+    writeFileSync(
+      scenario,
+      TEXT('', `- ${cohort}`).replace(
+        'adds: 5, out: 5',
+        'adds: { empirical: { file: lengths.csv, column: tokens } }, out: 5',
+      ),
+    );
+    const loaded = loadScenario(scenario);
+    const lines = planLines(loaded.compiled!.plan!, settledScenario(loaded), loaded.recorded);
+    const path = write('mixed.plan.jsonl', lines);
+    rmSync(join(folder, 'lengths.csv'));
+    const told = (plan: NonNullable<typeof loaded.compiled>['plan']): unknown[] =>
+      sessionsOf(plan!).map(session => [
+        session.program.workflow,
+        session.tenant,
+        session.user,
+        session.plannedMs,
+        walk(session).calls.map(call => call.promptTokens),
+      ]);
+    expect(told(loadScenario(path).compiled!.plan)).toEqual(told(loaded.compiled!.plan));
+    expect(new Set(told(loaded.compiled!.plan).map(each => (each as string[])[0]))).toEqual(
+      new Set(['main', 'other']),
+    );
+  });
+
   test('holds recorded sessions whole', () => {
     const loaded = loadScenario('scenarios/library/traces/claude-code-session.json');
     const path = write(

@@ -51,6 +51,7 @@ export function gapPart(): ProfilePart<Gaps> {
     },
     result: () => ({
       all: all.spread(),
+      other: other.spread(),
       byKind: {
         tool: byKind.tool.spread(),
         human: byKind.human.spread(),

@@ -1,0 +1,175 @@
+// aiperf's conversation files: what a benchmark is to send, written as text, one conversation or prompt per line. Tokens
+// are estimated from the text; outputs are what the file allows. Rows stream, but for graphs (dag_jsonl), whose
+// conversations name each other.
+import type { RecordedSession } from '../formats/recorded.ts';
+import { dagSessions } from './aiperf-dag.ts';
+import {
+  checkConversation,
+  checkTextRow,
+  countTurn,
+  isDagRow,
+  type TextRow,
+  type TextTurn,
+} from './aiperf-rows.ts';
+import { BlockMinter } from './blocks.ts';
+import { FileCache } from './hits.ts';
+import {
+  countFields,
+  countNote,
+  countSession,
+  type Importer,
+  OPEN_OUTPUT_TOKENS,
+  type Tally,
+  type TraceText,
+} from './importer.ts';
+import { isObject, jsonRows, parsedJson } from './rows.ts';
+import { PromptText, TEXT_BLOCK_TOKENS, TextBlocks } from './text-blocks.ts';
+import { addCall, newThread, type Thread } from './threads.ts';
+
+export const aiperf: Importer = {
+  name: 'aiperf',
+  doc: 'aiperf conversations, JSONL: multi_turn, single_turn, random_pool, and graphs (dag_jsonl).',
+  detect: head => {
+    const first = firstRow(head);
+    return first.startsWith('{') && /"(turns|texts?|orchestrator)"\s*:/.test(first);
+  },
+  *read(text, tally) {
+    const names = new TextBlocks(new BlockMinter());
+    // Of a first row longer than the head, the text decides.
+    const first = parsedJson(firstRow(text.head));
+    const isDag =
+      'value' in first && isObject(first.value)
+        ? isDagRow(first.value)
+        : /"(messages|spawns|forks)"\s*:/.test(text.head);
+    yield* isDag ? dagFile(text, names, tally) : textFile(text, names, tally);
+  },
+};
+
+const firstRow = (head: string): string => head.trimStart().split('\n', 1)[0] as string;
+
+const scopeOf = ({ name }: TraceText): string => `aiperf/file:${name}`;
+
+/** Rows of one session stand together. */
+function* textFile(text: TraceText, names: TextBlocks, tally: Tally): Generator<RecordedSession> {
+  const cache = new FileCache();
+  let open: TextSession | null = null;
+  for (const { row, number } of jsonRows(text, tally, checkTextRow)) {
+    const id = row.sessionId ?? `${text.name}:${number}`;
+    if (open !== null && open.id !== id) yield open.closed();
+    if (open === null || open.id !== id) open = new TextSession(id, row, { text, names, cache, tally });
+    open.add(row);
+  }
+  if (open !== null) yield open.closed();
+}
+
+interface FileContext {
+  readonly text: TraceText;
+  readonly names: TextBlocks;
+  readonly cache: FileCache;
+  readonly tally: Tally;
+}
+
+/** A conversation as its rows come. */
+class TextSession {
+  readonly id: string;
+  private readonly thread: Thread;
+  private readonly file: FileContext;
+  private prompt: PromptText;
+  private lastAtMs: number | null;
+
+  constructor(id: string, { sessionId, turns }: TextRow, file: FileContext) {
+    const { text, tally, names } = file;
+    this.id = id;
+    this.file = file;
+    this.prompt = new PromptText(names);
+    this.lastAtMs = turns[0]!.atMs;
+    const arrivalMs = this.lastAtMs === null ? null : arrivalOf(this.lastAtMs, tally);
+    const scope = { source: text.file, blockTokens: TEXT_BLOCK_TOKENS, blockScope: scopeOf(text) };
+    this.thread = newThread({ id, ...scope, arrivalMs }, arrivalMs);
+    countFields(tally, {
+      session: sessionId === null ? 'defaulted' : 'recorded',
+      arrival: arrivalMs === null ? 'defaulted' : 'recorded',
+      blockTokens: 'defaulted',
+      systemTokens: 'inferred',
+    });
+  }
+
+  add({ turns, isChat }: TextRow): void {
+    const { session } = this.thread;
+    for (const [index, turn] of turns.entries()) {
+      if (turn.hasMedia) countNote(this.file.tally, 'imageCalls');
+      if (!isChat) this.prompt = new PromptText(this.file.names);
+      this.prompt.add(turn.role, turn.text);
+      // aiperf sends leading instructions with the turn after them.
+      const isInstruction = turn.role === 'system' && session.calls.length === 0 && index < turns.length - 1;
+      if (isInstruction && turn.atMs === null && turn.delayMs === null && turn.outputTokens === null)
+        session.systemTokens = this.prompt.tokens;
+      else this.call(turn);
+    }
+  }
+
+  private call(turn: TextTurn): void {
+    const { tally, cache } = this.file;
+    const { session, hits } = this.thread;
+    const before = session.calls.at(-1);
+    const isTimed = turn.delayMs === null && turn.atMs !== null && this.lastAtMs !== null;
+    const gapMs = isTimed ? Math.max(0, turn.atMs! - this.lastAtMs!) : (turn.delayMs ?? 0);
+    this.lastAtMs = turn.atMs ?? (this.lastAtMs === null ? null : this.lastAtMs + gapMs);
+    const promptTokens = this.prompt.tokens;
+    const outputTokens = turn.outputTokens ?? OPEN_OUTPUT_TOKENS;
+    const call = addCall(this.thread, {
+      promptTokens,
+      outputTokens,
+      parents: before === undefined ? [] : [before.id],
+      gapMs,
+      gapKind: before === undefined ? 'unknown' : turn.role === 'tool' ? 'tool' : 'human',
+      // Of two instants, the answer between them took an unknown part.
+      gapProvenance: before !== undefined && isTimed ? 'inferred' : 'recorded',
+      blocks: this.prompt.blocks(),
+      recorded: { startMs: (before?.recorded.startMs ?? 0) + gapMs },
+    });
+    this.prompt.addUnknown(`${session.id}/${call.id}`, outputTokens);
+    const found = cache.hits(call.blocks, promptTokens, TEXT_BLOCK_TOKENS);
+    hits.hitBlocks += found.hitBlocks;
+    hits.hitTokens += found.hitTokens;
+    countTurn(tally, { hasOutput: turn.outputTokens !== null, hasModel: false });
+    countFields(tally, { gap: call.gapProvenance });
+  }
+
+  closed(): RecordedSession {
+    const { session, hits } = this.thread;
+    countSession(this.file.tally, session, hits);
+    return session;
+  }
+}
+
+/** From here on a timestamp in ms is of the calendar, not of a trace: 2001. */
+const CALENDAR_MS = 1e12;
+
+/** Timestamps count from the start of a trace, or since 1970: then from the first one. */
+function arrivalOf(atMs: number, tally: Tally): number {
+  if (atMs < CALENDAR_MS) return Math.max(0, atMs);
+  tally.epochMs ??= atMs;
+  if (atMs < tally.epochMs) countNote(tally, 'earlyRows');
+  return Math.max(0, atMs - tally.epochMs);
+}
+
+function* dagFile(text: TraceText, names: TextBlocks, tally: Tally): Generator<RecordedSession> {
+  // Holds the file: whole() refuses one that is too large for that.
+  text.whole();
+  const rows = [...jsonRows(text, tally, checkConversation)].map(({ row, number }) => ({
+    conversation: row,
+    where: `${text.file}:${number}`,
+  }));
+  const cache = new FileCache();
+  for (const session of dagSessions(rows, { source: text.file, blockScope: scopeOf(text), names, tally })) {
+    const hits = { hitBlocks: 0, hitTokens: 0 };
+    for (const { blocks, promptTokens } of session.calls) {
+      const found = cache.hits(blocks, promptTokens, TEXT_BLOCK_TOKENS);
+      hits.hitBlocks += found.hitBlocks;
+      hits.hitTokens += found.hitTokens;
+    }
+    countSession(tally, session, hits);
+    yield session;
+  }
+}

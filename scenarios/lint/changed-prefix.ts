@@ -1,0 +1,116 @@
+// A prefix that changes in the middle of a thread stands in front of its history, which is then computed anew.
+import type { InputPath } from '../base/issue.ts';
+import { plainName } from '../workflows/around.ts';
+import type { LlmStep, Segment, Step, Workflow } from '../workflows/program.ts';
+import { defineLint, type Finding, type LintContext, shortCount } from './lint.ts';
+
+/** Less is not worth a word: a few KV blocks. */
+const MIN_TOKENS = 100;
+
+interface ThreadState {
+  prefix: readonly Segment[];
+  hasHistory: boolean;
+}
+type Threads = Map<string | null, ThreadState>;
+
+interface Change {
+  readonly step: LlmStep;
+  readonly path: InputPath;
+  readonly before: readonly Segment[];
+}
+
+export const changedPrefix = defineLint('WT2002', function* (context): Generator<Finding> {
+  for (const workflow of context.workflows.values()) {
+    for (const { step, path, before } of changes(workflow)) {
+      const tokens = historyTokens(context, plainName(step.name));
+      if (tokens < MIN_TOKENS) continue;
+      const names = (segments: readonly Segment[]): string =>
+        `[${segments.map(each => each.name).join(', ')}]`;
+      yield {
+        path,
+        message:
+          `the prefix changes from ${names(before)} to ${names(step.prefix ?? [])} in front of a history: ` +
+          `${shortCount(tokens)} tokens of each call of "${plainName(step.name)}" are computed anew`,
+        hint: 'keep the prefix of a thread; what is new goes into `adds`, or the step into a sub-agent or `context: fresh`',
+      };
+    }
+  }
+});
+
+/** Follows threads through the steps, as the interpreter does: blocks that fork leave the thread as it was. */
+function changes(workflow: Workflow): Change[] {
+  const found = new Map<string, Change>();
+  const forked = (threads: Threads): Threads =>
+    new Map([...threads].map(([name, state]) => [name, { ...state }]));
+  const stateOf = (threads: Threads, name: string | null): ThreadState => {
+    const state = threads.get(name) ?? { prefix: threads.get(null)?.prefix ?? [], hasHistory: false };
+    threads.set(name, state);
+    return state;
+  };
+  const call = (step: LlmStep, threads: Threads): void => {
+    const home = stateOf(threads, step.thread);
+    const seesHistory = step.context === 'main' || step.context === 'fork';
+    const isSame = step.prefix === null || sameNames(step.prefix, home.prefix);
+    if (seesHistory && home.hasHistory && !isSame) {
+      const path = [...step.at, 'prefix'];
+      found.set(JSON.stringify(path), { step, path, before: home.prefix });
+    }
+    if (step.context !== 'main') return;
+    home.prefix = step.prefix ?? home.prefix;
+    home.hasHistory = true;
+  };
+  const visit = (steps: readonly Step[], threads: Threads): void => {
+    for (const step of steps) {
+      switch (step.verb) {
+        case 'llm':
+          call(step, threads);
+          break;
+        case 'repeat':
+          // A second pass sees what the first left behind.
+          visit(step.steps, threads);
+          visit(step.steps, threads);
+          break;
+        case 'branch':
+          for (const each of step.cases) visit(each.steps, forked(threads));
+          visit(step.cases[0]?.steps ?? [], threads);
+          break;
+        case 'parallel':
+        case 'map':
+          for (const branch of step.branches) visit(branch, forked(threads));
+          break;
+        case 'try':
+          visit(step.steps, forked(threads));
+          visit(step.onError, forked(threads));
+          break;
+        case 'agent':
+          // On a thread of its own it is linted as a workflow of its own.
+          if (step.context === 'fork') visit(step.steps, forked(threads));
+          break;
+        case 'compact':
+        case 'tool':
+        case 'human':
+        case 'wait':
+          break;
+      }
+    }
+  };
+  visit(workflow.steps, new Map([[null, { prefix: workflow.prefix, hasHistory: false }]]));
+  return [...found.values()];
+}
+
+const sameNames = (a: readonly Segment[], b: readonly Segment[]): boolean =>
+  a.length === b.length && a.every((segment, index) => segment.name === b[index]?.name);
+
+/** Mean history in front of the calls of a step, over the walked sessions. */
+function historyTokens({ walks }: LintContext, step: string): number {
+  let calls = 0;
+  let tokens = 0;
+  for (const { walked } of walks) {
+    for (const call of walked.calls) {
+      if (call.step !== step) continue;
+      calls++;
+      tokens += call.parts.find(part => part.segment === 'history')?.tokens ?? 0;
+    }
+  }
+  return calls === 0 ? 0 : tokens / calls;
+}

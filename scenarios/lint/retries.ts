@@ -1,0 +1,36 @@
+// Retries of tools that do harm when they run twice.
+import type { InputPath } from '../base/issue.ts';
+import { eachRawStep } from '../formats/unbuilt.ts';
+import { defineLint, type Finding } from './lint.ts';
+
+export const harmfulRetries = defineLint('WT2007', function* ({ file, workflows }): Generator<Finding> {
+  const harmful = new Set(
+    Object.entries(file.tools ?? {})
+      .filter(([, tool]) => tool.idempotent === false)
+      .map(([name]) => name),
+  );
+  const finding = (name: string, path: InputPath): Finding => ({
+    path,
+    atKey: true,
+    message: `"${name}" is not idempotent, and a retry runs it a second time`,
+    hint: 'take the retry from it, or say idempotent: true where a second run does no harm',
+  });
+  for (const name of harmful) {
+    if (retries(file.tools?.[name]?.retry)) yield finding(name, ['tools', name, 'retry']);
+  }
+  for (const workflow of workflows.keys()) {
+    const found: Finding[] = [];
+    eachRawStep(file.workflows?.[workflow]?.steps, ['workflows', workflow, 'steps'], (step, at) => {
+      const { tool, retry } = (typeof step === 'object' && step !== null ? step : {}) as {
+        tool?: string;
+        retry?: unknown;
+      };
+      if (tool !== undefined && harmful.has(tool) && retries(retry))
+        found.push(finding(tool, [...at, 'retry']));
+    });
+    yield* found;
+  }
+});
+
+const retries = (retry: unknown): boolean =>
+  typeof retry === 'object' && retry !== null && (retry as { max?: number }).max !== 0;

@@ -1,0 +1,72 @@
+// Which pool or provider serves a model, and what a run says of what only a check understands.
+import { describe, expect, it } from 'vitest';
+import { hostedIssues, prepare, serverOf } from '../../engines/prepare.ts';
+import { planOf, workflowText } from '../builders/scenarios.ts';
+import { deploymentOf } from '../builders/worlds.ts';
+
+const POOL = `model: ministral-3-14b, limits: { max_model_len: 4096, kv_blocks: 4096 }, step: { model: affine, base: 8ms }`;
+
+const deployment = (pools: string, hosted = '') =>
+  deploymentOf(`
+windtunnel: 1
+deployment: test
+${pools === '' ? '' : `pools: ${pools}`}
+${hosted === '' ? '' : `providers: { vendor: { models: ${hosted} } }`}
+`);
+
+/** A plan with one call to the alias `m`, of ministral-3-14b. */
+const plan = planOf(workflowText('[ { llm: a, adds: 100, out: 10 } ]'));
+
+const served = (of: ReturnType<typeof deployment>, model = 'm') => {
+  const server = serverOf(model, plan, of);
+  return server?.kind === 'pool' ? server.pool.name : (server?.hosted.name ?? null);
+};
+
+describe('what serves a model', () => {
+  it('is what has its name: a pool, or a model of a provider', () => {
+    expect(served(deployment(`{ other: { ${POOL} }, m: { ${POOL} } }`))).toBe('m');
+    expect(served(deployment(`{ other: { ${POOL} } }`, '{ m: { model: claude-opus-5-5 } }'))).toBe('m');
+  });
+
+  it('else is what serves the model behind the alias, a pool before a provider', () => {
+    const twin = '{ api: { model: ministral-3-14b } }';
+    expect(served(deployment(`{ a: { ${POOL} }, b: { ${POOL} } }`))).toBe('a');
+    expect(served(deployment(`{ a: { ${POOL.replace('ministral-3-14b', 'tiny')} } }`, twin))).toBe('api');
+    expect(served(deployment(`{ a: { ${POOL} } }`, twin))).toBe('a');
+  });
+
+  it('else is the only pool, but not beside a provider', () => {
+    const other = `{ a: { ${POOL.replace('ministral-3-14b', 'tiny')} } }`;
+    expect(served(deployment(other))).toBe('a');
+    const hybrid = deployment(other, '{ frontier: { model: claude-opus-5-5 } }');
+    expect(served(hybrid)).toBeNull();
+    expect(prepare(plan, hybrid).issues[0]).toMatchObject({
+      code: 'WT1204',
+      message: 'no pool or provider of "test" serves "m"',
+      hint: 'it has: a (tiny), frontier (claude-opus-5-5)',
+    });
+  });
+
+  it('has a window, wherever it is known', () => {
+    const long = planOf(workflowText('[ { llm: a, adds: 9000, out: 10 } ]'));
+    const issuesOn = (of: ReturnType<typeof deployment>) =>
+      prepare(long, of).issues.map(each => each.message);
+    expect(issuesOn(deployment('', '{ m: { model: claude-opus-5-5 } }'))).toEqual([]);
+    expect(issuesOn(deployment('', '{ m: { price: { in: 1, out: 2 } } }'))).toEqual([]);
+    expect(issuesOn(deployment('', '{ m: { model: claude-opus-5-5, max_model_len: 4096 } }'))[0]).toContain(
+      'exceeds the window of 4096 tokens of "m" of provider "vendor"',
+    );
+  });
+});
+
+describe('a run', () => {
+  it('names the models that only a provider serves', () => {
+    expect(
+      hostedIssues(plan, deployment(`{ m: { ${POOL} } }`, '{ frontier: { model: claude-opus-5-5 } }')),
+    ).toEqual([]);
+    expect(hostedIssues(plan, deployment('', '{ m: { model: claude-opus-5-5 } }'))[0]).toMatchObject({
+      code: 'WT1008',
+      message: '"m" is served by provider "vendor", and no run calls a provider yet',
+    });
+  });
+});
