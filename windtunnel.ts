@@ -69,14 +69,22 @@ const COMMANDS: readonly Listed[] = [
     load: async () => (await import('./reports/command.ts')).reportCommands[0] as AnyCommand,
   },
   {
+    usage: 'init [name]',
+    doc: 'write a scenario and a deployment of your own, from the library',
+    load: async () => (await import('./scenarios/cli/init.ts')).initCommand,
+  },
+  {
     usage: 'schema [kind]',
     doc: 'the JSON Schema of scenarios or deployments, for completion in an editor',
     load: async () => (await import('./scenarios/cli/schema.ts')).schemaCommand,
   },
   {
-    usage: 'catalog [kind]',
-    doc: 'GPUs, models, prices and library entries',
-    load: async () => (await import('./engines/command.ts')).catalogCommand,
+    usage: 'catalog [kind] [text..]',
+    doc: 'GPUs, models, prices, policies and library entries, with their sources',
+    load: async () => {
+      const { catalogCommand } = await import('./engines/command.ts');
+      return catalogCommand((await import('./gateway/routing/index.ts')).routingPolicies);
+    },
   },
 ];
 
@@ -90,7 +98,9 @@ const isFolder = (path: string): boolean =>
 function withDefaultCommand(args: readonly string[]): string[] {
   const first = args[0];
   const isFile =
-    first !== undefined && !first.startsWith('-') && (/\.(ya?ml|jsonl?)$|\//.test(first) || isFolder(first));
+    first !== undefined &&
+    !first.startsWith('-') &&
+    (/\.(ya?ml|m?ts|jsonl?|csv)$|\//.test(first) || isFolder(first));
   return isFile ? ['simulate', ...args] : [...args];
 }
 

@@ -9,6 +9,7 @@ import models from './catalog/models.json' with { type: 'json' };
 export interface GpuPrice {
   provider: string;
   usdPerGpuHour: number;
+  source: string;
   asOf: string;
 }
 
@@ -16,6 +17,7 @@ export interface GpuPrice {
 export interface Gpu {
   id: string;
   name: string;
+  vendor: string;
   architecture: string;
   memoryType: string;
   memoryBytes: number;
@@ -31,6 +33,7 @@ export interface Gpu {
   scaleUpDomainGpus: number | null;
   p2pLatencySec: number | null;
   prices: readonly GpuPrice[];
+  source: readonly string[];
 }
 
 export interface MixtureOfExperts {
@@ -52,6 +55,7 @@ export interface LatentAttention {
 export interface Model {
   id: string;
   name: string;
+  vendor: string;
   totalParams: number | null;
   activeParamsPerToken: number | null;
   computedTotalParams: number | null;
@@ -74,6 +78,7 @@ export interface Model {
   kvBytesPerTokenFp8: number | null;
   kvBytesPerTokenGrowing: number | null;
   nativeWeightDtype: string | null;
+  source: string;
 }
 
 /** List price of a hosted model, USD per million tokens. */

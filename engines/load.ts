@@ -90,7 +90,7 @@ function ready(loaded: LoadedScenario, deployed: LoadedDeployment, options: Comm
   const deployment = deployed.deployment as DeploymentSpec;
   const prepared = prepare(plan, deployment);
   settle(loaded, prepared.issues, options);
-  const warnings = loaded.imports.flatMap(report => report.warnings);
+  const warnings = [...loaded.warnings, ...loaded.imports.flatMap(report => report.warnings)];
   for (const report of loaded.imports) {
     if (report.unreadable.length > 0) {
       warnings.push(

@@ -65,6 +65,15 @@ export function serverOf(model: string, plan: Plan, deployment: DeploymentSpec):
   return only === undefined ? null : { kind: 'pool', pool: only };
 }
 
+/** Prompts of one step that exceed a window: the longest of them, and in which pass of its loop it begins. */
+interface TooLong {
+  call: Call;
+  session: string;
+  readonly server: Server;
+  times: number;
+  pass: number;
+}
+
 const windowOf = (server: Server): number | null =>
   server.kind === 'pool' ? server.pool.limits.maxModelTokens : server.hosted.maxModelTokens;
 
@@ -108,27 +117,30 @@ export function prepare(plan: Plan, deployment: DeploymentSpec): Prepared {
     return server;
   };
   for (const model of plan.modelsUsed) resolve(model);
-  const tooLong = new Map<string, { call: Call; session: string; server: Server; times: number }>();
+  const tooLong = new Map<string, TooLong>();
   for (const session of sampleSessions(plan, SAMPLED_SESSIONS)) {
     for (const call of walk(session).calls) {
       const server = resolve(call.model);
       const window = server === null ? null : windowOf(server);
       if (server === null || window === null || call.promptTokens + call.outputTokens <= window) continue;
       const found = tooLong.get(call.step);
-      if (found === undefined) tooLong.set(call.step, { call, session: session.id, server, times: 1 });
+      const pass = call.iteration ?? 0;
+      if (found === undefined) tooLong.set(call.step, { call, session: session.id, server, times: 1, pass });
       else {
         found.times++;
+        found.pass = Math.min(found.pass, pass);
         if (call.promptTokens > found.call.promptTokens) Object.assign(found, { call, session: session.id });
       }
     }
   }
-  for (const [step, { call, session, server, times }] of tooLong) {
+  for (const [step, { call, session, server, times, pass }] of tooLong) {
+    const growing = call.loop === null ? '' : `, from pass ${pass + 1} of "${call.loop}" on`;
     issues.push(
       issue(
         ['workflows'],
         'WT1108',
         `${times} prompt${times === 1 ? '' : 's'} of "${step}" exceed${times === 1 ? 's' : ''} the window of ${windowOf(server)} tokens of ${nameOf(server)}: ` +
-          `${call.promptTokens} + ${call.outputTokens} output tokens in session ${session}`,
+          `${call.promptTokens} + ${call.outputTokens} output tokens in session ${session}${growing}`,
         'raise limits.max_model_len of the pool, choose a model with a longer window, clamp the amounts with max, or shrink a trace with --scale-tokens',
       ),
     );

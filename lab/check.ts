@@ -1,87 +1,205 @@
-// `check`: what is wrong with the files, all at once; and of good ones the unrolled shape, before anything runs.
-import { loadDeployment, readyCheck, settle } from '../engines/load.ts';
+// `check`: what is wrong with the files, all at once; of good ones the unrolled shape before anything runs, what will not do
+// what its author wants (lints), and what no run obeys yet.
+import { writeFileSync } from 'node:fs';
+import { type LoadedDeployment, loadDeployment, readyCheck, settle } from '../engines/load.ts';
+import { hostedIssues } from '../engines/prepare.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
+import { EXIT, UserError } from '../scenarios/base/errors.ts';
+import type { Issue } from '../scenarios/base/issue.ts';
+import type { LoadedScenario } from '../scenarios/cli/load.ts';
 import { loadRun, type RunOptions, withOptionalDeployment } from '../scenarios/cli/run-options.ts';
-import { type Command, paint, printJson, say } from '../scenarios/cli/terminal.ts';
+import { type Command, InputIssues, issuesText, paint, printJson, say } from '../scenarios/cli/terminal.ts';
+import { version } from '../scenarios/cli/version.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
-import { pricesOf } from './prices.ts';
-import { shapeOf, type WorkflowShape } from './shape.ts';
+import { type SarifGroup, sarifOf } from '../scenarios/formats/sarif.ts';
+import type { ScenarioFile } from '../scenarios/formats/scenario.ts';
+import { issuesToJson, toYaml } from '../scenarios/formats/source.ts';
+import { unbuiltParts } from '../scenarios/formats/unbuilt.ts';
+import { labelsOf } from '../scenarios/lint/labels.ts';
+import { plural } from '../scenarios/lint/lint.ts';
+import { shapeText } from './check-text.ts';
+import { labContext } from './lint/context.ts';
+import { lint } from './lint/index.ts';
+import { offeredLoad } from './lint/offered-load.ts';
 
-type CheckOptions = Omit<RunOptions, 'deployment'> & { deployment: string | undefined };
+interface CheckOptions extends Omit<RunOptions, 'deployment'> {
+  deployment: string | undefined;
+  'print-resolved': boolean;
+  sarif: string | undefined;
+}
 
 export const checkCommand: Command<CheckOptions> = {
   builder: yargs =>
     withOptionalDeployment(yargs)
+      .option('strict', {
+        type: 'boolean',
+        default: false,
+        describe: 'warnings fail (exit 104), as does an unreadable part of a trace',
+      })
+      .option('print-resolved', {
+        type: 'boolean',
+        default: false,
+        describe: 'print the scenario as it will run: bases merged, --set applied',
+      })
+      .option('sarif', {
+        type: 'string',
+        nargs: 1,
+        describe: 'write the findings as SARIF 2.1.0 to a file, or to - (stdout)',
+      })
       .example('$0 check job-scanner', 'the shape of a library scenario')
-      .example('$0 check my.yaml -d my-cluster.yaml', 'both files, and whether prompts fit the window'),
+      .example('$0 check my.yaml -d my-cluster.yaml', 'both files: windows, prices, offered load')
+      .example(
+        '$0 check my.yaml --strict --sarif check.sarif',
+        'in CI: warnings fail, findings for code scanning',
+      ),
   handler: async options => {
-    const loaded = loadRun(options);
-    const deployed =
-      options.deployment === undefined ? null : loadDeployment(options.deployment, routingPolicies);
-    if (deployed === null) settle(loaded, loaded.issues, options);
-    else readyCheck(loaded, deployed, options);
-    const plan = loaded.compiled!.plan as Plan;
-    const pools = deployed?.deployment?.pools ?? [];
-    const shapes = shapeOf(plan, loaded.compiled!.workflows, pricesOf(plan, pools));
-    if (options.json) {
-      printJson({
-        ok: true,
-        name: plan.name,
-        seed: plan.seed,
-        sessions: plan.sessionCount,
-        shapes,
-        imports: loaded.imports,
-      });
-      return;
+    refuseTwoDocuments(options);
+    try {
+      check(options);
+    } catch (error) {
+      if (error instanceof InputIssues && options.sarif !== undefined)
+        writeSarif(options.sarif, error.groups);
+      throw error;
     }
-    say(options, shapeText(plan, shapes, deployed?.deployment?.name ?? null));
   },
 };
 
-const count = (value: number): string =>
-  Math.abs(value - Math.round(value)) < 0.05 ? String(Math.round(value)) : value.toFixed(1);
-
-function tokens(value: number): string {
-  if (value >= 1e6) return `${(value / 1e6).toFixed(2)}M`;
-  if (value >= 1e4) return `${(value / 1e3).toFixed(1)}k`;
-  return value.toFixed(0);
+/** stdout holds one document. */
+function refuseTwoDocuments({ json, sarif, 'print-resolved': resolved }: CheckOptions): void {
+  const given = [json && '--json', sarif === '-' && '--sarif -', resolved && '--print-resolved'].filter(
+    Boolean,
+  );
+  if (given.length < 2) return;
+  throw new UserError(`${given.join(' and ')} both write to stdout`, {
+    hint: 'take one of them, or name a file for --sarif',
+  });
 }
 
-const usd = (value: number): string => `$${value < 0.01 ? value.toFixed(5) : value.toFixed(3)}`;
+function check(options: CheckOptions): void {
+  const loaded = loadRun(options);
+  const deployed =
+    options.deployment === undefined ? null : loadDeployment(options.deployment, routingPolicies);
+  if (deployed === null) settle(loaded, errorsOf(loaded.issues), options);
+  else readyCheck(onlyErrors(loaded), onlyErrors(deployed), options);
+  const file = loaded.file as ScenarioFile;
+  const compiled = {
+    plan: loaded.compiled?.plan as Plan,
+    workflows: loaded.compiled?.workflows ?? new Map(),
+  };
+  const context = labContext(file, compiled, deployed?.deployment ?? null);
+  const isOwn = (found: Issue): boolean => loaded.source.locate(found).file === loaded.source.file;
+  const groups = warningsOf(loaded, deployed, lint(context, isOwn), compiled.plan);
+  const warnings = groups.flatMap(group => group.issues);
+  if (options.sarif !== undefined) writeSarif(options.sarif, groups);
 
-const plural = (count: string, word: string): string => `${count} ${word}${count === '1' ? '' : 's'}`;
-
-/** One block a workflow: numbers first, what they mean beside them. */
-export function shapeText(plan: Plan, shapes: readonly WorkflowShape[], deployment: string | null): string {
-  const sessions = plan.sessionCount === null ? 'sessions until time is up' : `${plan.sessionCount} sessions`;
-  const lines = [
-    `${paint('green', '✓')} ${paint('bold', plan.name)}: ${plan.cohorts.length} cohorts, ${sessions}, seed ${plan.seed}${deployment === null ? '' : `, fits ${deployment}`}`,
-  ];
-  for (const shape of shapes) {
-    const many = shape.sessionsSampled > 1;
-    const sampled = many ? `the first ${shape.sessionsSampled} sessions` : 'the first session';
-    const expected =
-      shape.callsExpected === null
-        ? plural(count(shape.callsMean), 'call')
-        : `${plural(count(shape.callsExpected), 'call')} expected`;
-    const drawn =
-      shape.callsMin === shape.callsMax
-        ? `exactly ${shape.callsMin} in ${many ? 'each of ' : ''}${sampled}`
-        : `${shape.callsMin} to ${shape.callsMax} in ${sampled}, mean ${count(shape.callsMean)}`;
-    const reasoning =
-      shape.reasoningTokensMean > 0 ? ` (${tokens(shape.reasoningTokensMean)} of it reasoning)` : '';
-    const chain = `longest chain ${plural(String(shape.chainCalls), 'call')} and ${(shape.chainToolMs / 1000).toFixed(1)} s of tools and people`;
-    lines.push(
-      '',
-      paint('bold', shape.workflow),
-      `  calls        ${expected} (${drawn}), ${plural(count(shape.toolCallsMean), 'tool call')}`,
-      `  width        up to ${plural(String(shape.widthMax), 'call')} at once; ${chain}`,
-      `  tokens       ${tokens(shape.promptTokensMean)} in, ${tokens(shape.outputTokensMean)} out${reasoning} a session; longest prompt ${tokens(shape.promptTokensMax)}`,
-      `  cacheable    ${(shape.cacheableRatio * 100).toFixed(1)} % of the prompt tokens, with a cache that never evicts`,
-      shape.usdCached === null || shape.usdUncached === null
-        ? '  list price   not known: give `price` under `models`'
-        : `  list price   ${usd(shape.usdCached)} a session with that cache, ${usd(shape.usdUncached)} without`,
-    );
+  const { plan } = compiled;
+  const loads = offeredLoad(context);
+  const isGood = !options.strict || warnings.length === 0;
+  if (options['print-resolved']) process.stdout.write(resolvedText(loaded, file, plan.name));
+  else if (options.json) {
+    printJson({
+      ok: isGood,
+      name: plan.name,
+      seed: plan.seed,
+      sessions: plan.sessionCount,
+      shapes: context.shapes,
+      loads: deployed === null ? null : loads,
+      imports: loaded.imports,
+      issues: groups.flatMap(({ issues, source }) => issuesToJson(issues, source)),
+    });
+  } else {
+    const words = options.sarif === '-' ? { ...options, json: true } : options;
+    const stream = words.json ? process.stderr : process.stdout;
+    const width = stream.isTTY === true ? stream.columns : Number.POSITIVE_INFINITY;
+    const name = deployed?.deployment?.name;
+    const deployment = name === undefined ? null : { name, loads };
+    say(words, shapeText({ plan, shapes: context.shapes, deployment, labels: labelsOf(file), width }));
+    if (warnings.length > 0)
+      say(words, `\n${warningText(loaded, groups, stream)}\n${summary(warnings, options.strict)}`);
   }
-  return lines.join('\n');
+  if (!isGood) process.exitCode = EXIT.badInput;
+}
+
+const errorsOf = (issues: readonly Issue[]): Issue[] => issues.filter(each => each.severity === 'error');
+
+/** Warnings are told with the lints, in one place. */
+const onlyErrors = <T extends { readonly issues: readonly Issue[] }>(loaded: T): T => ({
+  ...loaded,
+  issues: errorsOf(loaded.issues),
+});
+
+const isWarning = (found: Issue): boolean => found.severity === 'warning';
+
+const asWarning = (found: Issue): Issue => ({ ...found, severity: 'warning' });
+
+/** Everything that is worth a word in files that are good, by file. */
+function warningsOf(
+  loaded: LoadedScenario,
+  deployed: LoadedDeployment | null,
+  lints: readonly Issue[],
+  plan: Plan,
+): SarifGroup[] {
+  const deployment = deployed?.deployment ?? null;
+  const hosted = deployment === null ? [] : hostedIssues(plan, deployment);
+  const own = loaded.issues.filter(isWarning);
+  const unbuilt = loaded.file === null ? [] : unbuiltParts(loaded.file);
+  const ofScenario = [...own, ...[...unbuilt, ...hosted].map(asWarning), ...lints];
+  const groups: SarifGroup[] = [{ issues: ofScenario, source: loaded.source }];
+  if (deployed !== null) {
+    const issues = [...deployed.issues.filter(isWarning), ...deployed.unbuilt.map(asWarning)];
+    groups.push({ issues, source: deployed.source });
+  }
+  return groups.filter(({ issues }) => issues.length > 0);
+}
+
+/** A trace has no lines of ours to point at. */
+const warningText = (
+  loaded: LoadedScenario,
+  groups: readonly SarifGroup[],
+  stream: NodeJS.WriteStream,
+): string =>
+  groups
+    .map(({ issues, source }) =>
+      loaded.kind === 'trace' && source === loaded.source
+        ? issues
+            .map(({ code, message, hint }) => `${code} ${message}${hint === null ? '' : `\n  hint: ${hint}`}`)
+            .join('\n\n')
+        : issuesText(issues, source, stream),
+    )
+    .join('\n\n');
+
+function summary(warnings: readonly Issue[], strict: boolean): string {
+  const unbuilt = warnings.filter(each => each.code === 'WT1008').length;
+  const refused =
+    unbuilt === 0
+      ? ''
+      : `; ${unbuilt === warnings.length ? 'a' : `${unbuilt} of them are why a`} run refuses these files`;
+  const all = paint('yellow', plural(warnings.length, 'warning'));
+  return `\n${all}${refused}${strict ? ' (--strict: exit 104)' : ''}`;
+}
+
+function writeSarif(path: string, groups: readonly SarifGroup[]): void {
+  const text = `${JSON.stringify(sarifOf(groups, version), null, 1)}\n`;
+  if (path === '-') {
+    process.stdout.write(text);
+    return;
+  }
+  try {
+    writeFileSync(path, text);
+  } catch (error) {
+    throw new UserError(`cannot write ${path}: ${(error as Error).message}`, {
+      hint: 'choose another --sarif',
+    });
+  }
+}
+
+/** The scenario with what it extends and what --set put there, under the name that its runs have. */
+function resolvedText(loaded: LoadedScenario, { windtunnel, ...rest }: ScenarioFile, name: string): string {
+  if (loaded.kind === 'scenario') return toYaml({ windtunnel, name, ...rest });
+  throw new UserError(
+    `${loaded.input} is ${loaded.kind === 'plan' ? 'a written plan' : 'a trace'}, not a scenario`,
+    {
+      hint: '`windtunnel plan` or `windtunnel import --out` writes the sessions as they will run',
+    },
+  );
 }

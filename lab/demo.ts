@@ -5,7 +5,7 @@ import { routingPolicies } from '../gateway/routing/index.ts';
 import { loadScenario } from '../scenarios/cli/load.ts';
 import { outFolder } from '../scenarios/cli/run-options.ts';
 import { type Command, type CommonOptions, paint, say, withCommon } from '../scenarios/cli/terminal.ts';
-import { shapeText } from './check.ts';
+import { shapeText } from './check-text.ts';
 import { pricesOf } from './prices.ts';
 import { shapeOf } from './shape.ts';
 import { validate } from './validate.ts';
@@ -28,11 +28,13 @@ export const demoCommand: Command<DemoOptions> = {
     title('1. What the agents will do (windtunnel check demo)');
     say(
       options,
-      shapeText(
-        ready.plan,
-        shapeOf(ready.plan, loaded.compiled!.workflows, pricesOf(ready.plan, ready.deployment)),
-        ready.deployment.name,
-      ),
+      shapeText({
+        plan: ready.plan,
+        shapes: shapeOf(ready.plan, loaded.compiled!.workflows, pricesOf(ready.plan, ready.deployment)),
+        deployment: { name: ready.deployment.name, loads: [] },
+        labels: [],
+        width: process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY,
+      }),
     );
     title(
       '2. Simulated, then replayed for real on an emulated server (windtunnel validate demo -d emulated --emulate)',

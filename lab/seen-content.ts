@@ -5,7 +5,7 @@ import { appendRuns, type Run } from '../scenarios/formats/prompt.ts';
 /** Content that begins alike goes on in different ways after so many tokens. */
 interface Branch {
   longestTokens: number;
-  readonly after: Map<number, Node>;
+  after: Map<number, Node> | null;
 }
 type Node = Map<string, Branch>;
 
@@ -29,21 +29,32 @@ export class SeenContent {
       const branch: Branch | undefined = node?.get(startOf(run));
       if (branch === undefined) break;
       known += Math.min(run.tokens, branch.longestTokens);
-      node = branch.after.get(run.tokens);
+      node = branch.after?.get(run.tokens);
     }
     return known;
   }
 
   add(sequence: readonly Run[]): void {
-    let node = this.root;
+    let parent: { branch: Branch; tokens: number } | null = null;
     for (const run of plainRuns(sequence)) {
+      const node: Node = parent === null ? this.root : nodeAfter(parent.branch, parent.tokens);
       const start = startOf(run);
-      const branch: Branch = node.get(start) ?? { longestTokens: 0, after: new Map() };
-      node.set(start, branch);
+      let branch = node.get(start);
+      if (branch === undefined) {
+        branch = { longestTokens: 0, after: null };
+        node.set(start, branch);
+      }
       branch.longestTokens = Math.max(branch.longestTokens, run.tokens);
-      const next: Node = branch.after.get(run.tokens) ?? new Map();
-      branch.after.set(run.tokens, next);
-      node = next;
+      parent = { branch, tokens: run.tokens };
     }
   }
+}
+
+function nodeAfter(branch: Branch, tokens: number): Node {
+  branch.after ??= new Map();
+  const known = branch.after.get(tokens);
+  if (known !== undefined) return known;
+  const made: Node = new Map();
+  branch.after.set(tokens, made);
+  return made;
 }

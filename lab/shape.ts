@@ -3,12 +3,11 @@
 
 import { quantileSorted } from '../scenarios/base/statistics.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
-import type { NodeRecord } from '../scenarios/formats/record.ts';
 import { expectedCalls } from '../scenarios/lint/expected.ts';
+import type { WalkedSession } from '../scenarios/lint/lint.ts';
 import type { Workflow } from '../scenarios/workflows/program.ts';
-import type { Walked } from '../scenarios/workflows/walk.ts';
 import { callUsd, type Price } from './prices.ts';
-import { type Sample, sampleOf } from './sample.ts';
+import { walkedSessions } from './sample.ts';
 
 export interface WorkflowShape {
   workflow: string;
@@ -35,30 +34,12 @@ export interface WorkflowShape {
   usdUncached: number | null;
 }
 
-/** The longest chain: back from the last node along what released it. */
-function chain(nodes: readonly NodeRecord[]): { calls: number; toolMs: number } {
-  const byPath = new Map(
-    nodes
-      .filter(node => node.status === 'completed' || node.status === 'failed')
-      .map(node => [node.call, node]),
-  );
-  let last: NodeRecord | undefined;
-  for (const node of byPath.values()) if (last === undefined || node.endMs > last.endMs) last = node;
-  let calls = 0;
-  let toolMs = 0;
-  for (let node = last; node !== undefined; node = node.cause === null ? undefined : byPath.get(node.cause)) {
-    if (node.kind === 'llm') calls++;
-    else toolMs += node.endMs - node.startMs;
-  }
-  return { calls, toolMs };
-}
-
 const mean = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 
 /** What the sampled sessions of one workflow add up to. */
 interface Group {
-  walked: Walked[];
+  walked: WalkedSession[];
   cachedTokens: number;
   promptTokens: number;
   usd: { cached: number; uncached: number } | null;
@@ -69,11 +50,11 @@ export function shapeOf(
   plan: Plan,
   workflows: ReadonlyMap<string, Workflow>,
   priceOf: (model: string) => Price | null,
-  sample: Sample = sampleOf(plan),
+  walks: readonly WalkedSession[] = walkedSessions(plan),
 ): WorkflowShape[] {
   const groups = new Map<string, Group>();
-  for (const { session, walked } of sample.walks) {
-    const name = session.program.workflow;
+  for (const walked of walks) {
+    const name = walked.session.program.workflow;
     const group: Group = groups.get(name) ?? {
       walked: [],
       cachedTokens: 0,
@@ -83,7 +64,7 @@ export function shapeOf(
     groups.set(name, group);
     group.walked.push(walked);
     for (const call of walked.calls) {
-      const cachedTokens = sample.cachedTokens(call);
+      const { cachedTokens } = call;
       group.cachedTokens += cachedTokens;
       group.promptTokens += call.promptTokens;
       const price = priceOf(call.model);
@@ -97,10 +78,10 @@ export function shapeOf(
   return [...groups].map(([workflow, group]) => {
     const { walked } = group;
     const calls = walked.map(each => each.calls.length);
-    const perSession = (value: (each: Walked) => number): number => mean(walked.map(value));
-    const sum = (each: Walked, value: (call: Walked['calls'][number]) => number): number =>
+    const perSession = (value: (each: WalkedSession) => number): number => mean(walked.map(value));
+    const sum = (each: WalkedSession, value: (call: WalkedSession['calls'][number]) => number): number =>
       each.calls.reduce((total, call) => total + value(call), 0);
-    const chains = walked.map(each => chain(each.nodes));
+    const chains = walked.map(each => each.chain);
     const template = workflows.get(workflow);
     return {
       workflow,

@@ -135,6 +135,17 @@ export function refuseWarm({ file }: LoadedScenario): void {
   );
 }
 
+/** A window cut out of a trace begins with context that only the simulator's cache can hold beforehand. */
+function primedWarnings({ recorded }: LoadedScenario): string[] {
+  const sessions = [...recorded.values()].flat();
+  const primed = sessions.filter(({ calls }) => calls.some(call => call.primedTokens > 0)).length;
+  if (primed === 0) return [];
+  return [
+    `${primed} of ${sessions.length} sessions begin with context from before the window, which a live server has not ` +
+      'seen: it prefills their first prompts in full, and the simulator does not',
+  ];
+}
+
 /** Where a live run writes its calls, and how the page names its servers. */
 interface ReplayPlace {
   folder: string;
@@ -149,7 +160,8 @@ export async function runReplay(
   options: LiveOptions & CommonOptions,
   { folder, where = 'measured at' }: ReplayPlace,
 ): Promise<RunOutput> {
-  const { plan, poolOf, warnings } = ready;
+  const { plan, poolOf } = ready;
+  const warnings = [...primedWarnings(loaded), ...ready.warnings];
   const deployment = withEndpoints(ready.deployment, options.endpoint);
   await checkEndpoints(deployment);
   const startedAt = new Date().toISOString();

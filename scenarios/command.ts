@@ -1,8 +1,6 @@
 // `import` and `plan`: a trace read, a plan written out.
 
-import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { closeSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { UserError } from './base/errors.ts';
@@ -62,8 +60,11 @@ export const importCommand = (publish: PublishTrace): Command<ImportOptions> => 
     if (options.out === undefined) for (const _ of sessions);
     else {
       const timing = options['gap-cap'] === undefined ? {} : { gap_cap: options['gap-cap'] };
-      const scenario = traceScenario(options.trace, timing, selection?.anonymize ?? false);
-      await writeLines(options.out, recordedPlanLines(scenario.name, scenario, sessions));
+      const scenario = traceScenario(options.trace, timing, {
+        isClocked: trace.isClocked(),
+        anonymize: selection?.anonymize ?? false,
+      });
+      writeLines(options.out, recordedPlanLines(scenario.name, scenario, sessions));
     }
 
     // 2. What it found.
@@ -107,7 +108,7 @@ export const planCommand: Command<PlanOptions> = {
     withScenario(yargs)
       .example('$0 plan job-scanner --out scan.plan.jsonl', 'every draw of every session, a line each')
       .example('$0 simulate scan.plan.jsonl -d 8xh200-mistral-small-4', 'run the written plan'),
-  handler: async options => {
+  handler: options => {
     if (options.out === undefined)
       throw new UserError('plan needs --out FILE', { hint: 'e.g. --out scan.plan.jsonl' });
     const loaded = loadRun(options);
@@ -121,34 +122,49 @@ export const planCommand: Command<PlanOptions> = {
         hint: 'give it `sessions:` instead',
       });
     }
-    const lines = await writeLines(options.out, planLines(plan, settledScenario(loaded), loaded.recorded));
+    const lines = writeLines(options.out, planLines(plan, settledScenario(loaded), loaded.recorded));
     if (options.json) printJson({ out: options.out, sessions: lines - 1 });
     else say(options, `${lines - 1} sessions in ${options.out}`);
   },
 };
 
+/** Lines are written in chunks of about this many characters. */
+const CHUNK = 1 << 20;
+
 /** Writes to a file beside it first, so that what cannot be written whole leaves the old one as it was. */
-async function writeLines(path: string, lines: Iterable<string>): Promise<number> {
-  const partial = `${path}.partial`;
-  const file = createWriteStream(partial);
-  await once(file, 'open').catch(error => {
+function writeLines(path: string, lines: Iterable<string>): number {
+  // What is no file (a pipe, a terminal) has no old content to keep.
+  const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() ?? true;
+  const target = isFile ? `${path}.partial` : path;
+  const file = writing(path, () => openSync(target, 'w'));
+  let count = 0;
+  try {
+    let chunk = '';
+    for (const line of lines) {
+      count++;
+      chunk += `${line}\n`;
+      if (chunk.length < CHUNK) continue;
+      const full = chunk;
+      writing(path, () => writeFileSync(file, full));
+      chunk = '';
+    }
+    writing(path, () => writeFileSync(file, chunk));
+  } catch (error) {
+    closeSync(file);
+    if (isFile) rmSync(target, { force: true });
+    throw error;
+  }
+  closeSync(file);
+  if (isFile) writing(path, () => renameSync(target, path));
+  return count;
+}
+
+function writing<T>(path: string, write: () => T): T {
+  try {
+    return write();
+  } catch (error) {
     throw new UserError(`cannot write ${path}: ${(error as Error).message}`, {
       hint: 'choose another --out',
     });
-  });
-  let count = 0;
-  try {
-    for (const line of lines) {
-      count++;
-      if (!file.write(`${line}\n`)) await once(file, 'drain');
-    }
-    file.end();
-    await once(file, 'finish');
-    await rename(partial, path);
-  } catch (error) {
-    file.destroy();
-    await rm(partial, { force: true });
-    throw error;
   }
-  return count;
 }

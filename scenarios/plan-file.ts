@@ -9,6 +9,8 @@ import type { DrawnValues } from './workflows/draws.ts';
 import { walk } from './workflows/walk.ts';
 
 const PLAN_VERSION = 1;
+/** How a written plan begins, and no trace does. */
+export const PLAN_HEAD = '{"windtunnelPlan"';
 
 export interface PlanFile {
   readonly name: string;
@@ -97,7 +99,7 @@ function* drawnSessions(
 
 /** Reads a written plan; null when the text is not one. A damaged line is named. */
 export function readPlan(text: string, file: string): PlanFile | null {
-  if (!text.startsWith('{"windtunnelPlan"')) return null;
+  if (!text.startsWith(PLAN_HEAD)) return null;
   const [first = '', ...rest] = text.split('\n');
   const fail = (line: number, why: string): never => {
     throw new UserError(`${file}:${line}: unreadable plan (WT1302): ${why}`, {

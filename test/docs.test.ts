@@ -109,7 +109,8 @@ describe('excerpts of the library', () => {
   test('there are some', () => expect(excerpts.length).toBeGreaterThan(5));
 
   test.each(excerpts)('$where is in $from as it stands here', ({ from, text }) => {
-    const file = libraryPath(from as string, 'scenarios');
+    const name = from as string;
+    const file = libraryPath(name, 'scenarios') ?? libraryPath(name, 'deployments');
     expect(readFileSync(file as string, 'utf8')).toContain(text);
   });
 });

@@ -7,6 +7,7 @@ import { defineRoutingPolicy } from './policy.ts';
 export default defineRoutingPolicy({
   name: 'least-outstanding',
   doc: 'Takes the replica with the fewest requests that this router sent and has not seen the end of.',
+  source: 'nginx `least_conn`, Envoy `LEAST_REQUEST` over all hosts, llm-d `active-request`',
   create(options) {
     refuseOptions('least-outstanding', options);
     return {

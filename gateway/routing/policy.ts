@@ -27,6 +27,8 @@ export interface RoutingPolicy {
   name: string;
   /** One line for --help and the catalogue. */
   doc: string;
+  /** Systems and papers that have it, under their own names. */
+  source: string;
   /** Makes one router for one pool. */
   create(options: Record<string, unknown>): Router;
 }

@@ -6,6 +6,7 @@ import { defineRoutingPolicy } from './policy.ts';
 export default defineRoutingPolicy({
   name: 'round-robin',
   doc: 'Takes the replicas in turn, whatever their load.',
+  source: 'vLLM production-stack `roundrobin`',
   create(options) {
     refuseOptions('round-robin', options);
     let turn = 0;

@@ -11,6 +11,8 @@ const isGreater = (a: Key, b: Key): boolean => a.hi > b.hi || (a.hi === b.hi && 
 export default defineRoutingPolicy({
   name: 'session-affinity',
   doc: 'Keeps the requests of a session on one replica, chosen by rendezvous hash of session and replica name.',
+  source:
+    'vLLM production-stack `session`, llm-d `session-affinity`; rendezvous hashing of Thaler and Ravishankar (1998)',
   create(options) {
     refuseOptions('session-affinity', options);
     return {

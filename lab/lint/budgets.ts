@@ -4,8 +4,14 @@ import type { InputPath } from '../../scenarios/base/issue.ts';
 import { parseAmount } from '../../scenarios/formats/amount.ts';
 import { type Dimension, parseScalar } from '../../scenarios/formats/quantity.ts';
 import { eachRawStep } from '../../scenarios/formats/unbuilt.ts';
-import { defineLint, type Finding, percent, shortCount, shortMs } from '../../scenarios/lint/lint.ts';
-import type { Call } from '../../scenarios/workflows/progress.ts';
+import {
+  defineLint,
+  type Finding,
+  percent,
+  shortCount,
+  shortMs,
+  type WalkedCall,
+} from '../../scenarios/lint/lint.ts';
 import { callUsd } from '../prices.ts';
 import { type LabContext, quantileOf, smallest } from './context.ts';
 
@@ -34,8 +40,8 @@ function* tokenBudgets(
   budget: Budget,
   path: InputPath,
 ): Generator<Finding> {
-  const calls = context.walksOf(workflow).flatMap(({ walked }) => walked.calls);
-  const measures: Record<string, { of(call: Call): number; words: string }> = {
+  const calls = context.walksOf(workflow).flatMap(({ calls }) => calls);
+  const measures: Record<string, { of(call: WalkedCall): number; words: string }> = {
     input_tokens: { of: call => call.promptTokens, words: 'prompt' },
     output_tokens: { of: call => call.outputTokens, words: 'output' },
     tokens: { of: call => call.promptTokens + call.outputTokens, words: 'call' },
@@ -78,12 +84,12 @@ function* countBudgets(
   const counts: Record<string, { usual: number; each: number[]; words: string }> = {
     llm_calls: {
       usual: shape?.callsExpected ?? shape?.callsMean ?? 0,
-      each: walks.map(({ walked }) => walked.calls.length),
+      each: walks.map(({ calls }) => calls.length),
       words: 'calls',
     },
     tool_calls: {
       usual: shape?.toolCallsMean ?? 0,
-      each: walks.map(({ walked }) => walked.toolCalls),
+      each: walks.map(({ toolCalls }) => toolCalls),
       words: 'tool calls',
     },
   };

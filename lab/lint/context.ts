@@ -9,10 +9,10 @@ import type { LintContext, WalkedSession } from '../../scenarios/lint/lint.ts';
 import type { Workflow } from '../../scenarios/workflows/program.ts';
 import { walk } from '../../scenarios/workflows/walk.ts';
 import { type Price, pricesOf } from '../prices.ts';
-import { type Sample, sampleOf } from '../sample.ts';
+import { walkedSessions } from '../sample.ts';
 import { shapeOf, type WorkflowShape } from '../shape.ts';
 
-export interface LabContext extends LintContext, Sample {
+export interface LabContext extends LintContext {
   readonly shapes: readonly WorkflowShape[];
   /** null where only the scenario is checked. */
   readonly deployment: DeploymentSpec | null;
@@ -31,9 +31,9 @@ export function labContext(
   { plan, workflows }: { plan: Plan; workflows: ReadonlyMap<string, Workflow> },
   deployment: DeploymentSpec | null,
 ): LabContext {
-  const sample = sampleOf(plan);
+  const walks = walkedSessions(plan);
   const priceOf = pricesOf(plan, deployment);
-  const byWorkflow = Map.groupBy(sample.walks, ({ session }) => session.program.workflow);
+  const byWorkflow = Map.groupBy(walks, ({ session }) => session.program.workflow);
   const walksOf = (workflow: string): readonly WalkedSession[] => byWorkflow.get(workflow) ?? [];
   const makespans = new Map<string, readonly number[]>();
   const reached = usedNames(file).workflows;
@@ -41,8 +41,8 @@ export function labContext(
     file,
     plan,
     workflows: new Map([...workflows].filter(([name]) => reached.has(name))),
-    ...sample,
-    shapes: shapeOf(plan, workflows, priceOf, sample),
+    walks,
+    shapes: shapeOf(plan, workflows, priceOf, walks),
     deployment,
     priceOf,
     serverOf: model => (deployment === null ? null : serverOf(model, plan, deployment)),

@@ -5,10 +5,9 @@ import type { Assertion } from '../../scenarios/formats/assertion.ts';
 import { parseAssertion } from '../../scenarios/formats/assertions.ts';
 import { parseScalar } from '../../scenarios/formats/quantity.ts';
 import { closest } from '../../scenarios/formats/suggest.ts';
-import { defineLint, type Finding, percent, shortMs } from '../../scenarios/lint/lint.ts';
+import { defineLint, type Finding, percent, shortMs, type WalkedCall } from '../../scenarios/lint/lint.ts';
 import { plainName } from '../../scenarios/workflows/around.ts';
 import { eachStep } from '../../scenarios/workflows/program.ts';
-import type { Call } from '../../scenarios/workflows/progress.ts';
 import { type LabContext, quantileOf } from './context.ts';
 
 /** A written assertion and where it stands. */
@@ -114,12 +113,12 @@ function reachedCalls({ file, plan, workflows }: LabContext): ReachedCall[] {
 function sampledCalls(
   { walks }: LabContext,
   { workflow, cohort, role, step, model }: Assertion['filter'],
-): Call[] {
+): WalkedCall[] {
   const fits = (wanted: string | undefined, value: string | null): boolean =>
     wanted === undefined || wanted === value;
   return walks
     .filter(({ session }) => fits(workflow, session.program.workflow) && fits(cohort, session.cohort))
-    .flatMap(({ walked }) => walked.calls)
+    .flatMap(({ calls }) => calls)
     .filter(call => fits(role, call.role) && fits(step, call.step) && fits(model, call.model));
 }
 

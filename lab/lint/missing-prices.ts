@@ -1,4 +1,4 @@
-// Money is asked for, and the price of a model is not known.
+// Money is asked for, and the price of a model is not known. (A provider without a price is an error: WT1201.)
 import { defineLint, type Finding } from '../../scenarios/lint/lint.ts';
 import { eachStep } from '../../scenarios/workflows/program.ts';
 import type { LabContext } from './context.ts';
@@ -13,23 +13,12 @@ export const missingPrices = defineLint('WT2016', function* (context: LabContext
     });
     for (const model of models) {
       if (context.priceOf(model) !== null) continue;
+      const where = plan.models.has(model) ? `models.${model}` : 'an alias of it under `models`';
       yield {
         path: ['workflows', name, 'budget', 'usd'],
         message: `the budget counts USD, and no price of "${model}" is known`,
-        hint: priceHint(model, plan.models.has(model)),
+        hint: `give ${where} a price in USD per million tokens: { in: 0.15, cached_in: 0.015, out: 0.6 }`,
       };
     }
   }
-  for (const model of plan.modelsUsed) {
-    const server = context.serverOf(model);
-    if (server?.kind !== 'hosted' || context.priceOf(model) !== null) continue;
-    yield {
-      path: ['models', model],
-      message: `provider "${server.hosted.provider}" serves "${model}", and no price of it is known`,
-      hint: `${priceHint(model, plan.models.has(model))}, or under the provider's models in the deployment`,
-    };
-  }
 });
-
-const priceHint = (model: string, isAlias: boolean): string =>
-  `give ${isAlias ? `models.${model}.price` : `\`models: { ${model}: { model: ${model}, price: … } }\``}: { in: 0.15, cached_in: 0.015, out: 0.6 } in USD per million tokens`;

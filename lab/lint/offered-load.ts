@@ -4,8 +4,14 @@
 import type { PoolSpec } from '../../engines/engine.ts';
 import { peakPerSec } from '../../scenarios/arrivals/rate.ts';
 import { parseScalar } from '../../scenarios/formats/quantity.ts';
-import { defineLint, type Finding, percent, plural, shortCount } from '../../scenarios/lint/lint.ts';
-import type { Call } from '../../scenarios/workflows/progress.ts';
+import {
+  defineLint,
+  type Finding,
+  percent,
+  plural,
+  shortCount,
+  type WalkedCall,
+} from '../../scenarios/lint/lint.ts';
 import type { LabContext } from './context.ts';
 
 export interface PoolLoad {
@@ -26,7 +32,7 @@ export interface PoolLoad {
 
 /** One call of the sample and how often its like comes. */
 interface Arriving {
-  readonly call: Call;
+  readonly call: WalkedCall;
   readonly perSec: number;
   readonly uncachedTokens: number;
   readonly cohort: number;
@@ -45,13 +51,13 @@ export function offeredLoad(context: LabContext): PoolLoad[] {
     const own = context.walks.filter(({ session }) => session.cohort === cohort.name);
     const rate = peakPerSec(cohort.arrival.rate, durationMs(context, cohort.index));
     rates.set(cohort.index, rate);
-    for (const { walked } of own) {
-      for (const call of walked.calls) {
+    for (const { calls } of own) {
+      for (const call of calls) {
         const server = context.serverOf(call.model);
         if (server?.kind !== 'pool') continue;
         const arriving = byPool.get(server.pool) ?? [];
         byPool.set(server.pool, arriving);
-        const uncachedTokens = call.promptTokens - context.cachedTokens(call);
+        const uncachedTokens = call.promptTokens - call.cachedTokens;
         arriving.push({ call, perSec: rate / own.length, uncachedTokens, cohort: cohort.index });
       }
     }
@@ -84,7 +90,7 @@ function loadOf(
       )
       .map(([name]) => name),
   );
-  const privateTokens = ({ parts, outputTokens }: Call): number =>
+  const privateTokens = ({ parts, outputTokens }: WalkedCall): number =>
     parts.reduce((sum, { segment, tokens }) => sum + (shared.has(segment) ? 0 : tokens), 0) +
     outputTokens / 2;
   /** The first token of an answer comes with the prompt. */
@@ -92,7 +98,7 @@ function loadOf(
 
   const decodedPerSec = sumOf(arriving, row => row.perSec * decoded(row));
   const prefilledPerSec = sumOf(arriving, row => row.perSec * row.uncachedTokens);
-  const perDecoded = (value: (call: Call) => number): number =>
+  const perDecoded = (value: (call: WalkedCall) => number): number =>
     decodedPerSec === 0
       ? sumOf(arriving, row => row.perSec * value(row.call)) / sumOf(arriving, row => row.perSec)
       : sumOf(arriving, row => row.perSec * decoded(row) * value(row.call)) / decodedPerSec;

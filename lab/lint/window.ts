@@ -1,17 +1,16 @@
 // Prompts beyond the window of the catalogue's model, where no deployment says another one; and in which pass of a loop a
 // growing context gets there. With a deployment the same is an error (WT1108).
 import { findModel } from '../../engines/catalog.ts';
-import { defineLint, type Finding, shortCount } from '../../scenarios/lint/lint.ts';
+import { defineLint, type Finding, shortCount, type WalkedCall } from '../../scenarios/lint/lint.ts';
 import { plainName } from '../../scenarios/workflows/around.ts';
 import { eachStep, type Workflow } from '../../scenarios/workflows/program.ts';
-import type { Call } from '../../scenarios/workflows/progress.ts';
 import type { LabContext } from './context.ts';
 
 interface Excess {
   readonly window: number;
   readonly modelId: string;
   sessions: Set<string>;
-  longest: Call;
+  longest: WalkedCall;
   /** First pass of a loop in which it happens. */
   pass: { loop: string; pass: number } | null;
 }
@@ -35,8 +34,8 @@ export const windows = defineLint('WT2012', function* (context: LabContext): Gen
 
 function excesses({ walks, plan }: LabContext): Map<string, Excess> {
   const found = new Map<string, Excess>();
-  for (const { session, walked } of walks) {
-    for (const call of walked.calls) {
+  for (const { session, calls } of walks) {
+    for (const call of calls) {
       const modelId = plan.models.get(call.model)?.modelId ?? call.model;
       const window = findModel(modelId)?.maxContextTokens ?? null;
       if (window === null || call.promptTokens + call.outputTokens <= window) continue;

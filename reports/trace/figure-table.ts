@@ -39,17 +39,19 @@ export function figureFinding(preset: string, rows: readonly FigureRow[]): strin
   if (known.length === 0) return `the trace says nothing of what ${preset} cites`;
   const near = known.filter(({ ratio }) => isNear(ratio!));
   const distance = ({ ratio }: FigureRow): number => Math.max(ratio!, 1 / ratio!);
-  const [furthest] = known.toSorted((a, b) => distance(b) - distance(a));
+  const [furthest] = known.filter(({ ratio }) => ratio! > 0).toSorted((a, b) => distance(b) - distance(a));
   const words = `${near.length} of ${known.length} figures are within a factor of 2 of ${preset}`;
-  return near.length === known.length
+  return near.length === known.length || furthest === undefined
     ? words
-    : `${words}; furthest is ${nameOf(furthest!)}, ${showTimes(furthest!.ratio!)}`;
+    : `${words}; furthest is ${nameOf(furthest)}, ${showTimes(furthest.ratio!)}`;
 }
 
 const nameOf = ({ figure, statistic }: FigureRow): string =>
   [STATISTICS[statistic], figure.of.replace(/_(s|ratio|per_s)$/, '').replaceAll('_', ' ')].join(' ').trim();
 
-const showTimes = (ratio: number): string => `${showNumber(ratio)} times`;
+/** `× 0.27`, `× 14`: two digits say enough. */
+const showTimes = (ratio: number): string =>
+  `×\u00a0${ratio === 0 ? '0' : showNumber(Number(ratio.toPrecision(2)))}`;
 
 /** A number in the unit of its figure. */
 export function showFigure(of: Figure['of'], value: number): string {
@@ -72,13 +74,19 @@ export function showFigure(of: Figure['of'], value: number): string {
 
 export function figureTable(rows: readonly FigureRow[], preset: string): Html {
   return table(
-    ['Figure', preset, 'this trace', 'ratio', 'evidence'],
-    rows.map(({ figure, statistic, cited, own, ratio }) => [
-      html`${FIGURES[figure.of].doc.replace(/ \[[^\]]*\]$/, '')}${STATISTICS[statistic] !== '' && html`, ${STATISTICS[statistic]}`} <small>${figure.source}</small>`,
-      showFigure(figure.of, cited),
-      own === null ? html`<span title="the trace does not say">–</span>` : showFigure(figure.of, own),
-      ratio === null ? '–' : isNear(ratio) ? showTimes(ratio) : html`<b>${showTimes(ratio)}</b>`,
-      figure.evidence,
-    ]),
+    ['Figure', '', preset, 'this trace', 'ratio', 'evidence'],
+    rows.map(({ figure, statistic, cited, own, ratio }, row) => {
+      // A figure is named on its first row, and for those who listen on every one.
+      const isFirst = rows[row - 1]?.figure !== figure;
+      const doc = FIGURES[figure.of].doc.replace(/ \[[^\]]*\]$/, '');
+      return [
+        isFirst ? html`${doc} <small>${figure.source}</small>` : html`<span class="sr">${doc}</span>`,
+        STATISTICS[statistic],
+        showFigure(figure.of, cited),
+        own === null ? html`<span title="the trace does not say">–</span>` : showFigure(figure.of, own),
+        ratio === null ? '–' : isNear(ratio) ? showTimes(ratio) : html`<b>${showTimes(ratio)}</b>`,
+        isFirst ? figure.evidence : '',
+      ];
+    }),
   );
 }

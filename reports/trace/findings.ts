@@ -16,7 +16,8 @@ export const sentence = (text: string): string => text.charAt(0).toUpperCase() +
 export function headline({ sessions, calls, reuse }: TraceProfile): string {
   const size = `${plural(sessions, 'session')} with ${plural(calls, 'call')}`;
   if (reuse === null) return `${size}; what their prompts share is not recorded`;
-  return `${size}: ${showRatio(reuse.bySessionRatio + (reuse.acrossRatio ?? 0))} of their prompt tokens had been read before`;
+  const known = showRatio(reuse.bySessionRatio + (reuse.acrossRatio ?? 0));
+  return `${size}: ${known} of their prompt tokens had been read before`;
 }
 
 /** In the order in which a planner asks. What the trace does not hold is said, not left out. */
@@ -43,10 +44,7 @@ function sessionFinding({ session, subagents }: TraceProfile): string {
   const { calls, humanTurns } = session;
   if (calls.max === 1) return 'every session is a single call';
   const made = `at the median a session makes ${middle(calls, showCount, calls.p50 === 1 ? 'call' : 'calls')}`;
-  const turns =
-    humanTurns === null
-      ? ''
-      : `, and a person writes ${times(humanTurns.p50)}${humanTurns.p90 === humanTurns.p50 ? '' : ` (p90 ${showCount(humanTurns.p90)})`}`;
+  const turns = humanTurns === null ? '' : `, and a person writes ${middle(humanTurns, times)}`;
   const agents =
     subagents.count === 0
       ? ''
@@ -57,7 +55,8 @@ function sessionFinding({ session, subagents }: TraceProfile): string {
 export function lengthFinding({ call, promptTokens, outputTokens }: TraceProfile): string {
   const prompt = middle(call.promptTokens, showTokens, 'tokens');
   const output = middle(call.outputTokens, showTokens);
-  return `at the median a prompt has ${prompt}, an output ${output}; ${showNumber(promptTokens / outputTokens)} tokens are read for one written`;
+  const read = showNumber(promptTokens / outputTokens);
+  return `at the median a prompt has ${prompt}, an output ${output}; ${read} tokens are read for one written`;
 }
 
 const UNNAMED = 'no block ids are recorded, so what prompts share is not known';
@@ -65,14 +64,15 @@ const UNNAMED = 'no block ids are recorded, so what prompts share is not known';
 export function reuseFinding({ reuse }: TraceProfile): string {
   if (reuse === null) return UNNAMED;
   const own = `${showRatio(reuse.bySessionRatio)} of prompt tokens repeat earlier calls of the same session`;
-  return reuse.acrossRatio === null
-    ? `${own}; what sessions share with each other is not recorded`
-    : `${own}, ${showRatio(reuse.acrossRatio)} repeat only other sessions, and ${showRatio(1 - reuse.bySessionRatio - reuse.acrossRatio)} are new`;
+  if (reuse.acrossRatio === null) return `${own}; what sessions share with each other is not recorded`;
+  const fresh = showRatio(1 - reuse.bySessionRatio - reuse.acrossRatio);
+  return `${own}, ${showRatio(reuse.acrossRatio)} repeat only other sessions, and ${fresh} are new`;
 }
 
 export function hitFinding({ call: { hitRatio } }: TraceProfile): string {
   if (hitRatio === null) return UNNAMED;
-  return `half of the prompts find ${showRatio(hitRatio.p50)} or more of their tokens in an infinite cache, one in twenty ${hitRatio.p5 === 0 ? 'nothing' : `${showRatio(hitRatio.p5)} or less`}`;
+  const half = `half of the prompts find ${showRatio(hitRatio.p50)} or more of their tokens in an infinite cache`;
+  return `${half}, one in twenty ${hitRatio.p5 === 0 ? 'nothing' : `${showRatio(hitRatio.p5)} or less`}`;
 }
 
 export function contextFinding({ session, turn }: TraceProfile): string {
@@ -109,7 +109,8 @@ export function fanOutFinding({ fanOut: { width, inFlight }, subagents }: TraceP
     return width === null ? 'one call at a time: nothing fans out' : 'sub-agents run one at a time';
   }
   const what = subagents.count > 0 ? 'sub-agents or calls' : 'calls';
-  return `work fans out ${times(width.n)}, to ${middle(width, showCount, what)}, ${showCount(width.max)} at most; ${most}`;
+  const wide = `${middle(width, showCount, what)}, ${showCount(width.max)} at most`;
+  return `work fans out ${times(width.n)}, to ${wide}; ${most}`;
 }
 
 export function arrivalFinding({ arrivals }: TraceProfile): string {
@@ -117,5 +118,6 @@ export function arrivalFinding({ arrivals }: TraceProfile): string {
   const { ratePerSec, interArrivalCv: cv } = arrivals.sessions;
   if (cv === null) return 'too few sessions to speak of a rate';
   const how = cv > 1.5 ? 'in bursts' : cv < 0.5 ? 'evenly' : 'about as irregular as a Poisson process';
-  return `${showNumber(ratePerSec)} sessions arrive per second, ${how}: the times between them have a CV of ${showNumber(cv)}`;
+  const rate = `${showNumber(ratePerSec)} sessions arrive per second`;
+  return `${rate}, ${how}: the times between them have a CV of ${showNumber(cv)}`;
 }

@@ -1,5 +1,6 @@
 // A trace in the terminal: what was read, what had to be guessed, and the findings of its page in brief.
 import type { TraceReport } from '../../scenarios/formats/trace-report.ts';
+import { figureFinding, figureRows } from './figure-table.ts';
 import { findings } from './findings.ts';
 import { selectionSentences } from './selection.ts';
 
@@ -10,7 +11,7 @@ const LABEL_WIDTH = 10;
 const line = (label: string, text: string): string => `  ${label.padEnd(LABEL_WIDTH)}${text}`;
 
 export function traceSummary(trace: TraceReport, options: { page: string | null }): string {
-  const { report, profile } = trace;
+  const { report, profile, preset } = trace;
   const { totals, provenance, unreadable } = report;
   const guessed = Object.entries(provenance)
     .map(([field, { recorded, inferred, defaulted }]) => ({ field, recorded, other: inferred + defaulted }))
@@ -28,6 +29,9 @@ export function traceSummary(trace: TraceReport, options: { page: string | null 
     line('inferred', guessed.length === 0 ? 'nothing' : guessed.join(', ')),
     ...selectionSentences(trace.selection).map(text => line('taken', text)),
     ...findings(profile).map(({ about, text }) => line(about, text)),
+    ...(preset === null
+      ? []
+      : [line('preset', figureFinding(preset.name, figureRows(preset.figures, profile)))]),
     ...report.warnings.map(text => line('warning', text)),
     ...unreadable.slice(0, UNREADABLE_MAX).map(({ where, why }) => line('left out', `${where}: ${why}`)),
     ...(unnamed > 0 ? [line('left out', `and ${unnamed} more, which --json names`)] : []),

@@ -165,6 +165,10 @@ export function weibullShape(cv: number): number {
   return Math.exp((low + high) / 2);
 }
 
+/** The coefficient of variation of a Weibull of this shape. */
+export const weibullCv = (shape: number): number =>
+  Math.sqrt(Math.exp(logGamma(1 + 2 / shape) - 2 * logGamma(1 + 1 / shape)) - 1);
+
 /** Lognormal with a given mean and standard deviation. */
 export function lognormalOf(mean: number, sd: number): Distribution {
   const sigma = Math.sqrt(Math.log(1 + (sd / mean) ** 2));

@@ -1,5 +1,5 @@
 // The files that come with Windtunnel, by name, and how paths are read and shown.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { UserError } from '../base/errors.ts';
@@ -58,6 +58,17 @@ export const readText = (path: string): string => {
     });
   }
 };
+
+/** Whether a file begins with a text; reads no more of it. */
+export function beginsWith(path: string, head: string): boolean {
+  const bytes = Buffer.alloc(Buffer.byteLength(head));
+  const file = openSync(path, 'r');
+  try {
+    return bytes.subarray(0, readSync(file, bytes)).toString() === head;
+  } finally {
+    closeSync(file);
+  }
+}
 
 /** A path as messages show it: from here, or from the library. */
 export const shown = (path: string): string => {

@@ -5,15 +5,17 @@ import { statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import type { Issue } from '../base/issue.ts';
+import { parseScalar } from '../formats/quantity.ts';
 import type { ImportReport, RecordedSession } from '../formats/recorded.ts';
 import { parseScenario, type ScenarioFile } from '../formats/scenario.ts';
 import type { Selection } from '../formats/selection.ts';
 import { parseSource, type Source } from '../formats/source.ts';
 import { didYouMean } from '../formats/suggest.ts';
 import { type ReadOptions, readTrace } from '../importers/read.ts';
-import { type PlanFile, readPlan } from '../plan-file.ts';
+import { GapCapCounter, gapCapWarning } from '../importers/select/gap-cap.ts';
+import { PLAN_HEAD, type PlanFile, readPlan } from '../plan-file.ts';
 import { type Compiled, compile } from '../workflows/compile.ts';
-import { findInput, readText, shown } from './library.ts';
+import { beginsWith, findInput, readText, shown } from './library.ts';
 import { resolveSource } from './resolve.ts';
 import { openTrace, RECORDED, type TraceTiming, traceScenario } from './traces.ts';
 
@@ -42,6 +44,8 @@ export interface LoadedScenario {
   readonly imports: readonly ImportReport[];
   /** Recorded sessions by cohort. */
   readonly recorded: ReadonlyMap<number, readonly RecordedSession[]>;
+  /** What a run should say of how its sessions are replayed. */
+  readonly warnings: readonly string[];
 }
 
 /** Sets `a.b.0.c=value` in a parsed document. */
@@ -78,8 +82,10 @@ function applySet<T>(value: T, assignments: readonly string[]): T {
 export function loadScenario(input: string, options: LoadOptions = {}): LoadedScenario {
   const path = findInput(input, 'scenarios');
   const isFolder = statSync(path).isDirectory();
-  const isData = isFolder || /\.jsonl?$/.test(path);
-  const plan = isData && !isFolder ? readPlan(readText(path), path) : null;
+  const isData = isFolder || /\.(jsonl?|csv)$/.test(path);
+  // A trace may be longer than a text can be, so only a plan is read whole.
+  const isPlan = isData && !isFolder && beginsWith(path, PLAN_HEAD);
+  const plan = isPlan ? readPlan(readText(path), path) : null;
   if (isData && plan === null) return loadTraces([path], input, options);
   refuseTraceOptions(options, plan === null ? 'a scenario' : 'a written plan');
   if (plan !== null) {
@@ -100,7 +106,10 @@ export function loadTraces(
   const selection = options.selection ?? null;
   const trace = openTrace(paths, { strict: options.strict ?? false, ...options.read }, selection);
   const sessions = [...trace.sessions];
-  const file = traceScenario(paths, options.trace ?? {}, selection?.anonymize ?? false);
+  const file = traceScenario(paths, options.trace ?? {}, {
+    isClocked: trace.isClocked(),
+    anonymize: selection?.anonymize ?? false,
+  });
   const { name } = file;
   const source = parseSource(JSON.stringify(file), shown(paths[0] as string));
   const recorded = new Map([[0, sessions]]);
@@ -119,6 +128,7 @@ export function loadTraces(
       issues,
       imports,
       recorded,
+      warnings: [],
     };
   return compileFile({
     file: parsed.file,
@@ -177,7 +187,7 @@ function compileSource({ source, input, kind, name, base, plan, options }: Sourc
   const imports: ImportReport[] = [];
   if (parsed.file === null) {
     const issues = namingSet(parsed.issues, options.set ?? []);
-    return { input, kind, file: null, source, compiled: null, issues, imports, recorded };
+    return { input, kind, file: null, source, compiled: null, issues, imports, recorded, warnings: [] };
   }
   for (const [index, cohort] of parsed.file.traffic.entries()) {
     if (cohort.trace === undefined || recorded.has(index)) continue;
@@ -237,7 +247,24 @@ function compileFile({
     issues: compiled.issues,
     imports,
     recorded,
+    // A trace named directly was counted while it was read.
+    warnings: kind === 'trace' ? [] : gapCapWarnings(file, recorded),
   };
+}
+
+/** What the caps of this file's cohorts take away from their sessions. */
+function gapCapWarnings(
+  file: ScenarioFile,
+  recorded: ReadonlyMap<number, readonly RecordedSession[]>,
+): string[] {
+  return [...recorded].flatMap(([index, sessions]) => {
+    const { gap_cap: cap, gap_scale: gapScale = 1 } = file.traffic[index] ?? {};
+    const parsed = cap === undefined ? null : parseScalar(cap, 'ms');
+    if (parsed === null || 'error' in parsed) return [];
+    const counter = new GapCapCounter({ capMs: parsed.value, gapScale });
+    for (const session of sessions) counter.add(session);
+    return gapCapWarning(counter.report) ?? [];
+  });
 }
 
 /** Of everything that decides a plan; session by session, since a trace may be longer than any text. */

@@ -70,7 +70,10 @@ export const withScenario = <T>(yargs: Argv<T>) =>
       describe: 'traces: shrinks every length by this factor (0 to 1)',
     })
     .option('warm', { type: 'boolean', describe: 'traces: first prompts are already in the cache' })
-    .option('concurrent', { type: 'number', describe: 'traces: so many sessions at a time [all at once]' })
+    .option('concurrent', {
+      type: 'number',
+      describe: 'traces: so many sessions at a time [as they arrived, else all at once]',
+    })
     .option('sessions', { type: 'number', describe: 'traces: only the first so many sessions' })
     .group(
       ['timing', 'gap-scale', 'scale-tokens', 'warm', 'concurrent', 'sessions', ...TRACE_OPTIONS],

@@ -15,7 +15,7 @@ export interface CommonOptions {
 }
 
 /** What may be given several times. */
-const REPEATABLE = ['_', 'set', 'endpoint', 'trace', 'run'];
+const REPEATABLE = ['_', 'set', 'endpoint', 'trace', 'run', 'text'];
 
 export const withCommon = <T>(yargs: Argv<T>) =>
   yargs
@@ -63,6 +63,17 @@ export class InputIssues extends Error {
 
 const isError = (issue: Issue): boolean => issue.severity === 'error';
 
+/** Issues as a stream shows them: in colour and within its columns where it is a terminal. */
+export const issuesText = (
+  issues: readonly Issue[],
+  source: Source,
+  stream: { isTTY?: boolean; columns?: number },
+): string =>
+  formatIssues(issues, source, {
+    colour: hasColour(stream),
+    width: stream.isTTY === true ? stream.columns : undefined,
+  });
+
 /** Prints warnings; throws when there is an error among the issues. */
 export function settleIssues(
   groups: readonly { issues: readonly Issue[]; source: Source }[],
@@ -70,9 +81,8 @@ export function settleIssues(
 ): void {
   if (groups.some(group => group.issues.some(isError))) throw new InputIssues(groups);
   for (const { issues, source } of groups) {
-    if (issues.length > 0 && !options.quiet) {
-      process.stderr.write(`${formatIssues(issues, source, { colour: hasColour(process.stderr) })}\n`);
-    }
+    if (issues.length > 0 && !options.quiet)
+      process.stderr.write(`${issuesText(issues, source, process.stderr)}\n`);
   }
 }
 
@@ -82,8 +92,7 @@ export function reportFailure(error: unknown, json: boolean): number {
     const all = error.groups.flatMap(group => issuesToJson(group.issues, group.source));
     if (json) printJson({ ok: false, issues: all });
     for (const { issues, source } of error.groups) {
-      if (issues.length > 0)
-        process.stderr.write(`${formatIssues(issues, source, { colour: hasColour(process.stderr) })}\n`);
+      if (issues.length > 0) process.stderr.write(`${issuesText(issues, source, process.stderr)}\n`);
     }
     const errors = error.groups.flatMap(group => group.issues).filter(isError).length;
     process.stderr.write(`${errors} error${errors === 1 ? '' : 's'}\n`);

@@ -8,6 +8,7 @@ import type { ReadOptions } from '../importers/read.ts';
 export interface TraceOptions {
   format: string | undefined;
   'block-size': number | undefined;
+  'jitter-quantum': boolean | undefined;
   from: string | undefined;
   to: string | undefined;
   'sample-sessions': string | undefined;
@@ -23,6 +24,7 @@ export const TRACE_OPTIONS = [
   'gap-cap',
   'anonymize',
   'block-size',
+  'jitter-quantum',
 ] as const;
 
 export const withTrace = <T>(yargs: Argv<T>) =>
@@ -45,10 +47,14 @@ export const withTrace = <T>(yargs: Argv<T>) =>
     .option('block-size', {
       type: 'number',
       describe: 'traces: tokens of one prefix block, where the format does not say',
+    })
+    .option('jitter-quantum', {
+      type: 'boolean',
+      describe: 'traces: spread arrivals over the step of coarse timestamps',
     });
 
 /** What is taken of the trace; null: all of it, as it is. */
-export function selectionOf(options: TraceOptions): Selection | null {
+export function selectionOf(options: TraceOptions & { 'gap-scale'?: number | undefined }): Selection | null {
   const { from, to, 'sample-sessions': sample, 'gap-cap': gapCap, anonymize } = options;
   const selection: Selection = {
     window:
@@ -56,11 +62,17 @@ export function selectionOf(options: TraceOptions): Selection | null {
         ? null
         : { from: momentOf('from', from), to: momentOf('to', to) },
     sample: sample === undefined ? null : shareOf(sample),
-    gapCapMs: gapCap === undefined ? null : durationOf('gap-cap', gapCap),
+    gapCap:
+      gapCap === undefined
+        ? null
+        : { capMs: durationOf('gap-cap', gapCap), gapScale: options['gap-scale'] ?? 1 },
     anonymize: anonymize === true,
   };
-  const { window, gapCapMs } = selection;
-  const nothing = window === null && selection.sample === null && gapCapMs === null && !selection.anonymize;
+  const nothing =
+    selection.window === null &&
+    selection.sample === null &&
+    selection.gapCap === null &&
+    !selection.anonymize;
   return nothing ? null : selection;
 }
 
@@ -79,13 +91,16 @@ export function readOptionsOf({
     strict,
     ...(format === undefined ? {} : { format }),
     ...(blockTokens === undefined ? {} : { blockTokens }),
+    ...(options['jitter-quantum'] === true ? { jitterQuantum: true } : {}),
   };
 }
 
 function durationOf(option: string, text: string): number {
   const parsed = parseScalar(text, 'ms');
   if ('value' in parsed) return parsed.value;
-  throw new UserError(`--${option} ${text}: ${parsed.error}`, { hint: parsed.hint });
+  throw new UserError(`--${option} ${text}: ${parsed.error}`, {
+    hint: parsed.hint ?? `e.g. --${option} 10s`,
+  });
 }
 
 const TIME_OF_DAY = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)(Z|[+-]\d{2}:\d{2})?)?$/;

@@ -17,9 +17,11 @@ export type TraceTiming = Partial<
 /** A trace that is being read. Its sessions pass once; what is said of them is whole when the last has passed. */
 export interface OpenTrace {
   readonly sessions: Iterable<RecordedSession>;
+  /** Whether the sessions arrive on a clock of the trace. Reads the first of them. */
+  isClocked(): boolean;
   readonly selection: SelectionReport;
   report(): ImportReport;
-  /** What a run on the selection should say of it. */
+  /** What a run on these sessions should say of how they were taken. */
   warnings(): string[];
 }
 
@@ -31,31 +33,53 @@ export function openTrace(
   const tally = emptyTally();
   const report = emptySelectionReport();
   const whole = traceSessions(paths, read, tally);
+  const taken =
+    selection === null ? whole : selectSessions(whole, selection, { epochMs: () => tally.epochMs, report });
+  let first: IteratorResult<RecordedSession> | null = null;
+  let unclocked = 0;
+
+  const peek = () => {
+    first ??= taken.next();
+    return first;
+  };
+  const isClocked = (): boolean => peek().value?.arrivalMs != null;
+  function* sessions(): Generator<RecordedSession> {
+    for (let next = peek(); next.done !== true; next = taken.next()) {
+      const session = next.value;
+      const isLost = isClocked() && session.arrivalMs === null;
+      if (isLost) unclocked += 1;
+      yield isLost ? { ...session, arrivalMs: 0 } : session;
+    }
+  }
   return {
-    sessions:
-      selection === null ? whole : selectSessions(whole, selection, { epochMs: () => tally.epochMs, report }),
+    sessions: sessions(),
+    isClocked,
     selection: report,
     report: () => reportOf(tally),
-    warnings: () => selectionWarnings(report),
+    warnings: () => [
+      ...selectionWarnings(report),
+      ...(unclocked > 0 ? [`${unclocked} sessions have no recorded arrival: they start with the trace`] : []),
+    ],
   };
 }
 
 /** Stands in a scenario for sessions that are already read. */
 export const RECORDED = 'recorded';
 
-/** The scenario of recorded sessions alone. */
+/** The scenario of recorded sessions alone: as they arrived where the trace has a clock, else all at once. */
 export function traceScenario(
   paths: readonly string[],
   timing: TraceTiming,
-  anonymize: boolean,
+  how: { isClocked: boolean; anonymize: boolean },
 ): ScenarioFile & { name: string } {
-  const { concurrent, ...how } = timing;
+  const { concurrent, ...fields } = timing;
+  const open = how.isClocked ? { recorded: true as const } : { at_once: true as const };
   const cohort: CohortFile = {
     name: 'trace',
     trace: RECORDED,
-    arrival: concurrent === undefined ? { at_once: true } : { closed: { agents: concurrent } },
-    ...how,
+    arrival: concurrent === undefined ? open : { closed: { agents: concurrent } },
+    ...fields,
   };
   const file = basename(resolve(paths[0] as string)).replace(/\.(jsonl?|csv)$/, '');
-  return { windtunnel: 1, name: anonymize ? 'anonymized-trace' : file, traffic: [cohort] };
+  return { windtunnel: 1, name: how.anonymize ? 'anonymized-trace' : file, traffic: [cohort] };
 }

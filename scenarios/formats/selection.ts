@@ -10,8 +10,8 @@ export interface Selection {
   readonly window: { readonly from: Moment | null; readonly to: Moment | null } | null;
   /** Keeps `keep` of every `of` sessions. */
   readonly sample: { readonly keep: number; readonly of: number } | null;
-  /** Longest gap that will be kept; only counted here, a run applies it. */
-  readonly gapCapMs: number | null;
+  /** Longest gap that a run keeps, after scaling; only counted here. */
+  readonly gapCap: { readonly capMs: number; readonly gapScale: number } | null;
   readonly anonymize: boolean;
 }
 

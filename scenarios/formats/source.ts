@@ -11,11 +11,13 @@ import {
   LineCounter,
   type Node,
   parseDocument,
+  stringify,
   type YAMLError,
 } from 'yaml';
 import { z } from 'zod';
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
 import { didYouMean, show } from './suggest.ts';
+import { around, wrap } from './wrap.ts';
 
 /** A span on one line. Lines and columns count from 1; `endColumn` is exclusive. */
 export interface Position {
@@ -178,7 +180,6 @@ function ordered(issues: readonly Issue[], source: Source): { found: Issue; at: 
   );
 }
 
-/** The line before, the line itself with ^^^^ under the span, the line after. */
 /** A key that someone wrote into the file does not go on into a log; the text keeps its width. */
 const withoutSecrets = (line: string): string =>
   line.replace(
@@ -187,35 +188,60 @@ const withoutSecrets = (line: string): string =>
       (key ?? '') + '•'.repeat((value ?? all).length),
   );
 
-function frame(at: Position, allLines: readonly string[], paint: typeof NO_PAINT): string[] {
-  const width = String(at.line + 1).length;
-  const row = (line: number, mark: string): string =>
-    `${mark} ${String(line).padStart(width)} | ${withoutSecrets(allLines[line - 1] ?? '')}`.trimEnd();
-  const indent = at.lineText.slice(0, at.column - 1).replace(/[^\t]/g, ' ');
+/** The line before, the line itself with ^^^^ under the span, the line after; long ones cut around the span. */
+function frame(at: Position, allLines: readonly string[], paint: typeof NO_PAINT, width: number): string[] {
+  const digits = String(at.line + 1).length;
+  const room = width - digits - 7;
+  const span = { start: at.column - 1, end: at.endColumn - 1 };
+  const shown = around(withoutSecrets(allLines[at.line - 1] ?? ''), span, room);
+  const row = (line: number, mark: string, text: string): string =>
+    `${mark} ${String(line).padStart(digits)} | ${text}`.trimEnd();
+  const beside = (line: number): string =>
+    paint.dim(
+      row(line, ' ', around(withoutSecrets(allLines[line - 1] ?? ''), { start: 0, end: 1 }, room).text),
+    );
+  const indent = shown.text.slice(0, shown.start).replace(/[^\t]/g, ' ');
   const rows: string[] = [];
-  if (at.line > 1) rows.push(paint.dim(row(at.line - 1, ' ')));
-  rows.push(row(at.line, '>'));
-  rows.push(`  ${' '.repeat(width)} | ${indent}${paint.red('^'.repeat(at.endColumn - at.column))}`);
-  if (at.line < allLines.length) rows.push(paint.dim(row(at.line + 1, ' ')));
+  if (at.line > 1) rows.push(beside(at.line - 1));
+  rows.push(row(at.line, '>', shown.text));
+  rows.push(
+    `  ${' '.repeat(digits)} | ${indent}${paint.red('^'.repeat(Math.max(1, shown.end - shown.start)))}`,
+  );
+  if (at.line < allLines.length) rows.push(beside(at.line + 1));
   return rows.map(each => `  ${each}`);
 }
 
-/** Every issue with its place, the lines around it and its hint, ordered by place. Ends without a newline. */
-export function formatIssues(issues: readonly Issue[], source: Source, options: { colour: boolean }): string {
+/**
+ * Every issue with its place, the lines around it and its hint, ordered by place. Ends without a newline. `width` is that
+ * of the terminal; without one nothing is broken or cut.
+ */
+export function formatIssues(
+  issues: readonly Issue[],
+  source: Source,
+  options: { colour: boolean; width?: number | undefined },
+): string {
   const paint = options.colour ? PAINT : NO_PAINT;
+  const { width = Number.POSITIVE_INFINITY } = options;
   const blocks = ordered(issues, source).map(({ found, at }) => {
-    const severity = found.severity === 'error' ? paint.red('error') : paint.yellow('warning');
     const inText = at.text !== '';
-    const place = paint.bold(
-      inText ? `${at.file}:${at.line}:${at.column}` : `${at.file} ${pathText(found.path)}`,
-    );
-    const head = `${place}  ${severity}  ${found.code} ${found.message}`;
-    const lines = inText ? frame(at, at.text.replace(/\n$/, '').split(/\r?\n/), paint) : [];
-    const hint = found.hint === null ? [] : [`  hint: ${found.hint}`];
-    return [head, ...lines, ...hint].join('\n');
+    const place = inText ? `${at.file}:${at.line}:${at.column}` : `${at.file} ${pathText(found.path)}`;
+    const plain = `${place}  ${found.severity}  ${found.code} ${found.message}`;
+    const [first = '', ...more] = wrap(plain, width, '  ');
+    const severity = found.severity === 'error' ? paint.red('error') : paint.yellow('warning');
+    const painted = first.startsWith(`${place}  ${found.severity}`)
+      ? `${paint.bold(place)}  ${severity}${first.slice(place.length + 2 + found.severity.length)}`
+      : first;
+    const lines = inText ? frame(at, at.text.replace(/\n$/, '').split(/\r?\n/), paint, width) : [];
+    const hint =
+      found.hint === null ? [] : wrap(`hint: ${found.hint}`, width - 2, '  ').map(each => `  ${each}`);
+    return [painted, ...more, ...lines, ...hint].join('\n');
   });
   return blocks.join('\n\n');
 }
+
+/** A value as YAML that this file's parser reads back; keys in their order. */
+export const toYaml = (value: unknown): string =>
+  stringify(value, { aliasDuplicateObjects: false, lineWidth: 110 });
 
 /** A path as a program writes it: workflows.chat.steps[0].out. */
 const pathText = (path: InputPath): string =>

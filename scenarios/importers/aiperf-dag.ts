@@ -20,7 +20,7 @@ interface DagContext {
 }
 
 /** A graph of a few lines can unroll to any number of calls. */
-const CALLS_MAX = 1_000_000;
+const CALLS_MAX = 100_000;
 const NESTED_MAX = 1000;
 
 /** The sessions of a file; hits are left to count. */
@@ -87,6 +87,8 @@ class Unrolling {
   /** Of the calls, row by row. */
   private readonly callTurns: DagTurn[] = [];
   private readonly agents = new Set<string>();
+  /** How often each conversation has run. */
+  private readonly copies = new Map<string, number>();
   private readonly path: string[] = [];
 
   constructor(
@@ -172,7 +174,9 @@ class Unrolling {
         delayMs: turn.delayMs + (isFirst ? start.delayMs : 0),
         delayProvenance: isFirst ? start.delayProvenance : 'recorded',
       });
-      if (behind === 'exchanges') prompt.addUnknown(`${this.root.id}/${call.id}`, call.outputTokens);
+      const isAnswerRead = index < turns.length - 1 || turn.forks.length > 0;
+      if (behind === 'exchanges' && isAnswerRead)
+        prompt.addUnknown(`${this.root.id}/${call.id}`, call.outputTokens);
 
       // 3. What it starts.
       const after = { after: [call], delayMs: 0, delayProvenance: 'recorded' as const };
@@ -205,9 +209,19 @@ class Unrolling {
     const row = this.byId.get(id);
     if (row === undefined)
       throw new Refusal(`it starts ${shown(id)}, which is no conversation of the file that can be read`);
-    let agent = id === 'main' ? 'main~2' : id;
-    for (let copy = 2; this.agents.has(agent); copy += 1) agent = `${id}~${copy}`;
-    return this.run(row.conversation, agent, start);
+    return this.run(row.conversation, this.freeAgent(id), start);
+  }
+
+  /** The name of a conversation, or for another run of it the name with the next number. */
+  private freeAgent(id: string): string {
+    let copy = this.copies.get(id) ?? (id === 'main' ? 1 : 0);
+    let agent: string;
+    do {
+      copy += 1;
+      agent = copy === 1 ? id : `${id}~${copy}`;
+    } while (this.agents.has(agent));
+    this.copies.set(id, copy);
+    return agent;
   }
 
   private call(

@@ -76,6 +76,8 @@ class TextSession {
   private readonly file: FileContext;
   private prompt: PromptText;
   private lastAtMs: number | null;
+  /** Whether the prompt holds the answer to the last call. */
+  private isAnswered = true;
 
   constructor(id: string, { sessionId, turns }: TextRow, file: FileContext) {
     const { text, tally, names } = file;
@@ -99,6 +101,7 @@ class TextSession {
     for (const [index, turn] of turns.entries()) {
       if (turn.hasMedia) countNote(this.file.tally, 'imageCalls');
       if (!isChat) this.prompt = new PromptText(this.file.names);
+      else this.addAnswer();
       this.prompt.add(turn.role, turn.text);
       // aiperf sends leading instructions with the turn after them.
       const isInstruction = turn.role === 'system' && session.calls.length === 0 && index < turns.length - 1;
@@ -106,6 +109,15 @@ class TextSession {
         session.systemTokens = this.prompt.tokens;
       else this.call(turn);
     }
+  }
+
+  /** The answer to the last call, of which only the length is known. */
+  private addAnswer(): void {
+    const { session } = this.thread;
+    const call = session.calls.at(-1);
+    if (call === undefined || this.isAnswered) return;
+    this.prompt.addUnknown(`${session.id}/${call.id}`, call.outputTokens);
+    this.isAnswered = true;
   }
 
   private call(turn: TextTurn): void {
@@ -128,7 +140,7 @@ class TextSession {
       blocks: this.prompt.blocks(),
       recorded: { startMs: (before?.recorded.startMs ?? 0) + gapMs },
     });
-    this.prompt.addUnknown(`${session.id}/${call.id}`, outputTokens);
+    this.isAnswered = false;
     const found = cache.hits(call.blocks, promptTokens, TEXT_BLOCK_TOKENS);
     hits.hitBlocks += found.hitBlocks;
     hits.hitTokens += found.hitTokens;

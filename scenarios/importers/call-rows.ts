@@ -8,12 +8,14 @@ import {
   countField,
   countFields,
   countNote,
+  countUnreadable,
   emptyTally,
   type ImportOptions,
   type Tally,
   type TraceText,
 } from './importer.ts';
 import { PrefixChains } from './prefix-chains.ts';
+import { MAX_CALL_TOKENS } from './rows.ts';
 import { addCall, newThread, OpenThreads, type Thread } from './threads.ts';
 
 /** A session found by its blocks that gets no call for so long is complete: what comes later is another. */
@@ -91,6 +93,11 @@ export function* readCallRows(
     const named = sessionId === null ? null : open.get(sessionId);
     const before = named?.session.calls.at(-1) ?? null;
     const promptTokens = row.promptTokens + historyTokens(row, before);
+    if (promptTokens > MAX_CALL_TOKENS) {
+      const why = `with what came before it, its prompt has ${promptTokens} tokens, more than ${MAX_CALL_TOKENS}`;
+      countUnreadable(tally, `${text.file}:${number}`, why);
+      continue;
+    }
     const isNamed = ids !== null && promptTokens === row.promptTokens;
     const prompt = isNamed
       ? blocks.named(ids, promptTokens)

@@ -20,7 +20,6 @@ export type Note =
   | 'orphanTurns'
   | 'earlyRows'
   | 'quantisedArrivals'
-  | 'closedEarly'
   | 'mergedSpans'
   | 'repeatedSpans'
   | 'loneServers'
@@ -173,9 +172,6 @@ const WORDS: Record<Note, (count: number, tally: Tally) => string> = {
   quantisedArrivals: (count, { quantumMs }) =>
     `${count} sessions arrive on a grid of ${quantumMs} ms: the trace has coarse timestamps, and replays as bursts ` +
     'that the service did not see; --jitter-quantum spreads arrivals over the step',
-  closedEarly: count =>
-    `${count} sessions were closed before the end of their file, to bound memory: calls of theirs that come later are ` +
-    'sessions of their own',
   mergedSpans: count =>
     `${count} spans tell of a call that another span tells of too (framework, client and server): counted once`,
   repeatedSpans: count => `${count} spans are in the trace twice: counted once`,

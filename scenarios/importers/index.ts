@@ -9,6 +9,7 @@ import { llmservingsim } from './llmservingsim.ts';
 import { lmcache } from './lmcache.ts';
 import { mooncake } from './mooncake.ts';
 import { otel } from './otel.ts';
+import { type CohortImporter, servegen } from './servegen.ts';
 import { tracelab } from './tracelab.ts';
 import { vidur } from './vidur.ts';
 import { weka } from './weka.ts';
@@ -28,6 +29,9 @@ export const importers: readonly Importer[] = [
   aiperf,
 ];
 
+/** Formats that give cohorts for a scenario, not sessions. */
+export const cohortImporters: readonly CohortImporter[] = [servegen];
+
 /** Formats of agent and request traces without an importer so far. */
 export const UNBUILT_FORMATS: readonly string[] = [
   'blis',
@@ -35,7 +39,6 @@ export const UNBUILT_FORMATS: readonly string[] = [
   'langfuse',
   'langsmith',
   'sagemaker',
-  'servegen',
   'vllm-bench',
 ];
 
@@ -43,6 +46,11 @@ export const UNBUILT_FORMATS: readonly string[] = [
 export function importerNamed(format: string): Importer {
   const importer = importers.find(candidate => candidate.name === format);
   if (importer !== undefined) return importer;
+  if (cohortImporters.some(candidate => candidate.name === format)) {
+    throw new UserError(`${format} gives cohorts to draw requests from, not recorded sessions`, {
+      hint: 'name its folder or files without --format',
+    });
+  }
   const hint = `built so far: ${importers.map(candidate => candidate.name).join(', ')}`;
   if (UNBUILT_FORMATS.includes(format)) {
     throw new UserError(`format ${format} is known but its importer is not built yet`, { hint });

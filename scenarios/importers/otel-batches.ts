@@ -79,7 +79,6 @@ export class OpenBatches {
       const isIdle = this.nowMs - batch.touchedMs > IDLE_MS;
       const isTooMuch = this.held > HELD_MAX && this.inOrder.size > 1;
       if (!isIdle && !isTooMuch) return;
-      if (!isIdle) countNote(this.tally, 'closedEarly');
       yield this.close(batch);
     }
   }

@@ -34,12 +34,12 @@ export function* selectSessions(
   selection: Selection,
   context: { epochMs: () => number | null; report: SelectionReport },
 ): Generator<RecordedSession> {
-  const { window, sample, gapCapMs, anonymize } = selection;
+  const { window, sample, anonymize } = selection;
   const { report, epochMs } = context;
   let cutter: ReturnType<typeof windowCutter> | null = null;
   const before = sample === null ? null : trafficCounter();
   const after = sample === null ? null : trafficCounter();
-  const gapCap = gapCapMs === null ? null : new GapCapCounter(gapCapMs);
+  const gapCap = selection.gapCap && new GapCapCounter(selection.gapCap);
   const pseudonyms = anonymize ? anonymizer() : null;
   let count = 0;
 
@@ -70,10 +70,10 @@ function windowCutter(
   window: NonNullable<Selection['window']>,
   epochMs: number | null,
 ): { report: WindowReport; cut(session: RecordedSession): RecordedSession | null } {
-  const fromMs = window.from === null ? 0 : elapsedMs(window.from, epochMs);
+  const fromMs = window.from === null ? 0 : Math.max(0, elapsedMs(window.from, epochMs));
   const toMs = window.to === null ? Number.POSITIVE_INFINITY : elapsedMs(window.to, epochMs);
   if (!(toMs > fromMs)) {
-    throw new UserError(`the window ends at ${toMs / 1000} s, not after its start at ${fromMs / 1000} s`, {
+    throw new UserError(`the window ends at ${seconds(toMs)}, not after its start at ${seconds(fromMs)}`, {
       hint: 'both count from the start of the trace',
     });
   }
@@ -107,6 +107,8 @@ function windowCutter(
     },
   };
 }
+
+const seconds = (ms: number): string => `${Math.round(ms) / 1000} s`;
 
 /** A moment from the start of the trace. */
 function elapsedMs(moment: Moment, epochMs: number | null): number {
@@ -144,8 +146,8 @@ function trafficCounter(): { add(session: RecordedSession): void; figures(): Tra
 
 function nothingLeft({ window, sample }: SelectionReport): UserError {
   if (window !== null && window.sessionsKept === 0) {
-    const end = window.toMs === null ? 'its end' : `${window.toMs / 1000} s`;
-    return new UserError(`no call of the trace starts between ${window.fromMs / 1000} s and ${end}`, {
+    const end = window.toMs === null ? 'its end' : seconds(window.toMs);
+    return new UserError(`no call of the trace starts between ${seconds(window.fromMs)} and ${end}`, {
       hint:
         window.clock === 'trace'
           ? 'choose another --from and --to: they count from the start of the trace'
@@ -162,17 +164,22 @@ function nothingLeft({ window, sample }: SelectionReport): UserError {
 export function selectionWarnings({ window, sample, gapCap }: SelectionReport): string[] {
   const warnings: string[] = [];
   if (window !== null && window.callsDropped > 0) {
-    const end = window.toMs === null ? 'the end' : `${window.toMs / 1000} s`;
+    const end = window.toMs === null ? 'the end' : seconds(window.toMs);
     const clock = window.clock === 'trace' ? 'the trace' : 'each session, as they have no common clock';
+    const primed =
+      window.sessionsCut === 0
+        ? ''
+        : `; ${window.sessionsCut} sessions are cut, and ${window.primedTokens} tokens of what came before them ` +
+          'are cached from the start';
     warnings.push(
-      `cut to ${window.fromMs / 1000} s until ${end} of ${clock}: ${window.callsKept} calls stay, ${window.callsDropped} do not; ` +
-        `${window.sessionsCut} sessions are cut, and ${window.primedTokens} tokens of what came before are cached from the start`,
+      `cut to ${seconds(window.fromMs)} until ${end} of ${clock}: ` +
+        `${window.callsKept} calls stay, ${window.callsDropped} do not${primed}`,
     );
   }
   if (sample !== null) {
     warnings.push(
-      `a sample of ${sample.after.sessions} of ${sample.before.sessions} sessions: fewer arrive at once, and less is shared ` +
-        'between them, than in the whole trace',
+      `a sample of ${sample.after.sessions} of ${sample.before.sessions} sessions: fewer arrive at once, ` +
+        'and less is shared between them, than in the whole trace',
     );
   }
   const capped = gapCap === null ? null : gapCapWarning(gapCap);

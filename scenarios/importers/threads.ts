@@ -2,9 +2,12 @@
 // still get a call are held: memory does not grow with the trace.
 import type { RecordedCall, RecordedSession } from '../formats/recorded.ts';
 import type { Hits } from './hits.ts';
-import { countNote, countSession, type Tally } from './importer.ts';
+import { countSession, type Tally } from './importer.ts';
 
-/** Block ids in open sessions; beyond, the one that waits longest is closed. About 150 MB. */
+/**
+ * Block ids in open sessions, about 150 MB; beyond, the one that waits longest is closed. Where it was not complete, a
+ * later call repeats its id, which the import counts and renames.
+ */
 const HELD_MAX = 1 << 23;
 /** What a call weighs besides its blocks, in block ids. */
 const CALL_WEIGHT = 64;
@@ -90,7 +93,6 @@ export class OpenThreads {
       const isIdle = nowMs !== null && thread.lastMs !== null && nowMs - thread.lastMs > this.idleMs;
       const isTooMuch = this.held > HELD_MAX && this.threads.size > 1;
       if (!isIdle && !isTooMuch) return;
-      if (!isIdle) countNote(this.tally, 'closedEarly');
       yield this.close(thread);
     }
   }

@@ -4,12 +4,15 @@ import { plainName } from '../workflows/around.ts';
 import type { LlmStep, Segment, Step, Workflow } from '../workflows/program.ts';
 import { defineLint, type Finding, type LintContext, shortCount } from './lint.ts';
 
-/** Less is not worth a word: a few KV blocks. */
+/** Less is not worth a word: a few KV blocks, a small part of the prompt. */
 const MIN_TOKENS = 100;
+const MIN_SHARE = 0.1;
 
 interface ThreadState {
   prefix: readonly Segment[];
   hasHistory: boolean;
+  /** Of the last call: another model has another cache. */
+  model: string | null;
 }
 type Threads = Map<string | null, ThreadState>;
 
@@ -22,8 +25,8 @@ interface Change {
 export const changedPrefix = defineLint('WT2002', function* (context): Generator<Finding> {
   for (const workflow of context.workflows.values()) {
     for (const { step, path, before } of changes(workflow)) {
-      const tokens = historyTokens(context, plainName(step.name));
-      if (tokens < MIN_TOKENS) continue;
+      const { tokens, share } = history(context, plainName(step.name));
+      if (tokens < MIN_TOKENS || share < MIN_SHARE) continue;
       const names = (segments: readonly Segment[]): string =>
         `[${segments.map(each => each.name).join(', ')}]`;
       yield {
@@ -43,7 +46,11 @@ function changes(workflow: Workflow): Change[] {
   const forked = (threads: Threads): Threads =>
     new Map([...threads].map(([name, state]) => [name, { ...state }]));
   const stateOf = (threads: Threads, name: string | null): ThreadState => {
-    const state = threads.get(name) ?? { prefix: threads.get(null)?.prefix ?? [], hasHistory: false };
+    const state = threads.get(name) ?? {
+      prefix: threads.get(null)?.prefix ?? [],
+      hasHistory: false,
+      model: null,
+    };
     threads.set(name, state);
     return state;
   };
@@ -51,13 +58,14 @@ function changes(workflow: Workflow): Change[] {
     const home = stateOf(threads, step.thread);
     const seesHistory = step.context === 'main' || step.context === 'fork';
     const isSame = step.prefix === null || sameNames(step.prefix, home.prefix);
-    if (seesHistory && home.hasHistory && !isSame) {
+    if (seesHistory && home.hasHistory && !isSame && home.model === step.model) {
       const path = [...step.at, 'prefix'];
       found.set(JSON.stringify(path), { step, path, before: home.prefix });
     }
     if (step.context !== 'main') return;
     home.prefix = step.prefix ?? home.prefix;
     home.hasHistory = true;
+    home.model = step.model;
   };
   const visit = (steps: readonly Step[], threads: Threads): void => {
     for (const step of steps) {
@@ -94,23 +102,25 @@ function changes(workflow: Workflow): Change[] {
       }
     }
   };
-  visit(workflow.steps, new Map([[null, { prefix: workflow.prefix, hasHistory: false }]]));
+  visit(workflow.steps, new Map([[null, { prefix: workflow.prefix, hasHistory: false, model: null }]]));
   return [...found.values()];
 }
 
 const sameNames = (a: readonly Segment[], b: readonly Segment[]): boolean =>
   a.length === b.length && a.every((segment, index) => segment.name === b[index]?.name);
 
-/** Mean history in front of the calls of a step, over the walked sessions. */
-function historyTokens({ walks }: LintContext, step: string): number {
+/** Mean history in front of the calls of a step over the walked sessions, and its share of their prompts. */
+function history({ walks }: LintContext, step: string): { tokens: number; share: number } {
   let calls = 0;
   let tokens = 0;
-  for (const { walked } of walks) {
-    for (const call of walked.calls) {
+  let prompts = 0;
+  for (const { calls: own } of walks) {
+    for (const call of own) {
       if (call.step !== step) continue;
       calls++;
       tokens += call.parts.find(part => part.segment === 'history')?.tokens ?? 0;
+      prompts += call.promptTokens;
     }
   }
-  return calls === 0 ? 0 : tokens / calls;
+  return calls === 0 ? { tokens: 0, share: 0 } : { tokens: tokens / calls, share: tokens / prompts };
 }

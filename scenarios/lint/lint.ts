@@ -5,12 +5,24 @@ import { type InputPath, type Issue, issue } from '../base/issue.ts';
 import type { Plan, PlannedSession } from '../formats/plan.ts';
 import type { ScenarioFile } from '../formats/scenario.ts';
 import type { Workflow } from '../workflows/program.ts';
-import type { Walked } from '../workflows/walk.ts';
+import type { Call } from '../workflows/progress.ts';
+
+/** A call of a walked session; its content is not kept. */
+export interface WalkedCall extends Omit<Call, 'prompt' | 'output' | 'warmTokens'> {
+  /** Prompt tokens that an infinite cache of 16-token blocks would hold. */
+  readonly cachedTokens: number;
+}
 
 /** A session, walked in an ideal world where nothing queues. */
 export interface WalkedSession {
   readonly session: PlannedSession;
-  readonly walked: Walked;
+  readonly calls: readonly WalkedCall[];
+  readonly toolCalls: number;
+  readonly makespanMs: number;
+  /** Most calls in flight at once. */
+  readonly widthMax: number;
+  /** Calls, and ms of tools, people and waits, along the longest chain. */
+  readonly chain: { readonly calls: number; readonly toolMs: number };
 }
 
 /** What lints of the language look at. */
@@ -78,8 +90,9 @@ export function shortMs(ms: number): string {
   return `${Number((ms / 60_000).toFixed(1))} min`;
 }
 
-/** A share as messages show it: 12 %, 0.5 %. */
-export const percent = (ratio: number): string => `${Number((ratio * 100).toPrecision(3))} %`;
+/** A share as messages show it: 134 %, 27 %, 0.5 %. */
+export const percent = (ratio: number, digits = 2): string =>
+  `${Number(ratio >= 1 ? (ratio * 100).toFixed(0) : (ratio * 100).toPrecision(digits))} %`;
 
 export const quoted = (names: readonly string[]): string => names.map(name => `"${name}"`).join(', ');
 

@@ -76,7 +76,7 @@ function* restless({ plan, walks, file }: LintContext): Generator<Finding> {
   for (const cohort of plan.cohorts) {
     if (cohort.kind !== 'closed' || cohort.thinkMs(0, 0) > 0) continue;
     const own = walks.filter(({ session }) => session.cohort === cohort.name);
-    const timeless = own.every(({ walked }) => walked.calls.length === 0 && walked.makespanMs === 0);
+    const timeless = own.every(({ calls, makespanMs }) => calls.length === 0 && makespanMs === 0);
     if (own.length === 0 || !timeless) continue;
     yield {
       path: ['traffic', cohort.index, 'arrival'],

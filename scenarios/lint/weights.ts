@@ -3,6 +3,8 @@ import type { InputPath } from '../base/issue.ts';
 import { parseScalar } from '../formats/quantity.ts';
 import { defineLint, type Finding, percent } from './lint.ts';
 
+const exact = (ratio: number): string => percent(ratio, 3);
+
 /** Rounding in the text: three thirds of 33.3 %. */
 const TOLERANCE = 0.005;
 
@@ -47,7 +49,7 @@ function* unlikeWhole(given: readonly unknown[], path: InputPath): Generator<Fin
   yield {
     path,
     atKey: true,
-    message: `the weights sum to ${percent(sum)}: ${shares.map(percent).join(', ')} are taken as ${shares.map(share => percent(share / sum)).join(', ')}`,
+    message: `the weights sum to ${exact(sum)}: ${shares.map(exact).join(', ')} are taken as ${shares.map(share => exact(share / sum)).join(', ')}`,
     hint: 'let them sum to 100 %',
   };
 }

@@ -211,7 +211,10 @@ class ListFrame implements List, EnclosingList {
     const reasoningTokens = draws.amount(step.reasoning, place, 'reasoning', true, scope);
     const visibleTokens = Math.max(
       reasoningTokens > 0 ? 0 : 1,
-      draws.amount(step.out, place, 'out', true, scope),
+      draws.amount(step.out, place, 'out', true, {
+        ...scope,
+        tokens: name => (name === plainName(step.name) ? reasoningTokens : scope.tokens(name)),
+      }),
     );
     const reasoning: Run[] =
       reasoningTokens > 0

@@ -1,17 +1,25 @@
 // `npm run bench -- [NAME…] [--json]`: one line a benchmark, {name, value, unit, detail}. CPU time where the machine is
 // shared; each benchmark is one function below.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadDeployment } from '../../engines/load.ts';
 import { routingPolicies } from '../../gateway/routing/index.ts';
+import { labContext } from '../../lab/lint/context.ts';
+import { lint } from '../../lab/lint/index.ts';
 import { extend, seedKey, uniform } from '../../scenarios/base/key.ts';
 import { loadScenario } from '../../scenarios/cli/load.ts';
+import { parseScenario } from '../../scenarios/formats/scenario.ts';
+import { parseSource } from '../../scenarios/formats/source.ts';
+import { compile } from '../../scenarios/workflows/compile.ts';
 import { walk } from '../../scenarios/workflows/walk.ts';
+import { largeScenario } from '../builders/large-scenario.ts';
 import { planOf, sessionsOf, workflowText } from '../builders/scenarios.ts';
 import { DEPLOYMENT, deploymentOf, simulationOf } from '../builders/worlds.ts';
+import { importAzure, importGigabyte, importMooncake } from './import.ts';
 
-interface Figure {
+export interface Figure {
   value: number;
   unit: string;
   detail: string;
@@ -123,6 +131,54 @@ const BENCHES: Record<string, () => Figure> = {
     };
   },
 
+  /** A million calls of Mooncake's form, whose sessions are found by their blocks. */
+  'import-mooncake': importMooncake,
+
+  /** A million rows of Azure's CSV. */
+  'import-azure': importAzure,
+
+  /** A gigabyte of Mooncake's form. */
+  'import-1gb': importGigabyte,
+
+  /** `windtunnel check` of a scenario of 1,000 lines: the whole process, start-up included. */
+  'check-1000': () => {
+    const folder = mkdtempSync(join(tmpdir(), 'windtunnel-bench-'));
+    const text = largeScenario(1000);
+    const path = join(folder, 'large.yaml');
+    writeFileSync(path, text);
+    const times: number[] = [];
+    for (let i = 0; i < 7; i++) {
+      const startMs = performance.now();
+      const { status } = spawnSync(process.execPath, ['bin/windtunnel.js', 'check', path], { cwd: ROOT });
+      if (status !== 0) throw new Error('the large scenario does not check');
+      times.push(performance.now() - startMs);
+    }
+    rmSync(folder, { recursive: true });
+    times.sort((a, b) => a - b);
+    return {
+      value: times[3] as number,
+      unit: 'ms',
+      detail: `${text.split('\n').length - 1} lines, median of 7, from ${times[0]?.toFixed(0)} to ${times[6]?.toFixed(0)} ms`,
+    };
+  },
+
+  /** The same without the process: parse, compile, walk sessions, lint; the first time in this process. */
+  'check-1000-alone': () => {
+    const source = parseSource(largeScenario(1000), 'large.yaml');
+    let warnings = 0;
+    let calls = 0;
+    const seconds = cpuSeconds(() => {
+      const { file } = parseScenario(parseSource(source.text, 'large.yaml'));
+      if (file === null) throw new Error('the large scenario does not parse');
+      const compiled = compile({ file, sha256: 'bench', name: 'large', traces: new Map(), lines: null });
+      if (compiled.plan === null) throw new Error('the large scenario does not compile');
+      const context = labContext(file, { plan: compiled.plan, workflows: compiled.workflows }, null);
+      warnings = lint(context).length;
+      calls = context.walks.reduce((sum, walked) => sum + walked.calls.length, 0);
+    });
+    return { value: seconds * 1000, unit: 'cpu-ms', detail: `${calls} calls walked, ${warnings} warnings` };
+  },
+
   /** `windtunnel --help`, whole process. */
   help: () => {
     const times: number[] = [];
@@ -140,6 +196,9 @@ const BENCHES: Record<string, () => Figure> = {
   },
 };
 
+/** Run only when they are named. */
+const ON_REQUEST: readonly string[] = ['import-1gb'];
+
 function main(args: readonly string[]): number {
   const json = args.includes('--json');
   const names = args.filter(arg => !arg.startsWith('--'));
@@ -149,14 +208,14 @@ function main(args: readonly string[]): number {
     return 104;
   }
   for (const [name, bench] of Object.entries(BENCHES)) {
-    if (names.length > 0 && !names.includes(name)) continue;
+    if (names.length > 0 ? !names.includes(name) : ON_REQUEST.includes(name)) continue;
     const figure = bench();
     const line = { name, ...figure };
     const rounded = figure.value >= 100 ? figure.value.toFixed(0) : figure.value.toPrecision(3);
     process.stdout.write(
       json
         ? `${JSON.stringify(line)}\n`
-        : `${name.padEnd(14)} ${rounded.padStart(10)} ${figure.unit.padEnd(14)} ${figure.detail}\n`,
+        : `${name.padEnd(15)} ${rounded.padStart(10)} ${figure.unit.padEnd(14)} ${figure.detail}\n`,
     );
   }
   return 0;

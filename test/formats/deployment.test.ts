@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { deploymentSchema, parseDeployment } from '../../scenarios/formats/deployment.ts';
@@ -213,6 +215,9 @@ describe('a deployment file', () => {
     expect(schema).toContain('cost of each token computed; a duration');
   });
 });
+
+/** Declared with the policies of a scenario, and documented there. */
+const SHARED = ['rate_limits', 'budget', 'timeout', 'retry', 'hedge', 'breaker'];
 
 /** A file with every part of the language. */
 const whole = `windtunnel: 1
@@ -443,9 +448,22 @@ describe('the whole language', () => {
     ).toEqual([]);
   });
 
+  it('is documented, key by key', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../docs/deployments.md'), 'utf8');
+    const keys = (node: unknown): string[] =>
+      typeof node !== 'object' || node === null
+        ? []
+        : Object.entries(node).flatMap(([key, each]) => [
+            ...(key === 'properties' ? Object.keys(each) : []),
+            ...(SHARED.includes(key) ? [] : keys(each)),
+          ]);
+    const words = new Set(page.match(/[a-z_]+/g));
+    const all = keys(z.toJSONSchema(deploymentSchema, { io: 'input' }));
+    expect(all.length).toBeGreaterThan(150);
+    expect(all.filter(key => !words.has(key))).toEqual([]);
+  });
+
   it('says what it is in its JSON Schema', () => {
-    /** Declared with the policies of a scenario. */
-    const SHARED = ['limits', 'rate_limits', 'budget', 'timeout', 'retry', 'hedge', 'breaker'];
     const schema = z.toJSONSchema(deploymentSchema, { io: 'input' });
     const described = (node: unknown, path: string): string[] => {
       if (typeof node !== 'object' || node === null) return [];

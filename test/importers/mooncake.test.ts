@@ -224,6 +224,21 @@ describe('sessions of aiperf', () => {
     expect(prompts('deltas_without_responses')).toEqual([[600, 850]]);
   });
 
+  test('what is new in each turn adds up to no more than a call can have', () => {
+    const turns = Array.from({ length: 3 }, () => ({
+      session_id: 's',
+      input_length: 7_000_000,
+      output_length: 1,
+      context_mode: 'deltas_with_responses',
+    }));
+    const { sessions, tally } = importRows(turns);
+    expect(promptsOf(sessions)).toEqual([[7_000_000, 14_000_000]]);
+    expect(tally.unreadable[0]).toMatchObject({
+      where: 'rows.jsonl:3',
+      why: expect.stringMatching(/prompt has 21000000/),
+    });
+  });
+
   test('law: however the rows of sessions interleave, the sessions are the same', () => {
     const rows = fc.array(
       fc.record({ session: fc.constantFrom('a', 'b', 'c'), input: fc.integer({ min: 1, max: 4000 }) }),

@@ -3,11 +3,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import type { RecordedCall, RecordedSession } from '../../scenarios/formats/recorded.ts';
+import { FileCache } from '../../scenarios/importers/hits.ts';
 import { readTrace } from '../../scenarios/importers/read.ts';
 import { contentOf } from '../../scenarios/workflows/recorded-content.ts';
 import { walk } from '../../scenarios/workflows/walk.ts';
 import { blockHashes } from '../../sim/reference/block-hash.ts';
 import { compileText, sessionsOf } from '../builders/scenarios.ts';
+import { DEPLOYMENT, simulated } from '../builders/worlds.ts';
 
 const samples = fileURLToPath(new URL('../../../shared/data/traces/mooncake/', import.meta.url));
 const ENGINE_BLOCK = 64;
@@ -46,6 +48,39 @@ describe.skipIf(!existsSync(samples))('Mooncake, replayed (skipped where ../shar
       expect(hitTokens).toBe(report.totals.hitTokens);
     });
   }
+});
+
+const FAST = 'base: 10us, per_token: 1ns, per_sequence: 1ns, per_context_token: 0ns';
+
+// A real cluster finds less: it evicts, spreads sessions over replicas, and computes twice what arrives at once.
+describe.skipIf(!existsSync(samples))('Mooncake, simulated (skipped where ../shared is absent)', () => {
+  test('a run on one fast replica that never evicts finds in its cache what the import counted', () => {
+    const { sessions } = readTrace([`${samples}conversation.head.jsonl`]);
+    const first = sessions.filter(session => session.arrivalMs! < 90_000);
+    const text = `
+windtunnel: 1
+traffic: [ { trace: recorded, arrival: { recorded: true } } ]`;
+    const { compiled, problems } = compileText(text, new Map([[0, first]]));
+    if (compiled?.plan == null) throw new Error(problems);
+    const { calls } = simulated(
+      compiled.plan,
+      DEPLOYMENT('', `model: affine, ${FAST}`).replace(
+        'max_model_len: 65536, kv_blocks: 65536',
+        'max_model_len: 262144, kv_blocks: 4000000',
+      ),
+    );
+    const order = first
+      .flatMap(session =>
+        session.calls.map(call => ({ call, atMs: session.arrivalMs! + call.recorded.startMs })),
+      )
+      .toSorted((a, b) => a.atMs - b.atMs);
+    const cache = new FileCache();
+    let hitTokens = 0;
+    for (const { call } of order) hitTokens += cache.hits(call.blocks, call.promptTokens, 512).hitTokens;
+    const cachedTokens = calls.reduce((sum, call) => sum + (call.cachedTokens ?? 0), 0);
+    expect(calls.every(call => call.outcome === 'ok')).toBe(true);
+    expect(cachedTokens).toBe(hitTokens);
+  });
 });
 
 describe('the plan of a recorded session', () => {

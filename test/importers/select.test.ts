@@ -15,7 +15,7 @@ import { recordedPlanLines } from '../../scenarios/plan-file.ts';
 import { contentOf } from '../../scenarios/workflows/recorded-content.ts';
 import { aChain, aRecordedCall, aRecordedSession } from '../builders/recorded.ts';
 
-const NOTHING: Selection = { window: null, sample: null, gapCapMs: null, anonymize: false };
+const NOTHING: Selection = { window: null, sample: null, gapCap: null, anonymize: false };
 
 function select(
   sessions: Iterable<RecordedSession>,
@@ -288,12 +288,17 @@ test('a gap cap counts the gaps over it and the time it takes away, as a warning
     [19_000, 1000],
     [60_000, 1000],
   ]);
-  const { taken, report, warnings } = select([session], { gapCapMs: 10_000 });
+  const { taken, report, warnings } = select([session], { gapCap: { capMs: 10_000, gapScale: 1 } });
   expect(taken).toEqual([session]);
   // Gaps of 2, 10 and 40 s; the time before the first call is none.
   expect(report.gapCap).toEqual({ capMs: 10_000, gaps: 3, capped: 1, gapsMs: 52_000, removedMs: 30_000 });
   expect(warnings[0]).toMatch(/cap of 10 s shortens 1 of 3 gaps \(33\.3 %\) and takes away 57\.7 %/);
-  expect(select([session], { gapCapMs: 60_000 }).warnings).toEqual([]);
+  expect(select([session], { gapCap: { capMs: 60_000, gapScale: 1 } }).warnings).toEqual([]);
+  // A run scales first: 1, 5 and 20 s.
+  expect(select([session], { gapCap: { capMs: 10_000, gapScale: 0.5 } }).report.gapCap).toMatchObject({
+    gapsMs: 26_000,
+    removedMs: 10_000,
+  });
 });
 
 test('sessions pass one at a time: selecting holds none of them back', () => {
@@ -301,7 +306,7 @@ test('sessions pass one at a time: selecting holds none of them back', () => {
   function* source(): Generator<RecordedSession> {
     for (; read < 1000; read += 1) yield aChain([[0, 1]], { id: `s${read}`, arrivalMs: read });
   }
-  const selection = { ...NOTHING, ...elapsed(0, 1e9), gapCapMs: 1, anonymize: true };
+  const selection = { ...NOTHING, ...elapsed(0, 1e9), gapCap: { capMs: 1, gapScale: 1 }, anonymize: true };
   const stream = selectSessions(source(), selection, { epochMs: () => null, report: emptySelectionReport() });
   stream.next();
   stream.next();

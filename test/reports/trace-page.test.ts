@@ -167,7 +167,7 @@ describe('the page', () => {
   test('of an anonymised trace names neither its file nor the parts left out', async () => {
     const report = emptySelectionReport();
     const context = { epochMs: () => null, report };
-    const all = { window: null, sample: null, gapCapMs: null, anonymize: true };
+    const all = { window: null, sample: null, gapCap: null, anonymize: true };
     const named = agents.map(session => ({ ...session, source: 'secret.jsonl' }));
     const sessions = [...selectSessions(named, all, context)];
     const hidden = traceOf(sessions, {
@@ -262,6 +262,7 @@ describe.skipIf(missing)('the page in a browser', () => {
     const lengths = tab.locator('#trace-lengths');
     await lengths.locator('summary', { hasText: 'Data table' }).focus();
     await tab.keyboard.press('Enter');
+    await lengths.locator('.data tbody tr').first().waitFor();
     expect(await lengths.locator('.data tbody tr').count()).toBe(3);
     await tab.locator('#theme').focus();
     await tab.keyboard.press('Enter');

@@ -6,14 +6,16 @@ import type { GapCapReport } from '../../formats/selection.ts';
 /** Counts the gaps before calls; the first calls of a session have none. */
 export class GapCapCounter {
   readonly report: GapCapReport;
-
-  constructor(capMs: number) {
-    this.report = { capMs, gaps: 0, capped: 0, gapsMs: 0, removedMs: 0 };
-  }
+  private readonly gapScale: number;
 
   /** `gapScale` multiplies every gap before the cap. */
-  add({ calls }: RecordedSession, gapScale = 1): void {
-    const { report } = this;
+  constructor({ capMs, gapScale }: { capMs: number; gapScale: number }) {
+    this.report = { capMs, gaps: 0, capped: 0, gapsMs: 0, removedMs: 0 };
+    this.gapScale = gapScale;
+  }
+
+  add({ calls }: RecordedSession): void {
+    const { report, gapScale } = this;
     for (const { parents, gapMs } of calls) {
       if (parents.length === 0) continue;
       const scaledMs = gapMs * gapScale;

@@ -1,0 +1,215 @@
+// `init`: a scenario of one's own, and a deployment, from the library; with the schemas that an editor completes from.
+// Nothing is written unless everything can be; nothing that exists is overwritten without --force.
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { UserError } from '../base/errors.ts';
+import type { InputPath } from '../base/issue.ts';
+import { parseDeployment } from '../formats/deployment.ts';
+import { deploymentJsonSchema, type JsonSchema, scenarioJsonSchema } from '../formats/json-schema.ts';
+import { parseSource } from '../formats/source.ts';
+import { show } from '../formats/suggest.ts';
+import { findInput, type LibraryKind, readText } from './library.ts';
+import { libraryEntries, libraryLines } from './library-list.ts';
+import { resolveSource } from './resolve.ts';
+import { type Command, type CommonOptions, paint, printJson, say, withCommon } from './terminal.ts';
+
+/** What a newcomer gets who names nothing. */
+const DEFAULT_SCENARIO = 'job-scanner';
+/** A deployment that every library scenario fits, to run it on. */
+const ROOMY_DEPLOYMENT = '8xh200-mistral-small-4';
+
+interface InitOptions extends CommonOptions {
+  name: string | undefined;
+  from: string;
+  deployment: string | undefined;
+  out: string;
+  force: boolean;
+  list: boolean;
+}
+
+interface NewFile {
+  readonly path: string;
+  readonly text: string;
+  /** A schema that we wrote before may be written again. */
+  readonly replaces: (existing: string) => boolean;
+}
+
+export const initCommand: Command<InitOptions> = {
+  builder: yargs =>
+    withCommon(yargs)
+      .positional('name', { type: 'string', describe: "name of the new scenario [the library entry's]" })
+      .option('from', {
+        type: 'string',
+        default: DEFAULT_SCENARIO,
+        describe: 'library scenario, preset or file',
+      })
+      .option('deployment', {
+        alias: 'd',
+        type: 'string',
+        describe: 'a deployment from the library beside it',
+      })
+      .option('out', { type: 'string', default: '.', describe: 'folder to write to' })
+      .option('force', { type: 'boolean', default: false, describe: 'overwrite what is there' })
+      .option('list', { type: 'boolean', default: false, describe: 'what the library has' })
+      .example('$0 init', 'the job scanner, to look at and change')
+      .example('$0 init my-agents --from coding-agent -d 8xh200-mistral-small-4', 'a preset and a cluster')
+      .example('$0 init --list', 'everything there is to start from'),
+  handler: options => {
+    if (options.list) list(options);
+    else init(options);
+  },
+};
+
+function list(options: InitOptions): void {
+  const entries = libraryEntries();
+  if (options.json) printJson(entries);
+  else say(options, libraryLines(entries).join('\n'));
+}
+
+function init(options: InitOptions): void {
+  const folder = resolve(options.out);
+  const scenario = copyOf(options.from, 'scenarios', options.name, folder);
+  const deployment =
+    options.deployment === undefined ? null : copyOf(options.deployment, 'deployments', undefined, folder);
+  const files = [scenario, deployment]
+    .filter(each => each !== null)
+    .flatMap(each => [each.file, each.schema]);
+  refuseClashes(files, options.force);
+  writeAll(folder, files);
+  const written = files.map(each => shownFrom(each.path));
+  const next = nextCommands(scenario, deployment);
+  if (options.json) {
+    printJson({ written, next });
+    return;
+  }
+  say(options, `${written.map(path => `wrote ${path}`).join('\n')}\n\n${paint('bold', 'next')}`);
+  say(options, next.map(({ command, why }) => `  ${command}\n      ${why}`).join('\n'));
+}
+
+interface Copy {
+  readonly file: NewFile;
+  readonly schema: NewFile;
+  /** Whether runs refuse it yet. */
+  readonly refused: boolean;
+}
+
+const KINDS = {
+  scenarios: { key: 'name', schema: 'scenario.schema.json', make: scenarioJsonSchema },
+  deployments: { key: 'deployment', schema: 'deployment.schema.json', make: deploymentJsonSchema },
+} as const;
+
+/** A library entry as a file of one's own: schema line, name, and paths that still lead where they led. */
+function copyOf(input: string, kind: LibraryKind, name: string | undefined, folder: string): Copy {
+  if (name !== undefined && !/^[A-Za-z0-9][\w.-]*$/.test(name)) {
+    throw new UserError(`${show(name)} is no name for a file`, {
+      hint: 'letters, digits, ".", "_" and "-"; name the folder with --out',
+    });
+  }
+  const { key, schema, make } = KINDS[kind];
+  const from = findInput(input, kind);
+  if (statSync(from).isDirectory() || !/\.ya?ml$/.test(from)) {
+    throw new UserError(`${input} is not a YAML file`, {
+      hint: 'init starts from a scenario or a deployment in YAML',
+    });
+  }
+  const source = resolveSource(from, kind);
+  const own = name ?? basename(from).replace(/\.ya?ml$/, '');
+  const text = withPaths(readText(from), dirname(resolve(from)), folder);
+  // A name such as 7 or true is text here.
+  const written = parseSource(own, '').value === own ? own : JSON.stringify(own);
+  const titled =
+    name === undefined ? text : text.replace(new RegExp(`^${key}:.*$`, 'm'), `${key}: ${written}`);
+  const lines = titled.split('\n').filter(line => !line.startsWith('# yaml-language-server:'));
+  return {
+    file: {
+      path: join(folder, `${own}.yaml`),
+      text: [`# yaml-language-server: $schema=${schema}`, ...lines].join('\n'),
+      replaces: () => false,
+    },
+    schema: schemaFile(join(folder, schema), make()),
+    refused: kind === 'deployments' && parseDeployment(source).unbuilt.length > 0,
+  };
+}
+
+function schemaFile(path: string, schema: JsonSchema): NewFile {
+  return {
+    path,
+    text: `${JSON.stringify(schema, null, 1)}\n`,
+    replaces: existing => (parseSource(existing, path).value as JsonSchema | null)?.title === schema.title,
+  };
+}
+
+/** Paths of traces, of measured values and of bases are seen from a file's own folder: here, from another one. */
+function withPaths(text: string, from: string, to: string): string {
+  const source = parseSource(text, '');
+  const lines = text.split('\n');
+  for (const { at, path } of pathsOf(source.value)) {
+    if (!existsSync(resolve(from, path))) continue;
+    const { line, column } = source.position(at);
+    const own = relative(to, resolve(from, path)).replaceAll('\\', '/');
+    const whole = lines[line - 1] as string;
+    lines[line - 1] = whole.slice(0, column - 1) + whole.slice(column - 1).replace(path, own);
+  }
+  return lines.join('\n');
+}
+
+/** Texts behind the keys that name files. */
+function pathsOf(value: unknown, at: InputPath = [], key = ''): { at: InputPath; path: string }[] {
+  if (typeof value === 'string')
+    return ['trace', 'file', 'extends'].includes(key) ? [{ at, path: value }] : [];
+  if (Array.isArray(value)) return value.flatMap((each, index) => pathsOf(each, [...at, index], key));
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([name, inner]) => pathsOf(inner, [...at, name], name));
+}
+
+function refuseClashes(files: readonly NewFile[], force: boolean): void {
+  const twice = files.find((file, index) => files.findIndex(each => each.path === file.path) < index);
+  if (twice !== undefined) {
+    throw new UserError(`scenario and deployment would both be ${shownFrom(twice.path)}`, {
+      hint: 'give the scenario another name: windtunnel init NAME',
+    });
+  }
+  const taken = files.filter(({ path, replaces }) => {
+    if (force || !existsSync(path)) return false;
+    return statSync(path).isDirectory() || !replaces(readFileSync(path, 'utf8'));
+  });
+  if (taken.length === 0) return;
+  throw new UserError(`${taken.map(each => shownFrom(each.path)).join(' and ')} exists already`, {
+    hint: 'give the scenario another name, another folder with --out, or --force to overwrite',
+  });
+}
+
+function writeAll(folder: string, files: readonly NewFile[]): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+    for (const { path, text } of files) writeFileSync(path, text);
+  } catch (error) {
+    throw new UserError(`cannot write to ${shownFrom(folder)}: ${(error as Error).message}`, {
+      hint: 'choose a folder that you may write to with --out',
+    });
+  }
+}
+
+/** As one types it from here. */
+const shownFrom = (path: string): string => {
+  const near = relative(process.cwd(), path);
+  return near === '' ? '.' : near.startsWith('..') ? path : near;
+};
+
+function nextCommands(scenario: Copy, deployment: Copy | null): { command: string; why: string }[] {
+  const file = shownFrom(scenario.file.path);
+  const own = deployment === null ? null : shownFrom(deployment.file.path);
+  const runs = own === null || deployment?.refused === true ? ROOMY_DEPLOYMENT : own;
+  const refused = own !== null && deployment?.refused === true ? `; runs do not obey all of ${own} yet` : '';
+  return [
+    {
+      command: `windtunnel check ${file}${own === null ? '' : ` -d ${own}`}`,
+      why: 'calls, tokens, width and price, before anything runs',
+    },
+    {
+      command: `windtunnel simulate ${file} -d ${runs}`,
+      why: `on virtual GPUs, with a report page${refused}`,
+    },
+    { command: 'windtunnel catalog library', why: 'other scenarios, and other deployments to run it on' },
+  ];
+}
