@@ -8,6 +8,7 @@ export default defineConfig({
     include: live ? ['test/**/*.live.test.ts'] : ['test/**/*.test.ts'],
     exclude: live ? [] : ['test/**/*.live.test.ts'],
     testTimeout: live ? 300_000 : 60_000,
+    hookTimeout: live ? 300_000 : 60_000,
     maxWorkers: live ? 1 : 2,
     fileParallelism: !live,
     reporters: process.env.GITHUB_ACTIONS ? ['default', 'github-actions'] : ['default'],

@@ -18,7 +18,7 @@ import { unbuiltParts } from '../scenarios/formats/unbuilt.ts';
 import { labelsOf } from '../scenarios/lint/labels.ts';
 import { plural } from '../scenarios/lint/lint.ts';
 import { shapeText } from './check-text.ts';
-import { labContext } from './lint/context.ts';
+import { type LabContext, labContext } from './lint/context.ts';
 import { lint } from './lint/index.ts';
 import { offeredLoad } from './lint/offered-load.ts';
 
@@ -75,49 +75,69 @@ function refuseTwoDocuments({ json, sarif, 'print-resolved': resolved }: CheckOp
   });
 }
 
+/** Files without an error, and what is known of them. */
+interface Checked {
+  readonly loaded: LoadedScenario;
+  readonly file: ScenarioFile;
+  readonly context: LabContext;
+  /** Warnings by file. */
+  readonly groups: readonly SarifGroup[];
+}
+
+/** files ─▶ errors, thrown ─▶ walked sessions ─▶ lints and what is not built ─▶ one document, or words */
 function check(options: CheckOptions): void {
+  // 1.
   const loaded = loadRun(options);
   const deployed =
     options.deployment === undefined ? null : loadDeployment(options.deployment, routingPolicies);
   if (deployed === null) settle(loaded, errorsOf(loaded.issues), options);
   else readyCheck(onlyErrors(loaded), onlyErrors(deployed), options);
+  // 2.
   const file = loaded.file as ScenarioFile;
-  const compiled = {
-    plan: loaded.compiled?.plan as Plan,
-    workflows: loaded.compiled?.workflows ?? new Map(),
-  };
-  const context = labContext(file, compiled, deployed?.deployment ?? null);
+  const plan = loaded.compiled?.plan as Plan;
+  const workflows = loaded.compiled?.workflows ?? new Map();
+  const context = labContext(file, { plan, workflows }, deployed?.deployment ?? null);
+  // 3.
   const isOwn = (found: Issue): boolean => loaded.source.locate(found).file === loaded.source.file;
-  const groups = warningsOf(loaded, deployed, lint(context, isOwn), compiled.plan);
-  const warnings = groups.flatMap(group => group.issues);
+  const groups = warningsOf(loaded, deployed, lint(context, isOwn), plan);
+  const isGood = !options.strict || groups.length === 0;
+  // 4.
   if (options.sarif !== undefined) writeSarif(options.sarif, groups);
-
-  const { plan } = compiled;
-  const loads = offeredLoad(context);
-  const isGood = !options.strict || warnings.length === 0;
+  const checked: Checked = { loaded, file, context, groups };
   if (options['print-resolved']) process.stdout.write(resolvedText(loaded, file, plan.name));
-  else if (options.json) {
-    printJson({
-      ok: isGood,
-      name: plan.name,
-      seed: plan.seed,
-      sessions: plan.sessionCount,
-      shapes: context.shapes,
-      loads: deployed === null ? null : loads,
-      imports: loaded.imports,
-      issues: groups.flatMap(({ issues, source }) => issuesToJson(issues, source)),
-    });
-  } else {
-    const words = options.sarif === '-' ? { ...options, json: true } : options;
-    const stream = words.json ? process.stderr : process.stdout;
-    const width = stream.isTTY === true ? stream.columns : Number.POSITIVE_INFINITY;
-    const name = deployed?.deployment?.name;
-    const deployment = name === undefined ? null : { name, loads };
-    say(words, shapeText({ plan, shapes: context.shapes, deployment, labels: labelsOf(file), width }));
-    if (warnings.length > 0)
-      say(words, `\n${warningText(loaded, groups, stream)}\n${summary(warnings, options.strict)}`);
-  }
+  else if (options.json) printJson({ ok: isGood, ...documentOf(checked) });
+  else printWords(checked, options);
   if (!isGood) process.exitCode = EXIT.badInput;
+}
+
+const documentOf = ({ loaded, context, groups }: Checked) => ({
+  name: context.plan.name,
+  seed: context.plan.seed,
+  sessions: context.plan.sessionCount,
+  shapes: context.shapes,
+  loads: context.deployment === null ? null : offeredLoad(context),
+  imports: loaded.imports,
+  issues: groups.flatMap(({ issues, source }) => issuesToJson(issues, source)),
+});
+
+/** The shape first, then the warnings: what is read last is what there is to do. */
+function printWords({ loaded, file, context, groups }: Checked, options: CheckOptions): void {
+  const toStderr = options.sarif === '-';
+  const stream = toStderr ? process.stderr : process.stdout;
+  const { plan, shapes, deployment } = context;
+  const words = shapeText({
+    plan,
+    shapes,
+    deployment: deployment === null ? null : { name: deployment.name, loads: offeredLoad(context) },
+    labels: labelsOf(file),
+    width: stream.isTTY === true ? stream.columns : Number.POSITIVE_INFINITY,
+  });
+  const warnings = groups.flatMap(group => group.issues);
+  const more =
+    warnings.length === 0
+      ? ''
+      : `\n\n${warningText(loaded, groups, stream)}\n${summary(warnings, options.strict)}`;
+  say({ json: toStderr, quiet: options.quiet }, `${words}${more}`);
 }
 
 const errorsOf = (issues: readonly Issue[]): Issue[] => issues.filter(each => each.severity === 'error');
@@ -170,12 +190,9 @@ const warningText = (
 
 function summary(warnings: readonly Issue[], strict: boolean): string {
   const unbuilt = warnings.filter(each => each.code === 'WT1008').length;
-  const refused =
-    unbuilt === 0
-      ? ''
-      : `; ${unbuilt === warnings.length ? 'a' : `${unbuilt} of them are why a`} run refuses these files`;
-  const all = paint('yellow', plural(warnings.length, 'warning'));
-  return `\n${all}${refused}${strict ? ' (--strict: exit 104)' : ''}`;
+  const some = unbuilt === warnings.length ? '' : `for ${unbuilt} of them `;
+  const refused = unbuilt === 0 ? '' : `; ${some}a run refuses these files`;
+  return `\n${paint('yellow', plural(warnings.length, 'warning'))}${refused}${strict ? ' (--strict: exit 104)' : ''}`;
 }
 
 function writeSarif(path: string, groups: readonly SarifGroup[]): void {

@@ -53,7 +53,7 @@ export const SHAPES: Record<string, readonly string[]> = {
 export const PLAIN_KEYS = ['sigma', 'cv', 'shape', 'alpha', 's', 'n'];
 /** Distributions that start at their own `min`. */
 const OWN_MIN = ['uniform', 'pareto', 'pareto_lognormal'];
-const BLOCKS = ['mixture', 'choice', 'empirical'];
+const BLOCKS = ['mixture', 'choice', 'empirical'] as const;
 const ZIPF_MAX = 1_000_000;
 
 /** Parses an amount; every problem is pushed to `issues` and null is returned. */
@@ -108,9 +108,12 @@ function parseDistribution(
   path: InputPath,
   issues: Issue[],
 ): Distribution | null {
-  if ('mixture' in raw) return parseMixture(raw, dimension, path, issues);
-  if ('choice' in raw) return parseChoice(raw, dimension, path, issues);
-  if ('empirical' in raw) return parseEmpirical(raw, dimension, path, issues);
+  const block = BLOCKS.find(each => each in raw);
+  if (block !== undefined) {
+    const good = onlyKeys(raw, [block, 'min', 'max'], block, path, issues);
+    const of = PARSE_BLOCK[block](raw, dimension, path, issues);
+    return good ? of : null;
+  }
   const kind = typeof raw.dist === 'string' ? raw.dist : guessKind(raw);
   if (kind === null || !Object.hasOwn(SHAPES, kind)) {
     const hint = kind === null ? null : didYouMean(kind, [...Object.keys(SHAPES), ...BLOCKS]);
@@ -122,23 +125,8 @@ function parseDistribution(
     return null;
   }
   const shape = SHAPES[kind] as readonly string[];
-  const allowed = [...shape, 'dist', 'min', 'max'];
   const part: Record<string, number> = {};
-  let good = true;
-  for (const key of Object.keys(raw)) {
-    if (!allowed.includes(key)) {
-      issues.push(
-        issue(
-          [...path, key],
-          'WT1003',
-          `unknown key "${key}" in a ${kind} distribution`,
-          didYouMean(key, allowed),
-          { atKey: true },
-        ),
-      );
-      good = false;
-    }
-  }
+  let good = onlyKeys(raw, [...shape, 'dist', 'min', 'max'], kind, path, issues);
   for (const key of shape) {
     if (raw[key] === undefined) continue;
     const of = PLAIN_KEYS.includes(key) ? 'count' : key === 'pareto' ? 'ratio' : dimension;
@@ -147,6 +135,22 @@ function parseDistribution(
     else part[key] = value;
   }
   return good ? shaped(kind, part, path, issues) : null;
+}
+
+/** Whether a distribution has no other keys than these. */
+function onlyKeys(
+  raw: Record<string, unknown>,
+  allowed: readonly string[],
+  kind: string,
+  path: InputPath,
+  issues: Issue[],
+): boolean {
+  const unknown = Object.keys(raw).filter(key => !allowed.includes(key));
+  for (const key of unknown) {
+    const message = `unknown key "${key}" in a ${kind} distribution`;
+    issues.push(issue([...path, key], 'WT1003', message, didYouMean(key, allowed), { atKey: true }));
+  }
+  return unknown.length === 0;
 }
 
 function guessKind(raw: Record<string, unknown>): string | null {
@@ -341,6 +345,8 @@ function parseChoice(
   if (entries.length === 0) issues.push(issue(path, 'WT1005', 'a choice needs at least one value'));
   return options.length === entries.length && entries.length > 0 ? { kind: 'choice', options } : null;
 }
+
+const PARSE_BLOCK = { mixture: parseMixture, choice: parseChoice, empirical: parseEmpirical } as const;
 
 /** Clamps; counts and tokens are rounded first, then clamped to the whole numbers inside the bounds. */
 export function settle(amount: Amount, value: number, whole: boolean): number {

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { drawn, duration, ratio, whole } from './drawn.ts';
 import { breaker, budget, complexity, hedge, rateLimit, retry, timeout } from './policies.ts';
-import { quantity } from './quantity.ts';
+import { quantity, written } from './quantity.ts';
 import { ROLES } from './steps.ts';
 
 const oneOrMore = <T extends z.ZodType>(item: T) => z.union([item, z.array(item).min(1)]);
@@ -18,7 +18,7 @@ const rule = z
     workflow: oneOrMore(z.string()).describe('calls of these workflows').optional(),
     tenant: oneOrMore(z.string()).describe('calls of these tenants').optional(),
     use: z
-      .union([target, z.record(z.string(), z.union([z.string(), z.number()]))])
+      .union([target, z.record(z.string(), written('ratio'))])
       .describe('a pool, or a model of a provider; or several by weight: { local: 80%, frontier: 20% }'),
     escalate: z
       .strictObject({

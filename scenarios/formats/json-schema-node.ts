@@ -1,4 +1,5 @@
 // A node of a JSON Schema, how choices are written in one, and what becomes a definition.
+
 /** A JSON Schema of draft-07, the newest that every editor's YAML support knows. */
 export interface JsonSchema {
   [keyword: string]: unknown;

@@ -51,7 +51,8 @@ function typeOf(given: z.core.$ZodType): string {
   const name = nameOf(schema);
   if (name !== null) return name;
   if (schema instanceof z.ZodEnum) return schema.options.map(each => `\`${each}\``).join(', ');
-  if (schema instanceof z.ZodLiteral) return [...new Set([...schema.values].map(each => `\`${each}\``))].join(', ');
+  if (schema instanceof z.ZodLiteral)
+    return [...new Set([...schema.values].map(each => `\`${each}\``))].join(', ');
   if (schema instanceof z.ZodNumber) return schema.format === 'safeint' ? 'whole number' : 'number';
   if (schema instanceof z.ZodString) return 'text';
   if (schema instanceof z.ZodBoolean) return '`true`, `false`';

@@ -17,8 +17,9 @@ import {
 } from './policies.ts';
 import { written } from './quantity.ts';
 import { checkSchema, type Source } from './source.ts';
-import { amount, duration, name, STEPS, type Step, share, tokens } from './steps.ts';
+import { amount, duration, name, parseStep, STEPS, type Step, share, tokens } from './steps.ts';
 import { cohort } from './traffic.ts';
+import { eachRawStep } from './unbuilt.ts';
 
 const price = z
   .strictObject({
@@ -143,7 +144,19 @@ export function parseScenario(source: Source): { file: ScenarioFile | null; issu
   }
   const parsed = checkSchema(scenarioSchema, value, []);
   issues.push(...parsed.issues.map(withPlace));
+  // Nothing is compiled then, so that the steps are looked at here.
+  if (parsed.value === null) checkSteps((value as { workflows?: unknown }).workflows, issues);
   return { file: parsed.value, issues };
+}
+
+function checkSteps(workflows: unknown, issues: Issue[]): void {
+  if (typeof workflows !== 'object' || workflows === null) return;
+  for (const [name, workflow] of Object.entries(workflows as Record<string, { steps?: unknown } | null>))
+    eachRawStep(
+      workflow?.steps,
+      ['workflows', name, 'steps'],
+      (step, at) => void parseStep(step, at, issues),
+    );
 }
 
 const withPlace = (found: Issue): Issue => {

@@ -136,24 +136,25 @@ export function eachRawStep(
   visit: (step: unknown, at: InputPath) => void,
 ): void {
   if (!Array.isArray(steps)) return;
-  for (const [index, step] of steps.entries()) {
-    const at = [...path, index];
-    visit(step, at);
-    if (typeof step !== 'object' || step === null) continue;
-    const { steps: inner, on_error: onError, branches, cases } = step as Record<string, unknown>;
-    eachRawStep(inner, [...at, 'steps'], visit);
-    eachRawStep(onError, [...at, 'on_error'], visit);
-    for (const [key, lists] of [
-      ['branches', branches],
-      ['cases', cases],
-    ] as const) {
-      if (!Array.isArray(lists)) continue;
-      for (const [each, list] of lists.entries()) {
-        const here = [...at, key, each];
-        if (Array.isArray(list)) eachRawStep(list, here, visit);
-        else if (key === 'branches') eachRawStep([list], [...at, key], visit);
-        else eachRawStep((list as { steps?: unknown } | null)?.steps, [...here, 'steps'], visit);
-      }
+  for (const [index, step] of steps.entries()) visitRawStep(step, [...path, index], visit);
+}
+
+function visitRawStep(step: unknown, at: InputPath, visit: (step: unknown, at: InputPath) => void): void {
+  visit(step, at);
+  if (typeof step !== 'object' || step === null) return;
+  const { steps: inner, on_error: onError, branches, cases } = step as Record<string, unknown>;
+  eachRawStep(inner, [...at, 'steps'], visit);
+  eachRawStep(onError, [...at, 'on_error'], visit);
+  for (const [key, lists] of [
+    ['branches', branches],
+    ['cases', cases],
+  ] as const) {
+    if (!Array.isArray(lists)) continue;
+    for (const [each, list] of lists.entries()) {
+      const here = [...at, key, each];
+      if (Array.isArray(list)) eachRawStep(list, here, visit);
+      else if (key === 'branches') visitRawStep(list, here, visit);
+      else eachRawStep((list as { steps?: unknown } | null)?.steps, [...here, 'steps'], visit);
     }
   }
 }

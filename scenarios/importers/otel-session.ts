@@ -176,16 +176,11 @@ function tokensOf(facts: CallFacts, withoutCache: boolean, tally: Tally): Counte
 
 /** Finds the tool that took most of the time between an instant and the start of a call, in the call's agent. */
 function toolFinder(spans: readonly Span[], tree: SpanTree) {
-  // A tool that calls models itself is no gap between calls.
-  const busy = new Set<Span>();
-  for (const span of spans) if (span.call !== null) for (const up of tree.above(span)) busy.add(up);
   const agentOf = (span: Span): string => {
     const agent = tree.nearest(span, 'agent');
     return agent === null ? span.traceId : spanKey(agent.traceId, agent.spanId);
   };
-  const tools = spans
-    .filter(span => span.kind === 'tool' && !busy.has(span))
-    .toSorted((a, b) => a.startMs - b.startMs);
+  const tools = spans.filter(span => span.kind === 'tool').toSorted((a, b) => a.startMs - b.startMs);
   const byAgent = Map.groupBy(tools, agentOf);
   return (call: LinkedCall, sinceMs: number): Span | null => {
     const own = byAgent.get(agentOf(call.span)) ?? [];

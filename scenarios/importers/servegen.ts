@@ -106,7 +106,7 @@ function clientsOf(files: readonly NamedText[]): ServegenClient[] {
       const folder = /([^\\/]+)[\\/][^\\/]+$/.exec(trace.file)?.[1] ?? '';
       const isUnique = numbers.indexOf(number) === numbers.lastIndexOf(number);
       return {
-        id: isUnique ? number : `${folder}-${number}`,
+        id: isUnique ? number : `${folder.replace(/[^\w-]/g, '-')}-${number}`,
         windows: readWindows(trace),
         datasets: readDatasets(byFile.get(partnerOf(trace.file)) as NamedText),
       };
@@ -165,7 +165,8 @@ function sharesOf({ id, windows, datasets }: ServegenClient, { fromMs, toMs }: C
         hint: 'its dataset file is empty: leave that client out',
       });
     }
-    const name = `client-${id}-h${dataset.fromMs / 3_600_000}`;
+    const hours = dataset.fromMs / 3_600_000;
+    const name = `client-${id}-${Number.isInteger(hours) ? `h${hours}` : `s${dataset.fromMs / 1000}`}`;
     return [{ name, tenant: `client-${id}`, windows: own, dataset }];
   });
 }

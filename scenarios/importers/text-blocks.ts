@@ -62,9 +62,9 @@ export class PromptText {
     return tokensOfChars(this.chars);
   }
 
-  /** Ids of the full blocks so far, as many as a prompt of `promptTokens` has. */
-  blocks(promptTokens = this.tokens): number[] {
-    return this.ids.slice(0, Math.floor(promptTokens / TEXT_BLOCK_TOKENS));
+  /** Ids of the full blocks so far. */
+  blocks(): number[] {
+    return [...this.ids];
   }
 
   /** Adds a message. The role has no length, but the same text in another role is another prompt. */

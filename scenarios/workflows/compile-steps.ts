@@ -46,10 +46,13 @@ export interface CompileContext {
   ): { steps: readonly Step[]; prefix: readonly Segment[] } | null;
 }
 
-const rawList = (value: unknown): unknown[] => (Array.isArray(value) ? value : [value]);
-
 /** Compiles a list; `path` is the list's. Steps that fail are left out after their issues are noted. */
-export function compileList(rawSteps: readonly unknown[], path: InputPath, context: CompileContext): Step[] {
+export function compileList(
+  rawSteps: readonly unknown[],
+  path: InputPath,
+  context: CompileContext,
+  firstIndex = 0,
+): Step[] {
   const steps: Step[] = [];
   const seen = new Map<string, number>();
   if (path.length > LIMIT_DEPTH * 3) {
@@ -64,7 +67,7 @@ export function compileList(rawSteps: readonly unknown[], path: InputPath, conte
     return steps;
   }
   for (const [index, raw] of rawSteps.entries()) {
-    const at = [...path, index];
+    const at = [...path, firstIndex + index];
     const file = parseStep(raw, at, context.issues);
     if (file === null) continue;
     const named = stepName(file);
@@ -360,7 +363,10 @@ function compileParallel(body: Body<'parallel'>, base: Base, context: CompileCon
   const all = new Set(context.before);
   const branches = body.branches.map((raw, index) => {
     const inner = { ...context, before: new Set(before) };
-    const list = compileList(rawList(raw), Array.isArray(raw) ? [...at, index] : at.concat([]), inner);
+    // A branch of one step stands there without a list.
+    const list = Array.isArray(raw)
+      ? compileList(raw, [...at, index], inner)
+      : compileList([raw], at, inner, index);
     for (const name of inner.before) all.add(name);
     return list;
   });

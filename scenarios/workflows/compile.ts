@@ -32,6 +32,7 @@ export function compile(input: CompileInput): Compiled {
   const params = compileParams(file, issues);
   const segments = compileSegments(file, params, issues);
   const models = compileModels(file);
+  checkTools(file, issues);
   // 2.
   const workflows = compileWorkflows(file, params, segments, issues);
   // 3.
@@ -176,6 +177,16 @@ function compileSegments(
     segments.set(name, { name, key: textKey(name), tokens, scope: raw.scope ?? 'global' });
   }
   return segments;
+}
+
+/** Tools are compiled where they are used; what is wrong in one that no step uses is told here. */
+function checkTools(file: ScenarioFile, issues: Issue[]): void {
+  for (const [name, tool] of Object.entries(file.tools ?? {})) {
+    const at = ['tools', name];
+    parseAmount(tool.latency, 'ms', [...at, 'latency'], issues);
+    for (const key of ['result', 'error_result'] as const)
+      if (tool[key] !== undefined) parseAmount(tool[key], 'tokens', [...at, key], issues);
+  }
 }
 
 function compileModels(file: ScenarioFile): Map<string, ModelAlias> {

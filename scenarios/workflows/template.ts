@@ -211,10 +211,7 @@ class ListFrame implements List, EnclosingList {
     const reasoningTokens = draws.amount(step.reasoning, place, 'reasoning', true, scope);
     const visibleTokens = Math.max(
       reasoningTokens > 0 ? 0 : 1,
-      draws.amount(step.out, place, 'out', true, {
-        ...scope,
-        tokens: name => (name === plainName(step.name) ? reasoningTokens : scope.tokens(name)),
-      }),
+      draws.amount(step.out, place, 'out', true, withOwn(scope, step, reasoningTokens)),
     );
     const reasoning: Run[] =
       reasoningTokens > 0
@@ -390,4 +387,15 @@ export function templateProgram(workflow: Workflow, key: Key, draws: Draws, segm
       });
     },
   };
+}
+
+/** In the amount of `out`, the step's own name is its reasoning. */
+function withOwn<Scope extends { tokens(name: string): number }>(
+  scope: Scope,
+  { name, out }: LlmStep,
+  reasoningTokens: number,
+): Scope {
+  if (out.kind === 'draw') return scope;
+  const own = plainName(name);
+  return { ...scope, tokens: step => (step === own ? reasoningTokens : scope.tokens(step)) };
 }

@@ -1,8 +1,8 @@
 // `init` in an empty folder, in one that is not, and with wrong names; `catalog` as a newcomer reads it.
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { emptyFolder, windtunnel, write } from './run.ts';
+import { emptyFolder, ROOT, windtunnel, write } from './run.ts';
 
 let folder = '';
 beforeEach(() => {
@@ -130,7 +130,7 @@ describe('init', () => {
   test('paths of traces, bases and measured values still lead where they led', () => {
     mkdirSync(join(folder, 'from/data'), { recursive: true });
     write(folder, 'from/data/lengths.csv', '10\n20\n30\n');
-    write(folder, 'from/base.yaml', read0('chat'));
+    write(folder, 'from/base.yaml', libraryText('chat'));
     write(
       folder,
       'from/mine.yaml',
@@ -145,6 +145,20 @@ params: { answer: { empirical: { file: data/lengths.csv } } }
     expect(read('to/there/moved.yaml')).toContain('extends: ../../from/base.yaml');
     expect(read('to/there/moved.yaml')).toContain('file: ../../from/data/lengths.csv');
     expect(run('check', 'to/there/moved.yaml')).toMatchObject({ code: 0 });
+  });
+
+  test('so does the path of a recorded session', () => {
+    mkdirSync(join(folder, 'from'));
+    copyFileSync(join(ROOT, 'test/fixtures/weka/array.json'), join(folder, 'from/session.json'));
+    write(
+      folder,
+      'from/mine.yaml',
+      'windtunnel: 1\ntraffic:\n  - { trace: session.json, arrival: { at_once: true } }\n',
+    );
+    expect(run('check', 'from/mine.yaml')).toMatchObject({ code: 0 });
+    expect(run('init', 'moved', '--from', 'from/mine.yaml')).toMatchObject({ code: 0 });
+    expect(read('moved.yaml')).toContain('{ trace: from/session.json, arrival');
+    expect(run('check', 'moved.yaml')).toMatchObject({ code: 0 });
   });
 
   test('--list names everything there is, with a line each; --json for programs', () => {
@@ -171,7 +185,7 @@ params: { answer: { empirical: { file: data/lengths.csv } } }
 });
 
 /** A library scenario as `init` writes it. */
-function read0(name: string): string {
+function libraryText(name: string): string {
   run('init', name, '--from', name, '--out', 'library');
   return read(`library/${name}.yaml`);
 }

@@ -423,6 +423,13 @@ describe('the whole language', () => {
       'did you mean "router"?',
     ],
     [
+      '{ local: 80%',
+      '{ local: 80',
+      'WT1006',
+      'expected a ratio from 0 to 1, such as 80% or 0.8; got 80',
+      'did you mean 80%?',
+    ],
+    [
       'policy: sessions',
       'policy: session,',
       'WT1005',

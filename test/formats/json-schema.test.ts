@@ -45,6 +45,16 @@ const definition = (name: string) => {
 const yamlFiles = (folder: string): string[] =>
   readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.yaml'));
 
+test.each(['scenario', 'deployment'] as const)(
+  'the schema of a %s is a JSON Schema itself, with no loose reference',
+  kind => {
+    expect(ajv.validateSchema(schemas[kind])).toBe(true);
+    const references = JSON.stringify(schemas[kind]).matchAll(/"\$ref":"#\/definitions\/([^"]+)"/g);
+    const { definitions } = schemas[kind] as { definitions: object };
+    expect(Object.keys(definitions)).toEqual(expect.arrayContaining([...references].map(match => match[1])));
+  },
+);
+
 describe('files that are good', () => {
   const library = yamlFiles(LIBRARY).map(name => ({
     name,

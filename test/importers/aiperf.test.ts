@@ -274,6 +274,23 @@ describe('dag_jsonl', () => {
     expect(graphOf(listed.sessions[0]!)).toEqual({ 'a/0': [[], 1000, 1000], 'b/0': [['a/0'], 7, 1007] });
   });
 
+  test('an orchestrator inside another pauses after the pause of that one, and a pause keeps its bounds', () => {
+    const { sessions } = imported(
+      { session_id: 'outer', orchestrator: true, rounds: [{ spawns: ['inner'], think_time_ms: 1000 }] },
+      {
+        session_id: 'inner',
+        orchestrator: true,
+        rounds: 1,
+        spawns: ['a'],
+        think_time_ms: 100,
+        think_time_sigma: 0.6,
+        think_time_min_ms: 200,
+      },
+      { session_id: 'a', turns: [{ messages: [{ role: 'user', content: 'a' }], max_tokens: 4, delay: 7 }] },
+    );
+    expect(graphOf(sessions[0]!)).toEqual({ 'a/0': [[], 1207, 1207] });
+  });
+
   test('context_mode says what a turn comes behind', () => {
     const prompts = (context_mode: string) =>
       imported({

@@ -193,6 +193,16 @@ describe('by agent spans', () => {
     expect(callOf(session, 'reviewer/0').blocks[0]).not.toBe(callOf(session, 'writer/0').blocks[0]);
   });
 
+  test('one agent that runs twice at once is two threads, the first of them the main one', () => {
+    const { parents } = imported(
+      agent({ id: 'a', from: 0, to: 9, name: 'writer' }),
+      chat({ id: 'a1', parent: 'a', from: 1, to: 2 }),
+      agent({ id: 'b', from: 0.5, to: 9, name: 'writer' }),
+      chat({ id: 'b1', parent: 'b', from: 1.5, to: 3 }),
+    );
+    expect(parents).toEqual({ 'main/0': [], 'writer/0': [] });
+  });
+
   test('an agent that a framework wraps in another of its own is one thread', () => {
     const { parents } = imported(
       agent({ id: 'outer', from: 0, to: 9, name: 'graph' }),
@@ -289,6 +299,18 @@ describe('by content', () => {
     );
     expect(parents['main/2']).toEqual(['main/0']);
     expect(callOf(session, 'main/2')).toMatchObject({ gapMs: 2000, gapKind: 'tool', tool: null });
+  });
+
+  test('of several that said the same, it came from the last one that was done', () => {
+    const { parents, session } = imported(
+      spoken({ id: 'a', from: 0, to: 1, input: [{ role: 'tool', content: 'rain' }], output: 'yes' }),
+      spoken({ id: 'b', from: 2, to: 3, input: [ask('B')], output: 'yes' }),
+      spoken({ id: 'c', from: 2.5, to: 9, input: [ask('C')], output: 'yes' }),
+      spoken({ id: 'd', from: 4, to: 5, input: [ask('B'), say('yes'), ask('sure?')], output: 'no' }),
+    );
+    expect(parents['main/3']).toEqual(['main/1']);
+    // A tool's result in the first prompt is not a tool that ran in the session.
+    expect(callOf(session, 'main/0').gapKind).toBe('unknown');
   });
 
   test('an output that is JSON is found as the text that it is', () => {

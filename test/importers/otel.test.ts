@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { emptyTally, reportOf } from '../../scenarios/importers/importer.ts';
 import { detectImporter } from '../../scenarios/importers/index.ts';
 import { otel } from '../../scenarios/importers/otel.ts';
+import { earliestStartMs } from '../../scenarios/importers/otel-spans.ts';
 import { readTrace } from '../../scenarios/importers/read.ts';
 import { agent, chat, otlp, type SpanSketch, spoken } from '../builders/spans.ts';
 import { importText, traceText } from '../builders/traces.ts';
@@ -252,6 +253,17 @@ describe('tokens', () => {
     expect(tally.notes.estimatedTokens).toBe(1);
   });
 
+  test('reasoning beyond the output shows that the output leaves it out: it is added', () => {
+    const { sessions } = imported(
+      chat({ id: 'a', from: 0, to: 1, 'gen_ai.usage.reasoning.output_tokens': 16 }),
+      chat({ id: 'b', from: 2, to: 3, 'gen_ai.usage.reasoning.output_tokens': 17 }),
+    );
+    expect(sessions[0]!.calls.map(call => [call.outputTokens, call.reasoningTokens])).toEqual([
+      [16, 16],
+      [33, 17],
+    ]);
+  });
+
   test('a failed call keeps its reason, never a sentence, and has an output of at least 1 token', () => {
     const failing = (id: string, from: number, attributes: object) =>
       chat({ id, from, to: from + 1, failed: true, 'gen_ai.usage.output_tokens': 0, ...attributes });
@@ -413,6 +425,27 @@ describe('sessions', () => {
     expect(read).toEqual([1, 2, 3]);
   });
 
+  test('one that began before the trace is taken to arrives at its start', () => {
+    const text = lines(
+      [chat({ id: 'a', trace: 't1', from: 9000, to: 9001 })],
+      [chat({ id: 'b', trace: 't2', from: 8990, to: 12_000 })],
+    );
+    // The clock is set by what the head of the file shows, and here that is cut inside the second line's times.
+    const cut =
+      text.indexOf('startTimeUnixNano', text.indexOf('\n')) + 'startTimeUnixNano":"176369939000'.length;
+    const tally = emptyTally();
+    const options = { blockTokens: null, jitterQuantum: false };
+    const sessions = [
+      ...otel.read({ ...traceText(text, 'a.jsonl'), head: text.slice(0, cut) }, tally, options),
+    ];
+    expect(sessions.map(({ id, arrivalMs }) => [id, arrivalMs])).toEqual([
+      ['t1', 0],
+      ['t2', 0],
+    ]);
+    expect(tally.notes.earlyRows).toBe(1);
+    expect(earliestStartMs(text.slice(0, cut))).toBe(1_763_690_400_000 + 9_000_000);
+  });
+
   test('a root span that comes long after its calls makes no session of its own', () => {
     const text = lines(
       [chat({ id: 'a', parent: 'root', from: 0, to: 1 })],
@@ -467,14 +500,15 @@ describe('what cannot be read', () => {
   });
 
   test('spans that are their own ancestors are named, not followed for ever', () => {
-    const { tally } = imported(
+    const { sessions, tally } = imported(
       chat({ id: 'a', parent: 'b', from: 0, to: 5 }),
       chat({ id: 'b', parent: 'a', from: 0, to: 5 }),
       agent({ id: 'x', parent: 'y', from: 0, to: 9, name: 'x' }),
       agent({ id: 'y', parent: 'x', from: 0, to: 9, name: 'y' }),
       chat({ id: 'c', parent: 'x', from: 6, to: 7 }),
+      chat({ id: 'd', parent: 'x', from: 8, to: 9 }),
     );
-    expect(tally.totals.calls).toBe(1);
+    expect(sessions[0]!.calls.map(call => call.parents.length)).toEqual([0, 1]);
     expect(tally.unreadable.map(({ why }) => why)).toEqual([
       'span a is inside itself, or deeper than any trace goes',
       'span b is inside itself, or deeper than any trace goes',

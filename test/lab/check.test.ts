@@ -52,7 +52,7 @@ describe('warnings', () => {
     expect(out).toMatch(/linted\.yaml:10:9 {2}warning {2}WT2006 the weights sum to 90 %/);
     expect(out).toMatch(/linted\.yaml:6:5 {2}warning {2}WT1008 `budget`/);
     expect(out.indexOf('2 calls expected')).toBeLessThan(out.indexOf('WT1008'));
-    expect(out.trimEnd().split('\n').at(-1)).toBe('3 warnings; 1 of them are why a run refuses these files');
+    expect(out.trimEnd().split('\n').at(-1)).toBe('3 warnings; for 1 of them a run refuses these files');
   });
 
   test('fail with --strict, and only warnings do', () => {

@@ -1,7 +1,11 @@
 // What presets claim (`figures:`), counted on their own walked sessions. Where a simple scenario misses a figure, the
 // miss is written down here with its reason, and held as tightly as a hit.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { findInput, presetNames, readText } from '../../scenarios/cli/library.ts';
+import { loadScenario } from '../../scenarios/cli/load.ts';
 import { presetFigures } from '../../scenarios/cli/presets.ts';
 import type { FigureName, FigureValue } from '../../scenarios/formats/figures.ts';
 import type { Call } from '../../scenarios/workflows/progress.ts';
@@ -210,6 +214,18 @@ describe.each(presetNames())('%s', preset => {
     expect(params.filter(line => /^ {2}\w/.test(line)).length > 0).toBe(text.includes('\nparams:'));
     expect(bare).toEqual([]);
   });
+});
+
+test.each(presetNames())('%s is what another scenario extends', preset => {
+  const folder = mkdtempSync(join(tmpdir(), 'windtunnel-preset-'));
+  const path = join(folder, 'mine.yaml');
+  writeFileSync(path, `windtunnel: 1\nextends: ${preset}\nname: mine\nseed: 3\nfigures: null\n`);
+  const { compiled, issues } = loadScenario(path);
+  rmSync(folder, { recursive: true });
+  expect(issues).toEqual([]);
+  expect(compiled?.plan).toMatchObject({ name: 'mine', seed: 3 });
+  const own = loadScenario(preset).compiled!.plan!;
+  expect(compiled!.plan!.cohorts.map(each => each.name)).toEqual(own.cohorts.map(each => each.name));
 });
 
 test('a miss that is written down is of a figure that is cited', () => {

@@ -172,6 +172,33 @@ describe('a wrong scenario is refused with its place and a hint', () => {
     expect(asserted('whatever')).toMatch(/cannot read the assertion/);
   });
 
+  test('a wrong step that is a branch by itself is shown at its own place', () => {
+    expect(steps('[ { parallel: p, branches: [ fetch, fetsh ] } ]')).toMatch(
+      /\n {6}\| +\^{5}|unknown tool "fetsh"/,
+    );
+    expect(steps('[\n { parallel: p, branches: [ fetch,\n fetsh ] } ]')).toMatch(
+      /test\.yaml:13:2 {2}error {2}WT1102 unknown tool "fetsh"/,
+    );
+  });
+
+  test('an unknown key in a mixture, a choice or measured values', () => {
+    for (const amount of [
+      'mixture: [ { weight: 1, median: 3, p90: 9 } ]',
+      'choice: { 3: 1 }',
+      'empirical: [3]',
+    ])
+      expect(steps(`[ { llm: a, out: { ${amount}, foo: 1 } } ]`)).toMatch(/WT1003 unknown key "foo"/);
+  });
+
+  test('a wrong amount in a tool that no step uses, and steps beside an error of the file', () => {
+    const text = workflowText('[ { llm: a, ot: 5 } ]').replace(
+      'broken: { latency: 10ms',
+      'broken: { latency: 10',
+    );
+    expect(problemsOf(text)).toMatch(/WT1006[\s\S]*unknown key "ot"/);
+    expect(problemsOf(`${text}\nfoo: 1\n`)).toMatch(/unknown key "ot"[\s\S]*unknown key "foo"/);
+  });
+
   test('every problem of a file is told at once', () => {
     const problems = steps('[ { llm: a, ot: 5, out: 1 }, { tool: fetsh }, { wait: 350 } ]');
     expect(problems.match(/ error {2}/g)).toHaveLength(3);
