@@ -91,9 +91,10 @@ export function reportFailure(error: unknown, json: boolean): number {
   if (error instanceof InputIssues) {
     const all = error.groups.flatMap(group => issuesToJson(group.issues, group.source));
     if (json) printJson({ ok: false, issues: all });
-    for (const { issues, source } of error.groups) {
-      if (issues.length > 0) process.stderr.write(`${issuesText(issues, source, process.stderr)}\n`);
-    }
+    const blocks = error.groups
+      .filter(({ issues }) => issues.length > 0)
+      .map(({ issues, source }) => issuesText(issues, source, process.stderr));
+    process.stderr.write(`${blocks.join('\n\n')}\n\n`);
     const errors = error.groups.flatMap(group => group.issues).filter(isError).length;
     process.stderr.write(`${errors} error${errors === 1 ? '' : 's'}\n`);
     return EXIT.badInput;

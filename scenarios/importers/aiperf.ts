@@ -16,14 +16,13 @@ import { FileCache } from './hits.ts';
 import {
   countFields,
   countNote,
-  countSession,
   type Importer,
   OPEN_OUTPUT_TOKENS,
   type Tally,
   type TraceText,
 } from './importer.ts';
 import { isObject, jsonRows, parsedJson } from './rows.ts';
-import { PromptText, TEXT_BLOCK_TOKENS, TextBlocks } from './text-blocks.ts';
+import { countTextSession, PromptText, TEXT_BLOCK_TOKENS, TextBlocks } from './text-blocks.ts';
 import { addCall, newThread, type Thread } from './threads.ts';
 
 export const aiperf: Importer = {
@@ -84,7 +83,7 @@ class TextSession {
     this.id = id;
     this.file = file;
     this.prompt = new PromptText(names);
-    this.lastAtMs = turns[0]!.atMs;
+    this.lastAtMs = turns.find(({ role }) => role !== 'system')?.atMs ?? null;
     const arrivalMs = this.lastAtMs === null ? null : arrivalOf(this.lastAtMs, tally);
     const scope = { source: text.file, blockTokens: TEXT_BLOCK_TOKENS, blockScope: scopeOf(text) };
     this.thread = newThread({ id, ...scope, arrivalMs }, arrivalMs);
@@ -121,8 +120,8 @@ class TextSession {
   }
 
   private call(turn: TextTurn): void {
-    const { tally, cache } = this.file;
-    const { session, hits } = this.thread;
+    const { tally } = this.file;
+    const { session } = this.thread;
     const before = session.calls.at(-1);
     const isTimed = turn.delayMs === null && turn.atMs !== null && this.lastAtMs !== null;
     const gapMs = isTimed ? Math.max(0, turn.atMs! - this.lastAtMs!) : (turn.delayMs ?? 0);
@@ -141,16 +140,13 @@ class TextSession {
       recorded: { startMs: (before?.recorded.startMs ?? 0) + gapMs },
     });
     this.isAnswered = false;
-    const found = cache.hits(call.blocks, promptTokens, TEXT_BLOCK_TOKENS);
-    hits.hitBlocks += found.hitBlocks;
-    hits.hitTokens += found.hitTokens;
     countTurn(tally, { hasOutput: turn.outputTokens !== null, hasModel: false });
     countFields(tally, { gap: call.gapProvenance });
   }
 
   closed(): RecordedSession {
-    const { session, hits } = this.thread;
-    countSession(this.file.tally, session, hits);
+    const { session } = this.thread;
+    countTextSession(session, this.file.cache, this.file.tally);
     return session;
   }
 }
@@ -175,13 +171,7 @@ function* dagFile(text: TraceText, names: TextBlocks, tally: Tally): Generator<R
   }));
   const cache = new FileCache();
   for (const session of dagSessions(rows, { source: text.file, blockScope: scopeOf(text), names, tally })) {
-    const hits = { hitBlocks: 0, hitTokens: 0 };
-    for (const { blocks, promptTokens } of session.calls) {
-      const found = cache.hits(blocks, promptTokens, TEXT_BLOCK_TOKENS);
-      hits.hitBlocks += found.hitBlocks;
-      hits.hitTokens += found.hitTokens;
-    }
-    countSession(tally, session, hits);
+    countTextSession(session, cache, tally);
     yield session;
   }
 }

@@ -2,7 +2,14 @@
 // the tools that ran in them, prompts by their blocks. Each value that a span does not say is counted as guessed.
 import type { Provenance, RecordedCall, RecordedSession } from '../formats/recorded.ts';
 import { appendedBlocks, type BlockMinter, isNewContext, type PromptBefore } from './blocks.ts';
-import { countField, countNote, countUnreadable, RESUMED_TOKENS, type Tally } from './importer.ts';
+import {
+  countField,
+  countFields,
+  countNote,
+  countUnreadable,
+  RESUMED_TOKENS,
+  type Tally,
+} from './importer.ts';
 import type { CallFacts, Span } from './otel-attributes.ts';
 import { SpanTree, spanKey, toldCalls } from './otel-calls.ts';
 import { type LinkedCall, linkedCalls } from './otel-graph.ts';
@@ -102,11 +109,13 @@ export function sessionOf(
       const counted = counts.get(span)!;
       const sinceMs = parents.reduce((latest, { endMs }) => Math.max(latest, endMs), zeroMs);
       const tool = toolIn(call, sinceMs);
-      countField(tally, 'model', facts.model === null ? 'defaulted' : 'recorded');
-      countField(tally, 'end', span.endKnown ? 'recorded' : 'defaulted');
-      countField(tally, 'agent', call.agentProvenance);
-      countField(tally, 'parents', call.parentsProvenance);
-      countField(tally, 'gap', call.parentsProvenance);
+      countFields(tally, {
+        model: facts.model === null ? 'defaulted' : 'recorded',
+        end: span.endKnown ? 'recorded' : 'defaulted',
+        agent: call.agentProvenance,
+        parents: call.parentsProvenance,
+        gap: call.parentsProvenance,
+      });
       if (facts.error !== null) countNote(tally, 'failedCalls');
       return {
         id: ids.get(call)!,
@@ -131,10 +140,10 @@ export function sessionOf(
     }),
   };
   const [first] = session.calls as [RecordedCall];
-  const system = calls[0]!.facts.prompt;
+  const { prompt } = calls[0]!.facts;
   countField(tally, 'blockTokens', 'defaulted');
-  countField(tally, 'systemTokens', system === null ? 'defaulted' : 'inferred');
-  session.systemTokens = Math.min(tokensOfChars(system?.systemChars ?? 0), first.promptTokens);
+  countField(tally, 'systemTokens', prompt === null ? 'defaulted' : 'inferred');
+  session.systemTokens = Math.min(tokensOfChars(prompt?.systemChars ?? 0), first.promptTokens);
   if (first.promptTokens >= RESUMED_TOKENS) countNote(tally, 'resumedSessions');
   return { session, startMs: zeroMs };
 }

@@ -7,7 +7,6 @@ import { FileCache } from './hits.ts';
 import {
   countField,
   countNote,
-  countSession,
   countUnreadable,
   type Importer,
   type Tally,
@@ -18,7 +17,7 @@ import { type Batch, OpenBatches } from './otel-batches.ts';
 import { type SessionContext, sessionOf, spansBySession, tidy } from './otel-session.ts';
 import { earliestStartMs, type RawSpan, spansOf } from './otel-spans.ts';
 import { parsedJson, Refusal } from './rows.ts';
-import { TextBlocks } from './text-blocks.ts';
+import { countTextSession, TextBlocks } from './text-blocks.ts';
 
 export const otel: Importer = {
   name: 'otel',
@@ -26,7 +25,7 @@ export const otel: Importer = {
   detect: head =>
     /^\s*[[{]/.test(head) &&
     (/"resourceSpans"\s*:/.test(head) || (/"spans"\s*:/.test(head) && /"(trace_id|span_id)"\s*:/.test(head))),
-  epochMs: text => earliestStartMs(isLines(text) ? text.head : text.whole()),
+  epochMs,
   *read(text, tally) {
     const mint = new BlockMinter();
     const names = new TextBlocks(mint);
@@ -57,13 +56,7 @@ export const otel: Importer = {
         session.arrivalMs = arrivalOf(fromNs, startMs);
         countField(tally, 'session', own.some(span => span.session !== null) ? 'recorded' : 'inferred');
         countField(tally, 'arrival', 'recorded');
-        const hits = { hitBlocks: 0, hitTokens: 0 };
-        for (const { blocks, promptTokens } of session.calls) {
-          const found = cache.hits(blocks, promptTokens, session.blockTokens);
-          hits.hitBlocks += found.hitBlocks;
-          hits.hitTokens += found.hitTokens;
-        }
-        countSession(tally, session, hits);
+        countTextSession(session, cache, tally);
         yield session;
       }
     }
@@ -71,13 +64,18 @@ export const otel: Importer = {
     function arrivalOf(fromNs: bigint, startMs: number): number {
       // Microseconds since 1970 are whole numbers that a double holds.
       const fromMicros = Number(fromNs / 1000n);
-      tally.epochMs ??= otel.epochMs!(text) ?? fromMicros / 1000;
+      tally.epochMs ??= epochMs(text) ?? fromMicros / 1000;
       const arrivalMs = tidy((fromMicros - Math.round(tally.epochMs * 1000)) / 1000 + startMs);
       if (arrivalMs < 0) countNote(tally, 'earlyRows');
       return Math.max(0, arrivalMs);
     }
   },
 };
+
+/** Of lines, the head tells: they come about in the order of time. */
+function epochMs(text: TraceText): number | null {
+  return earliestStartMs(isLines(text) ? text.head : text.whole());
+}
 
 /** A document per line, unless the first line is only the beginning of one. */
 function isLines({ head }: TraceText): boolean {

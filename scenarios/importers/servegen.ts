@@ -17,7 +17,7 @@ import {
 export interface CohortImporter {
   readonly name: string;
   readonly doc: string;
-  /** Whether a file of this name, or a folder that holds one, is the format's. */
+  /** Whether a file of this name is the format's. */
   detect(name: string): boolean;
   read(files: readonly NamedText[], options: Partial<CohortOptions>): CohortImport;
 }

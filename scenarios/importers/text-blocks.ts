@@ -1,7 +1,10 @@
 // Prefix blocks of prompts whose text a trace holds: a block is 64 characters, taken for 16 tokens, and is named by all
 // text before its end. Only ids in order of first sight leave this file: neither text nor a hash of it.
 import { extend, extendText, type Key, textKey } from '../base/key.ts';
+import type { RecordedSession } from '../formats/recorded.ts';
 import type { BlockMinter } from './blocks.ts';
+import type { FileCache } from './hits.ts';
+import { countSession, type Tally } from './importer.ts';
 
 /** English text and code come near it; other scripts have more tokens per character. */
 const CHARS_PER_TOKEN = 4;
@@ -89,4 +92,15 @@ export class PromptText {
       if (this.chars % BLOCK_CHARS === 0) this.ids.push(this.names.idOf(this.key));
     }
   }
+}
+
+/** Counts a session, with what an infinite cache that saw the file up to here holds of its prompts. */
+export function countTextSession(session: RecordedSession, cache: FileCache, tally: Tally): void {
+  const sum = { hitBlocks: 0, hitTokens: 0 };
+  for (const { blocks, promptTokens } of session.calls) {
+    const { hitBlocks, hitTokens } = cache.hits(blocks, promptTokens, session.blockTokens);
+    sum.hitBlocks += hitBlocks;
+    sum.hitTokens += hitTokens;
+  }
+  countSession(tally, session, sum);
 }

@@ -82,6 +82,17 @@ describe('multi_turn', () => {
     expect(tally.epochMs).toBeNull();
   });
 
+  test('leading instructions do not hide when the first turn is sent', () => {
+    const { sessions } = imported({
+      session_id: 'a',
+      turns: [
+        { role: 'system', text: 'be brief' },
+        { text: 'one', timestamp: 1500 },
+      ],
+    });
+    expect(sessions.map(({ arrivalMs, calls }) => [arrivalMs, calls.length])).toEqual([[1500, 1]]);
+  });
+
   test('timestamps of the calendar count from the first of them', () => {
     const { sessions, tally } = imported(
       { session_id: 'a', turns: [{ text: 'one', timestamp: 1_763_690_400_000 }] },
