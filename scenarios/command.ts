@@ -4,6 +4,7 @@ import { closeSync, openSync, renameSync, rmSync, statSync, writeFileSync } from
 import { basename, resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { UserError } from './base/errors.ts';
+import { cohortText, importCohorts, writeScenario } from './cli/cohorts.ts';
 import { settledScenario } from './cli/load.ts';
 import { presetFigures } from './cli/presets.ts';
 import { commandLine, loadRun, type RunOptions, withScenario } from './cli/run-options.ts';
@@ -22,6 +23,7 @@ import { version } from './cli/version.ts';
 import type { RecordedSession } from './formats/recorded.ts';
 import type { PublishTrace } from './formats/trace-report.ts';
 import { traceProfiler } from './importers/profile.ts';
+import { isServegen } from './importers/read-servegen.ts';
 import { planLines, recordedPlanLines } from './plan-file.ts';
 
 interface ImportOptions extends CommonOptions, TraceOptions {
@@ -43,13 +45,20 @@ export const importCommand = (publish: PublishTrace): Command<ImportOptions> => 
         describe: 'trace files or folders',
       })
       .option('strict', { type: 'boolean', default: false, describe: 'an unreadable part is an error' })
-      .option('out', { type: 'string', describe: 'write the plan here, to simulate or replay it' })
+      .option('out', {
+        type: 'string',
+        describe: 'write the plan here, to simulate or replay it; of ServeGen the scenario, .yaml or .json',
+      })
       .option('page', { type: 'string', describe: 'write the page of the trace here, one offline HTML file' })
       .option('preset', { type: 'string', describe: 'library preset whose figures stand beside the trace' })
       .example('$0 import traces/ --json', 'counts, hits of an infinite cache, what was inferred')
       .example('$0 import traces/ --out sessions.plan.jsonl', 'one file that simulate and replay take')
       .example('$0 import traces/ --page trace.html --preset coding-agent', 'look at it before running it'),
   handler: async options => {
+    if (isServegen(options.trace)) {
+      importServegen(options);
+      return;
+    }
     const selection = selectionOf(options);
     const preset = options.preset === undefined ? null : presetFigures(options.preset);
     const trace = openTrace(options.trace, readOptionsOf(options), selection);
@@ -79,6 +88,20 @@ export const importCommand = (publish: PublishTrace): Command<ImportOptions> => 
     if (options.out !== undefined) say(options, `plan: ${options.out}`);
   },
 });
+
+/** A generator instead of sessions: what it holds, and the scenario it makes. */
+function importServegen(options: ImportOptions): void {
+  if (options.page !== undefined || options.preset !== undefined) {
+    throw new UserError('the page of a trace shows recorded sessions, and ServeGen draws requests', {
+      hint: 'write the scenario with --out FILE.yaml and simulate it',
+    });
+  }
+  const { scenario, report } = importCohorts(options.trace, options);
+  if (options.out !== undefined) writeScenario(options.out, scenario);
+  if (options.json) printJson(report);
+  else say(options, cohortText(report));
+  if (options.out !== undefined) say(options, `scenario: ${options.out}`);
+}
 
 /** The sessions as they pass, with a line of progress. */
 function* watched(

@@ -59,12 +59,12 @@ export const readText = (path: string): string => {
   }
 };
 
-/** Whether a file begins with a text; reads no more of it. */
-export function beginsWith(path: string, head: string): boolean {
-  const bytes = Buffer.alloc(Buffer.byteLength(head));
+/** The first characters of a file, which may be too long to be read whole. */
+export function headOf(path: string): string {
+  const bytes = Buffer.alloc(256);
   const file = openSync(path, 'r');
   try {
-    return bytes.subarray(0, readSync(file, bytes)).toString() === head;
+    return bytes.toString('utf8', 0, readSync(file, bytes));
   } finally {
     closeSync(file);
   }

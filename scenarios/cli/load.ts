@@ -9,13 +9,14 @@ import { parseScalar } from '../formats/quantity.ts';
 import type { ImportReport, RecordedSession } from '../formats/recorded.ts';
 import { parseScenario, type ScenarioFile } from '../formats/scenario.ts';
 import type { Selection } from '../formats/selection.ts';
-import { parseSource, type Source } from '../formats/source.ts';
+import { parseSource, type Source, valueSource } from '../formats/source.ts';
 import { didYouMean } from '../formats/suggest.ts';
 import { type ReadOptions, readTrace } from '../importers/read.ts';
+import { isServegen, readServegen } from '../importers/read-servegen.ts';
 import { GapCapCounter, gapCapWarning } from '../importers/select/gap-cap.ts';
 import { PLAN_HEAD, type PlanFile, readPlan } from '../plan-file.ts';
 import { type Compiled, compile } from '../workflows/compile.ts';
-import { beginsWith, findInput, readText, shown } from './library.ts';
+import { findInput, headOf, readText, shown } from './library.ts';
 import { resolveSource } from './resolve.ts';
 import { openTrace, RECORDED, type TraceTiming, traceScenario } from './traces.ts';
 
@@ -82,9 +83,23 @@ function applySet<T>(value: T, assignments: readonly string[]): T {
 export function loadScenario(input: string, options: LoadOptions = {}): LoadedScenario {
   const path = findInput(input, 'scenarios');
   const isFolder = statSync(path).isDirectory();
-  const isData = isFolder || /\.(jsonl?|csv)$/.test(path);
+  if (isServegen([path])) {
+    refuseTraceOptions(options, 'ServeGen data');
+    const { scenario } = readServegen([path]);
+    const source = valueSource(scenario, shown(path));
+    return compileSource({
+      source,
+      input,
+      kind: 'scenario',
+      name: 'servegen',
+      base: '.',
+      plan: null,
+      options,
+    });
+  }
+  const isData = isFolder || (/\.(jsonl?|csv)$/.test(path) && !isJsonScenario(path));
   // A trace may be longer than a text can be, so only a plan is read whole.
-  const isPlan = isData && !isFolder && beginsWith(path, PLAN_HEAD);
+  const isPlan = isData && !isFolder && headOf(path).startsWith(PLAN_HEAD);
   const plan = isPlan ? readPlan(readText(path), path) : null;
   if (isData && plan === null) return loadTraces([path], input, options);
   refuseTraceOptions(options, plan === null ? 'a scenario' : 'a written plan');
@@ -93,9 +108,12 @@ export function loadScenario(input: string, options: LoadOptions = {}): LoadedSc
     return compileSource({ source, input, kind: 'plan', name: plan.name, base: '.', plan, options });
   }
   const source = resolveSource(path, 'scenarios');
-  const name = basename(path).replace(/\.(ya?ml|m?ts)$/, '');
+  const name = basename(path).replace(/\.(ya?ml|json|m?ts)$/, '');
   return compileSource({ source, input, kind: 'scenario', name, base: dirname(path), plan: null, options });
 }
+
+/** A scenario written as JSON begins with its version, or with what it extends; no trace does. */
+const isJsonScenario = (path: string): boolean => /^\s*\{\s*"(windtunnel|extends)"\s*:/.test(headOf(path));
 
 /** Recorded sessions named directly: a scenario of one cohort. */
 export function loadTraces(

@@ -1,5 +1,6 @@
 // A YAML or JSON file that a user wrote: its value, and where each part of it stands, so that every issue is shown
-// at its line with the text around it. YAML 1.2 core schema; no merge keys, no duplicate keys, at most 1 MB.
+// at its line with the text around it. YAML 1.2 core schema; no merge keys, no duplicate keys, at
+// most 1 MB, beyond which only JSON is read, without places.
 import {
   type Document,
   isAlias,
@@ -123,6 +124,8 @@ export function parseSource(text: string, file: string): Source {
     return { file, text, value: null, issues, position: () => first, locate: () => first };
   };
   if (text.length > MAX_CHARACTERS) {
+    const written = /^\s*\{/.test(text) ? jsonValue(text) : undefined;
+    if (written !== undefined) return valueSource(written, file);
     return unread(`the file has ${text.length} characters; at most ${MAX_CHARACTERS} are read`, 'split it');
   }
   if (tooDeep(text)) return unread(`brackets are nested deeper than ${MAX_DEPTH}`, null);
@@ -151,6 +154,15 @@ export function parseSource(text: string, file: string): Source {
     return span === undefined ? position(found.path, found.atKey) : positionOf(span);
   };
   return { file, text, value, issues, position, locate };
+}
+
+/** The value of a text that a program wrote; undefined where it is not JSON. */
+function jsonValue(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** A value that no text stands behind, such as what a TypeScript file exports: issues are told by their path. */

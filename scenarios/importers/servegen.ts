@@ -237,7 +237,7 @@ function workflowOf({
     ...(reasons
       ? {
           reasoning: empirical({ ...output, values: output.values.map(value => rounded(value * ratio)) }),
-          out: `=${rounded((1 - ratio) / ratio)}*tokens(answer)`,
+          out: `=${rounded((1 - ratio) / ratio)} * reasoning`,
         }
       : { out: empirical(output) }),
   };

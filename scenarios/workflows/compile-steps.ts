@@ -189,10 +189,9 @@ function compileLlm(body: Body<'llm'>, base: Base, context: CompileContext): Llm
     prefix: body.prefix === undefined ? null : segmentsOf(body.prefix, [...at, 'prefix'], context),
     adds: optionalAmount(body.adds, 'tokens', [...at, 'adds'], context),
     reads: readsOf(body.reads, [...at, 'reads'], context),
-    // The step's own name is its reasoning there, which comes first.
     out: amountOf(body.out, 'tokens', [...at, 'out'], {
       ...context,
-      before: new Set(context.before).add(body.llm),
+      paramNames: [...context.paramNames, 'reasoning'],
     }),
     reasoning: optionalAmount(body.reasoning, 'tokens', [...at, 'reasoning'], context),
     context: body.context ?? 'main',

@@ -1,7 +1,7 @@
 // The draws of one session: each is a pure function of the seed, the session and the place that asks (step path,
 // iteration, purpose), so that no draw shifts another. A plan that was written out and edited overrides them by name.
 import { pickIndex } from '../base/distributions.ts';
-import { type ExpressionScope, evaluate } from '../base/expression.ts';
+import { evaluate } from '../base/expression.ts';
 import { extend, extendText, type Key, textKey, uniform } from '../base/key.ts';
 import { type Amount, drawAmount, settle } from '../formats/amount.ts';
 
@@ -55,6 +55,18 @@ export interface Place {
   readonly path: string;
 }
 
+/** What an amount sees where it stands. */
+export interface AmountScope {
+  tokens(step: string): number;
+  /** Of the innermost repeat or map. */
+  readonly iteration: number;
+  /** Reasoning tokens of the call, for its `out` alone. */
+  readonly reasoning?: number;
+}
+
+const builtIn = (name: string, scope: AmountScope): number | undefined =>
+  name === 'iteration' ? scope.iteration : name === 'reasoning' ? scope.reasoning : undefined;
+
 export class Draws {
   private readonly given: DrawnValues | null;
   private readonly log: DrawnValues | null;
@@ -76,13 +88,7 @@ export class Draws {
   }
 
   /** The value of an amount at a place; `whole` for counts and tokens (rounded, then clamped). */
-  amount(
-    amount: Amount,
-    place: Place,
-    purpose: Purpose,
-    whole: boolean,
-    scope: Omit<ExpressionScope, 'name'> & { iteration: number },
-  ): number {
+  amount(amount: Amount, place: Place, purpose: Purpose, whole: boolean, scope: AmountScope): number {
     if (amount.kind === 'draw') {
       if (amount.of.kind === 'constant') return settle(amount, amount.of.value, whole);
       return this.settled(`${place.path} ${purpose}`, () =>
@@ -91,29 +97,20 @@ export class Draws {
     }
     const value = evaluate(amount.expression, {
       tokens: scope.tokens,
-      name: name => (name === 'iteration' ? scope.iteration : this.param(name, place, purpose, scope)),
+      name: name => builtIn(name, scope) ?? this.param(name, place, purpose, scope),
     });
     return settle(amount, value, whole);
   }
 
   /** A parameter is drawn anew at each use: its key hangs under the place that uses it. */
-  private param(
-    name: string,
-    place: Place,
-    purpose: Purpose,
-    scope: Omit<ExpressionScope, 'name'> & { iteration: number },
-  ): number {
+  private param(name: string, place: Place, purpose: Purpose, scope: AmountScope): number {
     const amount = this.params.get(name);
     if (amount === undefined) return 0;
     if (amount.kind === 'expression') {
       const value = evaluate(amount.expression, {
         tokens: scope.tokens,
         name: inner =>
-          inner === name
-            ? 0
-            : inner === 'iteration'
-              ? scope.iteration
-              : this.param(inner, place, purpose, scope),
+          inner === name ? 0 : (builtIn(inner, scope) ?? this.param(inner, place, purpose, scope)),
       });
       return settle(amount, value, false);
     }
@@ -123,7 +120,7 @@ export class Draws {
   }
 
   /** The value of a named parameter alone, for conditions. */
-  named(name: string, place: Place, scope: Omit<ExpressionScope, 'name'> & { iteration: number }): number {
+  named(name: string, place: Place, scope: AmountScope): number {
     return this.param(name, place, 'case', scope);
   }
 

@@ -211,7 +211,7 @@ class ListFrame implements List, EnclosingList {
     const reasoningTokens = draws.amount(step.reasoning, place, 'reasoning', true, scope);
     const visibleTokens = Math.max(
       reasoningTokens > 0 ? 0 : 1,
-      draws.amount(step.out, place, 'out', true, withOwn(scope, step, reasoningTokens)),
+      draws.amount(step.out, place, 'out', true, { ...scope, reasoning: reasoningTokens }),
     );
     const reasoning: Run[] =
       reasoningTokens > 0
@@ -387,15 +387,4 @@ export function templateProgram(workflow: Workflow, key: Key, draws: Draws, segm
       });
     },
   };
-}
-
-/** In the amount of `out`, the step's own name is its reasoning. */
-function withOwn<Scope extends { tokens(name: string): number }>(
-  scope: Scope,
-  { name, out }: LlmStep,
-  reasoningTokens: number,
-): Scope {
-  if (out.kind === 'draw') return scope;
-  const own = plainName(name);
-  return { ...scope, tokens: step => (step === own ? reasoningTokens : scope.tokens(step)) };
 }

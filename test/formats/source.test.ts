@@ -191,3 +191,12 @@ describe('issues from zod', () => {
     expect(keysOf(schema, ['step'])).toEqual(['model', 'base']);
   });
 });
+
+it('a long JSON file that a program wrote is read, and a long YAML file is refused', () => {
+  const weights = Array.from({ length: 300_000 }, (_, i) => i);
+  const json = JSON.stringify({ windtunnel: 1, weights });
+  expect(json.length).toBeGreaterThan(1_000_000);
+  expect(parseSource(json, 'big.json')).toMatchObject({ value: { windtunnel: 1 }, issues: [] });
+  expect(parseSource(`# yaml\n${json}`, 'big.yaml').issues[0]?.message).toMatch(/at most 1000000 are read/);
+  expect(parseSource(json.slice(0, -1), 'big.json').issues).toHaveLength(1);
+});

@@ -142,7 +142,7 @@ describe('reasoning', () => {
         llm: 'answer',
         adds: { empirical: { values: [1000], weights: [1] } },
         reasoning: { empirical: { values: [30, 150], weights: [0.5, 0.5] } },
-        out: '=0.333333*tokens(answer)',
+        out: '=0.333333 * reasoning',
       },
     ]);
     expect(report.reasoningRatio).toBeCloseTo(0.75, 9);
