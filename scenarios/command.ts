@@ -23,7 +23,7 @@ import { version } from './cli/version.ts';
 import type { RecordedSession } from './formats/recorded.ts';
 import type { PublishTrace } from './formats/trace-report.ts';
 import { traceProfiler } from './importers/profile.ts';
-import { isServegen } from './importers/read-servegen.ts';
+import { isServegen } from './importers/servegen/read.ts';
 import { planLines, recordedPlanLines } from './plan-file.ts';
 
 interface ImportOptions extends CommonOptions, TraceOptions {

@@ -42,7 +42,7 @@ const RIMS = [
   'scenarios/cli/',
   'scenarios/command.ts',
   'scenarios/importers/read.ts',
-  'scenarios/importers/read-servegen.ts',
+  'scenarios/importers/servegen/read.ts',
   'engines/load.ts',
   'engines/command.ts',
   'sim/command.ts',

@@ -2,8 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import { UserError } from '../base/errors.ts';
 import { toYaml } from '../formats/source.ts';
-import { readServegen } from '../importers/read-servegen.ts';
-import type { CohortImport, CohortReport } from '../importers/servegen.ts';
+import { readServegen } from '../importers/servegen/read.ts';
+import type { CohortImport, CohortReport } from '../importers/servegen/servegen.ts';
 import { selectionOf, type TraceOptions } from './trace-options.ts';
 
 /** The cohorts of these paths; of the trace options only a window by elapsed time has a meaning here. */

@@ -12,7 +12,7 @@ import type { Selection } from '../formats/selection.ts';
 import { parseSource, type Source, valueSource } from '../formats/source.ts';
 import { didYouMean } from '../formats/suggest.ts';
 import { type ReadOptions, readTrace } from '../importers/read.ts';
-import { isServegen, readServegen } from '../importers/read-servegen.ts';
+import { isServegen, readServegen } from '../importers/servegen/read.ts';
 import { GapCapCounter, gapCapWarning } from '../importers/select/gap-cap.ts';
 import { PLAN_HEAD, type PlanFile, readPlan } from '../plan-file.ts';
 import { type Compiled, compile } from '../workflows/compile.ts';

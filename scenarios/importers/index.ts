@@ -1,6 +1,6 @@
 // The trace formats: those that can be imported, one line each, and those known by name whose importer is not built.
 import { UserError } from '../base/errors.ts';
-import { aiperf } from './aiperf.ts';
+import { aiperf } from './aiperf/aiperf.ts';
 import { azure } from './azure.ts';
 import { bailian } from './bailian.ts';
 import { burstgpt } from './burstgpt.ts';
@@ -8,11 +8,11 @@ import type { Importer } from './importer.ts';
 import { llmservingsim } from './llmservingsim.ts';
 import { lmcache } from './lmcache.ts';
 import { mooncake } from './mooncake.ts';
-import { otel } from './otel.ts';
-import { type CohortImporter, servegen } from './servegen.ts';
+import { otel } from './otel/otel.ts';
+import { type CohortImporter, servegen } from './servegen/servegen.ts';
 import { tracelab } from './tracelab.ts';
 import { vidur } from './vidur.ts';
-import { weka } from './weka.ts';
+import { weka } from './weka/weka.ts';
 
 /** In the order in which they are asked whether a file is theirs. */
 export const importers: readonly Importer[] = [

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { RecordedSession } from '../../scenarios/formats/recorded.ts';
-import { aiperf } from '../../scenarios/importers/aiperf.ts';
+import { aiperf } from '../../scenarios/importers/aiperf/aiperf.ts';
 import { emptyTally, reportOf } from '../../scenarios/importers/importer.ts';
 import { detectImporter } from '../../scenarios/importers/index.ts';
 import { readTrace } from '../../scenarios/importers/read.ts';

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import type { RecordedCall, RecordedSession } from '../../scenarios/formats/recorded.ts';
-import { otel } from '../../scenarios/importers/otel.ts';
+import { otel } from '../../scenarios/importers/otel/otel.ts';
 import { readTrace } from '../../scenarios/importers/read.ts';
 import { agent, chat, otlp, type SpanSketch, spoken, tool } from '../builders/spans.ts';
 import { importText } from '../builders/traces.ts';

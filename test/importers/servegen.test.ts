@@ -5,9 +5,9 @@ import { describe, expect, test } from 'vitest';
 import { UserError } from '../../scenarios/base/errors.ts';
 import type { ScenarioFile } from '../../scenarios/formats/scenario.ts';
 import { cohortImporters, importerNamed } from '../../scenarios/importers/index.ts';
-import { isServegen, readServegen } from '../../scenarios/importers/read-servegen.ts';
-import { type CohortOptions, servegen } from '../../scenarios/importers/servegen.ts';
-import { pmfOf } from '../../scenarios/importers/servegen-rows.ts';
+import { isServegen, readServegen } from '../../scenarios/importers/servegen/read.ts';
+import { type CohortOptions, servegen } from '../../scenarios/importers/servegen/servegen.ts';
+import { pmfOf } from '../../scenarios/importers/servegen/rows.ts';
 import { walk } from '../../scenarios/workflows/walk.ts';
 import { compileText, planOf, sessionsOf } from '../builders/scenarios.ts';
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { RecordedCall } from '../../scenarios/formats/recorded.ts';
-import { weka } from '../../scenarios/importers/weka.ts';
+import { weka } from '../../scenarios/importers/weka/weka.ts';
 import { importText } from '../builders/traces.ts';
 
 const textOf = (name: string): string =>

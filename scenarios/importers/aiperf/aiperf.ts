@@ -1,8 +1,8 @@
 // aiperf's conversation files: what a benchmark is to send, written as text, one conversation or prompt per line. Tokens
 // are estimated from the text; outputs are what the file allows. Rows stream, but for graphs (dag_jsonl), whose
 // conversations name each other.
-import type { RecordedSession } from '../formats/recorded.ts';
-import { dagSessions } from './aiperf-dag.ts';
+import type { RecordedSession } from '../../formats/recorded.ts';
+import { dagSessions } from './dag.ts';
 import {
   checkConversation,
   checkTextRow,
@@ -10,9 +10,9 @@ import {
   isDagRow,
   type TextRow,
   type TextTurn,
-} from './aiperf-rows.ts';
-import { BlockMinter } from './blocks.ts';
-import { FileCache } from './hits.ts';
+} from './rows.ts';
+import { BlockMinter } from '../blocks.ts';
+import { FileCache } from '../hits.ts';
 import {
   countFields,
   countNote,
@@ -20,10 +20,10 @@ import {
   OPEN_OUTPUT_TOKENS,
   type Tally,
   type TraceText,
-} from './importer.ts';
-import { isObject, jsonRows, parsedJson } from './rows.ts';
-import { countTextSession, PromptText, TEXT_BLOCK_TOKENS, TextBlocks } from './text-blocks.ts';
-import { addCall, newThread, type Thread } from './threads.ts';
+} from '../importer.ts';
+import { isObject, jsonRows, parsedJson } from '../rows.ts';
+import { countTextSession, PromptText, TEXT_BLOCK_TOKENS, TextBlocks } from '../text-blocks.ts';
+import { addCall, newThread, type Thread } from '../threads.ts';
 
 export const aiperf: Importer = {
   name: 'aiperf',

@@ -1,9 +1,9 @@
 // ServeGen (Alibaba): not a trace but a generator, fitted to clients of a production service. Each client is a cohort:
 // arrivals by 10-minute windows, and lengths drawn from what six hours of its requests measured.
-import { weibullCv } from '../base/distributions.ts';
-import { UserError } from '../base/errors.ts';
-import type { ScenarioFile } from '../formats/scenario.ts';
-import type { CohortFile } from '../formats/traffic.ts';
+import { weibullCv } from '../../base/distributions.ts';
+import { UserError } from '../../base/errors.ts';
+import type { ScenarioFile } from '../../formats/scenario.ts';
+import type { CohortFile } from '../../formats/traffic.ts';
 import {
   type NamedText,
   type Pmf,
@@ -11,7 +11,7 @@ import {
   readWindows,
   type ServegenDataset,
   type ServegenWindow,
-} from './servegen-rows.ts';
+} from './rows.ts';
 
 /** A format that gives cohorts for a scenario instead of recorded sessions. */
 export interface CohortImporter {

@@ -1,9 +1,9 @@
 // Who waits for whom in a session of spans. Agent spans say which thread a call belongs to; inside a thread a call waits
 // for those that had ended when it started, unless the text of its prompt says whose output it holds. workloads.md 4.2
-import type { Provenance } from '../formats/recorded.ts';
-import type { Span } from './otel-attributes.ts';
-import type { SpanTree, ToldCall } from './otel-calls.ts';
-import type { OutputContent, PromptContent } from './otel-content.ts';
+import type { Provenance } from '../../formats/recorded.ts';
+import type { Span } from './attributes.ts';
+import type { SpanTree, ToldCall } from './calls.ts';
+import type { OutputContent, PromptContent } from './content.ts';
 
 /** A call in its thread, with what it waits for. Times in ms from the first span of the file. */
 export interface LinkedCall extends ToldCall {

@@ -1,8 +1,8 @@
 // Spans that still wait for others of their session, in memory that does not grow with the trace: what no span came to
 // for half an hour of trace time is complete.
-import { countNote, type Tally } from './importer.ts';
-import type { Span } from './otel-attributes.ts';
-import { spanKey } from './otel-calls.ts';
+import { countNote, type Tally } from '../importer.ts';
+import type { Span } from './attributes.ts';
+import { spanKey } from './calls.ts';
 
 /** A conversation that pauses longer is read as two. */
 const IDLE_MS = 30 * 60_000;

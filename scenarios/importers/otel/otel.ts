@@ -1,9 +1,9 @@
 // OpenTelemetry traces of agents: OTLP JSON (a document, or a line per export as the collector writes it) and
 // inference-perf's flat dump, with GenAI, vLLM or OpenInference attributes. Spans come when they end, children first, so a
 // session is made when no span of it came for half an hour of trace time, and at the end.
-import type { RecordedSession } from '../formats/recorded.ts';
-import { BlockMinter } from './blocks.ts';
-import { FileCache } from './hits.ts';
+import type { RecordedSession } from '../../formats/recorded.ts';
+import { BlockMinter } from '../blocks.ts';
+import { FileCache } from '../hits.ts';
 import {
   countField,
   countNote,
@@ -11,13 +11,13 @@ import {
   type Importer,
   type Tally,
   type TraceText,
-} from './importer.ts';
-import { type Span, spanOf } from './otel-attributes.ts';
-import { type Batch, OpenBatches } from './otel-batches.ts';
-import { type SessionContext, sessionOf, spansBySession, tidy } from './otel-session.ts';
-import { earliestStartMs, type RawSpan, spansOf } from './otel-spans.ts';
-import { parsedJson, Refusal } from './rows.ts';
-import { countTextSession, TextBlocks } from './text-blocks.ts';
+} from '../importer.ts';
+import { type Span, spanOf } from './attributes.ts';
+import { type Batch, OpenBatches } from './batches.ts';
+import { type SessionContext, sessionOf, spansBySession, tidy } from './session.ts';
+import { earliestStartMs, type RawSpan, spansOf } from './spans.ts';
+import { parsedJson, Refusal } from '../rows.ts';
+import { countTextSession, TextBlocks } from '../text-blocks.ts';
 
 export const otel: Importer = {
   name: 'otel',

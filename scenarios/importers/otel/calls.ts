@@ -1,6 +1,6 @@
 // The calls among the spans of a session. A call may be told several times: by the framework, the client and the server,
 // each inside the other; those are one call. Agents and workflows repeat the usage of their calls and are none.
-import type { CallFacts, Span } from './otel-attributes.ts';
+import type { CallFacts, Span } from './attributes.ts';
 
 /** A span's place in its trace. */
 export class SpanTree {

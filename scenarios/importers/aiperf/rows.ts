@@ -1,8 +1,8 @@
 // The checks on aiperf's conversation files: multi_turn, single_turn and random_pool rows, whose turns are plain texts, and
 // dag_jsonl rows, whose turns hold messages and start other conversations. aiperf refuses unknown keys of the latter; so
 // do we.
-import { countFields, countNote, type Tally } from './importer.ts';
-import { isSystem, type Message, messagesOf } from './messages.ts';
+import { countFields, countNote, type Tally } from '../importer.ts';
+import { isSystem, type Message, messagesOf } from '../messages.ts';
 import {
   isObject,
   isText,
@@ -14,7 +14,7 @@ import {
   spanAt,
   textAt,
   tokensAt,
-} from './rows.ts';
+} from '../rows.ts';
 
 /** One turn of a plain conversation. */
 export interface TextTurn {

@@ -1,6 +1,6 @@
 // The checks on a Weka session file (kv-cache-tester): unknown JSON in, typed rows out, in file order. A row that
 // fails a check is left out and named.
-import { countUnreadable, type Tally } from './importer.ts';
+import { countUnreadable, type Tally } from '../importer.ts';
 import {
   givenNumberAt,
   isBlockId,
@@ -14,7 +14,7 @@ import {
   spanAt,
   textAt,
   tokensAt,
-} from './rows.ts';
+} from '../rows.ts';
 
 /** One LLM call. Times in seconds as in the file. */
 export interface WekaCall {

@@ -1,7 +1,7 @@
 // Reads ServeGen folders and files from disk: the rim of its importer.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { UserError } from '../base/errors.ts';
+import { UserError } from '../../base/errors.ts';
 import { type CohortImport, type CohortOptions, partnerOf, servegen } from './servegen.ts';
 
 /** Whether one of the paths is a ServeGen file, or a folder that holds some. */
