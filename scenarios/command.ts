@@ -22,9 +22,9 @@ import { openTrace, traceScenario } from './cli/traces.ts';
 import { version } from './cli/version.ts';
 import type { RecordedSession } from './formats/recorded.ts';
 import type { PublishTrace } from './formats/trace-report.ts';
-import { traceProfiler } from './importers/profile.ts';
 import { isServegen } from './importers/servegen/read.ts';
 import { planLines, recordedPlanLines } from './plan-file.ts';
+import { traceProfiler } from './traces/profile.ts';
 
 interface ImportOptions extends CommonOptions, TraceOptions {
   trace: string[];

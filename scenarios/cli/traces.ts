@@ -7,7 +7,7 @@ import type { Selection, SelectionReport } from '../formats/selection.ts';
 import type { CohortFile } from '../formats/traffic.ts';
 import { emptyTally, reportOf } from '../importers/importer.ts';
 import { type ReadOptions, traceSessions } from '../importers/read.ts';
-import { emptySelectionReport, selectionWarnings, selectSessions } from '../importers/select.ts';
+import { emptySelectionReport, selectionWarnings, selectSessions } from '../traces/select.ts';
 
 /** How a trace is replayed: fields of its cohort. */
 export type TraceTiming = Partial<

@@ -50,7 +50,7 @@ const share = (part: number, whole: number): number | null => (whole === 0 ? nul
 const over = ({ gaps }: TraceProfile, limitMs: number): GapOver | undefined =>
   gaps.over.find(row => row.limitMs === limitMs);
 
-/** Every figure that a preset may cite. Rows of workloads.md §3 in brackets. */
+/** Every figure that a preset may cite. Rows of docs/figures.md in brackets. */
 export const FIGURES = {
   // Sessions.
   calls_per_session: spread('calls', 'calls of one session [1]', ({ session }) => session.calls),

@@ -1,8 +1,9 @@
 // Azure's LLM inference traces (2023, 2024, and the multimodal 2025): a CSV of arrivals and lengths, with no sessions and
 // no content. Timestamps have up to seven fractional digits and no zone: they are read by hand, as UTC.
-import { type CallFormat, type CallRow, readCallRows } from './call-rows.ts';
-import { utcMicros } from './clock.ts';
+
 import type { Importer } from './importer.ts';
+import { type CallFormat, type CallRow, readCallRows } from './parts/call-rows.ts';
+import { utcMicros } from './parts/clock.ts';
 import {
   columnsOf,
   csvRows,
@@ -13,7 +14,7 @@ import {
   Refusal,
   shown,
   tokensAt,
-} from './rows.ts';
+} from './parts/rows.ts';
 
 const COLUMNS = ['TIMESTAMP', 'ContextTokens', 'GeneratedTokens'] as const;
 

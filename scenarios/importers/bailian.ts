@@ -1,7 +1,8 @@
 // Qwen-Bailian usage traces (alibaba-edu): one call per line, 16-token blocks with ids global to the file, and the chat
 // that each goes on from. Each line holds its whole prompt; reasoning of earlier turns is not in it.
-import { type CallFormat, type CallRow, readCallRows } from './call-rows.ts';
+
 import type { Importer } from './importer.ts';
+import { type CallFormat, type CallRow, readCallRows } from './parts/call-rows.ts';
 import {
   givenNumberAt,
   hasFields,
@@ -12,7 +13,7 @@ import {
   outputAt,
   Refusal,
   tokensAt,
-} from './rows.ts';
+} from './parts/rows.ts';
 
 const FORMAT: CallFormat = {
   name: 'bailian',

@@ -1,7 +1,8 @@
 // BurstGPT: a CSV of requests to ChatGPT and GPT-4, seconds from its start. Columns are found by name: v1.2 has two more
 // in the middle of v1's. A response of 0 tokens is a request that failed, not an empty answer.
-import { type CallFormat, type CallRow, readCallRows } from './call-rows.ts';
+
 import type { Importer } from './importer.ts';
+import { type CallFormat, type CallRow, readCallRows } from './parts/call-rows.ts';
 import {
   csvRows,
   givenNumberAt,
@@ -12,7 +13,7 @@ import {
   spanAt,
   textAt,
   tokensAt,
-} from './rows.ts';
+} from './parts/rows.ts';
 
 const COLUMNS = ['Timestamp', 'Model', 'Request tokens', 'Response tokens'] as const;
 

@@ -1,7 +1,8 @@
 // LLMServingSim workloads: a call per line, or an agent session per line as sub-requests with the tool time after each.
 // Times are nanoseconds. Token ids, where there are any, are not read.
-import { type CallFormat, type CallRow, readCallRows } from './call-rows.ts';
+
 import type { Importer } from './importer.ts';
+import { type CallFormat, type CallRow, readCallRows } from './parts/call-rows.ts';
 import {
   hasFields,
   isObject,
@@ -14,7 +15,7 @@ import {
   Refusal,
   spanAt,
   tokensAt,
-} from './rows.ts';
+} from './parts/rows.ts';
 
 const FORMAT: CallFormat = {
   name: 'llmservingsim',

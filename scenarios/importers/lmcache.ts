@@ -1,7 +1,8 @@
 // LMCache agent traces with their text removed: one call per line in the manner of Mooncake, but with sessions that each
 // have their own clock, and 64-token blocks. Where a turn was only a tool call, its output was not recorded.
-import { type CallFormat, type CallRow, readCallRows } from './call-rows.ts';
+
 import type { Importer } from './importer.ts';
+import { type CallFormat, type CallRow, readCallRows } from './parts/call-rows.ts';
 import {
   givenNumberAt,
   hasFields,
@@ -13,7 +14,7 @@ import {
   outputAt,
   Refusal,
   tokensAt,
-} from './rows.ts';
+} from './parts/rows.ts';
 
 const FORMAT: CallFormat = {
   name: 'lmcache',

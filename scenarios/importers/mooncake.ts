@@ -1,7 +1,8 @@
 // Mooncake (FAST'25) traces: one call per line, its prompt as ids of 512-token blocks, the last of them partial. Ids mean
 // the same throughout a file, never between files. aiperf adds session_id and delay, and prompts that are not read here.
-import { type CallFormat, type CallRow, readCallRows } from './call-rows.ts';
+
 import type { Importer } from './importer.ts';
+import { type CallFormat, type CallRow, readCallRows } from './parts/call-rows.ts';
 import {
   hasFields,
   idsAt,
@@ -14,7 +15,7 @@ import {
   spanAt,
   textAt,
   tokensAt,
-} from './rows.ts';
+} from './parts/rows.ts';
 
 const FORMAT: CallFormat = {
   name: 'mooncake',

@@ -2,9 +2,9 @@
 // times at which things were typed, answered and returned, and its tools. There are no block ids: the split makes them,
 // so that what the provider's cache had lost counts as new. Sub-agents are sessions of their own in the data.
 import type { RecordedCall } from '../formats/recorded.ts';
-import { type CallFormat, type CallRow, readCallRows } from './call-rows.ts';
-import { utcMicros } from './clock.ts';
 import type { Importer, Tally, TraceText } from './importer.ts';
+import { type CallFormat, type CallRow, readCallRows } from './parts/call-rows.ts';
+import { utcMicros } from './parts/clock.ts';
 import {
   hasFields,
   isObject,
@@ -19,7 +19,7 @@ import {
   spanAt,
   textAt,
   tokensAt,
-} from './rows.ts';
+} from './parts/rows.ts';
 
 const FORMAT: CallFormat = {
   name: 'tracelab',

@@ -1,7 +1,8 @@
 // Vidur's processed traces: a CSV of prompt and output lengths, and nothing else. When they arrive is for the scenario.
-import { type CallFormat, readCallRows } from './call-rows.ts';
+
 import type { Importer } from './importer.ts';
-import { csvRows, hasColumns, outputAt, tokensAt } from './rows.ts';
+import { type CallFormat, readCallRows } from './parts/call-rows.ts';
+import { csvRows, hasColumns, outputAt, tokensAt } from './parts/rows.ts';
 
 const COLUMNS = ['num_prefill_tokens', 'num_decode_tokens'] as const;
 

@@ -54,11 +54,7 @@ describe('rates that move', () => {
     const times = instants(
       '{ constant: true, phases: [ { for: 10s, rate: 10/s }, { for: 10s, rate: 0/s }, { for: 10s, rate: 40/s } ] }',
     );
-    expect([within(times, 0, 1e4), within(times, 1e4, 2e4), within(times, 2e4, 3e4)]).toEqual([
-      100,
-      0,
-      400,
-    ]);
+    expect([within(times, 0, 1e4), within(times, 1e4, 2e4), within(times, 2e4, 3e4)]).toEqual([100, 0, 400]);
     expect(times.length).toBe(500);
   });
 

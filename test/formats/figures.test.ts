@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { FIGURE_NAMES, FIGURES, figureSchema, figuresSchema } from '../../scenarios/formats/figures.ts';
 import { checkSchema } from '../../scenarios/formats/source.ts';
-import { traceProfiler } from '../../scenarios/importers/profile.ts';
+import { traceProfiler } from '../../scenarios/traces/profile.ts';
 import { aChain, aRecordedSession } from '../builders/recorded.ts';
 
 const profiler = traceProfiler();

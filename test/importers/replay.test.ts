@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import type { RecordedCall, RecordedSession } from '../../scenarios/formats/recorded.ts';
-import { FileCache } from '../../scenarios/importers/hits.ts';
+import { FileCache } from '../../scenarios/importers/parts/hits.ts';
 import { readTrace } from '../../scenarios/importers/read.ts';
 import { contentOf } from '../../scenarios/workflows/recorded-content.ts';
 import { walk } from '../../scenarios/workflows/walk.ts';

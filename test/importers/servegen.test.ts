@@ -6,8 +6,8 @@ import { UserError } from '../../scenarios/base/errors.ts';
 import type { ScenarioFile } from '../../scenarios/formats/scenario.ts';
 import { cohortImporters, importerNamed } from '../../scenarios/importers/index.ts';
 import { isServegen, readServegen } from '../../scenarios/importers/servegen/read.ts';
-import { type CohortOptions, servegen } from '../../scenarios/importers/servegen/servegen.ts';
 import { pmfOf } from '../../scenarios/importers/servegen/rows.ts';
+import { type CohortOptions, servegen } from '../../scenarios/importers/servegen/servegen.ts';
 import { walk } from '../../scenarios/workflows/walk.ts';
 import { compileText, planOf, sessionsOf } from '../builders/scenarios.ts';
 

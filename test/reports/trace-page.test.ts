@@ -17,9 +17,9 @@ import type { Figure } from '../../scenarios/formats/figures.ts';
 import type { RecordedSession } from '../../scenarios/formats/recorded.ts';
 import type { TraceReport } from '../../scenarios/formats/trace-report.ts';
 import { emptyTally, reportOf } from '../../scenarios/importers/importer.ts';
-import { traceProfiler } from '../../scenarios/importers/profile.ts';
 import { readTrace } from '../../scenarios/importers/read.ts';
-import { emptySelectionReport, selectSessions } from '../../scenarios/importers/select.ts';
+import { traceProfiler } from '../../scenarios/traces/profile.ts';
+import { emptySelectionReport, selectSessions } from '../../scenarios/traces/select.ts';
 import { aChain, aRecordedCall, aRecordedSession } from '../builders/recorded.ts';
 
 const CHROMIUM = '/usr/bin/chromium';

@@ -2,17 +2,6 @@
 // are estimated from the text; outputs are what the file allows. Rows stream, but for graphs (dag_jsonl), whose
 // conversations name each other.
 import type { RecordedSession } from '../../formats/recorded.ts';
-import { dagSessions } from './dag.ts';
-import {
-  checkConversation,
-  checkTextRow,
-  countTurn,
-  isDagRow,
-  type TextRow,
-  type TextTurn,
-} from './rows.ts';
-import { BlockMinter } from '../blocks.ts';
-import { FileCache } from '../hits.ts';
 import {
   countFields,
   countNote,
@@ -21,9 +10,13 @@ import {
   type Tally,
   type TraceText,
 } from '../importer.ts';
-import { isObject, jsonRows, parsedJson } from '../rows.ts';
-import { countTextSession, PromptText, TEXT_BLOCK_TOKENS, TextBlocks } from '../text-blocks.ts';
-import { addCall, newThread, type Thread } from '../threads.ts';
+import { BlockMinter } from '../parts/blocks.ts';
+import { FileCache } from '../parts/hits.ts';
+import { isObject, jsonRows, parsedJson } from '../parts/rows.ts';
+import { countTextSession, PromptText, TEXT_BLOCK_TOKENS, TextBlocks } from '../parts/text-blocks.ts';
+import { addCall, newThread, type Thread } from '../parts/threads.ts';
+import { dagSessions } from './dag.ts';
+import { checkConversation, checkTextRow, countTurn, isDagRow, type TextRow, type TextTurn } from './rows.ts';
 
 export const aiperf: Importer = {
   name: 'aiperf',

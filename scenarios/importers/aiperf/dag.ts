@@ -1,10 +1,10 @@
 // aiperf's dag_jsonl: conversations that fork and spawn others. A root, which no other names, is a session; the
 // conversations that it starts are its agents. A fork goes on from its parent's context, a spawn starts afresh.
 import type { Provenance, RecordedCall, RecordedSession } from '../../formats/recorded.ts';
-import { countTurn, type DagConversation, type DagTurn, systemMessages } from './rows.ts';
 import { countFields, countUnreadable, OPEN_OUTPUT_TOKENS, type Tally } from '../importer.ts';
-import { Refusal, shown } from '../rows.ts';
-import { PromptText, TEXT_BLOCK_TOKENS, type TextBlocks, tokensOfChars } from '../text-blocks.ts';
+import { Refusal, shown } from '../parts/rows.ts';
+import { PromptText, TEXT_BLOCK_TOKENS, type TextBlocks, tokensOfChars } from '../parts/text-blocks.ts';
+import { countTurn, type DagConversation, type DagTurn, systemMessages } from './rows.ts';
 
 /** A conversation and the row that it is from. */
 export interface DagRow {

@@ -2,7 +2,7 @@
 // dag_jsonl rows, whose turns hold messages and start other conversations. aiperf refuses unknown keys of the latter; so
 // do we.
 import { countFields, countNote, type Tally } from '../importer.ts';
-import { isSystem, type Message, messagesOf } from '../messages.ts';
+import { isSystem, type Message, messagesOf } from '../parts/messages.ts';
 import {
   isObject,
   isText,
@@ -14,7 +14,7 @@ import {
   spanAt,
   textAt,
   tokensAt,
-} from '../rows.ts';
+} from '../parts/rows.ts';
 
 /** One turn of a plain conversation. */
 export interface TextTurn {

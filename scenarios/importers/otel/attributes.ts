@@ -1,9 +1,10 @@
 // What a span means by its attributes: OpenTelemetry's GenAI conventions (new names first, then the old ones that vLLM
 // and older instrumentations still write), vLLM's own, and OpenInference's. workloads.md 4.1
+
+import { isText, MAX_CALL_TOKENS, Refusal, shown } from '../parts/rows.ts';
+import type { TextBlocks } from '../parts/text-blocks.ts';
 import { type OutputContent, outputContent, type PromptContent, promptContent } from './content.ts';
 import type { RawSpan } from './spans.ts';
-import { isText, MAX_CALL_TOKENS, Refusal, shown } from '../rows.ts';
-import type { TextBlocks } from '../text-blocks.ts';
 
 /** `lookup` is embeddings, retrieval and reranking: models at work, but no calls of ours. */
 export type SpanKind = 'call' | 'tool' | 'agent' | 'lookup' | 'other';

@@ -2,8 +2,6 @@
 // inference-perf's flat dump, with GenAI, vLLM or OpenInference attributes. Spans come when they end, children first, so a
 // session is made when no span of it came for half an hour of trace time, and at the end.
 import type { RecordedSession } from '../../formats/recorded.ts';
-import { BlockMinter } from '../blocks.ts';
-import { FileCache } from '../hits.ts';
 import {
   countField,
   countNote,
@@ -12,12 +10,14 @@ import {
   type Tally,
   type TraceText,
 } from '../importer.ts';
+import { BlockMinter } from '../parts/blocks.ts';
+import { FileCache } from '../parts/hits.ts';
+import { parsedJson, Refusal } from '../parts/rows.ts';
+import { countTextSession, TextBlocks } from '../parts/text-blocks.ts';
 import { type Span, spanOf } from './attributes.ts';
 import { type Batch, OpenBatches } from './batches.ts';
 import { type SessionContext, sessionOf, spansBySession, tidy } from './session.ts';
 import { earliestStartMs, type RawSpan, spansOf } from './spans.ts';
-import { parsedJson, Refusal } from '../rows.ts';
-import { countTextSession, TextBlocks } from '../text-blocks.ts';
 
 export const otel: Importer = {
   name: 'otel',

@@ -1,7 +1,6 @@
 // One recorded session out of the spans of one conversation: tokens counted once and with what was cached, gaps named by
 // the tools that ran in them, prompts by their blocks. Each value that a span does not say is counted as guessed.
 import type { Provenance, RecordedCall, RecordedSession } from '../../formats/recorded.ts';
-import { appendedBlocks, type BlockMinter, isNewContext, type PromptBefore } from '../blocks.ts';
 import {
   countField,
   countFields,
@@ -10,11 +9,12 @@ import {
   RESUMED_TOKENS,
   type Tally,
 } from '../importer.ts';
+import { appendedBlocks, type BlockMinter, isNewContext, type PromptBefore } from '../parts/blocks.ts';
+import { MAX_CALL_TOKENS } from '../parts/rows.ts';
+import { TEXT_BLOCK_TOKENS, tokensOfChars } from '../parts/text-blocks.ts';
 import type { CallFacts, Span } from './attributes.ts';
 import { SpanTree, spanKey, toldCalls } from './calls.ts';
 import { type LinkedCall, linkedCalls } from './graph.ts';
-import { MAX_CALL_TOKENS } from '../rows.ts';
-import { TEXT_BLOCK_TOKENS, tokensOfChars } from '../text-blocks.ts';
 
 export interface SessionContext {
   readonly source: string;

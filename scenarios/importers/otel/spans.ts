@@ -1,7 +1,7 @@
 // OpenTelemetry spans out of their two JSON envelopes: OTLP (resourceSpans, as SDKs and the collector's file exporter
 // write it) and inference-perf's flat dump. Ids are opaque here; nanoseconds pass 2^53 and are read as BigInt.
-import { utcMicros } from '../clock.ts';
-import { isObject, isText, type Json, Refusal, shown } from '../rows.ts';
+import { utcMicros } from '../parts/clock.ts';
+import { isObject, isText, type Json, Refusal, shown } from '../parts/rows.ts';
 
 /** A span as it was recorded. */
 export interface RawSpan {

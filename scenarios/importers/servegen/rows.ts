@@ -1,7 +1,7 @@
 // The two files of a ServeGen client: a CSV without header (window start s, rate per s, CV, family, shape, scale s) and a
 // JSON of distributions, each the text of a Python dict. The dicts are parsed here, never evaluated.
 import { UserError } from '../../base/errors.ts';
-import { isObject, isText, parsedJson, shown } from '../rows.ts';
+import { isObject, isText, parsedJson, shown } from '../parts/rows.ts';
 
 /** Values with their probabilities, in the order of the file. */
 export interface Pmf {

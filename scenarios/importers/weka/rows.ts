@@ -14,7 +14,7 @@ import {
   spanAt,
   textAt,
   tokensAt,
-} from '../rows.ts';
+} from '../parts/rows.ts';
 
 /** One LLM call. Times in seconds as in the file. */
 export interface WekaCall {

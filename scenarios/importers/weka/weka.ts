@@ -1,8 +1,6 @@
 // Weka / kv-cache-tester sessions: one agent session per JSON object, its prompts as 64-token block ids, sub-agents
 // inside. A sub-agent's marker carries the time it COMPLETED: taken as its start, parallel sub-agents become serial.
 import type { Provenance, RecordedCall, RecordedSession } from '../../formats/recorded.ts';
-import { appendedBlocks, BlockMinter, isNewContext, type PromptBefore } from '../blocks.ts';
-import { infiniteCacheHits } from '../hits.ts';
 import {
   countField,
   countNote,
@@ -14,7 +12,9 @@ import {
   type Tally,
   type TraceText,
 } from '../importer.ts';
-import { parsedJson } from '../rows.ts';
+import { appendedBlocks, BlockMinter, isNewContext, type PromptBefore } from '../parts/blocks.ts';
+import { infiniteCacheHits } from '../parts/hits.ts';
+import { parsedJson } from '../parts/rows.ts';
 import { checkSession, type WekaAgent, type WekaCall, type WekaSession } from './rows.ts';
 
 /** kv-cache-tester's block, where a file does not say. */

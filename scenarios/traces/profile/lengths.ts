@@ -1,6 +1,6 @@
 // Lengths of a trace: tokens of calls and sessions, what an infinite cache finds of them, and times as recorded.
 import type { Cdf, CdfName, Spread, TraceProfile } from '../../formats/trace-profile.ts';
-import { RESUMED_TOKENS } from '../importer.ts';
+import { RESUMED_TOKENS } from '../../importers/importer.ts';
 import { MAIN, type ProfilePart, type SessionView } from './session-view.ts';
 import { SpreadSketch } from './spread.ts';
 

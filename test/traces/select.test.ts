@@ -6,12 +6,12 @@ import { describe, expect, test } from 'vitest';
 import { UserError } from '../../scenarios/base/errors.ts';
 import type { RecordedCall, RecordedSession } from '../../scenarios/formats/recorded.ts';
 import type { Selection } from '../../scenarios/formats/selection.ts';
-import { endsMs } from '../../scenarios/importers/instants.ts';
-import { traceProfiler } from '../../scenarios/importers/profile.ts';
 import { readTrace } from '../../scenarios/importers/read.ts';
-import { cutSession } from '../../scenarios/importers/select/cut.ts';
-import { emptySelectionReport, selectionWarnings, selectSessions } from '../../scenarios/importers/select.ts';
 import { recordedPlanLines } from '../../scenarios/plan-file.ts';
+import { endsMs } from '../../scenarios/traces/instants.ts';
+import { traceProfiler } from '../../scenarios/traces/profile.ts';
+import { cutSession } from '../../scenarios/traces/select/cut.ts';
+import { emptySelectionReport, selectionWarnings, selectSessions } from '../../scenarios/traces/select.ts';
 import { contentOf } from '../../scenarios/workflows/recorded-content.ts';
 import { aChain, aRecordedCall, aRecordedSession } from '../builders/recorded.ts';
 

@@ -1,7 +1,7 @@
 // Turns of a trace: what each prompt adds to the one before it in its thread, and how the main context grows with the
 // number of the turn.
 import type { TraceProfile } from '../../formats/trace-profile.ts';
-import { isNewContext } from '../blocks.ts';
+import { isNewContext } from '../../importers/parts/blocks.ts';
 import { MAIN, type ProfilePart } from './session-view.ts';
 import { SpreadSketch } from './spread.ts';
 

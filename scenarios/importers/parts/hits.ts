@@ -1,8 +1,8 @@
 // The hits of an infinite cache. Of one session, two ways: in the trace's own full blocks, and in tokens with the tails
 // and outputs that later calls name by their blocks. Of a file whose ids mean the same throughout: in its blocks.
-import type { Key } from '../base/key.ts';
-import type { RecordedCall, RecordedSession } from '../formats/recorded.ts';
-import { contentOf } from '../workflows/recorded-content.ts';
+import type { Key } from '../../base/key.ts';
+import type { RecordedCall, RecordedSession } from '../../formats/recorded.ts';
+import { contentOf } from '../../workflows/recorded-content.ts';
 import { BlockSet } from './block-set.ts';
 
 /** Leading blocks and tokens of each prompt that calls before it in `order` (file order) have already shown. */

@@ -1,6 +1,7 @@
 // The blocks of a file whose ids mean the same throughout: their size, the ids of each prompt, and what an infinite
 // cache would hold of it.
-import type { Provenance, RecordedCall } from '../formats/recorded.ts';
+import type { Provenance, RecordedCall } from '../../formats/recorded.ts';
+import { countNote, type ImportOptions, type Tally } from '../importer.ts';
 import {
   appendedBlocks,
   BlockMinter,
@@ -11,7 +12,6 @@ import {
   type NamedPrompt,
 } from './blocks.ts';
 import { FileCache, type Hits } from './hits.ts';
-import { countNote, type ImportOptions, type Tally } from './importer.ts';
 
 /** A prompt in blocks, full ones first: behind them there may be a partial one. */
 export interface BlockPrompt extends Hits {

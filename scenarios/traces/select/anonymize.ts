@@ -1,7 +1,7 @@
 // Pseudonyms for everything in recorded sessions that could name a person, a project or a machine, given out in order of
 // first use. What shares content keeps sharing exactly that, and no length or time changes. Models keep their names.
 import type { RecordedCall, RecordedSession } from '../../formats/recorded.ts';
-import { MINTED_FROM } from '../blocks.ts';
+import { MINTED_FROM } from '../../importers/parts/blocks.ts';
 import { MAIN } from '../profile/session-view.ts';
 import { hasOwnScope } from '../reuse.ts';
 

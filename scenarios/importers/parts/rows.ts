@@ -1,6 +1,6 @@
 // Unknown JSON or CSV in, checked rows out. A check throws a Refusal with its reason; the row is then counted as
 // unreadable under its file and line, and left out. Hand-written: traces are large, and each reason names its row.
-import { countUnreadable, type Tally, type TraceText } from './importer.ts';
+import { countUnreadable, type Tally, type TraceText } from '../importer.ts';
 
 /** A row by field name, unchecked. */
 export type Json = Readonly<Record<string, unknown>>;

@@ -2,7 +2,7 @@
 // same session or only in other sessions. Whole blocks; a hit is the leading run of a prompt that was seen before.
 import type { RecordedSession } from '../formats/recorded.ts';
 import type { ReuseFigures } from '../formats/trace-profile.ts';
-import { BlockSet } from './block-set.ts';
+import { BlockSet } from '../importers/parts/block-set.ts';
 
 /** Tokens of one prompt that are found. */
 export interface Found {

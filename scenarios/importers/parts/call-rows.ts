@@ -1,9 +1,7 @@
 // The reader behind the formats with a call per row: rows in, in any interleaving of sessions; sessions of one thread
 // out, as they complete. A format says what its rows hold, this what follows from it; hits are counted in file order.
-import { extendText, textKey, uniform } from '../base/key.ts';
-import type { Provenance, RecordedCall, RecordedSession } from '../formats/recorded.ts';
-import { gridMs } from './clock.ts';
-import { type BlockPrompt, FileBlocks } from './file-blocks.ts';
+import { extendText, textKey, uniform } from '../../base/key.ts';
+import type { Provenance, RecordedCall, RecordedSession } from '../../formats/recorded.ts';
 import {
   countField,
   countFields,
@@ -13,7 +11,9 @@ import {
   type ImportOptions,
   type Tally,
   type TraceText,
-} from './importer.ts';
+} from '../importer.ts';
+import { gridMs } from './clock.ts';
+import { type BlockPrompt, FileBlocks } from './file-blocks.ts';
 import { PrefixChains } from './prefix-chains.ts';
 import { MAX_CALL_TOKENS } from './rows.ts';
 import { addCall, newThread, OpenThreads, type Thread } from './threads.ts';

@@ -1,5 +1,5 @@
 // A set of block ids: a bit each where a trace numbers its blocks from 0 on, a set entry where ids are hashes.
-import { UserError } from '../base/errors.ts';
+import { UserError } from '../../base/errors.ts';
 
 /** The bits may grow to this many ids per block in the set: no more memory than an entry of a Set takes. */
 const IDS_PER_BLOCK = 256;

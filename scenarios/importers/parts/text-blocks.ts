@@ -1,10 +1,10 @@
 // Prefix blocks of prompts whose text a trace holds: a block is 64 characters, taken for 16 tokens, and is named by all
 // text before its end. Only ids in order of first sight leave this file: neither text nor a hash of it.
-import { extend, extendText, type Key, textKey } from '../base/key.ts';
-import type { RecordedSession } from '../formats/recorded.ts';
+import { extend, extendText, type Key, textKey } from '../../base/key.ts';
+import type { RecordedSession } from '../../formats/recorded.ts';
+import { countSession, type Tally } from '../importer.ts';
 import type { BlockMinter } from './blocks.ts';
 import type { FileCache } from './hits.ts';
-import { countSession, type Tally } from './importer.ts';
 
 /** English text and code come near it; other scripts have more tokens per character. */
 const CHARS_PER_TOKEN = 4;

@@ -1,7 +1,7 @@
 // Wall-clock texts, against the calendar of JavaScript.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { utcMicros } from '../../scenarios/importers/clock.ts';
+import { utcMicros } from '../../../scenarios/importers/parts/clock.ts';
 
 describe('utcMicros', () => {
   test('law: agrees with Date on every instant, in UTC whatever the zone of the machine', () => {

@@ -1,8 +1,8 @@
 // Sessions of one thread, put together from rows that may interleave with those of other sessions. Only those that may
 // still get a call are held: memory does not grow with the trace.
-import type { RecordedCall, RecordedSession } from '../formats/recorded.ts';
+import type { RecordedCall, RecordedSession } from '../../formats/recorded.ts';
+import { countSession, type Tally } from '../importer.ts';
 import type { Hits } from './hits.ts';
-import { countSession, type Tally } from './importer.ts';
 
 /**
  * Block ids in open sessions, about 150 MB; beyond, the one that waits longest is closed. Where it was not complete, a

@@ -6,14 +6,14 @@ import { describe, expect, test } from 'vitest';
 import { extend, textKey, uniform } from '../../scenarios/base/key.ts';
 import { quantile } from '../../scenarios/base/statistics.ts';
 import type { RecordedSession } from '../../scenarios/formats/recorded.ts';
-import { Arrivals, BinnedCounts } from '../../scenarios/importers/arrivals.ts';
-import { endsMs, peakWidth } from '../../scenarios/importers/instants.ts';
-import { spawnWidths } from '../../scenarios/importers/profile/fan-out.ts';
-import { SpreadSketch } from '../../scenarios/importers/profile/spread.ts';
-import { binOf } from '../../scenarios/importers/profile/turns.ts';
-import { traceProfiler } from '../../scenarios/importers/profile.ts';
 import { readTrace } from '../../scenarios/importers/read.ts';
-import { ReuseCounter } from '../../scenarios/importers/reuse.ts';
+import { Arrivals, BinnedCounts } from '../../scenarios/traces/arrivals.ts';
+import { endsMs, peakWidth } from '../../scenarios/traces/instants.ts';
+import { spawnWidths } from '../../scenarios/traces/profile/fan-out.ts';
+import { SpreadSketch } from '../../scenarios/traces/profile/spread.ts';
+import { binOf } from '../../scenarios/traces/profile/turns.ts';
+import { traceProfiler } from '../../scenarios/traces/profile.ts';
+import { ReuseCounter } from '../../scenarios/traces/reuse.ts';
 import { aChain, aRecordedCall, aRecordedSession } from '../builders/recorded.ts';
 
 function profileOf(sessions: Iterable<RecordedSession>) {

@@ -1,8 +1,8 @@
 // The infinite cache over the ids of a file, and the set behind it, against plain sets.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { BlockSet } from '../../scenarios/importers/block-set.ts';
-import { FileCache } from '../../scenarios/importers/hits.ts';
+import { BlockSet } from '../../../scenarios/importers/parts/block-set.ts';
+import { FileCache } from '../../../scenarios/importers/parts/hits.ts';
 
 /** Dense ids, ids around the growth of the bits, and 64-bit hashes. */
 const blockIds = fc.oneof(
