@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CallRecord } from '../../scenarios/formats/record.ts';
 import type { RunResult, ValidationResult } from '../../scenarios/formats/result.ts';
 import { workflowText } from '../builders/scenarios.ts';
-import { emptyFolder, start, windtunnel, write } from './run.ts';
+import { emptyFolder, ROOT, start, windtunnel, write } from './run.ts';
 
 const folder = emptyFolder();
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -226,6 +226,16 @@ describe('servers that misbehave', () => {
 });
 
 describe('both worlds', () => {
+  test('every verb and context means the same in both worlds: counts, tokens and hits equal', async () => {
+    const scenario = join(ROOT, 'test/fixtures/scenarios/every-verb.yaml');
+    const ran = await start(
+      ['validate', scenario, '-d', 'emulated', '--emulate', '--tolerance', '95%', '--out', 'verbs'],
+      folder,
+    ).ended;
+    expect(ran.code, ran.out + ran.err).toBe(0);
+    expect(ran.out).toMatch(/WITHIN TOLERANCE/);
+  });
+
   test('validate on the emulator: counts, tokens and hits equal', async () => {
     const ran = await start(
       ['validate', 'chain.yaml', '-d', 'd.yaml', '--emulate', '--tolerance', '95%', '--out', 'both'],
