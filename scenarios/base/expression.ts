@@ -56,6 +56,9 @@ const PRECEDENCE: Record<string, number> = {
   '/': 6,
 };
 
+/** Numbers, names and operators in one expression: more is a mistake, and would be taken apart by recursion. */
+const MAX_PARTS = 1000;
+
 export interface ExpressionError {
   message: string;
   hint: string | null;
@@ -96,11 +99,13 @@ function tokenise(text: string): Token[] {
       );
     }
     const at = match.index + match[0].length - match[0].trimStart().length;
+    if (tokens.length === MAX_PARTS)
+      throw new ParseFailure(at, `more than ${MAX_PARTS} parts`, 'name parts of it under `params`');
     if (match[1] !== undefined) {
       tokens.push({
         kind: 'number',
         text: match[0].trim(),
-        value: Number(match[1]) * (UNITS[match[2] ?? ''] ?? 1),
+        value: finite(Number(match[1]) * (UNITS[match[2] ?? ''] ?? 1)),
         at,
       });
     } else if (match[3] !== undefined) {
@@ -152,7 +157,7 @@ export function parseExpression(text: string): { expression: Expression } | { er
       expect(')');
       return { kind: 'tokens', step: step.text, at: step.at };
     }
-    if (!(token.text in FUNCTIONS)) {
+    if (!Object.hasOwn(FUNCTIONS, token.text)) {
       throw new ParseFailure(
         token.at,
         `unknown function "${token.text}"`,
@@ -211,6 +216,10 @@ export interface ExpressionScope {
 
 const truth = (value: boolean): number => (value ? 1 : 0);
 
+/** Nothing is beyond all numbers, so that no difference of two such is no number at all. */
+const finite = (value: number): number =>
+  Math.min(Math.max(value, -Number.MAX_VALUE), Number.MAX_VALUE);
+
 /** The value of an expression; conditions are 1 or 0. */
 export function evaluate(expression: Expression, scope: ExpressionScope): number {
   switch (expression.kind) {
@@ -236,13 +245,13 @@ export function evaluate(expression: Expression, scope: ExpressionScope): number
 function combine(op: BinaryOp, a: number, b: number): number {
   switch (op) {
     case '+':
-      return a + b;
+      return finite(a + b);
     case '-':
-      return a - b;
+      return finite(a - b);
     case '*':
-      return a * b;
+      return finite(a * b);
     case '/':
-      return b === 0 ? 0 : a / b;
+      return b === 0 ? 0 : finite(a / b);
     case '<':
       return truth(a < b);
     case '<=':

@@ -172,7 +172,7 @@ function callFacts(raw: RawSpan, names: TextBlocks): CallFacts {
     reasoningTokens: tokensOf(attributes, REASONING),
     cacheReadTokens: tokensOf(attributes, CACHE_READ),
     cacheWriteTokens: tokensOf(attributes, CACHE_WRITE),
-    ttftMs: typeof ttft === 'number' && ttft >= 0 ? ttft * 1000 : null,
+    ttftMs: typeof ttft === 'number' && ttft >= 0 && Number.isFinite(ttft * 1000) ? ttft * 1000 : null,
     error: errorOf(raw),
     wantsTool: [finish].flat().some(reason => isText(reason) && /^tool|tool_(call|use)/.test(reason)),
     prompt: promptContent(

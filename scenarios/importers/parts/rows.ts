@@ -11,6 +11,9 @@ export class Refusal extends Error {}
 /** No context window is near this; a larger figure is a broken row, and would be made into as many blocks. */
 export const MAX_CALL_TOKENS = 16_777_216;
 
+/** Nanoseconds since 1970 until the year 2286, the largest figure that a trace may have: sums of it stay finite. */
+const MAX_NUMBER = 1e19;
+
 export const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
@@ -32,6 +35,7 @@ export function numberAt(row: Json, key: string): number | null {
   if (value === undefined || value === null) return null;
   if (typeof value !== 'number' || !Number.isFinite(value))
     throw new Refusal(`${key} is ${shown(value)}, not a number`);
+  if (Math.abs(value) > MAX_NUMBER) throw new Refusal(`${key} is ${value}, which is no time or length of a trace`);
   return value;
 }
 
