@@ -138,9 +138,10 @@ export const planCommand: Command<PlanOptions> = {
     settleIssues([{ issues: loaded.issues, source: loaded.source }], options);
     const plan = loaded.compiled!.plan!;
     const unbounded = loaded.file?.traffic.some(
-      ({ arrival, sessions }) => arrival?.closed !== undefined && sessions === undefined,
+      ({ arrival, sessions, trace }) =>
+        arrival?.closed !== undefined && sessions === undefined && trace === undefined,
     );
-    if (unbounded && loaded.recorded.size === 0) {
+    if (unbounded === true && loaded.kind !== 'plan') {
       throw new UserError('a closed cohort that runs `for` a time has no plan before it runs', {
         hint: 'give it `sessions:` instead',
       });

@@ -150,19 +150,25 @@ function listOf<K, V>(lists: Map<K, V[]>, key: K): V[] {
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/** Durations, and parameters, which are rounded where they are used: `PLACE PURPOSE` or `PLACE PURPOSE:PARAMETER`. */
+const isFractional = (draw: string): boolean => / (latency|delay|[a-z]+:[^ ]+)$/.test(draw);
+
 /** One line of a written workflow's session, or what is wrong with it. */
 function writtenOf({
   session,
   plannedMs,
   draws,
 }: Record<string, unknown>): { cohort: string; line: WrittenSession } | string {
-  const match = /^(.+)\/(?:(\d+)\.)?(\d+)$/.exec(String(session));
+  const match = /^(.+)\/(?:(0|[1-9]\d{0,14})\.)?(0|[1-9]\d{0,14})$/.exec(String(session));
   if (typeof session !== 'string' || match === null)
     return 'neither a session (`cohort/ordinal`) nor a recorded session';
-  if (typeof plannedMs !== 'number' || !(plannedMs >= 0)) return 'plannedMs is not a time in ms';
+  if (typeof plannedMs !== 'number' || !(plannedMs >= 0 && Number.isFinite(plannedMs)))
+    return 'plannedMs is not a time in ms';
   if (!isObject(draws)) return 'draws is not an object';
   for (const [name, value] of Object.entries(draws)) {
-    if (typeof value !== 'number' || !(value >= 0)) return `the draw "${name}" is not a number of 0 or more`;
+    if (typeof value !== 'number' || !(value >= 0 && value <= Number.MAX_SAFE_INTEGER))
+      return `the draw "${name}" is not a number of 0 or more`;
+    if (!isFractional(name) && !Number.isInteger(value)) return `the draw "${name}" is not a whole number`;
   }
   const [, cohort = '', agent = '0', ordinal = '0'] = match;
   return {

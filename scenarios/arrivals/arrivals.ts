@@ -41,7 +41,7 @@ export function* arrivalTimes(
 
 /** Independent gaps of mean 1, stretched by the rate where they fall. Evenly spaced arrivals begin at once. */
 function* renewals(rate: Rate, key: Key, bounds: { sessions: number; forMs: number }): Generator<number> {
-  const walk = new RateWalk(rate);
+  const walk = new RateWalk(rate, bounds.forMs);
   for (let i = 0; i < bounds.sessions; i++) {
     const gaps = walk.gaps;
     if (gaps === null) return;

@@ -52,6 +52,8 @@ function* phasesOf(rate: Rate): Generator<Piece> {
   const last = rate.phases.at(-1);
   if (!rate.stays || last === undefined) return;
   const perMs = last.toPerSec / 1000;
+  // A rate of 0 that stays is the end: no daily curve makes more of it.
+  if (perMs === 0) return;
   yield { fromMs, toMs: Number.POSITIVE_INFINITY, fromPerMs: perMs, toPerMs: perMs, gaps: last.gaps };
 }
 
@@ -96,13 +98,15 @@ export function* piecesOf(rate: Rate): Generator<Piece> {
   }
 }
 
-/** Walks along a rate by area. */
+/** Walks along a rate by area, up to an instant. */
 export class RateWalk {
   private readonly pieces: Iterator<Piece>;
+  private readonly untilMs: number;
   private piece: Piece | null;
   private atMs = 0;
 
-  constructor(rate: Rate) {
+  constructor(rate: Rate, untilMs = Number.POSITIVE_INFINITY) {
+    this.untilMs = untilMs;
     this.pieces = piecesOf(rate)[Symbol.iterator]();
     this.piece = this.nextPiece();
   }
@@ -114,7 +118,7 @@ export class RateWalk {
 
   private nextPiece(): Piece | null {
     const next = this.pieces.next();
-    return next.done === true ? null : next.value;
+    return next.done === true || next.value.fromMs > this.untilMs ? null : next.value;
   }
 
   /** The instant at which `area` more arrivals are expected; null when the rate ends before. */
@@ -123,7 +127,6 @@ export class RateWalk {
     while (this.piece !== null) {
       const { fromMs, toMs, fromPerMs, toPerMs } = this.piece;
       const open = toMs === Number.POSITIVE_INFINITY;
-      if (open && fromPerMs === 0) return null;
       const slope = open ? 0 : (toPerMs - fromPerMs) / (toMs - fromMs);
       const perMs = Math.max(0, fromPerMs + slope * (this.atMs - fromMs));
       const room = open ? Number.POSITIVE_INFINITY : ((perMs + toPerMs) / 2) * (toMs - this.atMs);
@@ -140,6 +143,11 @@ export class RateWalk {
     return null;
   }
 }
+
+/** Whether no arrival ever comes. */
+export const isSilent = ({ phases, stays }: Rate): boolean =>
+  phases.every(({ forMs, fromPerSec, toPerSec }) => forMs === 0 || fromPerSec + toPerSec === 0) &&
+  !(stays && (phases.at(-1)?.toPerSec ?? 0) > 0);
 
 /** Highest rate within the first `withinMs`, per second: what a capacity check has to hold. */
 export function peakPerSec(rate: Rate, withinMs: number): number {

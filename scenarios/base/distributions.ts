@@ -152,11 +152,14 @@ export const weibullOf = (mean: number, shape: number): Distribution => ({
   scale: mean / Math.exp(logGamma(1 + 1 / shape)),
 });
 
+/** Least and greatest shape of a Weibull: coefficients of variation from 0.0026 to 370,000. */
+export const WEIBULL_SHAPES = [0.05, 500] as const;
+
 /** The shape of a Weibull with coefficient of variation `cv`: 1 + cv^2 = G(1 + 2/k) / G(1 + 1/k)^2, by bisection. */
 export function weibullShape(cv: number): number {
   const target = Math.log(1 + cv * cv);
-  let low = Math.log(0.05);
-  let high = Math.log(500);
+  let low = Math.log(WEIBULL_SHAPES[0]);
+  let high = Math.log(WEIBULL_SHAPES[1]);
   for (let i = 0; i < 100; i++) {
     const k = Math.exp((low + high) / 2);
     if (logGamma(1 + 2 / k) - 2 * logGamma(1 + 1 / k) > target) low = Math.log(k);

@@ -217,8 +217,7 @@ export interface ExpressionScope {
 const truth = (value: boolean): number => (value ? 1 : 0);
 
 /** Nothing is beyond all numbers, so that no difference of two such is no number at all. */
-const finite = (value: number): number =>
-  Math.min(Math.max(value, -Number.MAX_VALUE), Number.MAX_VALUE);
+const finite = (value: number): number => Math.min(Math.max(value, -Number.MAX_VALUE), Number.MAX_VALUE);
 
 /** The value of an expression; conditions are 1 or 0. */
 export function evaluate(expression: Expression, scope: ExpressionScope): number {

@@ -49,34 +49,43 @@ export interface LoadedScenario {
   readonly warnings: readonly string[];
 }
 
-/** Sets `a.b.0.c=value` in a parsed document. */
+type Container = Record<string, unknown>;
+const isContainer = (value: unknown): value is Container => typeof value === 'object' && value !== null;
+
+/** Sets `a.b.0.c=value` in a parsed document; the number behind the last item of a list adds one. */
 function applySet<T>(value: T, assignments: readonly string[]): T {
-  const root = structuredClone(value);
-  for (const assignment of assignments) {
-    const equals = assignment.indexOf('=');
-    if (equals < 1)
-      throw new UserError(`--set ${assignment}: expected path=value`, {
-        hint: 'e.g. --set params.postings=14',
-      });
-    const path = assignment.slice(0, equals).split('.');
-    const parsed = parseSource(assignment.slice(equals + 1), '--set');
-    if (parsed.issues.length > 0)
-      throw new UserError(`--set ${assignment}: the value is not valid YAML`, {
-        hint: 'quote it, as in a.b="text"',
-      });
-    let at = root as Record<string, unknown>;
-    for (const key of path.slice(0, -1)) {
-      if (typeof at[key] !== 'object' || at[key] === null) {
-        const known = Object.keys(at);
-        throw new UserError(`--set ${assignment}: nothing is at "${key}"`, {
-          hint: didYouMean(key, known) ?? `there: ${known.join(', ')}`,
-        });
-      }
-      at = at[key] as Record<string, unknown>;
+  const root: unknown = structuredClone(value);
+  // What is no mapping is told as such when it is checked.
+  if (isContainer(root)) for (const assignment of assignments) setOne(root, assignment);
+  return root as T;
+}
+
+function setOne(root: Container, assignment: string): void {
+  const refused = (why: string, hint: string): UserError =>
+    new UserError(`--set ${assignment}: ${why}`, { hint });
+  const equals = assignment.indexOf('=');
+  if (equals < 1) throw refused('expected path=value', 'e.g. --set params.postings=14');
+  const path = assignment.slice(0, equals).split('.');
+  if (path[0] === 'extends') throw refused('bases are merged before', 'write it in a file');
+  const last = path.pop() as string;
+  const parsed = parseSource(assignment.slice(equals + 1), '--set');
+  if (parsed.issues.length > 0) throw refused('the value is not valid YAML', 'quote it, as in a.b="text"');
+  let at = root;
+  for (const key of path) {
+    const inner = Object.hasOwn(at, key) ? at[key] : undefined;
+    if (!isContainer(inner)) {
+      const known = Object.keys(at);
+      if (known.includes(key)) throw refused(`"${key}" has no keys`, `set ${key} itself`);
+      throw refused(`nothing is at "${key}"`, didYouMean(key, known) ?? `there: ${known.join(', ')}`);
     }
-    at[path.at(-1) as string] = parsed.value;
+    at = inner;
   }
-  return root;
+  if (Array.isArray(at) && !(/^\d+$/.test(last) && Number(last) <= at.length)) {
+    const hint = 'items count from 0; the number behind the last adds one';
+    throw refused(`"${last}" is no place in a list of ${at.length}`, hint);
+  }
+  if (last === '__proto__') throw refused('no key is called so', 'choose another');
+  at[last] = parsed.value;
 }
 
 /** Reads, checks and compiles; problems of the file are returned, a missing file throws a UserError. */

@@ -7,7 +7,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { UserError } from '../base/errors.ts';
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
 import { type Position, parseSource, type Source, valueSource } from '../formats/source.ts';
-import { didYouMean } from '../formats/suggest.ts';
+import { didYouMean, show } from '../formats/suggest.ts';
 import { libraryNames, libraryPath, readText, shown } from './library.ts';
 
 type Mapping = Record<string, unknown>;
@@ -41,6 +41,8 @@ function resolved(path: string, chain: Chain): Source {
     given === undefined
       ? []
       : [given].flat().map((ref, index) => baseAt({ ref, index, path, given }, chain, issues));
+  if (Array.isArray(given) && given.length === 0)
+    issues.push(issue(['extends'], 'WT1005', 'expected at least 1 item, got []'));
   const found = bases.filter(base => base !== null);
   const whole = [...found.map(base => withoutName(base.value)), rest].reduce(merged, {});
   return {
@@ -59,7 +61,12 @@ function baseAt(
   issues: Issue[],
 ): Source | null {
   const at: InputPath = Array.isArray(given) ? ['extends', index] : ['extends'];
-  if (typeof ref !== 'string') return null;
+  const refuse = (code: string, message: string, hint: string): null => {
+    issues.push(issue(at, code, message, hint));
+    return null;
+  };
+  if (typeof ref !== 'string')
+    return refuse('WT1005', `expected the name of a file, got ${show(ref)}`, 'e.g. extends: job-scanner');
   const beside = resolve(dirname(path), ref);
   const file = existsSync(beside) && statSync(beside).isFile() ? beside : libraryPath(ref, chain.kind);
   if (file === null) {
@@ -67,18 +74,21 @@ function baseAt(
     const hint =
       didYouMean(ref, names) ??
       `name a file from this one's folder on, or one of the library: ${names.join(', ')}`;
-    issues.push(issue(at, 'WT1102', `no ${chain.kind.slice(0, -1)} "${ref}" to extend`, hint));
-    return null;
+    return refuse('WT1102', `no ${chain.kind.slice(0, -1)} "${ref}" to extend`, hint);
   }
   const above = [...chain.above, resolve(path)];
   if (above.includes(resolve(file)) || above.length > MAX_CHAIN) {
     const circle = [...above, resolve(file)].map(shown).join(' -> ');
-    issues.push(
-      issue(at, 'WT1104', `files extend each other in a circle: ${circle}`, 'take one `extends` out'),
-    );
-    return null;
+    return refuse('WT1104', `files extend each other in a circle: ${circle}`, 'take one `extends` out');
   }
-  return resolved(file, { ...chain, above });
+  const base = resolved(file, { ...chain, above });
+  if (base.issues.length === 0 && !isMapping(base.value))
+    return refuse(
+      'WT1005',
+      `${shown(file)} is no ${chain.kind.slice(0, -1)}: it is not a mapping`,
+      'name another file',
+    );
+  return base;
 }
 
 /** A scenario that extends another has its own name. */
@@ -152,25 +162,38 @@ function hookPackage(): void {
   });
 }
 
-/** Runs the user's own file and takes its default export. */
+/** Runs the user's own file and takes its default export, as JSON holds it. */
 function typescriptSource(path: string): Source {
   hookPackage();
   let exported: unknown;
+  let text: string | undefined;
   try {
     const loaded = createRequire(import.meta.url)(resolve(path)) as { default?: unknown };
     exported = typeof loaded.default === 'function' ? (loaded.default as () => unknown)() : loaded.default;
+    if (!(exported instanceof Promise)) text = JSON.stringify(exported, plainNumbers);
   } catch (error) {
-    throw new UserError(`${shown(path)} cannot be run: ${(error as Error).message}`, {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UserError(`${shown(path)} cannot be run: ${why}`, {
       hint: 'a TypeScript scenario is a module without top-level await; only types that can be stripped',
     });
   }
-  if (!isMapping(exported)) {
+  if (exported instanceof Promise) {
+    throw new UserError(`${shown(path)} gives a promise, and nothing waits for it`, {
+      hint: 'export the scenario itself; read files with readFileSync',
+    });
+  }
+  const value: unknown = text === undefined ? null : JSON.parse(text);
+  if (!isMapping(value)) {
     throw new UserError(`${shown(path)} has no scenario as its default export`, {
       hint: "write `export default scenario({ windtunnel: 1, … })` with `import { scenario } from 'agent-windtunnel'`",
     });
   }
-  return valueSource(JSON.parse(JSON.stringify(exported)), shown(path));
+  return valueSource(value, shown(path));
 }
+
+/** JSON would write null: a number that is none is shown as what it is. */
+const plainNumbers = (_key: string, value: unknown): unknown =>
+  typeof value === 'number' && !Number.isFinite(value) ? String(value) : value;
 
 // ---- files that a scenario names ------------------------------------------------------------------------------
 

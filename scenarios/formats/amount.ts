@@ -8,6 +8,7 @@ import {
   lognormalSigma,
   meanOf,
   quantile,
+  WEIBULL_SHAPES,
   weibullOf,
   weibullShape,
   zipfOf,
@@ -15,7 +16,7 @@ import {
 import { type Expression, mentions, parseExpression } from '../base/expression.ts';
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
 import { type Dimension, parseScalar } from './quantity.ts';
-import { didYouMean } from './suggest.ts';
+import { didYouMean, show } from './suggest.ts';
 
 /** A parsed amount, in the base unit of its dimension (tokens, ms, count, ratio), clamped to [min, max]. */
 export type Amount =
@@ -55,6 +56,11 @@ export const PLAIN_KEYS = ['sigma', 'cv', 'shape', 'alpha', 's', 'n'];
 const OWN_MIN = ['uniform', 'pareto', 'pareto_lognormal'];
 const BLOCKS = ['mixture', 'choice', 'empirical'] as const;
 const ZIPF_MAX = 1_000_000;
+/** Least and greatest coefficient of variation, and shape by kind: beyond, draws are too alike or too skewed to be exact. */
+export const CVS = [0.01, 1000] as const;
+const SHAPES_WITHIN = { gamma: [1e-6, 1e4], weibull: WEIBULL_SHAPES } as const;
+/** The share of draws that must be numbers a computer can hold. */
+const TAIL = 0.9999;
 
 /** Parses an amount; every problem is pushed to `issues` and null is returned. */
 export function parseAmount(
@@ -67,7 +73,9 @@ export function parseAmount(
     const text = raw.trim().slice(1);
     const parsed = parseExpression(text);
     if ('error' in parsed) {
-      issues.push(issue(path, 'WT1007', `in "=${text}": ${parsed.error.message}`, parsed.error.hint));
+      issues.push(
+        issue(path, 'WT1007', `in ${show(`=${text}`)}: ${parsed.error.message}`, parsed.error.hint),
+      );
       return null;
     }
     return { kind: 'expression', expression: parsed.expression, min: 0, max: Number.POSITIVE_INFINITY };
@@ -114,11 +122,13 @@ function parseDistribution(
     const of = PARSE_BLOCK[block](raw, dimension, path, issues);
     return good ? of : null;
   }
-  const kind = typeof raw.dist === 'string' ? raw.dist : guessKind(raw);
+  const kind = raw.dist === undefined ? guessKind(raw) : String(raw.dist);
   if (kind === null || !Object.hasOwn(SHAPES, kind)) {
     const hint = kind === null ? null : didYouMean(kind, [...Object.keys(SHAPES), ...BLOCKS]);
     const message =
-      kind === null ? 'not a number, a distribution or an expression' : `unknown distribution "${kind}"`;
+      kind === null
+        ? 'not a number, a distribution or an expression'
+        : `unknown distribution ${show(raw.dist)}`;
     issues.push(
       issue(path, 'WT1005', message, hint ?? 'write 216, { median: 216, p90: 899 } or =tokens(prev)'),
     );
@@ -134,7 +144,11 @@ function parseDistribution(
     if (value === null) good = false;
     else part[key] = value;
   }
-  return good ? shaped(kind, part, path, issues) : null;
+  const of = good ? shaped(kind, part, path, issues) : null;
+  if (of === null || Number.isFinite(quantile(of, TAIL))) return of;
+  const message = 'one in 10,000 of these is beyond any number';
+  issues.push(issue(path, 'WT1005', message, 'lower the spread: p90, sigma, sd; or raise alpha'));
+  return null;
 }
 
 /** Whether a distribution has no other keys than these. */
@@ -172,12 +186,17 @@ function shaped(
   const { median, p90, sigma, mean, sd, min, max, cv, shape, scale, alpha } = part;
   const above = (...values: (number | undefined)[]): boolean =>
     values.every(value => value !== undefined && value > 0);
+  /** More than one of either kind: two pairs of keys, of which one would count for nothing. */
+  const tooMany = (...kinds: string[][]): boolean =>
+    kinds.some(keys => keys.filter(key => part[key] !== undefined).length > 1);
   switch (kind) {
     case 'lognormal':
-      if (above(mean, sd) && median === undefined) return lognormalOf(mean as number, sd as number);
+      if (tooMany(['median', 'mean'], ['p90', 'sigma', 'sd']))
+        return fail('a lognormal has median and p90, median and sigma, or mean and sd', 'keep one pair');
+      if (above(mean, sd)) return lognormalOf(mean as number, sd as number);
       if (median === undefined || median <= 0 || (p90 === undefined && sigma === undefined)) {
         return fail(
-          'a lognormal needs a median above 0 and a p90 or a sigma, or mean and sd',
+          'a lognormal needs a median above 0 and a p90 or a sigma, or mean and sd above 0',
           'e.g. { median: 216, p90: 899 }',
         );
       }
@@ -194,13 +213,25 @@ function shaped(
       return { kind, mean };
     case 'gamma':
     case 'weibull': {
-      if (above(shape, scale)) return { kind, shape: shape as number, scale: scale as number };
+      if (tooMany(['mean', 'shape'], ['cv', 'scale']))
+        return fail(`a ${kind} has mean and cv, or shape and scale`, 'keep one pair');
+      const [least, most] = SHAPES_WITHIN[kind];
+      if (above(shape, scale)) {
+        if ((shape as number) < least || (shape as number) > most)
+          return fail(
+            `the shape of a ${kind} is from ${least} to ${most}, got ${shape}`,
+            'or give mean and cv',
+          );
+        return { kind, shape: shape as number, scale: scale as number };
+      }
       if (!above(mean, cv)) {
         return fail(
           `a ${kind} needs mean and cv, or shape and scale`,
           `e.g. { dist: ${kind}, mean: 30s, cv: 2 }`,
         );
       }
+      if ((cv as number) < CVS[0] || (cv as number) > CVS[1])
+        return fail(`a cv is from ${CVS[0]} to ${CVS[1]}, got ${cv}`, 'without spread, write the mean alone');
       return kind === 'gamma'
         ? gammaOf(mean as number, cv as number)
         : weibullOf(mean as number, weibullShape(cv as number));
@@ -302,7 +333,8 @@ function parseMixture(
       typeof entry === 'object' && entry !== null ? entry : {}
     ) as Record<string, unknown>;
     const weight = scalar(rawWeight, 'ratio', [...at, 'weight'], issues);
-    const bound = OWN_MIN.includes(String(rest.dist)) ? undefined : ['min', 'max'].find(key => key in rest);
+    const own = rest.dist === 'uniform' ? 2 : OWN_MIN.includes(String(rest.dist)) ? 1 : 0;
+    const bound = ['min', 'max'].slice(own).find(key => key in rest);
     if (bound !== undefined) {
       const hint = 'put min and max beside `mixture`';
       issues.push(
@@ -314,7 +346,15 @@ function parseMixture(
     const of = parseDistribution(rest, dimension, at, issues);
     if (weight !== null && of !== null) parts.push({ weight, of });
   }
-  return parts.length === raw.mixture.length ? { kind: 'mixture', parts } : null;
+  if (parts.length < raw.mixture.length || allZero(parts, [...path, 'mixture'], issues)) return null;
+  return { kind: 'mixture', parts };
+}
+
+/** Weights that choose nothing. */
+function allZero(parts: readonly { weight: number }[], path: InputPath, issues: Issue[]): boolean {
+  if (parts.some(({ weight }) => weight > 0)) return false;
+  issues.push(issue(path, 'WT1005', 'every weight is 0', 'give at least one a weight above 0'));
+  return true;
 }
 
 function parseChoice(
@@ -343,15 +383,17 @@ function parseChoice(
     if (value !== null && weight !== null) options.push({ value, weight });
   }
   if (entries.length === 0) issues.push(issue(path, 'WT1005', 'a choice needs at least one value'));
-  return options.length === entries.length && entries.length > 0 ? { kind: 'choice', options } : null;
+  if (options.length < entries.length || entries.length === 0) return null;
+  return allZero(options, [...path, 'choice'], issues) ? null : { kind: 'choice', options };
 }
 
 const PARSE_BLOCK = { mixture: parseMixture, choice: parseChoice, empirical: parseEmpirical } as const;
 
-/** Clamps; counts and tokens are rounded first, then clamped to the whole numbers inside the bounds. */
+/** Clamps; counts and tokens are rounded first, then clamped to the whole numbers inside the bounds. Always finite. */
 export function settle(amount: Amount, value: number, whole: boolean): number {
-  if (!whole) return Math.min(Math.max(value, amount.min), amount.max);
-  return Math.min(Math.max(Math.round(value), Math.ceil(amount.min)), Math.floor(amount.max));
+  const max = Math.min(amount.max, Number.MAX_SAFE_INTEGER);
+  if (!whole) return Math.min(Math.max(value, amount.min), max);
+  return Math.min(Math.max(Math.round(value), Math.ceil(amount.min)), Math.floor(max));
 }
 
 /** The drawn part of an amount for the uniform `u`. */

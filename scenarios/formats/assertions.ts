@@ -10,6 +10,13 @@ const COUNTS = ['calls', 'workflows', 'tool_calls'] as const;
 const FILTERS = ['workflow', 'cohort', 'role', 'step', 'model'] as const;
 const LINE = /^\s*([a-z_]+|p\d{1,2}(?:\.\d+)?)\s*\(([^()]*)\)\s*(<=|>=|==|<|>)\s*(\S+)\s*$/;
 
+/** What a call has and a session has not. */
+const CALL_FILTERS = ['role', 'step', 'model'] as const;
+
+const isOfSessions = (subject: AssertionFunction): boolean =>
+  ('metric' in subject && subject.metric === 'makespan') ||
+  (subject.kind === 'count' && subject.what === 'workflows');
+
 /** One line, or null with its issue noted. */
 export function parseAssertion(text: string, path: InputPath, issues: Issue[]): Assertion | null {
   const fail = (message: string, hint: string | null): null => {
@@ -26,14 +33,19 @@ export function parseAssertion(text: string, path: InputPath, issues: Issue[]): 
   const first = args[0]?.includes('=') === false ? args.shift() : undefined;
   const filter: Assertion['filter'] = {};
   for (const arg of args) {
-    const [key = '', value = ''] = arg.split('=').map(each => each.trim());
+    const [key = '', value = '', ...more] = arg.split('=').map(each => each.trim());
     if (!FILTERS.includes(key as (typeof FILTERS)[number])) {
       return fail(`unknown filter "${key}"`, didYouMean(key, FILTERS) ?? `filters: ${FILTERS.join(', ')}`);
     }
+    if (more.length > 0 || Object.hasOwn(filter, key))
+      return fail(`a filter is one name and one value, got "${inside.trim()}"`, `e.g. ${key}=${value}`);
     filter[key as (typeof FILTERS)[number]] = value;
   }
   const subject = parseSubject(fn, first);
   if ('message' in subject) return fail(subject.message, subject.hint);
+  const unmet = isOfSessions(subject) ? CALL_FILTERS.find(key => filter[key] !== undefined) : undefined;
+  if (unmet !== undefined)
+    return fail(`"${first}" is of whole sessions, which have no ${unmet}`, 'filters: workflow, cohort');
   const dimension =
     subject.kind === 'rate' || subject.kind === 'cache_hit'
       ? 'ratio'
@@ -50,7 +62,10 @@ function parseSubject(
   first: string | undefined,
 ): AssertionFunction | { message: string; hint: string | null } {
   const known = ['p50', 'p90', 'p95', 'p99', 'mean', 'max', 'rate', 'cache_hit', 'count'];
-  if (fn === 'cache_hit') return { kind: 'cache_hit' };
+  if (fn === 'cache_hit')
+    return first === undefined
+      ? { kind: 'cache_hit' }
+      : { message: `cache_hit() takes filters only, got "${first}"`, hint: `e.g. cache_hit(role=${first})` };
   if (fn === 'rate')
     return first === undefined
       ? { message: 'rate() needs a code', hint: 'e.g. rate(429) < 1%' }

@@ -161,6 +161,8 @@ function checkSteps(workflows: unknown, issues: Issue[]): void {
 
 const withPlace = (found: Issue): Issue => {
   const path: InputPath = found.path;
-  const elsewhere = found.code === 'WT1003' && path.length === 1 ? ELSEWHERE[String(path[0])] : undefined;
+  const key = String(path[0]);
+  const isTop = found.code === 'WT1003' && path.length === 1;
+  const elsewhere = isTop && Object.hasOwn(ELSEWHERE, key) ? ELSEWHERE[key] : undefined;
   return elsewhere === undefined ? found : { ...found, hint: elsewhere };
 };

@@ -13,6 +13,7 @@ import {
   type Node,
   parseDocument,
   stringify,
+  visit,
   type YAMLError,
 } from 'yaml';
 import { z } from 'zod';
@@ -54,6 +55,7 @@ type Span = readonly [start: number, end: number];
 const codeOf = (error: YAMLError): string => (error.code === 'DUPLICATE_KEY' ? 'WT1005' : 'WT1002');
 
 function words(error: YAMLError, text: string): string {
+  if (error.message.includes('call stack')) return 'nested too deep to be read';
   if (error.code !== 'DUPLICATE_KEY') return `not valid YAML: ${error.message}`;
   const key = /^[^\s:]+/.exec(text.slice(error.pos[0]))?.[0] ?? '';
   return `the key "${key.replace(/^["']|["']$/g, '')}" appears twice`;
@@ -69,6 +71,23 @@ function tooDeep(text: string): boolean {
     if (depth > MAX_DEPTH) return true;
   }
   return false;
+}
+
+/** What YAML allows and no plain value can hold: an alias inside its own anchor, a key that means a prototype. */
+function unsafeNodes(document: Document.Parsed): [Issue, Node][] {
+  const found: [Issue, Node][] = [];
+  if (document.errors.length > 0) return found;
+  visit(document, {
+    Alias: (_key, alias, above) => {
+      if (above.some(node => isCollection(node) && node.anchor === alias.source))
+        found.push([issue([], 'WT1002', `*${alias.source} stands inside of what it repeats`), alias]);
+    },
+    Pair: (_key, { key }) => {
+      if (isScalar(key) && key.value === '__proto__')
+        found.push([issue([], 'WT1003', 'unknown key "__proto__"'), key]);
+    },
+  });
+  return found;
 }
 
 /** The span of the value at `path`, or of its key; of the nearest parent when there is no such value. */
@@ -140,6 +159,7 @@ export function parseSource(text: string, file: string): Source {
   });
   for (const error of document.errors) report(issue([], codeOf(error), words(error, text)), error.pos);
   for (const error of document.warnings) report(issue([], 'WT1002', error.message), error.pos);
+  for (const [found, node] of unsafeNodes(document)) report(found, rangeOf(node) ?? [0, 0]);
   let value: unknown = null;
   if (issues.length === 0) {
     try {
@@ -236,7 +256,7 @@ export function formatIssues(
   const { width = Number.POSITIVE_INFINITY } = options;
   const blocks = ordered(issues, source).map(({ found, at }) => {
     const inText = at.text !== '';
-    const place = inText ? `${at.file}:${at.line}:${at.column}` : `${at.file} ${pathText(found.path)}`;
+    const place = inText ? `${at.file}:${at.line}:${at.column}` : `${at.file} ${pathText(found.path)}`.trim();
     const plain = `${place}  ${found.severity}  ${found.code} ${found.message}`;
     const [first = '', ...more] = wrap(plain, width, '  ');
     const severity = found.severity === 'error' ? paint.red('error') : paint.yellow('warning');
@@ -309,15 +329,17 @@ function bound(found: ZodIssue, got: string): string | null {
   if (found.code !== 'too_small' && found.code !== 'too_big') return null;
   const small = found.code === 'too_small';
   const limit = String(small ? found.minimum : found.maximum);
-  const unit: Record<string, string> = {
-    string: ' characters',
-    array: ' items',
-    object: ' keys',
-    record: ' keys',
+  const counted: Record<string, string> = {
+    string: 'character',
+    array: 'item',
+    object: 'key',
+    record: 'key',
   };
+  const thing = counted[found.origin];
+  const unit = thing === undefined ? '' : ` ${thing}${limit === '1' ? '' : 's'}`;
   const strict = found.inclusive === false;
   const comparison = small ? (strict ? 'more than' : 'at least') : strict ? 'less than' : 'at most';
-  return `expected ${comparison} ${limit}${unit[found.origin] ?? ''}, got ${got}`;
+  return `expected ${comparison} ${limit}${unit}, got ${got}`;
 }
 
 /** Known keys of the mapping at a path of the input. */
@@ -328,6 +350,8 @@ interface ZodContext {
   input: unknown;
   keys: KnownKeys;
 }
+
+const unionsOf = (found: ZodIssue): ZodIssue[][] => (found.code === 'invalid_union' ? found.errors : []);
 
 function unionIssues(
   found: Extract<ZodIssue, { code: 'invalid_union' }>,
@@ -340,7 +364,11 @@ function unionIssues(
     const near = typeof got === 'string' ? didYouMean(got, options.map(String)) : null;
     return [issue(at, 'WT1005', `expected one of ${options.map(show).join(', ')}; got ${show(got)}`, near)];
   }
-  const here = (each: ZodIssue): boolean => each.path.length === 0 && each.code === 'invalid_type';
+  /** The value is of another kind altogether: no part of it is to blame. */
+  const here = (each: ZodIssue): boolean =>
+    each.path.length === 0 &&
+    (each.code === 'invalid_type' ||
+      (unionsOf(each).length > 0 && unionsOf(each).every(branch => branch.some(here))));
   const elsewhere = (each: ZodIssue): boolean => each.path.length === 0 && each.code === 'invalid_value';
   const fitting = found.errors.filter(
     branch => branch.length > 0 && !branch.some(each => here(each) || elsewhere(each)),
@@ -351,8 +379,12 @@ function unionIssues(
       toIssues({ ...each, path: [...found.path, ...each.path] } as ZodIssue, context),
     );
   }
-  const types = found.errors.flat().filter(here) as Extract<ZodIssue, { code: 'invalid_type' }>[];
-  const choices = [...new Set(types.map(each => typeWords(each.expected)))];
+  const kindsOf = (each: ZodIssue): string[] => {
+    if (each.path.length > 0) return [];
+    if (each.code === 'invalid_type') return [typeWords(each.expected)];
+    return each.code === 'invalid_value' ? each.values.map(show) : unionsOf(each).flat().flatMap(kindsOf);
+  };
+  const choices = [...new Set(found.errors.flat().flatMap(kindsOf))];
   const expected = fitting.length === 0 && choices.length > 0 ? choices.join(' or ') : 'another form';
   return [
     issue(at, 'WT1005', `expected ${expected}, got ${show(valueAt(context.input, inputPath(found.path)))}`),
@@ -378,7 +410,8 @@ function toIssues(found: ZodIssue, context: ZodContext): Issue[] {
       return [issue(at, 'WT1005', `expected ${typeWords(found.expected)}, got ${show(got)}`)];
     case 'invalid_value': {
       const known = found.values.map(value => show(value)).join(', ');
-      const near = typeof got === 'string' ? didYouMean(got, found.values.map(String)) : null;
+      const texts = found.values.filter(value => typeof value === 'string');
+      const near = typeof got === 'string' ? didYouMean(got, texts) : null;
       const expected = found.values.length === 1 ? known : `one of ${known}`;
       return [issue(at, 'WT1005', `expected ${expected}; got ${show(got)}`, near)];
     }

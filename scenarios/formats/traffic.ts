@@ -1,14 +1,19 @@
 // Who starts workflows, and when: cohorts of tenants and users with open, closed or recorded arrivals.
 import { z } from 'zod';
+import { WEIBULL_SHAPES } from '../base/distributions.ts';
+import { CVS } from './amount.ts';
 import { cancel, hints } from './policies.ts';
 import { written } from './quantity.ts';
 import { duration, name, share } from './steps.ts';
 
 const rate = written('perSec');
 const span = written('ms');
+/** Agents of a cohort, and sessions of a firing: each waits in memory. */
+const MAX_AT_ONCE = 1_000_000;
 const cv = z
   .number()
-  .positive()
+  .min(CVS[0])
+  .max(CVS[1])
   .describe('coefficient of variation of the gaps; 1 is Poisson, above is bursty');
 const sessionRate = rate.optional().describe('sessions started per second, minute, hour or day: 0.05/s');
 const steady = z.union([z.literal(true), z.strictObject({ rate: sessionRate })]);
@@ -27,7 +32,7 @@ const phase = z.strictObject({
 
 const closed = z
   .strictObject({
-    agents: z.int().positive().describe('how many at a time'),
+    agents: z.int().positive().max(MAX_AT_ONCE).describe('how many at a time'),
     think: duration.optional().describe('between two sessions of an agent'),
     ramp: span.optional().describe('the agents start evenly over so long; default all at once'),
   })
@@ -38,7 +43,7 @@ const cron = z
     z.string(),
     z.strictObject({
       at: z.string().describe('the cron line: "0 9 * * 1-5"'),
-      size: z.int().positive().optional().describe('sessions at each firing; default 1'),
+      size: z.int().positive().max(MAX_AT_ONCE).optional().describe('sessions at each firing; default 1'),
       jitter: duration
         .optional()
         .describe('a duration spreads each session evenly over it; a distribution is drawn'),
@@ -56,7 +61,12 @@ export const PROCESSES = {
     .strictObject({
       rate: sessionRate,
       cv: cv.optional(),
-      shape: z.number().positive().optional().describe('instead of `cv`: 1 is Poisson, below is bursty'),
+      shape: z
+        .number()
+        .min(WEIBULL_SHAPES[0])
+        .max(WEIBULL_SHAPES[1])
+        .optional()
+        .describe('instead of `cv`: 1 is Poisson, below is bursty'),
     })
     .describe('open: Weibull gaps, by `cv` or `shape`'),
   constant: steady.describe('open: evenly spaced'),

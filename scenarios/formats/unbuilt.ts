@@ -62,7 +62,7 @@ export function unbuiltParts(file: ScenarioFile): Issue[] {
   const look = (entry: unknown, later: Later, path: InputPath): void => {
     if (typeof entry !== 'object' || entry === null) return;
     for (const key of Object.keys(entry)) {
-      const what = later[key];
+      const what = Object.hasOwn(later, key) ? later[key] : undefined;
       if (what !== undefined) issues.push(notBuilt([...path, key], key, what));
     }
   };

@@ -138,7 +138,7 @@ export function countNote(tally: Tally, note: Note, count = 1): void {
 /** First calls from this many prompt tokens on continue an older conversation (a quarter of Weka's sessions do). */
 export const RESUMED_TOKENS = 100_000;
 
-/** Output of a request that sets no limit: the median of Azure's chat trace (workloads.md row 37). */
+/** Output of a request that sets no limit: the median of Azure's chat trace (docs/figures.md row 37). */
 export const OPEN_OUTPUT_TOKENS = 129;
 
 const WORDS: Record<Note, (count: number, tally: Tally) => string> = {

@@ -67,32 +67,34 @@ function changes(workflow: Workflow): Change[] {
     home.hasHistory = true;
     home.model = step.model;
   };
-  const visit = (steps: readonly Step[], threads: Threads): void => {
+  const visit = (steps: readonly Step[], threads: Threads, isFirstPass = true): void => {
     for (const step of steps) {
       switch (step.verb) {
         case 'llm':
           call(step, threads);
           break;
         case 'repeat':
-          // A second pass sees what the first left behind.
-          visit(step.steps, threads);
-          visit(step.steps, threads);
+          // A second pass sees what the first left behind; the loops inside it have had theirs.
+          visit(step.steps, threads, isFirstPass);
+          if (isFirstPass) visit(step.steps, threads, false);
           break;
-        case 'branch':
-          for (const each of step.cases) visit(each.steps, forked(threads));
-          visit(step.cases[0]?.steps ?? [], threads);
+        case 'branch': {
+          const [first, ...others] = step.cases;
+          for (const each of others) visit(each.steps, forked(threads), isFirstPass);
+          visit(first?.steps ?? [], threads, isFirstPass);
           break;
+        }
         case 'parallel':
         case 'map':
-          for (const branch of step.branches) visit(branch, forked(threads));
+          for (const branch of step.branches) visit(branch, forked(threads), isFirstPass);
           break;
         case 'try':
-          visit(step.steps, forked(threads));
-          visit(step.onError, forked(threads));
+          visit(step.steps, forked(threads), isFirstPass);
+          visit(step.onError, forked(threads), isFirstPass);
           break;
         case 'agent':
           // On a thread of its own it is linted as a workflow of its own.
-          if (step.context === 'fork') visit(step.steps, forked(threads));
+          if (step.context === 'fork') visit(step.steps, forked(threads), isFirstPass);
           break;
         case 'compact':
         case 'tool':

@@ -49,8 +49,17 @@ export function expectedAmount(amount: Amount, whole: boolean, params: Params): 
 
 /** Expected passes of a loop that stops with probability `stopRatio` after each, at most `max`. */
 export function expectedPasses(stopRatio: number, max: number): number {
+  if (stopRatio === 0) return max;
+  // 1 + q + q^2 + … of `max` terms: doubled as the bits of `max` say, from the left.
   let passes = 0;
-  for (let pass = 0, going = 1; pass < max && going > 1e-9; pass++, going *= 1 - stopRatio) passes += going;
+  let going = 1;
+  for (const bit of max.toString(2)) {
+    passes += going * passes;
+    going *= going;
+    if (bit !== '1') continue;
+    passes += going;
+    going *= 1 - stopRatio;
+  }
   return passes;
 }
 

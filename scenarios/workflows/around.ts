@@ -11,6 +11,9 @@ export interface Session {
   readonly host: Host;
   readonly draws: Draws;
   readonly segments: Segments;
+  /** Counts steps and branches before they start, and the pieces of prompts: a session has limits. */
+  takeSteps(count: number): void;
+  takePieces(count: number): void;
   /** Makes a list of steps; `previous` is the pass before it in a loop. */
   list(parent: Frame, child: number, steps: readonly Step[], around: Around, previous?: List): List;
 }

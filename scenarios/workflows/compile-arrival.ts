@@ -1,7 +1,7 @@
 // Compiles the arrival of a cohort: which process it is, and how its rate moves.
 import type { OpenArrival } from '../arrivals/arrivals.ts';
 import { parseCron } from '../arrivals/cron.ts';
-import type { Gaps, Phase, Rate } from '../arrivals/rate.ts';
+import { type Gaps, isSilent, type Phase, type Rate } from '../arrivals/rate.ts';
 import { gammaOf, weibullOf, weibullShape } from '../base/distributions.ts';
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
 import { type DrawnAmount, parseAmount } from '../formats/amount.ts';
@@ -174,6 +174,11 @@ function renewalArrival(context: ArrivalContext, process: Renewal): OpenArrival 
             peakToTrough: diurnal.peak_to_trough,
           },
   };
+  if (isSilent(rate)) {
+    const at = arrival.ramp === undefined ? 'phases' : 'ramp';
+    fail([...path, at], 'no session ever starts: the rate is 0 all the time', 'give it a rate above 0/s');
+    return null;
+  }
   return { kind: 'renewal', rate };
 }
 

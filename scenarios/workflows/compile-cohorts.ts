@@ -69,6 +69,16 @@ interface SessionMaker {
 /** Exactly one of these makes the sessions of a cohort. */
 const MAKERS = ['workflow', 'mix', 'trace'] as const;
 
+/** `mix`, `mix2`, …: by their order among such cohorts, so that one of another kind in front changes no name. */
+function unnamed({ traffic }: ScenarioFile, index: number): string {
+  const kindOf = ({ trace }: CohortFile) => (trace === undefined ? 'mix' : 'trace');
+  const kind = kindOf(traffic[index] as CohortFile);
+  const isLike = (each: CohortFile): boolean =>
+    each.name === undefined && each.workflow === undefined && kindOf(each) === kind;
+  const before = traffic.slice(0, index).filter(isLike).length;
+  return before === 0 ? kind : `${kind}${before + 1}`;
+}
+
 /** A cohort of the file: when its sessions start, and how each is made. */
 export function compileCohort(context: CohortContext): { cohort: Cohort; sessions: number | null } | null {
   const { input, cohortFile, index, root, issues } = context;
@@ -78,8 +88,7 @@ export function compileCohort(context: CohortContext): { cohort: Cohort; session
     return null;
   }
   const isTrace = cohortFile.trace !== undefined;
-  const name =
-    cohortFile.name ?? cohortFile.workflow ?? `${isTrace ? 'trace' : 'mix'}${index === 0 ? '' : index + 1}`;
+  const name = cohortFile.name ?? cohortFile.workflow ?? unnamed(input.file, index);
   const arrival = cohortFile.arrival ?? (isTrace ? { at_once: true as const } : {});
   const arrivalPath = cohortFile.arrival === undefined ? path : [...path, 'arrival'];
   const process = processOf(arrival, arrivalPath, issues);
@@ -137,12 +146,15 @@ function closedCohort(
     (closed.think === undefined ? null : plainAmount(closed.think, [...at, 'think'], issues)) ?? constant(0);
   const rampMs = durationOf(closed.ramp, [...at, 'ramp'], issues, 0);
   const listed = written === null ? null : Map.groupBy(written, line => line.agent);
+  /** The ordinal of an agent's session in the whole plan; undefined where a written one has no more. */
+  const ownOf = (agent: number, ordinal: number): number | undefined =>
+    listed === null ? ordinal : listed.get(agent)?.[ordinal]?.ordinal;
   return {
     ...base,
     kind: 'closed',
     agents: Math.min(agents, limit),
     session(agent, ordinal, readyMs, log) {
-      const own = listed === null ? ordinal : listed.get(agent)?.[ordinal]?.ordinal;
+      const own = ownOf(agent, ordinal);
       const plannedMs = Math.max(readyMs, startMs + (rampMs * agent) / agents);
       if (own === undefined || plannedMs > startMs + forMs) return null;
       // Sessions are dealt to agents in turn, so which ones run does not depend on who is done first.
@@ -151,7 +163,11 @@ function closedCohort(
       return maker.make(`${base.name}/${agent}.${own}`, extend(key, agent, own + 1), number, plannedMs, log);
     },
     thinkMs: (agent, ordinal) =>
-      drawAmount(think, uniform(extend(extend(key, agent, ordinal + 1), 0x7468696e)), false),
+      drawAmount(
+        think,
+        uniform(extend(extend(key, agent, (ownOf(agent, ordinal) ?? ordinal) + 1), 0x7468696e)),
+        false,
+      ),
   };
 }
 
@@ -254,15 +270,24 @@ function workflowsOf({
       issues.push(issue(path, 'WT1102', `unknown workflow "${name}"`, hint, { atKey: single === undefined }));
     }
   }
-  if (found.length < entries.length || found.length === 0) return null;
-  return { workflows: found, weights: entries.map(([, , weight]) => weight) };
+  if (found.length < entries.length) return null;
+  const weights = entries.map(([, , weight]) => weight);
+  return someWeight(weights, ['traffic', index, 'mix'], issues) ? { workflows: found, weights } : null;
+}
+
+/** Whether there is anything to choose. */
+function someWeight(weights: readonly number[], path: InputPath, issues: Issue[]): boolean {
+  if (weights.some(weight => weight > 0)) return true;
+  const message = weights.length === 0 ? 'there is nothing to choose from' : 'every weight is 0';
+  issues.push(issue(path, 'WT1005', message, 'name at least one with a weight above 0'));
+  return false;
 }
 
 function weightOf(raw: string | number, path: InputPath, issues: Issue[]): number {
   const parsed = parseScalar(raw, 'ratio');
   if ('value' in parsed) return parsed.value;
   issues.push(issue(path, 'WT1006', parsed.error, parsed.hint));
-  return 0;
+  return 1;
 }
 
 /** More users than this are too many to hold in a table. */
@@ -283,6 +308,7 @@ function ownersOf({ cohortFile, index, issues }: CohortContext): Owners | null {
   const weights = names.map(name =>
     weightOf(tenants?.[name] ?? 0, ['traffic', index, 'tenants', name], issues),
   );
+  if (tenants !== undefined && !someWeight(weights, ['traffic', index, 'tenants'], issues)) return null;
   const count = typeof users === 'number' ? users : (users?.count ?? 0);
   if (count > MAX_USERS) {
     issues.push(

@@ -8,7 +8,7 @@ import type { Dimension } from '../formats/quantity.ts';
 import { parseScalar } from '../formats/quantity.ts';
 import type { ScenarioFile } from '../formats/scenario.ts';
 import { parseStep, type StepFile } from '../formats/steps.ts';
-import { didYouMean } from '../formats/suggest.ts';
+import { didYouMean, show } from '../formats/suggest.ts';
 import type {
   CompactStep,
   FanOutStep,
@@ -28,8 +28,6 @@ export interface CompileContext {
   readonly segments: ReadonlyMap<string, Segment>;
   readonly paramNames: readonly string[];
   readonly issues: Issue[];
-  /** For problems that only show while a sub-agent is compiled inside its caller. */
-  readonly sharedIssues: Issue[];
   /** Workflows being compiled, outermost first: an agent may not call one of these. */
   readonly stack: readonly string[];
   readonly defaultModel: string | null;
@@ -39,6 +37,8 @@ export interface CompileContext {
   readonly before: Set<string>;
   /** Inside `try` a tool that fails fails its list, unless it says otherwise. */
   readonly inTry: boolean;
+  /** Lists around the one being compiled. */
+  readonly depth: number;
   compileWorkflow(
     name: string,
     path: InputPath,
@@ -46,24 +46,22 @@ export interface CompileContext {
   ): { steps: readonly Step[]; prefix: readonly Segment[] } | null;
 }
 
-/** Compiles a list; `path` is the list's. Steps that fail are left out after their issues are noted. */
+/**
+ * Compiles a list; `path` is the list's. Steps that fail are left out after their issues are noted. `firstIndex` is that
+ * of the first step under `path`; `taken` are names that stand for something else at this place.
+ */
 export function compileList(
   rawSteps: readonly unknown[],
   path: InputPath,
-  context: CompileContext,
-  firstIndex = 0,
+  around: CompileContext,
+  { firstIndex = 0, taken = [] }: { firstIndex?: number; taken?: readonly string[] } = {},
 ): Step[] {
+  const context = { ...around, depth: around.depth + 1 };
   const steps: Step[] = [];
-  const seen = new Map<string, number>();
-  if (path.length > LIMIT_DEPTH * 3) {
-    context.issues.push(
-      issue(
-        path,
-        'WT1109',
-        `steps are nested more than ${LIMIT_DEPTH} deep`,
-        'move inner steps to a workflow and call it by `agent`',
-      ),
-    );
+  const seen = new Map<string, number>(taken.map(name => [name, 1]));
+  if (context.depth > LIMIT_DEPTH) {
+    const hint = 'move inner steps to a workflow and call it by `agent`';
+    context.issues.push(issue(path, 'WT1109', `steps are nested more than ${LIMIT_DEPTH} deep`, hint));
     return steps;
   }
   for (const [index, raw] of rawSteps.entries()) {
@@ -71,6 +69,10 @@ export function compileList(
     const file = parseStep(raw, at, context.issues);
     if (file === null) continue;
     const named = stepName(file);
+    if (named === 'prev') {
+      const message = '"prev" is the step before, wherever it stands: no step can have this name';
+      context.issues.push(issue([...at, file.verb], 'WT1103', message, 'choose another name'));
+    }
     const occurrence = (seen.get(named) ?? 0) + 1;
     seen.set(named, occurrence);
     const name = occurrence === 1 ? named : `${named}#${occurrence}`;
@@ -285,13 +287,14 @@ function compileCompact(body: Body<'compact'>, base: Base, context: CompileConte
 
 function compileTry(body: Body<'try'>, base: Base, context: CompileContext): TryStep {
   const { at } = base;
-  const within = (inTry: boolean, raw: readonly unknown[] | undefined, key: string) => {
+  const listOf = (key: 'steps' | 'on_error', inTry: boolean) => {
     const inner = { ...context, inTry, before: new Set(context.before) };
-    const steps = raw === undefined ? [] : compileList(raw, [...at, key], inner);
-    return { steps, names: inner.before };
+    // What runs on an error has the place `on_error` among the steps.
+    const taken = key === 'steps' ? ['on_error'] : [];
+    return { steps: compileList(body[key] ?? [], [...at, key], inner, { taken }), names: inner.before };
   };
-  const tried = within(true, body.steps, 'steps');
-  const onError = within(context.inTry, body.on_error, 'on_error');
+  const tried = listOf('steps', true);
+  const onError = listOf('on_error', context.inTry);
   for (const name of [...tried.names, ...onError.names]) context.before.add(name);
   return { ...base, verb: 'try', steps: tried.steps, onError: onError.steps };
 }
@@ -362,10 +365,14 @@ function compileParallel(body: Body<'parallel'>, base: Base, context: CompileCon
   const all = new Set(context.before);
   const branches = body.branches.map((raw, index) => {
     const inner = { ...context, before: new Set(before) };
+    if (Array.isArray(raw) && raw.length === 0)
+      context.issues.push(
+        issue([...at, index], 'WT1005', 'an empty list of steps', 'write a step, or take it out'),
+      );
     // A branch of one step stands there without a list.
     const list = Array.isArray(raw)
       ? compileList(raw, [...at, index], inner)
-      : compileList([raw], at, inner, index);
+      : compileList([raw], at, inner, { firstIndex: index });
     for (const name of inner.before) all.add(name);
     return list;
   });
@@ -458,7 +465,7 @@ function conditionOf(
 function expressionOf(raw: string, path: InputPath, context: CompileContext) {
   const parsed = parseExpression(raw.trim().replace(/^=/, ''));
   if ('error' in parsed) {
-    context.issues.push(issue(path, 'WT1007', `in "${raw}": ${parsed.error.message}`, parsed.error.hint));
+    context.issues.push(issue(path, 'WT1007', `in ${show(raw)}: ${parsed.error.message}`, parsed.error.hint));
     return null;
   }
   const amount: Amount = { kind: 'expression', expression: parsed.expression, min: 0, max: 1 };
@@ -469,7 +476,7 @@ function expressionOf(raw: string, path: InputPath, context: CompileContext) {
 function compileAgent(body: Body<'agent'>, base: Base, context: CompileContext): Step | null {
   const path = [...base.at, 'agent'];
   if (context.stack.includes(body.agent)) {
-    context.sharedIssues.push(
+    context.issues.push(
       issue(
         path,
         'WT1104',

@@ -14,9 +14,10 @@ import { ROLES } from '../formats/steps.ts';
 import { didYouMean } from '../formats/suggest.ts';
 import { plainName } from './around.ts';
 import { type CompileInput, compileCohort } from './compile-cohorts.ts';
+import { checkGoverned } from './compile-governed.ts';
 import { compileSlos } from './compile-slos.ts';
 import { compileList, segmentsOf } from './compile-steps.ts';
-import { eachStep, type Segment, type Step, type Workflow } from './program.ts';
+import { childLists, eachStep, type Segment, type Step, type Workflow } from './program.ts';
 
 export interface Compiled {
   readonly plan: Plan | null;
@@ -33,6 +34,7 @@ export function compile(input: CompileInput): Compiled {
   const segments = compileSegments(file, params, issues);
   const models = compileModels(file);
   checkTools(file, issues);
+  checkGoverned(file, issues);
   // 2.
   const workflows = compileWorkflows(file, params, segments, issues);
   // 3.
@@ -94,7 +96,7 @@ function modelsUsed({ file, traces }: CompileInput, workflows: ReadonlyMap<strin
   return [...used];
 }
 
-/** A workflow that several others call is compiled several times, but its problems are told once. */
+/** A tool is compiled at each of its uses, but its problems are told once. */
 function withoutRepeats(issues: readonly Issue[]): Issue[] {
   const seen = new Set<string>();
   return issues.filter(each => {
@@ -103,48 +105,73 @@ function withoutRepeats(issues: readonly Issue[]): Issue[] {
   });
 }
 
+/** Words of expressions, which no parameter can be called. */
+const RESERVED = ['iteration', 'and', 'or', 'not'];
+
 function compileParams(file: ScenarioFile, issues: Issue[]): Map<string, Amount> {
   const params = new Map<string, Amount>();
+  const names = Object.keys(file.params ?? {});
   for (const [name, raw] of Object.entries(file.params ?? {})) {
+    const path = ['params', name];
+    if (RESERVED.includes(name)) {
+      const message = `"${name}" is a word of expressions: no parameter can have this name`;
+      issues.push(issue(path, 'WT1103', message, 'choose another name', { atKey: true }));
+    }
     // A parameter has no dimension of its own: a text with a unit is read as what it looks like.
     const dimension: Dimension = looksLikeTime(raw) ? 'ms' : 'count';
-    const amount = parseAmount(raw, dimension, ['params', name], issues);
+    const amount = parseAmount(raw, dimension, path, issues);
     if (amount !== null) {
-      checkNames(
-        amount,
-        Object.keys(file.params ?? {}).filter(other => other !== name),
-        ['params', name],
-        issues,
-      );
+      checkNames(amount, names, path, issues);
       params.set(name, amount);
     }
   }
-  refuseCycles(params, issues);
+  checkChains(params, issues);
   for (const [name, amount] of params) refuseSteps(amount, ['params', name], issues);
   return params;
 }
 
-/** Parameters may use each other, but not in a circle. */
-function refuseCycles(params: ReadonlyMap<string, Amount>, issues: Issue[]): void {
-  const done = new Set<string>();
-  const visit = (name: string, above: readonly string[]): void => {
+/** Parameters that stand on each other: so many in a chain, so many uses in all. */
+const MAX_CHAIN = 100;
+const MAX_USES = 1000;
+
+/** Parameters may use each other, but not in a circle, and not so often that one value is a sum of thousands. */
+function checkChains(params: ReadonlyMap<string, Amount>, issues: Issue[]): void {
+  const usesOf = new Map<string, number>();
+  const refuse = (name: string, code: string, message: string, hint: string): number => {
+    issues.push(issue(['params', name], code, message, hint));
+    return 1;
+  };
+  /** Parameters that a use of this one draws. */
+  const visit = (name: string, above: readonly string[]): number => {
+    const known = usesOf.get(name);
+    if (known !== undefined) return known;
     const amount = params.get(name);
     if (above.includes(name)) {
       const circle = [...above.slice(above.indexOf(name)), name].join(' -> ');
-      issues.push(
-        issue(
-          ['params', name],
-          'WT1104',
-          `parameters need each other in a circle: ${circle}`,
-          'give one of them a number',
-        ),
-      );
-    } else if (!done.has(name) && amount?.kind === 'expression') {
-      mentions(amount.expression, (what, inner) => {
-        if (what === 'name') visit(inner, [...above, name]);
-      });
+      const message = `parameters need each other in a circle: ${circle}`;
+      return refuse(name, 'WT1104', message, 'give one of them a number');
     }
-    done.add(name);
+    if (above.length === MAX_CHAIN)
+      return refuse(
+        name,
+        'WT1109',
+        `more than ${MAX_CHAIN} parameters stand on each other`,
+        'shorten the chain',
+      );
+    let uses = 1;
+    if (amount?.kind === 'expression')
+      mentions(amount.expression, (what, inner) => {
+        if (what === 'name') uses += visit(inner, [...above, name]);
+      });
+    if (uses > MAX_USES)
+      uses = refuse(
+        name,
+        'WT1109',
+        `"${name}" stands for more than ${MAX_USES} parameters`,
+        'use fewer in it',
+      );
+    usesOf.set(name, uses);
+    return uses;
   };
   for (const name of params.keys()) visit(name, []);
 }
@@ -203,6 +230,22 @@ function compileModels(file: ScenarioFile): Map<string, ModelAlias> {
   return models;
 }
 
+/** Steps of a workflow, those of its sub-agents counted at each call; and how deep sub-agents call sub-agents. */
+const MAX_STEPS = 100_000;
+const MAX_CALLS_DEEP = 24;
+const TOO_DEEP = `sub-agents call sub-agents more than ${MAX_CALLS_DEEP} deep`;
+
+interface Extent {
+  readonly size: number;
+  readonly callsDeep: number;
+}
+
+interface CompiledList extends Extent {
+  readonly steps: Step[];
+  readonly prefix: Segment[];
+  readonly issues: readonly Issue[];
+}
+
 function compileWorkflows(
   file: ScenarioFile,
   params: ReadonlyMap<string, Amount>,
@@ -210,13 +253,22 @@ function compileWorkflows(
   issues: Issue[],
 ): Map<string, Workflow> {
   const known = Object.keys(file.workflows ?? {});
-  /** `report` is false when a sub-agent compiles a workflow whose own problems are reported once, by itself. */
-  const compileOne = (
-    name: string,
-    path: InputPath,
-    stack: readonly string[],
-    report: boolean,
-  ): { steps: Step[]; prefix: Segment[] } | null => {
+  const done = new Map<string, CompiledList>();
+  const extentOf = (lists: readonly (readonly Step[])[]): Extent => {
+    let size = 0;
+    let callsDeep = 0;
+    for (const step of lists.flat()) {
+      const called = step.verb === 'agent' ? done.get(step.workflow) : undefined;
+      const inner = called ?? extentOf(step.verb === 'agent' ? [] : childLists(step));
+      size += 1 + inner.size;
+      callsDeep = Math.max(callsDeep, inner.callsDeep + (step.verb === 'agent' ? 1 : 0));
+    }
+    return { size, callsDeep };
+  };
+  /** A workflow is compiled once, also when sub-agents call it from many places. */
+  const compileOne = (name: string, path: InputPath, stack: readonly string[]): CompiledList | null => {
+    const before = done.get(name);
+    if (before !== undefined) return before;
     const raw = Object.hasOwn(file.workflows ?? {}, name) ? file.workflows?.[name] : undefined;
     if (raw === undefined) {
       issues.push(
@@ -229,35 +281,50 @@ function compileWorkflows(
       );
       return null;
     }
+    if (stack.length > MAX_CALLS_DEEP) {
+      issues.push(issue(path, 'WT1109', TOO_DEEP, 'call fewer of them'));
+      return null;
+    }
     const own: Issue[] = [];
+    const aliases = Object.keys(file.models ?? {});
     const context = {
       file,
       segments,
       paramNames: [...params.keys()],
       issues: own,
-      sharedIssues: issues,
       stack: [...stack, name],
-      defaultModel:
-        raw.model ??
-        (Object.keys(file.models ?? {}).length === 1 ? (Object.keys(file.models ?? {})[0] as string) : null),
+      defaultModel: raw.model ?? (aliases.length === 1 ? (aliases[0] as string) : null),
       llmNames: new Set<string>(),
       before: new Set<string>(),
       inTry: false,
-      compileWorkflow: (inner: string, at: InputPath, above: readonly string[]) =>
-        compileOne(inner, at, above, false),
+      depth: 0,
+      compileWorkflow: compileOne,
     };
-    const compiled = {
-      prefix: segmentsOf(raw.prefix ?? [], ['workflows', name, 'prefix'], context),
-      steps: compileList(raw.steps, ['workflows', name, 'steps'], context),
-    };
-    if (report) issues.push(...own);
+    const prefix = segmentsOf(raw.prefix ?? [], ['workflows', name, 'prefix'], context);
+    const steps = compileList(raw.steps, ['workflows', name, 'steps'], context);
+    const extent = extentOf([steps]);
+    const isTooLarge = extent.size > MAX_STEPS || extent.callsDeep > MAX_CALLS_DEEP;
+    if (isTooLarge) {
+      const message =
+        extent.size > MAX_STEPS
+          ? `"${name}" has more than ${MAX_STEPS} steps, those of its sub-agents included`
+          : TOO_DEEP;
+      own.push(issue(['workflows', name], 'WT1109', message, 'call fewer of them', { atKey: true }));
+    }
+    // What calls it is not told the same again.
+    const compiled = isTooLarge
+      ? { steps: [], prefix, issues: own, size: 0, callsDeep: 0 }
+      : { steps, prefix, issues: own, ...extent };
+    done.set(name, compiled);
     return compiled;
   };
   const workflows = new Map<string, Workflow>();
   for (const name of known) {
-    const compiled = compileOne(name, ['workflows', name], [], true);
-    if (compiled !== null)
-      workflows.set(name, { kind: 'template', name, key: textKey(name), params, ...compiled });
+    const compiled = compileOne(name, ['workflows', name], []);
+    if (compiled === null) continue;
+    const { prefix, steps } = compiled;
+    issues.push(...compiled.issues);
+    workflows.set(name, { kind: 'template', name, key: textKey(name), params, prefix, steps });
   }
   return workflows;
 }
@@ -270,7 +337,10 @@ function compileAssertions(
 ): Assertion[] {
   const steps = new Set<string>();
   for (const workflow of workflows.values())
-    eachStep(workflow.steps, step => steps.add(plainName(step.name)));
+    eachStep(workflow.steps, step => {
+      steps.add(plainName(step.name));
+      if (step.verb === 'llm' && step.compactAt !== null) steps.add(`${plainName(step.name)}/compact`);
+    });
   const hasTrace = file.traffic.some(cohort => cohort.trace !== undefined);
   const known: Record<string, readonly string[]> = {
     workflow: [...workflows.keys(), ...(hasTrace ? ['recorded'] : [])],

@@ -1,6 +1,7 @@
 // The draws of one session: each is a pure function of the seed, the session and the place that asks (step path,
 // iteration, purpose), so that no draw shifts another. A plan that was written out and edited overrides them by name.
 import { pickIndex } from '../base/distributions.ts';
+import { UserError } from '../base/errors.ts';
 import { evaluate } from '../base/expression.ts';
 import { extend, extendText, type Key, textKey, uniform } from '../base/key.ts';
 import { type Amount, drawAmount, settle } from '../formats/amount.ts';
@@ -137,8 +138,11 @@ export class Draws {
   /** An index chosen by weight. */
   choice(weights: readonly number[], place: Place): number {
     if (weights.length === 1) return 0;
-    return this.settled(`${place.path} case`, () =>
-      pickIndex(weights, uniform(decisionKey(place.key, 'case'))),
-    );
+    const name = `${place.path} case`;
+    const index = this.settled(name, () => pickIndex(weights, uniform(decisionKey(place.key, 'case'))));
+    if (index < weights.length) return index;
+    throw new UserError(`the plan's draw "${name}" is ${index} (WT1302), and there are ${weights.length}`, {
+      hint: 'they count from 0',
+    });
   }
 }

@@ -41,6 +41,7 @@ export class FanOutFrame implements Frame {
     const scope = scopeOf(around);
     this.count =
       step.over === null ? step.branches.length : draws.amount(step.over, around.place, 'count', true, scope);
+    this.session.takeSteps(this.count);
     const width =
       step.maxParallel === null
         ? this.count

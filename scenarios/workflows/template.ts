@@ -1,4 +1,5 @@
 // Written workflows: a list runs its steps one after the other; leaves start here, blocks in files of their own.
+import { UserError } from '../base/errors.ts';
 import { type Key, textKey } from '../base/key.ts';
 import { type PromptPart, type Run, runTokens } from '../formats/prompt.ts';
 import {
@@ -34,6 +35,8 @@ class ListFrame implements List, EnclosingList {
   private readonly steps: readonly Step[];
   private readonly around: Around;
   private index = -1;
+  private ready: { cause: string | null } | null = null;
+  private advancing = false;
   private running: { cancel(): void } | null = null;
   private before: Last = { answer: NO_ANSWER, heldBy: null };
   /** What the end of the running step does to its thread; gives the thread that then holds the answer. */
@@ -72,13 +75,29 @@ class ListFrame implements List, EnclosingList {
     this.skipRest();
   }
 
+  /** Steps that end in their own instant are taken in a loop, not one inside the other. */
   private next(cause: string | null): void {
+    this.ready = { cause };
+    if (this.advancing) return;
+    this.advancing = true;
+    for (let ready = this.takeReady(); ready !== null; ready = this.takeReady()) this.startNext(ready.cause);
+    this.advancing = false;
+  }
+
+  private takeReady(): { cause: string | null } | null {
+    const { ready } = this;
+    this.ready = null;
+    return ready;
+  }
+
+  private startNext(cause: string | null): void {
     this.index++;
     const step = this.steps[this.index];
     if (step === undefined) {
       this.parent.childEnded(this.child, { ok: true, answer: this.before.answer }, cause);
       return;
     }
+    this.session.takeSteps(1);
     const place = childPlace(this.around.place, step.key, step.name);
     switch (step.verb) {
       case 'llm':
@@ -208,6 +227,7 @@ class ListFrame implements List, EnclosingList {
     const { draws } = this.session;
     const scope = this.scope(on.holdsPrev);
     const { prompt, parts, reads, adds, promptTokens } = this.promptOf(step, on);
+    this.session.takePieces(prompt.length);
     const reasoningTokens = draws.amount(step.reasoning, place, 'reasoning', true, scope);
     const visibleTokens = Math.max(
       reasoningTokens > 0 ? 0 : 1,
@@ -321,13 +341,13 @@ class ListFrame implements List, EnclosingList {
     this.running = null;
     const { settle, resume } = this;
     this.settle = null;
-    this.resume = null;
     const step = this.steps[this.index] as Step;
     if (!ending.ok) {
       this.skipRest();
       this.parent.childEnded(this.child, ending, cause);
       return;
     }
+    this.resume = null;
     const heldBy = settle?.() ?? null;
     if (resume !== null) {
       resume(cause);
@@ -343,8 +363,10 @@ class ListFrame implements List, EnclosingList {
     return this.before;
   }
 
+  /** A step whose compaction did not end well never started itself. */
   private skipRest(): void {
-    skipSteps(this.session.host, this.steps.slice(this.index + 1), this.around.place.path);
+    const from = this.resume === null ? this.index + 1 : this.index;
+    skipSteps(this.session.host, this.steps.slice(from), this.around.place.path);
   }
 
   /** Takes over what an inner list on the same thread left behind. */
@@ -362,16 +384,40 @@ class ListFrame implements List, EnclosingList {
   }
 }
 
+/** Steps and branches that a session starts, and pieces (runs) of all its prompts together: beyond, it would not end in our time. */
+const MAX_STEPS = 500_000;
+const MAX_PIECES = 30_000_000;
+
+/** Counts up to a limit; `hint` says how to stay below it. */
+function upTo(most: number, what: string, hint: string): (count: number) => void {
+  let taken = 0;
+  return count => {
+    taken += count;
+    if (taken > most) throw new UserError(`${what} (WT1109), more than ${most}`, { hint });
+  };
+}
+
 /** The program of a written workflow for one session. */
 export function templateProgram(workflow: Workflow, key: Key, draws: Draws, segments: Segments): Program {
   return {
     workflow: workflow.name,
     open(host, root) {
       const place: Place = { key, path: '' };
+      const whose = `a session of workflow "${workflow.name}"`;
       const session: Session = {
         host,
         draws,
         segments,
+        takeSteps: upTo(
+          MAX_STEPS,
+          `${whose} starts too many steps`,
+          'lower `times`, `max` or `over` of its loops and fan-outs, or spread the work over sessions',
+        ),
+        takePieces: upTo(
+          MAX_PIECES,
+          `the prompts of ${whose} are made of too many pieces`,
+          'summarise the thread (`compact_at`), or make fewer passes on it',
+        ),
         list: (parent, child, steps, around, previous) =>
           new ListFrame(session, parent, child, steps, around, previous),
       };

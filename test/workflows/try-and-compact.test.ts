@@ -135,7 +135,12 @@ describe('compact', () => {
       '[ { llm: a, adds: 100, out: 20 }, { llm: t, adds: 100, out: 20, compact_at: 150 }, { wait: 1s } ]';
     const { done, nodes } = run(steps, ['t/compact']);
     expect(done).toMatchObject([{ status: 'failed' }]);
-    expect(statusOf(nodes)).toEqual({ a: 'completed', 't/compact': 'failed', wait: 'skipped' });
+    expect(statusOf(nodes)).toEqual({
+      a: 'completed',
+      't/compact': 'failed',
+      t: 'skipped',
+      wait: 'skipped',
+    });
   });
 });
 

@@ -2,7 +2,7 @@
 // under the append model: each prompt of a thread goes on from the one before it, and a prompt that got much shorter
 // starts over behind the system prompt.
 
-/** A prompt shorter than this share of the one before is a new context (compaction, /clear). workloads.md row 17. */
+/** A prompt shorter than this share of the one before is a new context (compaction, /clear). docs/figures.md row 17. */
 export const EPOCH_RATIO = 0.8;
 
 /** First of the ids minted while a trace is still being read: beyond its own, unless those are hashes. */

@@ -5,10 +5,10 @@ import { countSession, type Tally } from '../importer.ts';
 import type { Hits } from './hits.ts';
 
 /**
- * Block ids in open sessions, about 150 MB; beyond, the one that waits longest is closed. Where it was not complete, a
+ * Block ids in open sessions, about 50 MB; beyond, the one that waits longest is closed. Where it was not complete, a
  * later call repeats its id, which the import counts and renames.
  */
-const HELD_MAX = 1 << 23;
+const HELD_MAX = 1 << 22;
 /** What a call weighs besides its blocks, in block ids. */
 const CALL_WEIGHT = 64;
 
