@@ -4,7 +4,7 @@ import type { Plan, PlannedSession } from '../scenarios/formats/plan.ts';
 import type { NodeRecord } from '../scenarios/formats/record.ts';
 import type { WalkedCall, WalkedSession } from '../scenarios/lint/lint.ts';
 import type { Call } from '../scenarios/workflows/progress.ts';
-import { walk } from '../scenarios/workflows/walk.ts';
+import { type Walked, walk } from '../scenarios/workflows/walk.ts';
 import { SeenContent } from './seen-content.ts';
 
 /** Nominal length of a call while walking, ms: only the order of things depends on it. */
@@ -13,26 +13,30 @@ const CACHE_BLOCK_TOKENS = 16;
 const SESSIONS_PER_COHORT = 100;
 /** Calls walked in all, shared by the cohorts; each has at least one session. */
 const MAX_CALLS = 6000;
+/** Runs of their prompts in all, likewise: a thread of thousands of calls has many in each. */
+const MAX_RUNS = 2_000_000;
 
 /** Walks the first sessions of every cohort, in the order of the cohorts, before one infinite cache. */
 export function walkedSessions(plan: Plan): WalkedSession[] {
   const walks: WalkedSession[] = [];
   const seen = new SeenContent();
-  const share = MAX_CALLS / Math.max(1, plan.cohorts.length);
+  const cohorts = Math.max(1, plan.cohorts.length);
   for (const cohort of plan.cohorts) {
     let calls = 0;
+    let runs = 0;
     for (const session of sampleSessions({ ...plan, cohorts: [cohort] }, SESSIONS_PER_COHORT)) {
-      const walked = walkedSession(session, seen);
-      walks.push(walked);
+      const walked = walk(session, () => NOMINAL_CALL_MS);
+      walks.push(walkedSession(session, walked, seen));
       calls += walked.calls.length;
-      if (calls >= share) break;
+      runs = walked.calls.reduce((sum, { prompt }) => sum + prompt.length, runs);
+      if (calls >= MAX_CALLS / cohorts || runs >= MAX_RUNS / cohorts) break;
     }
   }
   return walks;
 }
 
-function walkedSession(session: PlannedSession, seen: SeenContent): WalkedSession {
-  const { calls, nodes, toolCalls, makespanMs, widthMax } = walk(session, () => NOMINAL_CALL_MS);
+function walkedSession(session: PlannedSession, walked: Walked, seen: SeenContent): WalkedSession {
+  const { calls, nodes, toolCalls, makespanMs, widthMax } = walked;
   return {
     session,
     calls: calls.map(call => withoutContent(call, seen)),

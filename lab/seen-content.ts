@@ -9,8 +9,6 @@ interface Branch {
 }
 type Node = Map<string, Branch>;
 
-const startOf = ({ key, from }: Run): string => `${key.hi}.${key.lo}.${from}`;
-
 /** Runs that continue each other are one: equal content has equal runs. */
 function plainRuns(sequence: readonly Run[]): Run[] {
   const runs: Run[] = [];
@@ -20,13 +18,15 @@ function plainRuns(sequence: readonly Run[]): Run[] {
 
 export class SeenContent {
   private readonly root: Node = new Map();
+  /** Prompts of a thread share their runs: the name of each is put together once. */
+  private readonly starts = new WeakMap<Run, string>();
 
   /** Tokens at the beginning of `prompt` that were seen before. */
   knownTokens(prompt: readonly Run[]): number {
     let known = 0;
     let node: Node | undefined = this.root;
     for (const run of plainRuns(prompt)) {
-      const branch: Branch | undefined = node?.get(startOf(run));
+      const branch: Branch | undefined = node?.get(this.startOf(run));
       if (branch === undefined) break;
       known += Math.min(run.tokens, branch.longestTokens);
       node = branch.after?.get(run.tokens);
@@ -34,11 +34,19 @@ export class SeenContent {
     return known;
   }
 
+  private startOf(run: Run): string {
+    const known = this.starts.get(run);
+    if (known !== undefined) return known;
+    const start = `${run.key.hi}.${run.key.lo}.${run.from}`;
+    this.starts.set(run, start);
+    return start;
+  }
+
   add(sequence: readonly Run[]): void {
     let parent: { branch: Branch; tokens: number } | null = null;
     for (const run of plainRuns(sequence)) {
       const node: Node = parent === null ? this.root : nodeAfter(parent.branch, parent.tokens);
-      const start = startOf(run);
+      const start = this.startOf(run);
       let branch = node.get(start);
       if (branch === undefined) {
         branch = { longestTokens: 0, after: null };

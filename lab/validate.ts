@@ -43,7 +43,8 @@ export const validateCommand: Command<ValidateOptions> = {
       .example('$0 validate mixed-fleet -d emulated --emulate', 'needs nothing but this machine')
       .example('$0 validate agents.yaml -d staging.yaml', 'against live endpoints'),
   handler: async options => {
-    const loaded = loadRun(options);
+    // Both worlds begin alike: a live server has no context from before a window.
+    const loaded = loadRun(options, { coldStart: true });
     refuseWarm(loaded);
     const deployed = loadDeployment(options.deployment, routingPolicies);
     const ready = readyRun(loaded, deployed, options);

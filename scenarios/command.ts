@@ -73,7 +73,8 @@ export const importCommand = (publish: PublishTrace): Command<ImportOptions> => 
         isClocked: trace.isClocked(),
         anonymize: selection?.anonymize ?? false,
       });
-      writeLines(options.out, recordedPlanLines(scenario.name, scenario, sessions));
+      const notes = (): string[] => [...trace.report().warnings, ...trace.warnings()];
+      writeLines(options.out, recordedPlanLines(scenario.name, scenario, sessions, notes));
     }
 
     // 2. What it found.

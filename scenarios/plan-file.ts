@@ -8,7 +8,7 @@ import type { WrittenSession } from './workflows/compile-cohorts.ts';
 import type { DrawnValues } from './workflows/draws.ts';
 import { walk } from './workflows/walk.ts';
 
-const PLAN_VERSION = 1;
+const PLAN_VERSION = 2;
 /** How a written plan begins, and no trace does. */
 export const PLAN_HEAD = '{"windtunnelPlan"';
 
@@ -20,6 +20,8 @@ export interface PlanFile {
   readonly lines: ReadonlyMap<string, readonly WrittenSession[]>;
   /** Recorded sessions by cohort. */
   readonly recorded: ReadonlyMap<number, readonly RecordedSession[]>;
+  /** What the import of the sessions warned of. */
+  readonly notes: readonly string[];
 }
 
 /** [first, how many] of each stretch of successive ids. */
@@ -63,9 +65,12 @@ export function* recordedPlanLines(
   name: string,
   scenario: unknown,
   sessions: Iterable<RecordedSession>,
+  notes: () => readonly string[],
 ): Generator<string> {
   yield headerLine(name, scenario);
   for (const session of sessions) yield recordedLine(0, session);
+  // Known only now that all sessions have passed.
+  if (notes().length > 0) yield JSON.stringify({ notes: notes() });
 }
 
 const headerLine = (name: string, scenario: unknown): string =>
@@ -118,13 +123,19 @@ export function readPlan(text: string, file: string): PlanFile | null {
   const header = parse(first, 1);
   if (header.windtunnelPlan !== PLAN_VERSION)
     fail(1, `version ${String(header.windtunnelPlan)}, expected ${PLAN_VERSION}`);
+  if (!isObject(header.scenario)) fail(1, 'its scenario is missing');
   const lines = new Map<string, WrittenSession[]>();
   const recorded = new Map<number, RecordedSession[]>();
+  const notes: string[] = [];
   const seen = new Set<unknown>();
   for (const [index, line] of rest.entries()) {
     if (line === '') continue;
     const number = index + 2;
     const entry = parse(line, number);
+    if (Array.isArray(entry.notes)) {
+      notes.push(...entry.notes.map(String));
+      continue;
+    }
     if (typeof entry.recorded === 'number') {
       const session = recordedOf(entry.session);
       if (typeof session === 'string') return fail(number, session);
@@ -137,7 +148,7 @@ export function readPlan(text: string, file: string): PlanFile | null {
       fail(number, `session "${String(entry.session)}" stands there twice`);
     listOf(lines, session.cohort).push(session.line);
   }
-  return { name: String(header.name), scenario: JSON.stringify(header.scenario), lines, recorded };
+  return { name: String(header.name), scenario: JSON.stringify(header.scenario), lines, recorded, notes };
 }
 
 /** The list behind a key, made when it is new. */
@@ -170,11 +181,9 @@ function writtenOf({
       return `the draw "${name}" is not a number of 0 or more`;
     if (!isFractional(name) && !Number.isInteger(value)) return `the draw "${name}" is not a whole number`;
   }
-  const [, cohort = '', agent = '0', ordinal = '0'] = match;
-  return {
-    cohort,
-    line: { agent: Number(agent), ordinal: Number(ordinal), plannedMs, draws: draws as DrawnValues },
-  };
+  const [, cohort = '', agent, ordinal = '0'] = match;
+  const line = { agent: agent === undefined ? null : Number(agent), ordinal: Number(ordinal), plannedMs };
+  return { cohort, line: { ...line, draws: draws as DrawnValues } };
 }
 
 /** A recorded session with its blocks spelled out, or what is wrong with it. */

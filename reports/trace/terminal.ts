@@ -8,6 +8,8 @@ import { selectionSentences } from './selection.ts';
 const UNREADABLE_MAX = 10;
 
 const LABEL_WIDTH = 10;
+/** Without separators: these are figures to compare. */
+const many = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
 const line = (label: string, text: string): string => `  ${label.padEnd(LABEL_WIDTH)}${text}`;
 
 export function traceSummary(trace: TraceReport, options: { page: string | null }): string {
@@ -20,7 +22,7 @@ export function traceSummary(trace: TraceReport, options: { page: string | null 
   const share = totals.inputTokens === 0 ? 0 : (totals.hitTokens / totals.inputTokens) * 100;
   const unnamed = unreadable.length - UNREADABLE_MAX;
   return [
-    `${report.format}: ${totals.sessions} sessions, ${report.subagents} sub-agents, ${totals.calls} calls`,
+    `${report.format}: ${many(totals.sessions, 'session')}, ${many(report.subagents, 'sub-agent')}, ${many(totals.calls, 'call')}`,
     line('input', `${totals.inputTokens} tokens, output ${totals.outputTokens}`),
     line(
       'hits',

@@ -30,6 +30,8 @@ export interface LoadOptions {
   trace?: TraceTiming;
   selection?: Selection | null;
   read?: ReadOptions;
+  /** Context from before the window of a trace is not cached, as it cannot be on a live server. */
+  coldStart?: boolean;
   /** An unreadable part of a trace is an error. */
   strict?: boolean;
 }
@@ -229,6 +231,7 @@ function compileSource({ source, input, kind, name, base, plan, options }: Sourc
     imports.push(report);
   }
   const lines = plan?.lines ?? null;
+  const notes = plan?.notes ?? [];
   const loaded = compileFile({
     file: parsed.file,
     source,
@@ -240,7 +243,11 @@ function compileSource({ source, input, kind, name, base, plan, options }: Sourc
     lines,
     options,
   });
-  return { ...loaded, issues: namingSet([...parsed.issues, ...loaded.issues], options.set ?? []) };
+  return {
+    ...loaded,
+    issues: namingSet([...parsed.issues, ...loaded.issues], options.set ?? []),
+    warnings: [...loaded.warnings, ...notes.filter(note => !loaded.warnings.includes(note))],
+  };
 }
 
 interface FileContext extends Omit<SourceContext, 'base' | 'plan'> {
@@ -262,6 +269,7 @@ function compileFile({
   options,
   ...rest
 }: FileContext): LoadedScenario {
+  if (options.coldStart === true) for (const sessions of recorded.values()) forgetPrimed(sessions);
   const file = options.seed === undefined ? rest.file : { ...rest.file, seed: options.seed };
   const digest = digestOf(file, recorded, lines);
   const compiled = compile({ file, sha256: digest, name, traces: recorded, lines });
@@ -277,6 +285,10 @@ function compileFile({
     // A trace named directly was counted while it was read.
     warnings: kind === 'trace' ? [] : gapCapWarnings(file, recorded),
   };
+}
+
+function forgetPrimed(sessions: readonly RecordedSession[]): void {
+  for (const { calls } of sessions) for (const call of calls) call.primedTokens = 0;
 }
 
 /** What the caps of this file's cohorts take away from their sessions. */

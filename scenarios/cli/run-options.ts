@@ -122,8 +122,10 @@ export function loadOptionsOf(options: Omit<RunOptions, 'deployment'>): LoadOpti
   };
 }
 
-export const loadRun = (options: Omit<RunOptions, 'deployment'>): LoadedScenario =>
-  loadScenario(options.scenario, loadOptionsOf(options));
+export const loadRun = (
+  options: Omit<RunOptions, 'deployment'>,
+  how: Pick<LoadOptions, 'coldStart'> = {},
+): LoadedScenario => loadScenario(options.scenario, { ...loadOptionsOf(options), ...how });
 
 /** A deployment file, read and checked against its schema. */
 export function loadDeploymentFile(input: string): {

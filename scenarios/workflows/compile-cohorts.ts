@@ -19,8 +19,8 @@ import { templateProgram } from './template.ts';
 
 /** One line of a written plan. */
 export interface WrittenSession {
-  /** 0 in an open cohort. */
-  readonly agent: number;
+  /** null in an open cohort. */
+  readonly agent: number | null;
   readonly ordinal: number;
   readonly plannedMs: number;
   readonly draws: DrawnValues;
@@ -108,6 +108,7 @@ export function compileCohort(context: CohortContext): { cohort: Cohort; session
     forMs,
     written: isWritten ? [...(input.lines?.get(name) ?? [])] : null,
   };
+  for (const line of parts.written ?? []) checkLine(line, name, arrival.closed?.agents ?? null, issues);
   const hasClock = process !== 'at_once' && (Number.isFinite(forMs) || arrival.phases !== undefined);
   if (!Number.isFinite(limit) && !hasClock && !isWritten) {
     const hint = process === 'at_once' ? 'add `sessions: 100`' : 'add `sessions: 100` or `for: 10m`';
@@ -196,11 +197,18 @@ function openCohort(
 }
 
 /** `cohort/ordinal`, or `cohort/agent.ordinal` where agents are. */
-const sessionId = (
-  cohort: string,
-  { agent, ordinal }: WrittenSession,
-  file: CohortFile | undefined,
-): string => (file?.arrival?.closed === undefined ? `${cohort}/${ordinal}` : `${cohort}/${agent}.${ordinal}`);
+const sessionId = (cohort: string, { agent, ordinal }: WrittenSession): string =>
+  agent === null ? `${cohort}/${ordinal}` : `${cohort}/${agent}.${ordinal}`;
+
+/** A line that no session of the cohort would take up; `agents` is null in an open one. */
+function checkLine(line: WrittenSession, cohort: string, agents: number | null, issues: Issue[]): void {
+  if (agents === null ? line.agent === null : line.agent !== null && line.agent < agents) return;
+  const what = agents === null ? 'has no agents' : `has the agents 0 to ${agents - 1}`;
+  const message = `the plan lists the session "${sessionId(cohort, line)}", and the cohort ${what}`;
+  const hint =
+    agents === null ? `write ${cohort}/0` : `write ${cohort}/0.0 for the first session of the first agent`;
+  issues.push(issue([], 'WT1302', message, hint));
+}
 
 /** Fields that speak of recorded sessions. */
 const TRACE_FIELDS = ['timing', 'gap_scale', 'gap_cap', 'scale_tokens', 'warm', 'model'] as const;
@@ -216,9 +224,7 @@ function templateMaker(context: CohortContext, cohort: string): SessionMaker | n
   const owners = ownersOf(context);
   if (chosen === null || owners === null) return null;
   const params = chosen.workflows[0]?.params ?? new Map();
-  const given = new Map(
-    input.lines?.get(cohort)?.map(line => [sessionId(cohort, line, input.file.traffic[index]), line.draws]),
-  );
+  const given = new Map(input.lines?.get(cohort)?.map(line => [sessionId(cohort, line), line.draws]));
   return {
     available: Number.POSITIVE_INFINITY,
     make(id, key, _ordinal, plannedMs, log) {

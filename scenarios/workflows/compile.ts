@@ -64,6 +64,12 @@ export function compile(input: CompileInput): Compiled {
         issue([], 'WT1302', `the plan lists sessions of "${cohort}", which is no cohort of its scenario`),
       );
   }
+  for (const index of input.traces.keys()) {
+    if (file.traffic[index]?.trace === undefined)
+      issues.push(
+        issue([], 'WT1302', `the plan has recorded sessions of cohort ${index}, which replays none`),
+      );
+  }
   // 4.
   const assertions = [...compileAssertions(file, workflows, names, issues), ...compileSlos(file, issues)];
   const failed = issues.some(each => each.severity === 'error');

@@ -342,8 +342,8 @@ describe('anonymising', () => {
   const { taken, report } = select(input, { anonymize: true });
 
   test('leaves no name of the trace in the written plan', () => {
-    const written = [...recordedPlanLines('anonymized-trace', {}, taken)].join('\n');
-    expect([...recordedPlanLines('x', {}, input)].join('\n')).toMatch(/secret-/);
+    const written = [...recordedPlanLines('anonymized-trace', {}, taken, () => [])].join('\n');
+    expect([...recordedPlanLines('x', {}, input, () => [])].join('\n')).toMatch(/secret-/);
     expect(written).not.toMatch(/secret-/);
     expect(taken[0]).toMatchObject({ id: 's1', source: 'trace-1', tenant: 'tenant-1', user: 'user-1' });
     expect(taken.map(({ blockScope }) => blockScope)).toEqual(['shared/1', 'shared/1', 'own/s3']);
@@ -406,7 +406,7 @@ describe.skipIf(!existsSync(samples))('the shared Weka samples (skipped where ..
     };
     const { taken } = select(sessions, { anonymize: true });
     expect(profileOf(taken)).toEqual(profileOf(sessions));
-    const written = [...recordedPlanLines('anonymized-trace', {}, taken)].join('\n');
+    const written = [...recordedPlanLines('anonymized-trace', {}, taken, () => [])].join('\n');
     for (const { id } of sessions) expect(written).not.toContain(id);
     expect(written).not.toMatch(/agent_0|weka/);
   });

@@ -200,7 +200,7 @@ describe('a written plan', () => {
     const path = join(folder, 'bad.plan.jsonl');
     writeFileSync(
       path,
-      '{"windtunnelPlan":1,"name":"x","seed":1,"scenario":{"windtunnel":1}}\n{"session":"a/0","dra\n',
+      '{"windtunnelPlan":2,"name":"x","seed":1,"scenario":{"windtunnel":1}}\n{"session":"a/0","dra\n',
     );
     expect(() => loadScenario(path)).toThrow(/bad\.plan\.jsonl:2: unreadable plan/);
   });

@@ -264,7 +264,7 @@ function arrivalClock(
     firstMs ??= clock === 'wall' ? tally.epochMs : atMs;
     const arrivalMs = toMicros(atMs - (firstMs as number));
     if (arrivalMs < 0) countNote(tally, 'earlyRows');
-    if (stepMs !== null) countNote(tally, 'quantisedArrivals');
+    if (stepMs !== null && !isSpread) countNote(tally, 'quantisedArrivals');
     countField(tally, 'arrival', isSpread ? 'inferred' : 'recorded');
     const spreadMs = isSpread ? stepMs * uniform(extendText(textKey('arrival'), id)) : 0;
     return Math.max(0, arrivalMs) + spreadMs;

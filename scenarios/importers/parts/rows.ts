@@ -35,7 +35,8 @@ export function numberAt(row: Json, key: string): number | null {
   if (value === undefined || value === null) return null;
   if (typeof value !== 'number' || !Number.isFinite(value))
     throw new Refusal(`${key} is ${shown(value)}, not a number`);
-  if (Math.abs(value) > MAX_NUMBER) throw new Refusal(`${key} is ${value}, which is no time or length of a trace`);
+  if (Math.abs(value) > MAX_NUMBER)
+    throw new Refusal(`${key} is ${value}, which is no time or length of a trace`);
   return value;
 }
 
