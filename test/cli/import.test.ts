@@ -18,9 +18,7 @@ describe('import', () => {
   test('says in brief what the trace shows; --json holds the profile', () => {
     const { code, out } = run('import', trace);
     expect(code).toBe(0);
-    expect(out).toMatch(
-      /^weka: 1 session, 0 sub-agents, 8 calls\n {2}input {5}251667 tokens, output 3535\n/,
-    );
+    expect(out).toMatch(/^weka: 1 session, 0 sub-agents, 8 calls\n {2}input {5}251667 tokens, output 3535\n/);
     for (const about of ['lengths', 'reuse', 'context', 'gaps', 'fan-out', 'arrivals'])
       expect(out).toMatch(new RegExp(`^ {2}${about} `, 'm'));
     const { totals, profile, selection } = JSON.parse(run('import', trace, '--json').out);
