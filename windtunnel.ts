@@ -131,7 +131,9 @@ async function main(): Promise<void> {
     .fail((message, error) => {
       if (error) throw error;
       const words = withSuggestion(message, [...names, ...known]);
-      const hint = 'windtunnel --help, or windtunnel COMMAND --help';
+      const hint = /Missing required argument: deployment/.test(message)
+        ? 'on what? e.g. -d workstation-ministral-14b; `windtunnel catalog library` lists the others'
+        : 'windtunnel --help, or windtunnel COMMAND --help';
       process.stderr.write(`error: ${words}\nhint: ${hint}\n`);
       if (json) process.stdout.write(`${JSON.stringify({ ok: false, error: words, hint })}\n`);
       process.exit(104);

@@ -36,6 +36,8 @@ export interface ReadyRun {
   readonly deployment: DeploymentSpec;
   readonly poolOf: (model: string) => string;
   readonly warnings: string[];
+  /** Of these, pools that stand in for other models. */
+  readonly standIns: readonly string[];
 }
 
 /** A policy checks its own options when it is made. */
@@ -90,7 +92,11 @@ function ready(loaded: LoadedScenario, deployed: LoadedDeployment, options: Comm
   const deployment = deployed.deployment as DeploymentSpec;
   const prepared = prepare(plan, deployment);
   settle(loaded, prepared.issues, options);
-  const warnings = [...loaded.warnings, ...loaded.imports.flatMap(report => report.warnings)];
+  const warnings = [
+    ...prepared.notes,
+    ...loaded.warnings,
+    ...loaded.imports.flatMap(report => report.warnings),
+  ];
   for (const report of loaded.imports) {
     if (report.unreadable.length > 0) {
       warnings.push(
@@ -98,5 +104,5 @@ function ready(loaded: LoadedScenario, deployed: LoadedDeployment, options: Comm
       );
     }
   }
-  return { plan, deployment, poolOf: prepared.poolOf, warnings };
+  return { plan, deployment, poolOf: prepared.poolOf, warnings, standIns: prepared.notes };
 }

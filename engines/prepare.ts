@@ -5,6 +5,7 @@ import type { Plan, PlannedSession } from '../scenarios/formats/plan.ts';
 import { didYouMean } from '../scenarios/formats/suggest.ts';
 import type { Call } from '../scenarios/workflows/progress.ts';
 import { walk } from '../scenarios/workflows/walk.ts';
+import { findModel } from './catalog.ts';
 import type { DeploymentSpec, HostedModel, PoolSpec } from './engine.ts';
 
 /** Sessions of each cohort that are walked before a run, to name what will not fit. */
@@ -14,6 +15,8 @@ export interface Prepared {
   /** The pool that serves a model alias or a trace's model name. */
   readonly poolOf: (model: string) => string;
   readonly issues: readonly Issue[];
+  /** Models that another model's pool stands in for, since it is the only one. */
+  readonly notes: readonly string[];
 }
 
 /** The first sessions of every cohort, each with its cohort's name. */
@@ -151,5 +154,15 @@ export function prepare(plan: Plan, deployment: DeploymentSpec): Prepared {
       return server?.kind === 'pool' ? server.pool.name : '';
     },
     issues,
+    notes: [...servers].flatMap(([model, server]) => standIn(model, server, plan) ?? []),
   };
+}
+
+/** A model that nothing of the deployment names, served by the only pool there is. */
+function standIn(model: string, server: Server | null, plan: Plan): string | null {
+  const modelId = plan.models.get(model)?.modelId ?? model;
+  if (server?.kind !== 'pool' || server.pool.name === model || server.pool.modelId === modelId) return null;
+  const alias = modelId === model ? '' : ` ("${model}")`;
+  const unknown = findModel(modelId) === null ? ', which the catalogue does not know,' : '';
+  return `${modelId}${alias}${unknown} is served by pool "${server.pool.name}", the only one: its model is ${server.pool.modelId}`;
 }

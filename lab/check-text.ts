@@ -29,6 +29,8 @@ export interface ShapeWords {
   readonly shapes: readonly WorkflowShape[];
   /** Load of the pools of a deployment; null without one. */
   readonly deployment: { readonly name: string; readonly loads: readonly PoolLoad[] } | null;
+  /** Pools that stand in for other models. */
+  readonly standIns: readonly string[];
   /** Keys of the file that are notes: nothing acts on them. */
   readonly labels: readonly string[];
   /** Columns of the terminal; Infinity where it is none. */
@@ -36,7 +38,7 @@ export interface ShapeWords {
 }
 
 /** One block a workflow: numbers first, what they mean beside them. */
-export function shapeText({ plan, shapes, deployment, labels, width }: ShapeWords): string {
+export function shapeText({ plan, shapes, deployment, labels, standIns, width }: ShapeWords): string {
   const sessions =
     plan.sessionCount === null ? 'sessions until time is up' : plural(plan.sessionCount, 'session');
   const fits = deployment === null ? '' : `, fits ${deployment.name}`;
@@ -49,7 +51,15 @@ export function shapeText({ plan, shapes, deployment, labels, width }: ShapeWord
   if (deployment !== null && deployment.loads.length > 0) {
     lines.push('', paint('bold', 'offered load'));
     for (const load of deployment.loads) lines.push(...entry(load.pool, loadWords(load), width));
+    const apart = plan.cohorts.filter(each => each.kind === 'closed' || each.arrival.kind !== 'renewal');
+    if (apart.length > 0) {
+      const names = apart.map(({ name }) => name).join(', ');
+      lines.push(
+        ...entry('not in it', `${names}: bursts, recorded arrivals and closed agents have no rate`, width),
+      );
+    }
   }
+  if (standIns.length > 0) lines.push('', ...standIns.flatMap(text => wrap(`note: ${text}`, width)));
   if (labels.length > 0)
     lines.push(
       '',
@@ -81,7 +91,7 @@ function workflowEntries(shape: WorkflowShape): [label: string, text: string][] 
       : `${shape.callsMin} to ${shape.callsMax} in ${sampled}, mean ${count(shape.callsMean)}`;
   const reasoning =
     shape.reasoningTokensMean > 0 ? ` (${shortCount(shape.reasoningTokensMean)} of it reasoning)` : '';
-  const chain = `longest chain ${counted(shape.chainCalls, 'call')} and ${(shape.chainToolMs / 1000).toFixed(1)} s of tools and people`;
+  const chain = `at the median a chain of ${counted(shape.chainCalls, 'call')} and ${(shape.chainToolMs / 1000).toFixed(1)} s of tools and people`;
   return [
     ['calls', `${expected} (${drawn}), ${counted(shape.toolCallsMean, 'tool call')}`],
     ['width', `up to ${counted(shape.widthMax, 'call')} at once; ${chain}`],

@@ -82,6 +82,8 @@ interface Checked {
   readonly context: LabContext;
   /** Warnings by file. */
   readonly groups: readonly SarifGroup[];
+  /** Pools that stand in for other models. */
+  readonly standIns: readonly string[];
 }
 
 /** files ─▶ errors, thrown ─▶ walked sessions ─▶ lints and what is not built ─▶ one document, or words */
@@ -90,8 +92,9 @@ function check(options: CheckOptions): void {
   const loaded = loadRun(options);
   const deployed =
     options.deployment === undefined ? null : loadDeployment(options.deployment, routingPolicies);
+  let standIns: readonly string[] = [];
   if (deployed === null) settle(loaded, errorsOf(loaded.issues), options);
-  else readyCheck(onlyErrors(loaded), onlyErrors(deployed), options);
+  else ({ standIns } = readyCheck(onlyErrors(loaded), onlyErrors(deployed), options));
   // 2.
   const file = loaded.file as ScenarioFile;
   const plan = loaded.compiled?.plan as Plan;
@@ -103,25 +106,26 @@ function check(options: CheckOptions): void {
   const isGood = !options.strict || groups.length === 0;
   // 4.
   if (options.sarif !== undefined) writeSarif(options.sarif, groups);
-  const checked: Checked = { loaded, file, context, groups };
+  const checked: Checked = { loaded, file, context, groups, standIns };
   if (options['print-resolved']) process.stdout.write(resolvedText(loaded, file, plan.name));
   else if (options.json) printJson({ ok: isGood, ...documentOf(checked) });
   else printWords(checked, options);
   if (!isGood) process.exitCode = EXIT.badInput;
 }
 
-const documentOf = ({ loaded, context, groups }: Checked) => ({
+const documentOf = ({ loaded, context, groups, standIns }: Checked) => ({
   name: context.plan.name,
   seed: context.plan.seed,
   sessions: context.plan.sessionCount,
   shapes: context.shapes,
   loads: context.deployment === null ? null : offeredLoad(context),
   imports: loaded.imports,
+  notes: standIns,
   issues: groups.flatMap(({ issues, source }) => issuesToJson(issues, source)),
 });
 
 /** The shape first, then the warnings: what is read last is what there is to do. */
-function printWords({ loaded, file, context, groups }: Checked, options: CheckOptions): void {
+function printWords({ loaded, file, context, groups, standIns }: Checked, options: CheckOptions): void {
   const toStderr = options.sarif === '-';
   const stream = toStderr ? process.stderr : process.stdout;
   const { plan, shapes, deployment } = context;
@@ -130,6 +134,7 @@ function printWords({ loaded, file, context, groups }: Checked, options: CheckOp
     shapes,
     deployment: deployment === null ? null : { name: deployment.name, loads: offeredLoad(context) },
     labels: labelsOf(file),
+    standIns,
     width: stream.isTTY === true ? stream.columns : Number.POSITIVE_INFINITY,
   });
   const warnings = groups.flatMap(group => group.issues);

@@ -33,6 +33,7 @@ export const demoCommand: Command<DemoOptions> = {
         shapes: shapeOf(ready.plan, loaded.compiled!.workflows, pricesOf(ready.plan, ready.deployment)),
         deployment: { name: ready.deployment.name, loads: [] },
         labels: [],
+        standIns: [],
         width: process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY,
       }),
     );

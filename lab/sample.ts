@@ -47,9 +47,9 @@ function walkedSession(session: PlannedSession, walked: Walked, seen: SeenConten
   };
 }
 
-function withoutContent({ prompt, output, warmTokens: _, ...call }: Call, seen: SeenContent): WalkedCall {
+function withoutContent({ prompt, output, warmTokens, ...call }: Call, seen: SeenContent): WalkedCall {
   // At least one token is computed, and only whole blocks hit.
-  const known = Math.min(seen.knownTokens(prompt), call.promptTokens - 1);
+  const known = Math.min(Math.max(seen.knownTokens(prompt), warmTokens), call.promptTokens - 1);
   seen.add([...prompt, ...output]);
   return { ...call, cachedTokens: Math.floor(known / CACHE_BLOCK_TOKENS) * CACHE_BLOCK_TOKENS };
 }

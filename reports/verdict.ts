@@ -31,6 +31,8 @@ export function largestPart(path: CriticalPath): { part: keyof CriticalPath; sha
   return { part, share: path[part] / allMs };
 }
 
+const queueShareOf = (path: CriticalPath): number => path.queueMs / (totalMs(path) || 1);
+
 /** Clauses that back the bottleneck: memory pressure, preemptions, errors. */
 function evidence({ counts, criticalPath }: Facts, timeline: readonly TimelineSample[]): string[] {
   const clauses: string[] = [];
@@ -39,10 +41,10 @@ function evidence({ counts, criticalPath }: Facts, timeline: readonly TimelineSa
     clauses.push(`KV cache over ${showRatio(KV_FULL_RATIO)} full for ${showRatio(fullShare)} of the time`);
   if (counts.preemptions > 0) clauses.push(plural(counts.preemptions, 'preemption'));
   const waitingShare = shareOfSamples(timeline, ({ waitingRequests }) => waitingRequests > 0) ?? 0;
-  if (waitingShare >= WORTH_SAYING) clauses.push(`requests queued for ${showRatio(waitingShare)} of it`);
-  const queueShare = criticalPath.queueMs / (totalMs(criticalPath) || 1);
-  if (clauses.length === 0 && queueShare >= WORTH_SAYING)
-    clauses.push(`queueing ${showRatio(queueShare)} of it`);
+  if (waitingShare >= WORTH_SAYING) clauses.push(`requests queued for ${showRatio(waitingShare)} of the run`);
+  const queueShare = queueShareOf(criticalPath);
+  if (queueShare >= WORTH_SAYING && largestPart(criticalPath)?.part !== 'queueMs')
+    clauses.unshift(`${showRatio(queueShare)} is ${PART_NAMES.queueMs}`);
   const [error] = Object.entries(counts.errors).sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
   if (error !== undefined) clauses.push(`${plural(error[1], 'call')} ended with ${error[0]}`);
   return clauses;
@@ -62,12 +64,16 @@ function whyOf(facts: Facts, timeline: readonly TimelineSample[]): string {
 /** A cache full for this share of the time holds back everything else. */
 const KV_FULL_MUCH = 0.2;
 
+/** Waiting for this share of the time says more than what follows it. */
+const QUEUE_MUCH = 0.2;
+
 /** Preemptions per call from which recomputation costs more than it tells. */
 const PREEMPTED_MIN = 0.01;
 
 /** What usually moves each part; the first thing to try, not a promise. */
 const REMEDIES: Record<keyof CriticalPath, string> = {
-  queueMs: 'add a replica, or raise max_num_seqs if the KV cache has room; the queue is on the critical path',
+  queueMs:
+    'add replicas or lower the rate: more work comes than is done; raise max_num_seqs if the KV cache has room',
   prefillMs: 'put stable prompt segments first and route by session, so that prefixes hit the cache',
   decodeMs: 'shorten the outputs on the critical path, or give those steps a faster model or smaller batches',
   toolMs: 'speed up or parallelise the tools on the critical path; more GPUs would not help',
@@ -77,12 +83,28 @@ const REMEDIES: Record<keyof CriticalPath, string> = {
     'look at the gaps in the waterfall: time there belongs to no step (client lag, retries, rate limits)',
 };
 
-function nextOf(facts: Facts, timeline: readonly TimelineSample[]): string {
+/** What a failed promise on the time of single calls asks for, whatever the workflows spend their time on. */
+function missedPart(facts: Facts, assertions: readonly AssertionResult[]): keyof CriticalPath | null {
+  const missed = assertions.filter(({ pass }) => pass === false).map(({ text }) => text);
+  const isOfCalls = missed.length > 0 && missed.every(text => /\b(ttft|queue|tpot|itl)\b/.test(text));
+  if (!isOfCalls) return null;
+  if (missed.some(text => /\b(tpot|itl)\b/.test(text))) return 'decodeMs';
+  return facts.criticalPath.queueMs > facts.criticalPath.prefillMs ? 'queueMs' : 'prefillMs';
+}
+
+function nextOf(
+  facts: Facts,
+  timeline: readonly TimelineSample[],
+  assertions: readonly AssertionResult[],
+): string {
   const kvFullShare = shareOfSamples(timeline, ({ kvUsedRatio }) => kvUsedRatio >= KV_FULL_RATIO) ?? 0;
   const preempts = facts.counts.preemptions > facts.counts.calls.planned * PREEMPTED_MIN;
   if (kvFullShare >= KV_FULL_MUCH || (preempts && kvFullShare >= WORTH_SAYING)) {
     return 'give the KV cache room: more replicas, more GPU memory for it, or fewer agents at once';
   }
+  if (queueShareOf(facts.criticalPath) >= QUEUE_MUCH) return REMEDIES.queueMs;
+  const missed = missedPart(facts, assertions);
+  if (missed !== null) return REMEDIES[missed];
   const largest = largestPart(facts.criticalPath);
   return largest === null ? 'look at the errors first, then run again' : REMEDIES[largest.part];
 }
@@ -122,7 +144,7 @@ export function verdictOf(
   assertions: readonly AssertionResult[],
 ): RunResult['verdict'] {
   const why = whyOf(facts, output.timeline);
-  const next = nextOf(facts, output.timeline);
+  const next = nextOf(facts, output.timeline, assertions);
   const headline = headlineOf(facts, assertions);
   if (output.interrupted) {
     return {

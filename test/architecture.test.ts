@@ -41,6 +41,7 @@ const HOMES: Record<string, readonly string[]> = {
 const RIMS = [
   'scenarios/cli/',
   'scenarios/command.ts',
+  'scenarios/importers/paths.ts',
   'scenarios/importers/read.ts',
   'scenarios/importers/servegen/read.ts',
   'engines/load.ts',

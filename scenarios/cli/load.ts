@@ -87,6 +87,11 @@ function setOne(root: Container, assignment: string): void {
     throw refused(`"${last}" is no place in a list of ${at.length}`, hint);
   }
   if (last === '__proto__') throw refused('no key is called so', 'choose another');
+  // Any name is a parameter to the schema: a mistyped one would change nothing.
+  if (path.length === 1 && path[0] === 'params' && !Object.hasOwn(at, last)) {
+    const known = Object.keys(at);
+    throw refused(`there is no parameter "${last}"`, didYouMean(last, known) ?? `there: ${known.join(', ')}`);
+  }
   at[last] = parsed.value;
 }
 

@@ -247,10 +247,17 @@ function measuredValues(
   const at = resolve(folder, file);
   if (!existsSync(at))
     return fail(`there is no file ${file}`, "the path is seen from this file's folder", 'file');
-  const rows = readFileSync(at, 'utf8')
+  let text: string;
+  try {
+    text = readFileSync(at, 'utf8');
+  } catch (error) {
+    return fail(`cannot read ${file}: ${(error as Error).message}`, 'name a file of numbers', 'file');
+  }
+  const rows = text
     .replace(/^\uFEFF/, '')
     .split(/\r?\n/)
-    .filter(line => line.trim() !== '');
+    .map((row, index) => ({ row, line: index + 1 }))
+    .filter(({ row }) => row.trim() !== '');
   const numbers = numbersOf(rows, column === undefined ? null : String(column));
   if (typeof numbers === 'string')
     return fail(`${file}: ${numbers}`, null, column === undefined ? 'file' : 'column');
@@ -268,8 +275,13 @@ function measuredValues(
   return { values: quantiles, weights: quantiles.map(() => 1) };
 }
 
+interface Row {
+  readonly row: string;
+  readonly line: number;
+}
+
 /** The numbers, or what is wrong. */
-function numbersOf(rows: readonly string[], column: string | null): number[] | string {
+function numbersOf(rows: readonly Row[], column: string | null): number[] | string {
   try {
     return parsedNumbers(rows, column);
   } catch (error) {
@@ -277,31 +289,36 @@ function numbersOf(rows: readonly string[], column: string | null): number[] | s
   }
 }
 
-function parsedNumbers(rows: readonly string[], column: string | null): number[] | string {
-  const [first = ''] = rows;
+function parsedNumbers(rows: readonly Row[], column: string | null): number[] | string {
+  const first = rows[0]?.row ?? '';
+  const lineOf = (index: number): string => `line ${rows[index]?.line}`;
   if (first.startsWith('[')) {
-    const list: unknown = JSON.parse(rows.join('\n'));
+    const list: unknown = JSON.parse(rows.map(({ row }) => row).join('\n'));
     return Array.isArray(list)
       ? checked(list, index => `item ${index + 1}`)
       : 'expected a JSON list of numbers';
   }
   if (first.startsWith('{')) {
     if (column === null) return 'which field? add `column`';
+    const fields = rows.map(({ row }) => (JSON.parse(row) as Mapping | null)?.[column]);
+    return checked(fields, lineOf);
+  }
+  if (column === null && !first.includes(',')) {
     return checked(
-      rows.map(row => (JSON.parse(row) as Mapping)[column]),
-      index => `line ${index + 1}`,
+      rows.map(({ row }) => numberIn(row)),
+      lineOf,
     );
   }
-  if (column === null && !first.includes(',')) return checked(rows.map(Number), index => `line ${index + 1}`);
   const names = first.split(',').map(each => each.trim());
   const index = names.indexOf(column ?? '');
   if (index < 0)
     return `${column === null ? 'which column? add `column`' : `no column "${column}"`}: ${names.join(', ')}`;
-  return checked(
-    rows.slice(1).map(row => Number(row.split(',')[index])),
-    each => `line ${each + 2}`,
-  );
+  const cells = rows.slice(1).map(({ row }) => numberIn(row.split(',')[index]));
+  return checked(cells, each => lineOf(each + 1));
 }
+
+/** An empty cell is no 0. */
+const numberIn = (cell = ''): number => (cell.trim() === '' ? Number.NaN : Number(cell));
 
 function checked(values: readonly unknown[], where: (index: number) => string): number[] | string {
   const wrong = values.findIndex(value => typeof value !== 'number' || !Number.isFinite(value) || value < 0);

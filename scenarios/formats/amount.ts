@@ -50,6 +50,21 @@ export const SHAPES: Record<string, readonly string[]> = {
   zipf: ['n', 's'],
   pareto_lognormal: ['min', 'alpha', 'median', 'sigma', 'pareto'],
 };
+/** Keys of which a distribution takes one: a second would count for nothing. */
+export const ALTERNATIVES: Record<string, readonly (readonly string[])[]> = {
+  lognormal: [
+    ['median', 'mean'],
+    ['p90', 'sigma', 'sd'],
+  ],
+  gamma: [
+    ['mean', 'shape'],
+    ['cv', 'scale'],
+  ],
+  weibull: [
+    ['mean', 'shape'],
+    ['cv', 'scale'],
+  ],
+};
 /** Keys that are plain numbers whatever the amount is of. */
 export const PLAIN_KEYS = ['sigma', 'cv', 'shape', 'alpha', 's', 'n'];
 /** Distributions that start at their own `min`. */
@@ -186,13 +201,12 @@ function shaped(
   const { median, p90, sigma, mean, sd, min, max, cv, shape, scale, alpha } = part;
   const above = (...values: (number | undefined)[]): boolean =>
     values.every(value => value !== undefined && value > 0);
-  /** More than one of either kind: two pairs of keys, of which one would count for nothing. */
-  const tooMany = (...kinds: string[][]): boolean =>
-    kinds.some(keys => keys.filter(key => part[key] !== undefined).length > 1);
+  for (const keys of ALTERNATIVES[kind] ?? []) {
+    const given = keys.filter(key => part[key] !== undefined);
+    if (given.length > 1) return fail(`a ${kind} has ${given.join(' or ')}, not both`, 'keep one of them');
+  }
   switch (kind) {
     case 'lognormal':
-      if (tooMany(['median', 'mean'], ['p90', 'sigma', 'sd']))
-        return fail('a lognormal has median and p90, median and sigma, or mean and sd', 'keep one pair');
       if (above(mean, sd)) return lognormalOf(mean as number, sd as number);
       if (median === undefined || median <= 0 || (p90 === undefined && sigma === undefined)) {
         return fail(
@@ -213,8 +227,6 @@ function shaped(
       return { kind, mean };
     case 'gamma':
     case 'weibull': {
-      if (tooMany(['mean', 'shape'], ['cv', 'scale']))
-        return fail(`a ${kind} has mean and cv, or shape and scale`, 'keep one pair');
       const [least, most] = SHAPES_WITHIN[kind];
       if (above(shape, scale)) {
         if ((shape as number) < least || (shape as number) > most)

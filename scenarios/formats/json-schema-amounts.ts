@@ -1,5 +1,5 @@
 // The JSON Schema of quantities and amounts: what quantity.ts and amount.ts read, as an editor can check it.
-import { PLAIN_KEYS, SHAPES } from './amount.ts';
+import { ALTERNATIVES, PLAIN_KEYS, SHAPES } from './amount.ts';
 import { firstOf, has, type JsonSchema, reference } from './json-schema-node.ts';
 import { DIMENSIONS, type Dimension } from './quantity.ts';
 
@@ -121,6 +121,14 @@ const NEEDS: Record<string, readonly (readonly string[])[]> = {
 const needing = (sets: readonly (readonly string[])[]): JsonSchema =>
   sets.length === 1 ? { required: sets[0] } : { anyOf: sets.map(required => ({ required })) };
 
+/** At most one key of each list. */
+function notBoth(lists: readonly (readonly string[])[]): JsonSchema {
+  const pairs = lists.flatMap(keys =>
+    keys.flatMap((key, index) => keys.slice(index + 1).map(other => ({ required: [key, other] }))),
+  );
+  return pairs.length === 0 ? {} : { not: { anyOf: pairs } };
+}
+
 /** The value of one key of a distribution. */
 function keyOf(key: string, of: AmountOf): JsonSchema {
   const value = PLAIN_KEYS.includes(key)
@@ -200,7 +208,7 @@ function distributionDefinition(of: AmountOf, isPart: boolean): JsonSchema {
     mapping(
       SHAPE_WORDS[kind],
       { dist: reference('dist'), ...keysFor(SHAPES[kind] ?? [], of) },
-      needing(NEEDS[kind] ?? []),
+      { ...needing(NEEDS[kind] ?? []), ...notBoth(ALTERNATIVES[kind] ?? []) },
     );
   const block = blockKeys(of);
   const all = ['median', 'p90', 'mean', 'sd', 'sigma', 'min', 'max'];

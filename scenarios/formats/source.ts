@@ -398,7 +398,11 @@ function toIssues(found: ZodIssue, context: ZodContext): Issue[] {
     const known = typeof context.keys === 'function' ? context.keys(inner) : context.keys;
     return found.keys.map(key => {
       const list = known.length > 0 && known.length <= 12 ? `known keys: ${known.join(', ')}` : null;
-      const hint = didYouMean(key, known) ?? list;
+      // { adds: =max(200, tokens(prev)) } ends at its comma.
+      const comma = /[()]/.test(key)
+        ? 'quote an expression that has a comma: "=max(200, tokens(prev))"'
+        : null;
+      const hint = comma ?? didYouMean(key, known) ?? list;
       return issue([...at, key], 'WT1003', `unknown key "${key}"`, hint, { atKey: true });
     });
   }

@@ -31,7 +31,7 @@ const MODEL: Later = { rate_limit: GATEWAY, fallback: GATEWAY };
 const PREFIX: Later = { priority: ENGINE, ttl: ENGINE };
 const TOOL: Later = {
   timeout: GATEWAY,
-  retry: GATEWAY,
+  retry: `${GATEWAY}; for now run the tool again in the \`on_error\` of a \`try\``,
   concurrency: SANDBOX,
   cold_start: SANDBOX,
   warm_pool: SANDBOX,

@@ -18,6 +18,7 @@ export type Note =
   | 'failedCalls'
   | 'imageCalls'
   | 'orphanTurns'
+  | 'earlyCalls'
   | 'earlyRows'
   | 'quantisedArrivals'
   | 'mergedSpans'
@@ -97,9 +98,19 @@ export const emptyTally = (): Tally => ({
 /** Unreadable parts that a tally names; more are only counted. */
 const UNREADABLE_MAX = 1000;
 
+/** Of one text of the list. */
+const TEXT_MAX = 400;
+
+/** Texts quote the trace, and are printed: nothing in them may steer a terminal, turn its lines round or fill it. */
+function printable(text: string): string {
+  const short = text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX - 1)}…` : text;
+  return short.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\uFFFD');
+}
+
 /** Counts a part of the trace that is left out, and says which and why. */
 export function countUnreadable(tally: Tally, where: string, why: string): void {
-  if (tally.unreadable.length < UNREADABLE_MAX) tally.unreadable.push({ where, why });
+  if (tally.unreadable.length < UNREADABLE_MAX)
+    tally.unreadable.push({ where: printable(where), why: printable(why) });
   else tally.unlisted += 1;
 }
 
@@ -168,6 +179,8 @@ const WORDS: Record<Note, (count: number, tally: Tally) => string> = {
   imageCalls: count => `${count} calls came with images: their prompts are counted without them`,
   orphanTurns: count =>
     `${count} calls follow one that is not in the file before them: they begin sessions of their own`,
+  earlyCalls: count =>
+    `${count} calls start before the call above them in their session: they are taken to start with it`,
   earlyRows: count => `${count} sessions start before the first row of their file: they arrive at its start`,
   quantisedArrivals: (count, { quantumMs }) =>
     `${count} sessions arrive on a grid of ${quantumMs} ms: the trace has coarse timestamps, and replays as bursts ` +

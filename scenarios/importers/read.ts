@@ -1,6 +1,6 @@
-// Reads trace files and folders: the rim of the importers, and the only one of them that touches the disk. Streams: of
-// a file only its head, one chunk of lines and what its importer holds are in memory.
-import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+// Reads trace files and folders: the rim of the importers. Streams: of a file only its head, one chunk of lines and what
+// its importer holds are in memory.
+import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { UserError } from '../base/errors.ts';
 import type { ImportReport, RecordedSession } from '../formats/recorded.ts';
 import {
@@ -14,6 +14,7 @@ import {
   type TraceText,
 } from './importer.ts';
 import { detectImporter, importerNamed, importers } from './index.ts';
+import { checkFile, filesIn, isFolder, reading } from './paths.ts';
 
 export interface ReadOptions extends Partial<ImportOptions> {
   /** An importer's name; without it, each file's text decides. */
@@ -107,21 +108,18 @@ function unreadable({ unreadable, unlisted, totals }: Tally): UserError {
 }
 
 function filesAt(path: string): string[] {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) {
-    throw new UserError(`there is no trace at ${path}`, {
-      hint: 'give a trace file, or a folder of *.json, *.jsonl or *.csv',
-    });
+  if (!isFolder(path)) {
+    checkFile(path);
+    return [path];
   }
-  if (!stat.isDirectory()) return [path];
-  const names = readdirSync(path).filter(name => /\.(jsonl?|csv)$/.test(name));
-  if (names.length === 0) {
+  const files = filesIn(path, name => /\.(jsonl?|csv)$/.test(name));
+  if (files.length === 0) {
     throw new UserError(`no *.json, *.jsonl or *.csv in ${path}`, {
       hint: 'subfolders are not searched: name them',
     });
   }
-  const folder = path.replace(/[\\/]+$/, '');
-  return names.toSorted().map(name => `${folder}/${name}`);
+  for (const file of files) checkFile(file);
+  return files;
 }
 
 /** Opens files under names of their own: a second `calls.csv` is `calls~2`. */
@@ -207,15 +205,6 @@ function wholeOf(file: string): string {
     }
     return readFileSync(file, 'utf8').replace(/^\uFEFF/, '');
   });
-}
-
-function reading<T>(file: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    throw new UserError(`cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`);
-  }
 }
 
 /** The ids given out. Grows with the sessions that a trace names; those numbered by file and line need no memory. */

@@ -42,8 +42,9 @@ export const constantAmount = (amount: Amount, params: Params): number | null =>
 export function expectedAmount(amount: Amount, whole: boolean, params: Params): number | null {
   if (amount.kind === 'draw') return meanAmount(amount, whole);
   // Rounding happens where the parameter is used; over a distribution it leaves the mean where it was.
-  const isName = amount.expression.kind === 'name';
-  const value = foreseen(amount.expression, params, param => meanAmount(param, whole && isName));
+  const { expression } = amount;
+  const isDrawn = expression.kind === 'name' && params.get(expression.name)?.kind === 'draw';
+  const value = foreseen(expression, params, param => meanAmount(param, whole && isDrawn));
   return value === null ? null : Math.min(Math.max(value, amount.min), amount.max);
 }
 

@@ -22,13 +22,21 @@ export interface ArrivalContext {
 const RENEWALS = ['poisson', 'gamma', 'weibull', 'constant'] as const;
 type Renewal = (typeof RENEWALS)[number];
 
-/** The one process of an arrival, or null with an issue. */
+/** The one process of an arrival, or null with an issue: also where its rate is moved and it has none. */
 export function processOf(arrival: ArrivalFile, path: InputPath, issues: Issue[]): Process | null {
   const given = (Object.keys(PROCESSES) as Process[]).filter(each => arrival[each] !== undefined);
-  if (given.length === 1) return given[0] as Process;
-  const hint = 'e.g. arrival: { poisson: { rate: 0.05/s } } (open) or { closed: { agents: 25 } }';
-  const found = given.length === 0 ? '' : `, found ${given.join(' and ')}`;
-  issues.push(issue(path, 'WT1005', `a cohort has exactly one arrival process${found}`, hint));
+  const [process] = given;
+  if (process === undefined || given.length > 1) {
+    const hint = 'e.g. arrival: { poisson: { rate: 0.05/s } } (open) or { closed: { agents: 25 } }';
+    const found = process === undefined ? '' : `, found ${given.join(' and ')}`;
+    issues.push(issue(path, 'WT1005', `a cohort has exactly one arrival process${found}`, hint));
+    return null;
+  }
+  const move = MODULATOR_NAMES.find(each => arrival[each] !== undefined);
+  if (move === undefined || (RENEWALS as readonly string[]).includes(process)) return process;
+  const hint = `these are for ${RENEWALS.join(', ')}`;
+  const message = `\`${move}\` has no meaning beside ${process}`;
+  issues.push(issue([...path, move], 'WT1005', message, hint, { atKey: true }));
   return null;
 }
 
@@ -49,23 +57,6 @@ export function plainAmount(raw: unknown, path: InputPath, issues: Issue[]): Dra
 
 /** An open arrival; null with issues, or for a closed one. */
 export function openArrival(context: ArrivalContext, process: Process): OpenArrival | null {
-  const { arrival, path, issues } = context;
-  const moves = MODULATOR_NAMES.filter(each => arrival[each] !== undefined);
-  if (moves.length > 0 && !(RENEWALS as readonly string[]).includes(process)) {
-    const hint = `these are for ${RENEWALS.join(', ')}`;
-    issues.push(
-      issue(
-        [...path, moves[0] as string],
-        'WT1005',
-        `\`${moves[0]}\` has no meaning beside ${process}`,
-        hint,
-        {
-          atKey: true,
-        },
-      ),
-    );
-    return null;
-  }
   switch (process) {
     case 'closed':
       return null;
@@ -176,7 +167,11 @@ function renewalArrival(context: ArrivalContext, process: Renewal): OpenArrival 
   };
   if (isSilent(rate)) {
     const at = arrival.ramp === undefined ? 'phases' : 'ramp';
-    fail([...path, at], 'no session ever starts: the rate is 0 all the time', 'give it a rate above 0/s');
+    fail(
+      [...path, at],
+      'no session ever starts: at no time the rate is above 0',
+      'give it a rate for a while',
+    );
     return null;
   }
   return { kind: 'renewal', rate };
@@ -193,6 +188,10 @@ function gapsOf(
   if (bursty && cv === undefined && shape === undefined) {
     issues.push(issue(path, 'WT1004', `${process} needs a cv`, 'e.g. cv: 2.2; 1 is as random as poisson'));
   }
+  if (cv !== undefined && shape !== undefined)
+    issues.push(
+      issue([...path, 'shape'], 'WT1005', `${process} has cv or shape, not both`, 'keep one of them'),
+    );
   if (!bursty && cv !== undefined) {
     const hint = 'write gamma or weibull for bursty arrivals';
     issues.push(issue([...path, 'cv'], 'WT1005', `${process} has no cv of its own`, hint));

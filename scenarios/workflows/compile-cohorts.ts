@@ -213,6 +213,9 @@ function checkLine(line: WrittenSession, cohort: string, agents: number | null, 
 /** Fields that speak of recorded sessions. */
 const TRACE_FIELDS = ['timing', 'gap_scale', 'gap_cap', 'scale_tokens', 'warm', 'model'] as const;
 
+/** Fields that recorded sessions decide themselves. */
+const WORKFLOW_FIELDS = ['tenants', 'users'] as const;
+
 function templateMaker(context: CohortContext, cohort: string): SessionMaker | null {
   const { input, cohortFile, index, root, issues } = context;
   for (const key of TRACE_FIELDS) {
@@ -335,6 +338,11 @@ function ownersOf({ cohortFile, index, issues }: CohortContext): Owners | null {
 
 function traceMaker(context: CohortContext, cohort: string): SessionMaker | null {
   const { input, cohortFile, index, issues } = context;
+  for (const key of WORKFLOW_FIELDS) {
+    if (cohortFile[key] === undefined) continue;
+    const message = `\`${key}\` is for workflows: recorded sessions have their own`;
+    issues.push(issue(['traffic', index, key], 'WT1005', message, null, { atKey: true }));
+  }
   const sessions = recordedSessions(input, index, cohortFile);
   if (sessions.length === 0) {
     issues.push(issue(['traffic', index, 'trace'], 'WT1301', 'the trace holds no session'));

@@ -7,7 +7,7 @@ import { type Amount, checkNames, constant, parseAmount } from '../formats/amoun
 import type { Dimension } from '../formats/quantity.ts';
 import { parseScalar } from '../formats/quantity.ts';
 import type { ScenarioFile } from '../formats/scenario.ts';
-import { parseStep, type StepFile } from '../formats/steps.ts';
+import { parseStep, type StepFile, VERBS } from '../formats/steps.ts';
 import { didYouMean, show } from '../formats/suggest.ts';
 import type {
   CompactStep,
@@ -67,7 +67,12 @@ export function compileList(
   for (const [index, raw] of rawSteps.entries()) {
     const at = [...path, firstIndex + index];
     const file = parseStep(raw, at, context.issues);
-    if (file === null) continue;
+    if (file === null) {
+      // Steps that read it are not wrong for that.
+      const wanted = wantedName(raw);
+      if (wanted !== null) context.before.add(wanted);
+      continue;
+    }
     const named = stepName(file);
     if (named === 'prev') {
       const message = '"prev" is the step before, wherever it stands: no step can have this name';
@@ -81,6 +86,15 @@ export function compileList(
     context.before.add(named);
   }
   return steps;
+}
+
+/** The name that a step which cannot be read would have had. */
+function wantedName(raw: unknown): string | null {
+  if (typeof raw !== 'object' || raw === null) return null;
+  const [name] = Object.entries(raw).flatMap(([key, value]) =>
+    Object.hasOwn(VERBS, key) && typeof value === 'string' ? [value] : [],
+  );
+  return name ?? null;
 }
 
 function stepName(file: StepFile): string {
@@ -222,7 +236,9 @@ function modelOf(
       issue(at, 'WT1004', `no model for "${name}"`, 'add `model:` to the step or to its workflow'),
     );
   } else if (aliases.length > 0 && !aliases.includes(model)) {
-    const path = [...at, ...(body.model === undefined ? [] : ['model'])];
+    // What no step names is the workflow's own default.
+    const path =
+      body.model === undefined ? ['workflows', context.stack.at(-1) as string, 'model'] : [...at, 'model'];
     const hint = didYouMean(model, aliases) ?? `under \`models\`: ${aliases.join(', ')}`;
     context.issues.push(issue(path, 'WT1102', `unknown model "${model}"`, hint));
   }
@@ -391,6 +407,9 @@ function compileParallel(body: Body<'parallel'>, base: Base, context: CompileCon
   return { ...base, verb: 'parallel', branches, over: null, maxParallel: null, join: join ?? 'all' };
 }
 
+/** The parameters of a condition are drawn under this name, at the place of the steps inside. */
+const CONDITION = ['case'];
+
 function compileRepeat(body: Body<'repeat'>, base: Base, context: CompileContext): RepeatStep {
   const { at } = base;
   const { times, until } = body;
@@ -407,7 +426,7 @@ function compileRepeat(body: Body<'repeat'>, base: Base, context: CompileContext
   if (stop !== null && 'error' in stop)
     context.issues.push(issue([...at, 'until', 'p'], 'WT1006', stop.error, stop.hint));
   // The condition is judged after a pass: it sees the steps inside.
-  const steps = compileList(body.steps, [...at, 'steps'], context);
+  const steps = compileList(body.steps, [...at, 'steps'], context, { taken: CONDITION });
   return {
     ...base,
     verb: 'repeat',
@@ -445,12 +464,14 @@ function compileBranch(body: Body<'branch'>, base: Base, context: CompileContext
     const compiled = {
       weight: weight !== null && 'value' in weight ? weight.value : null,
       when: conditionOf(each.when, [...at, index, 'when'], inner),
-      steps: compileList(each.steps, [...at, index, 'steps'], inner),
+      steps: compileList(each.steps, [...at, index, 'steps'], inner, { taken: CONDITION }),
     };
     for (const name of inner.before) all.add(name);
     return compiled;
   });
   for (const name of all) context.before.add(name);
+  if (cases.every(each => each.weight === 0))
+    context.issues.push(issue(at, 'WT1005', 'every weight is 0', 'give at least one a weight above 0'));
   return { ...base, verb: 'branch', cases };
 }
 

@@ -112,7 +112,7 @@ function withoutRepeats(issues: readonly Issue[]): Issue[] {
 }
 
 /** Words of expressions, which no parameter can be called. */
-const RESERVED = ['iteration', 'and', 'or', 'not'];
+const RESERVED = ['iteration', 'reasoning', 'and', 'or', 'not'];
 
 function compileParams(file: ScenarioFile, issues: Issue[]): Map<string, Amount> {
   const params = new Map<string, Amount>();
@@ -126,10 +126,9 @@ function compileParams(file: ScenarioFile, issues: Issue[]): Map<string, Amount>
     // A parameter has no dimension of its own: a text with a unit is read as what it looks like.
     const dimension: Dimension = looksLikeTime(raw) ? 'ms' : 'count';
     const amount = parseAmount(raw, dimension, path, issues);
-    if (amount !== null) {
-      checkNames(amount, names, path, issues);
-      params.set(name, amount);
-    }
+    if (amount !== null) checkNames(amount, names, path, issues);
+    // What uses it is not wrong for that.
+    params.set(name, amount ?? constant(0));
   }
   checkChains(params, issues);
   for (const [name, amount] of params) refuseSteps(amount, ['params', name], issues);

@@ -144,3 +144,45 @@ test('a rate that has ended gives no arrival, whatever is left of a gap', () => 
   const times = arrivalTimes({ kind: 'renewal', rate }, textKey('k'), { sessions: 9, forMs: 1e9 });
   expect([...times]).toEqual([]);
 });
+
+describe('rates that end or hardly begin', () => {
+  const daily = 'diurnal: { peak_hour: 3, peak_to_trough: 4 }';
+
+  test('a ramp down to nothing ends the arrivals, also beside a daily curve', () => {
+    const ramp = 'ramp: { from: 2/s, to: 0/s, over: 100s }';
+    const plain = instants(`{ constant: true, ${ramp} }`, ', sessions: 1000');
+    // The hundredth falls on the very end.
+    expect([100, 101]).toContain(plain.length);
+    const curved = instants(`{ constant: true, ${ramp}, ${daily} }`, ', sessions: 1000');
+    expect(curved.length).toBeGreaterThan(100);
+    expect(Math.max(...curved)).toBeLessThanOrEqual(100_000);
+  });
+
+  test('once a millennium beside a daily curve is over when the time of the cohort is', () => {
+    expect(instants(`{ poisson: { rate: 0.00000000003/s }, ${daily} }`, ', for: 10m')).toEqual([]);
+  });
+
+  test('a phase without length is none, and a first phase of silence puts off the first of even arrivals', () => {
+    const phases = '[ { for: 0s, rate: 9/s }, { for: 4s, rate: 0/s }, { for: 2s, rate: 1/s } ]';
+    expect(instants(`{ constant: true, phases: ${phases} }`)).toEqual([4000, 5000]);
+  });
+
+  test('a spike over the border of two phases multiplies both', () => {
+    const phases = '[ { for: 10s, rate: 10/s }, { for: 10s, rate: 20/s } ]';
+    const times = instants(`{ constant: true, phases: ${phases}, spike: { at: 8s, for: 4s, times: 3 } }`);
+    expect([within(times, 8000, 10_000), within(times, 10_001, 12_000)]).toEqual([60, 120]);
+  });
+
+  test.each([
+    'constant: { rate: 1/d }',
+    'gamma: { rate: 1/d, cv: 10 }',
+    'weibull: { rate: 1/d, shape: 0.05 }',
+    'weibull: { rate: 1/d, cv: 0.01 }',
+    `gamma: { rate: 1/h, cv: 0.01 }, ${daily}`,
+  ])('%s: years of instants, finite and in order', process => {
+    const times = instants(`{ ${process} }`, ', sessions: 3000');
+    expect(times).toHaveLength(3000);
+    expect(times.every(Number.isFinite)).toBe(true);
+    expect(times).toEqual(times.toSorted((a, b) => a - b));
+  });
+});

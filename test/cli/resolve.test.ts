@@ -85,10 +85,61 @@ describe('extends', () => {
     );
   });
 
+  test('what is no file name, and a file that is no scenario, are refused at the line', () => {
+    write('base.yaml', BASE);
+    write('list.yaml', '- 1\n');
+    write('empty.yaml', '');
+    for (const [given, expected] of [
+      ['5', /mine\.yaml:1:10 {2}error {2}WT1005 expected the name of a file, got 5/],
+      ['[base.yaml, { a: b }]', /mine\.yaml:1:22 {2}error {2}WT1005 expected the name of a file/],
+      ['null', /expected the name of a file, got null/],
+      ['[]', /expected at least 1 item/],
+      ['list.yaml', /mine\.yaml:1:10 {2}error {2}WT1005 .*list\.yaml is no scenario: it is not a mapping/],
+      ['empty.yaml', /empty\.yaml is no scenario/],
+    ] as const) {
+      write('mine.yaml', `extends: ${given}\n${BASE}`);
+      expect(load('mine.yaml').problems).toMatch(expected);
+    }
+  });
+
+  test('a key that a scenario has not is shown without what JavaScript knows of it', () => {
+    write('mine.yaml', `${BASE}constructor: 5\n`);
+    expect(load('mine.yaml').problems).toMatch(/unknown key "constructor"/);
+    expect(load('mine.yaml').problems).not.toMatch(/native code|hint/);
+  });
+
   test('--set goes on top of what was merged', () => {
     write('base.yaml', BASE);
     write('mine.yaml', 'extends: base.yaml\n');
     expect(load('mine.yaml', { set: ['params.width=9'] }).file?.params).toMatchObject({ width: 9 });
+  });
+});
+
+describe('--set', () => {
+  beforeEach(() => write('base.yaml', BASE));
+  const set = (...assignments: string[]) => load('base.yaml', { set: assignments });
+
+  test('the number behind the last item of a list adds one', () => {
+    expect(set('assert.1=rate(error) < 1%').file?.assert).toEqual(['rate(429) < 1%', 'rate(error) < 1%']);
+  });
+
+  test.each([
+    ['traffic.3={}', /"3" is no place in a list of 1/],
+    ['traffic.foo=5', /"foo" is no place in a list of 1/],
+    ['traffic.length=0', /"length" is no place/],
+    ['windtunnel.x=5', /"windtunnel" has no keys/],
+    ['params.__proto__.x=5', /nothing is at "__proto__"/],
+    ['__proto__=5', /no key is called so/],
+    ['constructor.prototype.x=5', /nothing is at "constructor"/],
+    ['extends=job-scanner', /bases are merged before/],
+  ])('%s is refused', (assignment, expected) => {
+    expect(() => set(assignment)).toThrow(expected);
+    expect(() => set(assignment)).toThrow(UserError);
+  });
+
+  test('into a file that is no mapping leaves that to be told', () => {
+    write('text.yaml', 'hello\n');
+    expect(load('text.yaml', { set: ['seed=5'] }).problems).toMatch(/WT1002 the file is not a mapping/);
   });
 });
 
@@ -144,6 +195,17 @@ describe('measured values from a file', () => {
     write('u.yaml', scenario('{ file: l2.csv }'));
     expect(load('u.yaml').problems).toMatch(/line 1 is not a number/);
   });
+
+  test('an empty cell is no 0, a folder is no file, and lines are counted as in the file', () => {
+    write('l.csv', 'id,tokens\na,10\nb,\n');
+    write('s.yaml', scenario('{ file: l.csv, column: tokens }'));
+    expect(load('s.yaml').problems).toMatch(/line 3 is not a number/);
+    write('t.yaml', scenario('{ file: . }'));
+    expect(load('t.yaml').problems).toMatch(/t\.yaml:4:.*cannot read \.: EISDIR/);
+    write('l.txt', '10\n\n\nmany\n');
+    write('u.yaml', scenario('{ file: l.txt }'));
+    expect(load('u.yaml').problems).toMatch(/line 4 is not a number/);
+  });
 });
 
 describe('TypeScript', () => {
@@ -182,5 +244,29 @@ export default file;
     expect(() => load('none.ts')).toThrow(/no scenario as its default export/);
     write('broken.ts', 'export default {{\n');
     expect(() => load('broken.ts')).toThrow(/cannot be run/);
+  });
+
+  test.each([
+    ['a promise', 'export default async () => ({ windtunnel: 1 });', /gives a promise/],
+    ['what JSON cannot hold', 'export default { windtunnel: 1, seed: 5n };', /cannot be run: .*BigInt/],
+    ['a circle', 'const a: object[] = []; a.push(a); export default { a };', /cannot be run: .*circular/],
+    ['nothing that is an error', 'throw null;', /cannot be run: null/],
+    ['a text', "throw 'boom';", /cannot be run: boom/],
+  ])('a file that gives %s says so', (_name, text, expected) => {
+    write('odd.ts', `${text}\n`);
+    expect(() => load('odd.ts')).toThrow(expected);
+    expect(() => load('odd.ts')).toThrow(UserError);
+  });
+
+  test('a function is called, what is undefined is not there, and a number that is none is shown', () => {
+    const steps = "[{ llm: 'a', adds: undefined, out: OUT }]";
+    const file = (out: string): string =>
+      `export default () => ({ windtunnel: 1, seed: undefined, models: { m: { model: 'x' } }, workflows: { main: { steps: ${steps.replace('OUT', out)} } }, traffic: [{ workflow: 'main', arrival: { at_once: true }, sessions: 1 }] });\n`;
+    write('good.ts', file('5'));
+    expect(load('good.ts').problems).toBe('');
+    write('nan.ts', file('0 / 0'));
+    expect(load('nan.ts').problems).toMatch(
+      /nan\.ts workflows\.main\.steps\[0\]\.out {2}error {2}WT1006 .*"NaN"/,
+    );
   });
 });

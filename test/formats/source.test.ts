@@ -200,3 +200,60 @@ it('a long JSON file that a program wrote is read, and a long YAML file is refus
   expect(parseSource(`# yaml\n${json}`, 'big.yaml').issues[0]?.message).toMatch(/at most 1000000 are read/);
   expect(parseSource(json.slice(0, -1), 'big.json').issues).toHaveLength(1);
 });
+
+describe('text that is YAML and no plain value', () => {
+  const problems = (yaml: string): string => {
+    const source = parseSource(yaml, 'd.yaml');
+    return formatIssues(source.issues, source, { colour: false });
+  };
+
+  it('an alias inside of its own anchor is refused where it stands', () => {
+    expect(problems('a: &x { b: [1, *x] }\n')).toMatch(/d\.yaml:1:16 {2}error {2}WT1002 \*x stands inside/);
+    expect(problems('a: &x [1]\nb: *x\n')).toBe('');
+  });
+
+  it('a key that means a prototype is no key', () => {
+    expect(problems('a: { __proto__: { seed: 5 } }\n')).toMatch(
+      /d\.yaml:1:6 {2}error {2}WT1003 unknown key "__proto__"/,
+    );
+  });
+
+  it('nesting beyond what can be read is an error like any other', () => {
+    for (const deep of [`a: \n ${'- '.repeat(20_000)}1\n`, '? '.repeat(20_000)])
+      expect(problems(deep)).toMatch(/WT1002 nested too deep to be read/);
+  });
+
+  it('an empty file is told without a place', () => {
+    expect(formatIssues([issue([], 'WT1002', 'nothing')], parseSource('', 'd.yaml'), { colour: false })).toBe(
+      'd.yaml  error  WT1002 nothing',
+    );
+  });
+});
+
+describe('a value in none of several forms', () => {
+  const schema = z.strictObject({
+    wait: z.union([
+      z.union([z.string(), z.number()]),
+      z.strictObject({ most: z.union([z.string(), z.number()]) }),
+    ]),
+    join: z.union([z.enum(['all', 'any']), z.int().positive()]),
+    over: z.union([z.string(), z.array(z.union([z.string(), z.number()])).min(1)]),
+  });
+  const messageOf = (value: object): string[] =>
+    checkSchema(schema, { wait: 1, join: 1, over: 'x', ...value }, []).issues.map(
+      each => `${each.path.join('.')}: ${each.message}`,
+    );
+
+  it('names every form there is', () => {
+    expect(messageOf({ join: 'none' })).toEqual(['join: expected "all" or "any" or a number, got "none"']);
+    expect(messageOf({ wait: true })).toEqual([
+      'wait: expected a text or a number or a mapping (key: value), got true',
+    ]);
+  });
+
+  it('blames the part that is wrong when only one form was meant', () => {
+    expect(messageOf({ wait: { most: null } })).toEqual(['wait.most: expected a text or a number, got null']);
+    expect(messageOf({ over: ['a', null] })).toEqual(['over.1: expected a text or a number, got null']);
+    expect(messageOf({ over: [] })).toEqual(['over: expected at least 1 item, got []']);
+  });
+});

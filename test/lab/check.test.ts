@@ -186,6 +186,7 @@ test('nothing is wider than a terminal of 80 columns', () => {
     plan: context.plan,
     shapes: context.shapes,
     deployment: { name: 'test', loads: offeredLoad(context) },
+    standIns: [],
     labels: ['retention', 'idempotent', 'sensitivity', 'complexity'],
     width: 80,
   });

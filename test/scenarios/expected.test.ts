@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { deviation, mean } from '../../scenarios/base/statistics.ts';
-import { expectedCalls } from '../../scenarios/lint/expected.ts';
+import { expectedCalls, expectedPasses } from '../../scenarios/lint/expected.ts';
 import { walk } from '../../scenarios/workflows/walk.ts';
 import { compileText, planOf, randomSteps, sessionsOf, workflowText } from '../builders/scenarios.ts';
 
@@ -12,6 +12,19 @@ function expectedOf(steps: string, extra = ''): number | null {
   if (workflow === undefined || problems !== '') throw new Error(problems);
   return expectedCalls(workflow.steps, workflow.params);
 }
+
+describe('expected passes', () => {
+  test.each([
+    [0.25, 3, 1 + 0.75 + 0.75 ** 2],
+    [1, 5, 1],
+    [0, 7, 7],
+    [0.5, 1000, 2],
+    [0, 1e15, 1e15],
+    [0.001, 1e15, 1000],
+  ])('stopping with %s after each, at most %s', (stopRatio, max, passes) => {
+    expect(expectedPasses(stopRatio, max) / passes).toBeCloseTo(1, 9);
+  });
+});
 
 describe('expected calls', () => {
   test.each([

@@ -200,4 +200,181 @@ describe('a wrong scenario is refused with its place and a hint', () => {
     const problems = steps('[ { llm: a, ot: 5, out: 1 }, { tool: fetsh }, { wait: 350 } ]');
     expect(problems.match(/ error {2}/g)).toHaveLength(3);
   });
+
+  const traffic = (line: string): string =>
+    problemsOf(workflowText('[ { llm: a, out: 1 } ]').replace(/traffic:.*/, `traffic: [ ${line} ]`));
+
+  test.each([
+    ['a mix of nothing', 'mix: {}', /WT1005 there is nothing to choose from/],
+    ['a mix whose weights are all 0', 'mix: { main: 0, helper: 0% }', /WT1005 every weight is 0/],
+    ['tenants of nothing', 'workflow: main, tenants: {}', /WT1005 there is nothing to choose from/],
+  ])('%s', (_name, cohort, expected) => {
+    expect(traffic(`{ ${cohort}, arrival: { at_once: true }, sessions: 1 }`)).toMatch(expected);
+  });
+
+  test.each([
+    [
+      'agents have no rate',
+      '{ closed: { agents: 1 }, spike: { at: 1s, for: 1s, times: 2 } }',
+      /`spike` has no meaning beside closed/,
+    ],
+    ['cv beside shape', '{ weibull: { rate: 1/s, cv: 2, shape: 1 } }', /weibull has cv or shape, not both/],
+    ['a cv beyond what can be drawn', '{ gamma: { rate: 1/s, cv: 1e200 } }', /expected at most 1000/],
+    ['a shape beyond it', '{ weibull: { rate: 1/s, shape: 0.001 } }', /expected at least 0.05/],
+    ['more agents than fit', '{ closed: { agents: 1e9 } }', /expected at most 1000000/],
+    [
+      'a rate of 0 all the time',
+      '{ poisson: true, ramp: { from: 0/s, to: 0/s, over: 10s } }',
+      /no session ever starts/,
+    ],
+    [
+      'phases of no length',
+      '{ poisson: true, phases: [ { for: 0s, rate: 5/s } ] }',
+      /no session ever starts/,
+    ],
+    ['a form that it has not', '{ poisson: 5/s }', /expected true or a mapping \(key: value\), got "5\/s"/],
+  ])('arrivals: %s', (_name, arrival, expected) => {
+    expect(traffic(`{ workflow: main, arrival: ${arrival}, sessions: 5 }`)).toMatch(expected);
+  });
+
+  test.each([
+    ['a parameter', workflowText('[ fetch ]', 'params: { iteration: 5 }'), /WT1103 "iteration" is a word/],
+    ['a step', workflowText('[ { llm: prev, out: 1 } ]'), /WT1103 "prev" is the step before/],
+  ])('%s whose name means something else', (_name, text, expected) => {
+    expect(problemsOf(text)).toMatch(expected);
+  });
+
+  test('parameters that stand on a thousand others, or on a chain of hundreds', () => {
+    const params = (of: (next: string) => string, count: number): string =>
+      `params: { ${Array.from({ length: count }, (_, i) => `p${i}: "=${of(`p${i + 1}`)}"`).join(', ')}, p${count}: 1 }`;
+    const problems = (text: string): string => problemsOf(workflowText('[ { llm: a, out: =p0 } ]', text));
+    expect(problems(params(next => `${next} + ${next}`, 30))).toMatch(
+      /WT1109 "p\d+" stands for more than 1000/,
+    );
+    expect(problems(params(next => next, 3000))).toMatch(
+      /WT1109 more than 100 parameters stand on each other/,
+    );
+    expect(problems(params(next => next, 99))).toBe('');
+  });
+
+  test('an empty branch, and cases of no weight', () => {
+    expect(steps('[ { parallel: p, join: any, branches: [ [], fetch ] } ]')).toMatch(
+      /an empty list of steps/,
+    );
+    expect(steps('[ { branch: b, cases: [ { weight: 0, steps: [ fetch ] } ] } ]')).toMatch(
+      /every weight is 0/,
+    );
+  });
+
+  test('steps are nested 24 deep, whatever nests them', () => {
+    const nested = (wrap: (inner: string) => string, times: number): string =>
+      Array.from({ length: times }).reduce<string>(inner => `[ ${wrap(inner)} ]`, '[ fetch ]');
+    for (const wrap of [
+      (inner: string) => `{ map: m, over: 1, steps: ${inner} }`,
+      (inner: string) => `{ branch: b, cases: [ { weight: 1, steps: ${inner} } ] }`,
+      (inner: string) => `{ parallel: p, branches: [ ${inner} ] }`,
+    ]) {
+      expect(steps(nested(wrap, 23))).toBe('');
+      expect(steps(nested(wrap, 24))).toMatch(/WT1109 steps are nested more than 24 deep/);
+    }
+  });
+
+  test('a model that no step names is wrong where the workflow names it, once', () => {
+    const text = workflowText('[ { llm: a, out: 1 }, { llm: b, out: 1 } ]').replace(
+      'main:\n',
+      'main:\n    model: mm\n',
+    );
+    expect(problemsOf(text)).toMatch(/test\.yaml:11:12 {2}error {2}WT1102 unknown model "mm"/);
+    expect(problemsOf(text).match(/WT1102/g)).toHaveLength(1);
+  });
+
+  test.each([
+    ['a pause', '{ llm: a, out: 1, retry: { max: 2, backoff: 5parsecs } }', /WT1006 expected a duration/],
+    [
+      'a range',
+      '{ llm: a, out: 1, retry: { max: 2, backoff: 20s..1s } }',
+      /shortest pause is above the longest/,
+    ],
+    [
+      'a share of failures',
+      '{ llm: a, out: 1, breaker: { failures: some, open: 5s } }',
+      /WT1006 expected a ratio/,
+    ],
+    ['a fallback', '{ llm: a, out: 1, fallback: { general: [mm] } }', /WT1102 unknown model "mm"/],
+    [
+      'an allowed tool',
+      '{ llm: a, out: 1, allow: { tools: [fetsh] } }',
+      /unknown tool "fetsh"[\s\S]*"fetch"/,
+    ],
+  ])('what no run obeys yet is read to the last unit: %s', (_name, step, expected) => {
+    expect(steps(`[ { try: t, steps: [ fetch ], on_error: [ ${step} ] } ]`)).toMatch(expected);
+  });
+
+  test('patience and the start of a sandbox are durations', () => {
+    expect(
+      traffic(
+        '{ workflow: main, arrival: { at_once: true }, sessions: 1, cancel: { after: { median: 5 } } }',
+      ),
+    ).toMatch(/needs a median above 0 and a p90|WT1006/);
+    const tool = workflowText('[ fetch ]').replace('fetch: {', 'fetch: { cold_start: 5, ');
+    expect(problemsOf(tool)).toMatch(/WT1006 expected a duration/);
+  });
+
+  test('filters that a metric cannot have', () => {
+    const asserted = (line: string): string =>
+      problemsOf(`${workflowText('[ { llm: a, out: 1, compact_at: 9 } ]')}\nassert: [ "${line}" ]`);
+    expect(asserted('p95(makespan, role=worker) < 8s')).toMatch(/"makespan" is of whole sessions/);
+    expect(asserted('count(workflows, step=a) > 1')).toMatch(/"workflows" is of whole sessions/);
+    expect(asserted('cache_hit(worker) > 5%')).toMatch(/cache_hit\(\) takes filters only[\s\S]*role=worker/);
+    expect(asserted('p95(e2e, step=a, step=a) < 5s')).toMatch(/a filter is one name and one value/);
+    expect(asserted('p95(e2e, step=a/compact) < 5s')).toBe('');
+  });
+});
+
+describe('sub-agents that call sub-agents', () => {
+  const calling = (workflows: number, calls: number): string =>
+    workflowText('[ { agent: w0 } ]', '').replace(
+      'workflows:',
+      `workflows:\n${Array.from(
+        { length: workflows },
+        (_, i) =>
+          `  w${i}: { steps: [ ${Array.from({ length: calls }, () => `{ agent: w${i + 1} }`).join(', ')} ] }`,
+      ).join('\n')}\n  w${workflows}: { steps: [ fetch ] }`,
+    );
+
+  test('are compiled once each: eight calls of eight of eight are counted, not tried', () => {
+    expect(problemsOf(calling(8, 8))).toMatch(/WT1109 "w\d" has more than 100000 steps/);
+    expect(problemsOf(calling(23, 2))).toMatch(/has more than 100000 steps/);
+    expect(problemsOf(calling(4, 8))).toBe('');
+  });
+
+  test('call each other 24 deep, in whatever order they stand', () => {
+    expect(problemsOf(calling(23, 1))).toBe('');
+    expect(problemsOf(calling(24, 1))).toMatch(/WT1109 sub-agents call sub-agents more than 24 deep/);
+    const reversed = calling(3000, 1).replace(
+      /( {2}w\d+: .*\n)+/,
+      all => `${all.trimEnd().split('\n').reverse().join('\n')}\n`,
+    );
+    expect(problemsOf(reversed)).toMatch(/WT1109 sub-agents call sub-agents more than 24 deep/);
+  });
+
+  test('tell what is wrong in them once', () => {
+    const text = workflowText(
+      '[ { agent: helper }, { agent: helper }, { map: m, over: 2, steps: [ { agent: helper } ] } ]',
+    ).replace('out: 5 }, { tool: fetch }', 'ot: 5 }, { tool: fetsh }');
+    expect(problemsOf(text).match(/ error {2}/g)).toHaveLength(3);
+  });
+});
+
+test('cohorts without a name keep theirs when another kind comes in front', () => {
+  const mix = '{ mix: { main: 1, helper: 1 }, arrival: { at_once: true }, sessions: 1 }';
+  const named = (traffic: string): string[] | undefined =>
+    compileText(
+      workflowText('[ { llm: a, out: 1 } ]').replace(/traffic:.*/, `traffic: [ ${traffic} ]`),
+    ).compiled?.plan?.cohorts.map(cohort => cohort.name);
+  expect(named(`${mix}, ${mix}`)).toEqual(['mix', 'mix2']);
+  expect(named(`{ workflow: main, arrival: { at_once: true }, sessions: 1 }, ${mix}`)).toEqual([
+    'main',
+    'mix',
+  ]);
 });

@@ -68,6 +68,42 @@ describe('scenarios that never end are named, not run', () => {
   });
 });
 
+describe('sessions that would not end in our time are named, not run', () => {
+  const walked = (list: string) => walk(firstSession(planOf(workflowText(list))));
+  const call = '{ llm: a, adds: 3, out: 5 }';
+
+  test.each([
+    [
+      'a fan-out',
+      `[ { map: m, over: 1e9, join: any, max_parallel: 1, steps: [ ${call} ] } ]`,
+      /too many steps/,
+    ],
+    [
+      'a count beyond all numbers',
+      `[ { map: m, over: "=1e308 * 10", steps: [ ${call} ] } ]`,
+      /too many steps/,
+    ],
+    ['a loop of pauses', '[ { repeat: r, times: 1e9, steps: [ { wait: 1s } ] } ]', /too many steps/],
+    [
+      'a loop that takes no time',
+      `[ { repeat: r, times: 1e9, steps: [ { map: m, over: 0, steps: [ ${call} ] } ] } ]`,
+      /too many steps/,
+    ],
+    [
+      'a loop on one thread',
+      `[ { repeat: r, until: { p: 0 }, max: 1000000000, steps: [ ${call} ] } ]`,
+      /too many pieces/,
+    ],
+  ])('%s', (_name, list, expected) => {
+    expect(() => walked(list)).toThrow(expected);
+  });
+
+  test('four thousand turns on one thread, and a fan-out of fifty thousand, are walked', () => {
+    expect(walked(`[ { repeat: r, times: 4000, steps: [ ${call} ] } ]`).calls).toHaveLength(4000);
+    expect(walked(`[ { map: m, over: 50000, steps: [ ${call} ] } ]`).calls).toHaveLength(50_000);
+  });
+});
+
 describe('blocks that end in their own instant', () => {
   test('twenty thousand of them are walked in a loop, not in each other', () => {
     const inner = '{ map: none, over: 0, steps: [ { llm: a, out: 1 } ] }';
@@ -79,6 +115,12 @@ describe('blocks that end in their own instant', () => {
         walk(firstSession(planOf(workflowText(`[ ${block}, { llm: b, adds: 1, out: 1 } ]`)))).status,
       ).toBe('completed');
     }
+  });
+
+  test('six thousand of them in one list', () => {
+    const none = '{ map: none, over: 0, steps: [ { llm: a, out: 1 } ] }';
+    const list = Array.from({ length: 6000 }, (_, i) => none.replace('llm: a', `llm: a${i}`)).join(', ');
+    expect(walk(firstSession(planOf(workflowText(`[ ${list}, { llm: b, out: 1 } ]`)))).calls).toHaveLength(1);
   });
 
   test('the count of a map may speak of the step before it', () => {

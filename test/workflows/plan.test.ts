@@ -4,11 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { loadScenario, settledScenario } from '../../scenarios/cli/load.ts';
 import { planLines } from '../../scenarios/plan-file.ts';
 import { walk } from '../../scenarios/workflows/walk.ts';
-import { planOf, sessionsOf } from '../builders/scenarios.ts';
+import { planOf, randomSteps, sessionsOf, workflowText } from '../builders/scenarios.ts';
+import { simulated } from '../builders/worlds.ts';
+import { windtunnel } from '../cli/run.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'windtunnel-plan-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -196,6 +199,104 @@ describe('a written plan', () => {
     expect(calls(loadScenario(path).compiled!.plan)).toBe(calls(loaded.compiled!.plan));
   });
 
+  const CLOSED = TEXT(
+    '',
+    '- { name: mixed, mix: { main: 60%, other: 40% }, arrival: { at_once: true }, sessions: 3 }',
+  ).replace('poisson: { rate: 2/s }', 'closed: { agents: 2, think: { median: 1s, p90: 9s } }');
+  const linesOf = (text: string): string[] => {
+    writeFileSync(join(folder, 'one.yaml'), text);
+    const loaded = loadScenario(join(folder, 'one.yaml'));
+    return [...planLines(loaded.compiled!.plan!, settledScenario(loaded), loaded.recorded)];
+  };
+
+  test.each<[string, (text: string) => string, RegExp]>([
+    [
+      'half a token',
+      text => text.replace(/(work adds":)\d+/, '$11.5'),
+      /:\d+: .*"jobs\[0\]\/work adds" is not a whole number/,
+    ],
+    [
+      'more than any number',
+      text => text.replace(/(work adds":)\d+/, '$11e999'),
+      /is not a number of 0 or more/,
+    ],
+    [
+      'a time beyond all',
+      text => text.replace(/"plannedMs":\d+/, '"plannedMs":1e999'),
+      /plannedMs is not a time/,
+    ],
+    ['another spelling of a session', text => text.replace('"mixed/0"', '"mixed/00"'), /neither a session/],
+    ['no scenario', text => text.replace(/"scenario":.*/, '"scenario":5}'), /its scenario is missing/],
+  ])('%s is refused at its line', (_name, edit, expected) => {
+    const path = write('edited.plan.jsonl', [edit(linesOf(CLOSED).join('\n'))]);
+    expect(() => loadScenario(path)).toThrow(expected);
+  });
+
+  test.each<[string, (text: string) => string, RegExp]>([
+    [
+      'an agent that the cohort has not',
+      text => text.replace('"main/0.0"', '"main/7.0"'),
+      /has the agents 0 to 1/,
+    ],
+    [
+      'a session without its agent',
+      text => text.replace('"main/0.0"', '"main/70"'),
+      /lists the session "main\/70"/,
+    ],
+    [
+      'an agent in an open cohort',
+      text => text.replace('"mixed/0"', '"mixed/0.0"'),
+      /the cohort has no agents/,
+    ],
+    [
+      'sessions of a cohort that is not there',
+      text => text.replace('"main/0.0"', '"helper/0"'),
+      /no cohort of its scenario/,
+    ],
+    [
+      'recorded sessions of one that replays none',
+      text => `${text}\n{"recorded":7,"session":{"calls":[]}}`,
+      /cohort 7, which replays none/,
+    ],
+  ])('%s is an issue', (_name, edit, expected) => {
+    const { issues } = loadScenario(write('edited.plan.jsonl', [edit(linesOf(CLOSED).join('\n'))]));
+    expect(issues.map(each => each.message).join('\n')).toMatch(expected);
+  });
+
+  test('a case that is not there is told when it is taken', () => {
+    const edited = linesOf(CLOSED)
+      .join('\n')
+      .replace(/"session:workflow case":\d/, '"session:workflow case":9');
+    const { compiled } = loadScenario(write('edited.plan.jsonl', [edited]));
+    expect(() => sessionsOf(compiled!.plan!)).toThrow(/"session:workflow case" is 9 .* there are 2/);
+  });
+
+  test('an agent whose first session was cut thinks after the others as it would have', () => {
+    const lines = linesOf(CLOSED);
+    const closed = (path: string) =>
+      loadScenario(path).compiled!.plan!.cohorts.find(each => each.kind === 'closed')!;
+    const whole = closed(write('whole.plan.jsonl', lines));
+    const cut = closed(
+      write(
+        'cut.plan.jsonl',
+        lines.filter(line => !line.includes('"main/0.0"')),
+      ),
+    );
+    if (whole.kind !== 'closed' || cut.kind !== 'closed') throw new Error('closed');
+    expect(cut.session(0, 0, 0)?.id).toBe('main/0.1');
+    expect(cut.thinkMs(0, 0)).toBe(whole.thinkMs(0, 1));
+  });
+
+  test('is refused for agents without a number of sessions, also beside a trace', async () => {
+    const trace = join(import.meta.dirname, '../../scenarios/library/traces/claude-code-session.json');
+    writeFileSync(
+      join(folder, 'unbounded.yaml'),
+      CLOSED.replace('sessions: 20', 'for: 10s').replace('traffic:', `traffic:\n  - { trace: ${trace} }`),
+    );
+    const { code, err } = windtunnel(['plan', 'unbounded.yaml', '--out', 'never.jsonl'], folder);
+    expect([code, err]).toEqual([104, expect.stringMatching(/has no plan before it runs/)]);
+  });
+
   test('a damaged line is named', () => {
     const path = join(folder, 'bad.plan.jsonl');
     writeFileSync(
@@ -203,5 +304,29 @@ describe('a written plan', () => {
       '{"windtunnelPlan":2,"name":"x","seed":1,"scenario":{"windtunnel":1}}\n{"session":"a/0","dra\n',
     );
     expect(() => loadScenario(path)).toThrow(/bad\.plan\.jsonl:2: unreadable plan/);
+  });
+
+  test('runs like the scenario that it was written from, whatever the steps and the arrivals', () => {
+    const arrivals = fc.constantFrom(
+      '{ workflow: main, arrival: { closed: { agents: 3, think: { median: 2s, p90: 9s }, ramp: 5s } }, sessions: 7 }',
+      '{ mix: { main: 60%, helper: 40% }, tenants: { a: 1, b: 1 }, users: 5, arrival: { poisson: { rate: 2/s } }, sessions: 6 }',
+      '{ workflow: main, arrival: { cron: { at: "*/5 * * * *", size: 2, jitter: { median: 3m, p90: 20m } } }, for: 15m, start: 30s }',
+      '{ workflow: main, arrival: { gamma: { rate: 1/s, cv: 3 }, phases: [ { for: 3s, times: 1 }, { for: 2s, times: 0.5, to: 2/s, process: constant } ] } }',
+      '{ workflow: main, arrival: { closed: { agents: 2, think: 1s } }, sessions: 9, for: 20s }',
+    );
+    const property = fc.property(randomSteps, arrivals, (steps, cohort) => {
+      const text = workflowText(steps, 'params: { big: { median: 20, p90: 90 } }')
+        .replace(/traffic:.*/, `traffic: [ ${cohort} ]`)
+        .replace(/adds: 20|tokens: 50|result: 40/g, all => all.replace(/\d+/, '"=big + 1"'));
+      const path = write('random.plan.jsonl', linesOf(text));
+      const [drawn, written] = ['one.yaml', path].map(file => {
+        const { calls, nodes, workflows } = simulated(
+          loadScenario(join(folder, file.split('/').at(-1)!)).compiled!.plan!,
+        );
+        return { calls, nodes, workflows };
+      });
+      expect(written).toEqual(drawn);
+    });
+    fc.assert(property, { seed: 6, numRuns: 60 });
   });
 });

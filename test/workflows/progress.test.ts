@@ -282,3 +282,103 @@ describe('failures', () => {
     expect(soft.calls[0]?.promptTokens).toBe(60);
   });
 });
+
+test('no two nodes of a session share a path or their content, whatever steps and tools are called', () => {
+  // Names that stand for something else in places and draws.
+  const taken = ['on_error', 'compact', 'case', 'count', 'stop', 'adds', 'out', 'human', 'wait', 'fetch'];
+  const block = fc.constantFrom(...taken);
+  const lists = fc.letrec<{ list: string; step: string }>(tie => ({
+    list: fc
+      .array(tie('step'), { minLength: 1, maxLength: 3, depthIdentifier: 'taken' })
+      .map(steps => `[ ${steps.join(', ')} ]`),
+    step: fc.oneof(
+      { depthSize: 'small', withCrossShrink: true, depthIdentifier: 'taken' },
+      fc.constantFrom(
+        '{ llm: NAME, adds: 200, out: { median: 10, p90: 30 }, compact_at: 150 }',
+        '{ llm: NAME, adds: =out, out: 5, reasoning: 4 }',
+        '{ compact: NAME, out: 5 }',
+        '{ tool: on_error }',
+        '{ tool: case }',
+        '{ agent: on_error }',
+        '{ human: 1s, adds: 4 }',
+      ),
+      fc
+        .tuple(block, tie('list'), tie('list'))
+        .map(([name, a, b]) => `{ try: ${name}, steps: ${a}, on_error: ${b} }`),
+      fc.tuple(block, tie('list')).map(([name, a]) => `{ map: ${name}, over: 2, steps: ${a} }`),
+      fc
+        .tuple(block, tie('list'))
+        .map(([name, a]) => `{ repeat: ${name}, until: "=out > 9", max: 2, steps: ${a} }`),
+      fc
+        .tuple(block, tie('list'), tie('list'))
+        .map(
+          ([name, a, b]) =>
+            `{ branch: ${name}, cases: [ { when: "=out > 5", steps: ${a} }, { steps: ${b} } ] }`,
+        ),
+    ),
+  })).list;
+  const text = (list: string): string => {
+    let count = 0;
+    const steps = list.replace(/NAME/g, () => taken[count++] ?? `s${count}`);
+    return `
+windtunnel: 1
+models: { m: { model: ministral-3-14b } }
+params: { out: { dist: uniform, min: 1, max: 10 } }
+tools: { on_error: { latency: 1s, result: { median: 5, p90: 50 }, fail: 50% }, case: { latency: 1s, result: =out } }
+workflows:
+  on_error: { steps: [ { llm: case, adds: 5, out: =out }, case ] }
+  main: { steps: ${steps} }
+traffic: [ { workflow: main, arrival: { at_once: true }, sessions: 1 } ]
+`;
+  };
+  const property = fc.property(
+    lists,
+    fc.array(fc.boolean(), { minLength: 1, maxLength: 9 }),
+    (list, fails) => {
+      const session = firstSession(planOf(text(list)));
+      const progress = new SessionProgress(session.id, session.key, session.program, () => {});
+      const paths: string[] = [];
+      const contents: string[] = [];
+      const open = new Map<number, LiveNode>();
+      const take = (actions: readonly Action[]): void => {
+        for (const action of actions) {
+          if (action.kind === 'done') continue;
+          if (action.kind === 'abort') open.delete(action.node.row);
+          else {
+            open.set(action.node.row, action.node);
+            paths.push(action.node.path);
+            for (const { key } of action.node.call?.output ?? []) contents.push(`${key.hi}.${key.lo}`);
+          }
+        }
+      };
+      take(progress.start(0));
+      for (let clock = 1; open.size > 0; clock++) {
+        const [[row, node]] = open as unknown as [[number, LiveNode]];
+        open.delete(row);
+        const isFailing = node.kind === 'llm' && fails[clock % fails.length] === true;
+        take(progress.finish(row, isFailing ? 'http_500' : null, clock));
+      }
+      expect(paths).toEqual([...new Set(paths)]);
+      expect(contents).toEqual([...new Set(contents)]);
+    },
+  );
+  fc.assert(property, { seed: 9, numRuns: 400 });
+});
+
+test('a step whose compaction is cancelled was never started, and is told as skipped', () => {
+  const race =
+    '[ { parallel: race, join: any, branches: [ [ { llm: a, adds: 100, out: 20 }, { llm: b, adds: 100, out: 20, compact_at: 150 }, { wait: 1s } ], [ { wait: 1s } ] ] } ]';
+  const session = firstSession(planOf(workflowText(race)));
+  const nodes: NodeRecord[] = [];
+  const progress = new SessionProgress(session.id, session.key, session.program, node => nodes.push(node));
+  progress.start(0);
+  progress.finish(0, null, 1);
+  progress.finish(1, null, 2);
+  expect(nodes.map(({ call, status }) => [call, status])).toEqual([
+    ['race[0]/a', 'completed'],
+    ['race[1]/wait', 'completed'],
+    ['race[0]/b/compact', 'cancelled'],
+    ['race[0]/b', 'skipped'],
+    ['race[0]/wait', 'skipped'],
+  ]);
+});

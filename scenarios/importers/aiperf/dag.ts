@@ -33,28 +33,37 @@ export function* dagSessions(rows: readonly DagRow[], context: DagContext): Gene
     else byId.set(id, row);
   }
   const children = new Set(rows.flatMap(({ conversation }) => childrenOf(conversation)));
-  const reached = new Set<string>();
+  const named = new Set<string>();
+  const read = new Set<string>();
   for (const { conversation, where } of byId.values()) {
     if (children.has(conversation.id)) continue;
-    const session = refusedAt(where, tally, () =>
-      new Unrolling(conversation, byId, reached, context).session(),
-    );
-    if (session !== null) yield session;
+    named.add(conversation.id);
+    const unrolling = new Unrolling(conversation, byId, context);
+    if (!isRead(where, tally, () => unrolling.unroll())) continue;
+    for (const id of unrolling.reached) read.add(id);
+    yield unrolling.session();
   }
-  // What no root reaches names itself in a circle.
+  // The others start each other in a circle, or are started by what is left out.
+  const tried = new Set<string>();
   for (const { conversation, where } of byId.values()) {
-    if (reached.has(conversation.id)) continue;
-    refusedAt(where, tally, () => new Unrolling(conversation, byId, reached, context).session());
+    const { id } = conversation;
+    if (read.has(id) || named.has(id)) continue;
+    const unrolling = new Unrolling(conversation, byId, context);
+    const isSound = tried.has(id) || isRead(where, tally, () => unrolling.unroll());
+    if (isSound) countUnreadable(tally, where, 'what starts it is left out');
+    for (const each of unrolling.reached) tried.add(each);
   }
 }
 
-function refusedAt<T>(where: string, tally: Tally, make: () => T): T | null {
+/** False where it is refused, which is counted. */
+function isRead(where: string, tally: Tally, make: () => void): boolean {
   try {
-    return make();
+    make();
+    return true;
   } catch (refusal) {
     if (!(refusal instanceof Refusal)) throw refusal;
     countUnreadable(tally, where, refusal.message);
-    return null;
+    return false;
   }
 }
 
@@ -81,8 +90,9 @@ interface Context {
 class Unrolling {
   private readonly root: DagConversation;
   private readonly byId: ReadonlyMap<string, DagRow>;
-  private readonly reached: Set<string>;
   private readonly file: DagContext;
+  /** The conversations that have run. */
+  readonly reached = new Set<string>();
   private readonly calls: RecordedCall[] = [];
   /** Of the calls, row by row. */
   private readonly callTurns: DagTurn[] = [];
@@ -91,23 +101,21 @@ class Unrolling {
   private readonly copies = new Map<string, number>();
   private readonly path: string[] = [];
 
-  constructor(
-    root: DagConversation,
-    byId: ReadonlyMap<string, DagRow>,
-    reached: Set<string>,
-    file: DagContext,
-  ) {
+  constructor(root: DagConversation, byId: ReadonlyMap<string, DagRow>, file: DagContext) {
     this.root = root;
     this.byId = byId;
-    this.reached = reached;
     this.file = file;
   }
 
+  /** Throws a Refusal where the graph cannot be run. */
+  unroll(): void {
+    this.run(this.root, 'main', { after: [], delayMs: 0, delayProvenance: 'recorded', context: null });
+  }
+
+  /** What was unrolled, and counted. */
   session(): RecordedSession {
     const { root, file } = this;
     const { tally } = file;
-    this.run(root, 'main', { after: [], delayMs: 0, delayProvenance: 'recorded', context: null });
-    // Counted now that nothing refused the session.
     for (const [row, { maxTokens, model }] of this.callTurns.entries()) {
       countTurn(tally, { hasOutput: maxTokens !== null, hasModel: model !== null });
       countFields(tally, { gap: this.calls[row]!.gapProvenance });

@@ -86,6 +86,7 @@ export function* readCallRows(
 
   for (const { row, number } of format.rows(text, tally)) {
     const { atMs = null, ids = null, link, sessionId = null } = row;
+    const where = `${text.file}:${number}`;
     for (const thread of openChains.complete(atMs)) yield finished(thread);
     for (const thread of open.complete(null)) yield finished(thread);
 
@@ -95,7 +96,11 @@ export function* readCallRows(
     const promptTokens = row.promptTokens + historyTokens(row, before);
     if (promptTokens > MAX_CALL_TOKENS) {
       const why = `with what came before it, its prompt has ${promptTokens} tokens, more than ${MAX_CALL_TOKENS}`;
-      countUnreadable(tally, `${text.file}:${number}`, why);
+      countUnreadable(tally, where, why);
+      continue;
+    }
+    if (link !== undefined && byCall.has(link.callId)) {
+      countUnreadable(tally, where, `the call ${link.callId} is there twice`);
       continue;
     }
     const isNamed = ids !== null && promptTokens === row.promptTokens;
@@ -114,7 +119,12 @@ export function* readCallRows(
 
     // 3. The call.
     if (isChained) chains.advance(thread, prompt);
-    const call = addTurn(thread, row, promptTokens, prompt, parent === null ? null : link!.parentId);
+    const call = addTurn(
+      thread,
+      row,
+      { promptTokens, prompt, isNamed },
+      parent === null ? null : link!.parentId,
+    );
 
     // 4. What is known to be complete, and what may go on.
     const lastMs = atMs ?? (thread.firstMs === null ? null : thread.firstMs + call.recorded.startMs);
@@ -149,20 +159,21 @@ export function* readCallRows(
   function addTurn(
     thread: Thread,
     row: CallRow,
-    promptTokens: number,
-    prompt: BlockPrompt,
+    { promptTokens, prompt, isNamed }: { promptTokens: number; prompt: BlockPrompt; isNamed: boolean },
     parentId: string | null,
   ): RecordedCall {
     const { calls } = thread.session;
     const before = parentId === null ? calls.at(-1) : calls.find(call => call.id === parentId);
     const gap = gapAfter(before, thread.firstMs, row);
     if (before !== undefined) countField(tally, 'gap', gap.gapProvenance);
-    countCall(row, tally);
+    countCall(row, isNamed, tally);
     thread.hits.hitBlocks += prompt.hitBlocks;
     thread.hits.hitTokens += prompt.hitTokens;
     const { atMs = null, gapKind = 'unknown', link, model = null, outputTokens, tool = null } = row;
     const startMs =
       atMs !== null && thread.firstMs !== null ? toMicros(atMs - thread.firstMs) : endOf(before) + gap.gapMs;
+    const leastMs = calls.at(-1)?.recorded.startMs ?? 0;
+    if (startMs < leastMs) countNote(tally, 'earlyCalls');
     return addCall(thread, {
       ...(before === undefined ? {} : { ...gap, gapKind, tool }),
       ...(link === undefined ? {} : { id: link.callId }),
@@ -172,7 +183,7 @@ export function* readCallRows(
       outputTokens: outputTokens ?? 1,
       reasoningTokens: Math.min(row.reasoningTokens ?? 0, outputTokens ?? 1),
       blocks: prompt.blocks,
-      recorded: { ...row.recorded, startMs: Math.max(startMs, calls.at(-1)?.recorded.startMs ?? 0) },
+      recorded: { ...row.recorded, startMs: Math.max(startMs, leastMs) },
     });
   }
 
@@ -223,10 +234,10 @@ function gapAfter(
   return { gapMs, gapProvenance: before?.recorded.e2eMs == null ? 'inferred' : 'recorded' };
 }
 
-function countCall(row: CallRow, tally: Tally): void {
-  const { ids, prefixTokens, outputTokens, reasoningTokens, model, recorded, hasImages } = row;
+function countCall(row: CallRow, isNamed: boolean, tally: Tally): void {
+  const { prefixTokens, outputTokens, reasoningTokens, model, recorded, hasImages } = row;
   countFields(tally, {
-    blocks: ids != null ? 'recorded' : prefixTokens !== undefined ? 'inferred' : 'defaulted',
+    blocks: isNamed ? 'recorded' : prefixTokens !== undefined ? 'inferred' : 'defaulted',
     output: outputTokens === null ? 'defaulted' : 'recorded',
     model: model == null ? 'defaulted' : 'recorded',
   });
