@@ -8,7 +8,7 @@ import { type LiveOptions, refuseWarm, runReplay, withLive } from '../loadgen/co
 import { publish, publishValidation } from '../reports/publish.ts';
 import { EXIT, UserError } from '../scenarios/base/errors.ts';
 import type { LoadedScenario } from '../scenarios/cli/load.ts';
-import { loadRun, outFolder, type RunOptions, withRun } from '../scenarios/cli/run-options.ts';
+import { loadRun, outFolder, type RunOptions, runName, withRun } from '../scenarios/cli/run-options.ts';
 import { type Command, type CommonOptions, printJson, say } from '../scenarios/cli/terminal.ts';
 import { parseScalar } from '../scenarios/formats/quantity.ts';
 import { RESULT_SCHEMA_VERSION, type RunResult, type ValidationResult } from '../scenarios/formats/result.ts';
@@ -48,7 +48,7 @@ export const validateCommand: Command<ValidateOptions> = {
     refuseWarm(loaded);
     const deployed = loadDeployment(options.deployment, routingPolicies);
     const ready = readyRun(loaded, deployed, options);
-    const out = outFolder(options, ready.plan.name, 'validate');
+    const out = outFolder(options, runName(ready), 'validate');
     process.exitCode = await validate({ loaded, ready, options, out });
   },
 };

@@ -7,7 +7,14 @@ import { loadDeployment, type ReadyRun, readyRun } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { UserError } from '../scenarios/base/errors.ts';
 import type { LoadedScenario } from '../scenarios/cli/load.ts';
-import { headerOf, loadRun, outFolder, type RunOptions, withRun } from '../scenarios/cli/run-options.ts';
+import {
+  headerOf,
+  loadRun,
+  outFolder,
+  type RunOptions,
+  runName,
+  withRun,
+} from '../scenarios/cli/run-options.ts';
 import {
   type Command,
   type CommonOptions,
@@ -214,7 +221,7 @@ export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions
     refuseWarm(loaded);
     const deployed = loadDeployment(options.deployment, routingPolicies);
     const ready = readyRun(loaded, deployed, options);
-    const folder = outFolder(options, ready.plan.name, 'live');
+    const folder = outFolder(options, runName(ready), 'live');
     const published = await publish(await runReplay(loaded, ready, options, { folder }), { out: folder });
     if (options.json) printJson(published.result);
     say(options, published.summaryText);

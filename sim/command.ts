@@ -2,7 +2,14 @@
 import { loadDeployment, type ReadyRun, readyRun } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import type { LoadedScenario } from '../scenarios/cli/load.ts';
-import { headerOf, loadRun, outFolder, type RunOptions, withRun } from '../scenarios/cli/run-options.ts';
+import {
+  headerOf,
+  loadRun,
+  outFolder,
+  type RunOptions,
+  runName,
+  withRun,
+} from '../scenarios/cli/run-options.ts';
 import {
   type Command,
   type CommonOptions,
@@ -63,7 +70,7 @@ export const simulateCommand = (publish: PublishRun): Command<RunOptions> => ({
     const loaded = loadRun(options);
     const deployed = loadDeployment(options.deployment, routingPolicies);
     const ready = readyRun(loaded, deployed, options);
-    const out = outFolder(options, ready.plan.name, 'sim');
+    const out = outFolder(options, runName(ready), 'sim');
     const published = await publish(await runSimulation(loaded, ready, options), { out });
     if (options.json) printJson(published.result);
     say(options, published.summaryText);

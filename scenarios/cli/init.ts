@@ -113,19 +113,17 @@ function copyOf(input: string, kind: LibraryKind, name: string | undefined, fold
     });
   }
   const source = resolveSource(from, kind);
-  const own = name ?? basename(from).replace(/\.ya?ml$/, '');
+  const own = (name ?? basename(from)).replace(/\.ya?ml$/, '');
   const text = withPaths(readText(from), dirname(resolve(from)), folder);
   // A name such as 7 or true is text here.
   const written = parseSource(own, '').value === own ? own : JSON.stringify(own);
   const titled =
     name === undefined ? text : text.replace(new RegExp(`^${key}:.*$`, 'm'), `${key}: ${written}`);
   const lines = titled.split('\n').filter(line => !line.startsWith('# yaml-language-server:'));
+  const whole = [`# yaml-language-server: $schema=${schema}`, ...lines].join('\n');
   return {
-    file: {
-      path: join(folder, `${own}.yaml`),
-      text: [`# yaml-language-server: $schema=${schema}`, ...lines].join('\n'),
-      replaces: () => false,
-    },
+    // What is there already as it would be written, such as the deployment of another scenario, is no clash.
+    file: { path: join(folder, `${own}.yaml`), text: whole, replaces: existing => existing === whole },
     schema: schemaFile(join(folder, schema), make()),
     refused: kind === 'deployments' && parseDeployment(source).unbuilt.length > 0,
   };

@@ -54,7 +54,7 @@ export const withScenario = <T>(yargs: Argv<T>) =>
       default: [] as string[],
       describe: 'path=value, e.g. params.postings=14 (repeatable)',
     })
-    .option('out', { type: 'string', describe: 'run folder [windtunnel-runs/NAME-WORLD]' })
+    .option('out', { type: 'string', describe: 'run folder [windtunnel-runs/SCENARIO-DEPLOYMENT-WORLD]' })
     .option('strict', {
       type: 'boolean',
       default: false,
@@ -137,6 +137,15 @@ export function loadDeploymentFile(input: string): {
   const digest = createHash('sha256').update(JSON.stringify(source.value)).digest('hex');
   return { source, sha256: digest, parsed: parseDeployment(source) };
 }
+
+/** What a run is called: the same scenario on two deployments is two runs. */
+export const runName = ({
+  plan,
+  deployment,
+}: {
+  plan: { name: string };
+  deployment: { name: string };
+}): string => `${plan.name}-${deployment.name}`;
 
 /** Where a run goes, claimed: --out, or a folder of its own that the next run of the same name reuses. */
 export function outFolder(options: { out: string | undefined }, name: string, world: string): string {

@@ -5,6 +5,7 @@ import type { RecordedSession } from '../../formats/recorded.ts';
 import {
   countFields,
   countNote,
+  countUnreadable,
   type Importer,
   OPEN_OUTPUT_TOKENS,
   type Tally,
@@ -12,8 +13,14 @@ import {
 } from '../importer.ts';
 import { BlockMinter } from '../parts/blocks.ts';
 import { FileCache } from '../parts/hits.ts';
-import { isObject, jsonRows, parsedJson } from '../parts/rows.ts';
-import { countTextSession, PromptText, TEXT_BLOCK_TOKENS, TextBlocks } from '../parts/text-blocks.ts';
+import { isObject, jsonRows, MAX_CALL_TOKENS, parsedJson, tooLong } from '../parts/rows.ts';
+import {
+  countTextSession,
+  PromptText,
+  TEXT_BLOCK_TOKENS,
+  TextBlocks,
+  tokensOfChars,
+} from '../parts/text-blocks.ts';
 import { addCall, newThread, type Thread } from '../parts/threads.ts';
 import { dagSessions } from './dag.ts';
 import { checkConversation, checkTextRow, countTurn, isDagRow, type TextRow, type TextTurn } from './rows.ts';
@@ -47,11 +54,11 @@ function* textFile(text: TraceText, names: TextBlocks, tally: Tally): Generator<
   let open: TextSession | null = null;
   for (const { row, number } of jsonRows(text, tally, checkTextRow)) {
     const id = row.sessionId ?? `${text.name}:${number}`;
-    if (open !== null && open.id !== id) yield open.closed();
+    if (open !== null && open.id !== id) yield* open.closed();
     if (open === null || open.id !== id) open = new TextSession(id, row, { text, names, cache, tally });
-    open.add(row);
+    open.add(row, number);
   }
-  if (open !== null) yield open.closed();
+  if (open !== null) yield* open.closed();
 }
 
 interface FileContext {
@@ -68,6 +75,7 @@ class TextSession {
   private readonly file: FileContext;
   private prompt: PromptText;
   private lastAtMs: number | null;
+  private readonly isNamed: boolean;
   /** Whether the prompt holds the answer to the last call. */
   private isAnswered = true;
 
@@ -80,18 +88,20 @@ class TextSession {
     const arrivalMs = this.lastAtMs === null ? null : arrivalOf(this.lastAtMs, tally);
     const scope = { source: text.file, blockTokens: TEXT_BLOCK_TOKENS, blockScope: scopeOf(text) };
     this.thread = newThread({ id, ...scope, arrivalMs }, arrivalMs);
-    countFields(tally, {
-      session: sessionId === null ? 'defaulted' : 'recorded',
-      arrival: arrivalMs === null ? 'defaulted' : 'recorded',
-      blockTokens: 'defaulted',
-      systemTokens: 'inferred',
-    });
+    this.isNamed = sessionId !== null;
   }
 
-  add({ turns, isChat }: TextRow): void {
+  /** Adds the turns of a row, up to one that no context holds. */
+  add({ turns, isChat }: TextRow, number: number): void {
     const { session } = this.thread;
+    const { text, tally } = this.file;
     for (const [index, turn] of turns.entries()) {
-      if (turn.hasMedia) countNote(this.file.tally, 'imageCalls');
+      const promptTokens = tokensOfChars(turn.text.length) + (isChat ? this.contextTokens() : 0);
+      if (promptTokens > MAX_CALL_TOKENS) {
+        countUnreadable(tally, `${text.file}:${number}, from turn ${index + 1} on`, tooLong(promptTokens));
+        return;
+      }
+      if (turn.hasMedia) countNote(tally, 'imageCalls');
       if (!isChat) this.prompt = new PromptText(this.file.names);
       else this.addAnswer();
       this.prompt.add(turn.role, turn.text);
@@ -101,6 +111,12 @@ class TextSession {
         session.systemTokens = this.prompt.tokens;
       else this.call(turn);
     }
+  }
+
+  /** Tokens in front of the next turn. */
+  private contextTokens(): number {
+    const answerTokens = this.isAnswered ? 0 : (this.thread.session.calls.at(-1)?.outputTokens ?? 0);
+    return this.prompt.tokens + answerTokens;
   }
 
   /** The answer to the last call, of which only the length is known. */
@@ -137,10 +153,19 @@ class TextSession {
     countFields(tally, { gap: call.gapProvenance });
   }
 
-  closed(): RecordedSession {
+  /** The session, counted; nothing where no turn could be read. */
+  *closed(): Generator<RecordedSession> {
     const { session } = this.thread;
-    countTextSession(session, this.file.cache, this.file.tally);
-    return session;
+    const { cache, tally } = this.file;
+    if (session.calls.length === 0) return;
+    countFields(tally, {
+      session: this.isNamed ? 'recorded' : 'defaulted',
+      arrival: session.arrivalMs === null ? 'defaulted' : 'recorded',
+      blockTokens: 'defaulted',
+      systemTokens: 'inferred',
+    });
+    countTextSession(session, cache, tally);
+    yield session;
   }
 }
 

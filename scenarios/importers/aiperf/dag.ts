@@ -2,7 +2,7 @@
 // conversations that it starts are its agents. A fork goes on from its parent's context, a spawn starts afresh.
 import type { Provenance, RecordedCall, RecordedSession } from '../../formats/recorded.ts';
 import { countFields, countUnreadable, OPEN_OUTPUT_TOKENS, type Tally } from '../importer.ts';
-import { Refusal, shown } from '../parts/rows.ts';
+import { MAX_CALL_TOKENS, Refusal, shown, tooLong } from '../parts/rows.ts';
 import { PromptText, TEXT_BLOCK_TOKENS, type TextBlocks, tokensOfChars } from '../parts/text-blocks.ts';
 import { countTurn, type DagConversation, type DagTurn, systemMessages } from './rows.ts';
 
@@ -21,6 +21,8 @@ interface DagContext {
 
 /** A graph of a few lines can unroll to any number of calls. */
 const CALLS_MAX = 100_000;
+/** Of all its prompts together: 128 MB. */
+const BLOCKS_MAX = 1 << 24;
 const NESTED_MAX = 1000;
 
 /** The sessions of a file; hits are left to count. */
@@ -100,6 +102,7 @@ class Unrolling {
   /** How often each conversation has run. */
   private readonly copies = new Map<string, number>();
   private readonly path: string[] = [];
+  private blocks = 0;
 
   constructor(root: DagConversation, byId: ReadonlyMap<string, DagRow>, file: DagContext) {
     this.root = root;
@@ -172,6 +175,7 @@ class Unrolling {
       if (turn.tools !== null && turn.tools !== tools) prompt.add('tools', turn.tools);
       tools = turn.tools ?? tools;
       for (const { role, text } of turn.messages) prompt.add(role, text);
+      if (prompt.tokens > MAX_CALL_TOKENS) throw new Refusal(`${agent}/${index}: ${tooLong(prompt.tokens)}`);
 
       // 2. The call, after the turn before and what joins here.
       const waits: readonly RecordedCall[] =
@@ -240,6 +244,9 @@ class Unrolling {
     { after, delayMs, delayProvenance }: Omit<Start, 'context'>,
   ): RecordedCall {
     if (this.calls.length >= CALLS_MAX) throw new Refusal(`it unrolls to more than ${CALLS_MAX} calls`);
+    const blocks = prompt.blocks();
+    this.blocks += blocks.length;
+    if (this.blocks > BLOCKS_MAX) throw new Refusal(`its prompts have more than ${BLOCKS_MAX} blocks in all`);
     const sinceMs = after.reduce((latest, { recorded }) => Math.max(latest, recorded.startMs), 0);
     const isOthers = after.some(parent => parent.agent !== agent);
     const call: RecordedCall = {
@@ -254,7 +261,7 @@ class Unrolling {
       promptTokens: Math.max(1, prompt.tokens),
       outputTokens: turn.maxTokens ?? OPEN_OUTPUT_TOKENS,
       reasoningTokens: 0,
-      blocks: prompt.blocks(),
+      blocks,
       recorded: { startMs: sinceMs + delayMs, ttftMs: null, e2eMs: null, cachedTokens: null, error: null },
       primedTokens: 0,
     };

@@ -15,7 +15,7 @@ import {
 import { gridMs } from './clock.ts';
 import { type BlockPrompt, FileBlocks } from './file-blocks.ts';
 import { PrefixChains } from './prefix-chains.ts';
-import { MAX_CALL_TOKENS } from './rows.ts';
+import { MAX_CALL_TOKENS, tooLong } from './rows.ts';
 import { addCall, newThread, OpenThreads, type Thread } from './threads.ts';
 
 /** A session found by its blocks that gets no call for so long is complete: what comes later is another. */
@@ -95,8 +95,7 @@ export function* readCallRows(
     const before = named?.session.calls.at(-1) ?? null;
     const promptTokens = row.promptTokens + historyTokens(row, before);
     if (promptTokens > MAX_CALL_TOKENS) {
-      const why = `with what came before it, its prompt has ${promptTokens} tokens, more than ${MAX_CALL_TOKENS}`;
-      countUnreadable(tally, where, why);
+      countUnreadable(tally, where, tooLong(promptTokens));
       continue;
     }
     if (link !== undefined && byCall.has(link.callId)) {

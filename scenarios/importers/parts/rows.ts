@@ -11,6 +11,10 @@ export class Refusal extends Error {}
 /** No context window is near this; a larger figure is a broken row, and would be made into as many blocks. */
 export const MAX_CALL_TOKENS = 16_777_216;
 
+/** Why a prompt is refused that outgrew that turn by turn. */
+export const tooLong = (promptTokens: number): string =>
+  `with what came before it, its prompt has ${promptTokens} tokens, more than ${MAX_CALL_TOKENS}`;
+
 /** Nanoseconds since 1970 until the year 2286, the largest figure that a trace may have: sums of it stay finite. */
 const MAX_NUMBER = 1e19;
 
