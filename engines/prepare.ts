@@ -160,8 +160,9 @@ export function prepare(plan: Plan, deployment: DeploymentSpec): Prepared {
 
 /** A model that nothing of the deployment names, served by the only pool there is. */
 function standIn(model: string, server: Server | null, plan: Plan): string | null {
-  const modelId = plan.models.get(model)?.modelId ?? model;
-  if (server?.kind !== 'pool' || server.pool.name === model || server.pool.modelId === modelId) return null;
+  // The models of a trace are those that served it then.
+  const modelId = plan.models.get(model)?.modelId;
+  if (modelId === undefined || server?.kind !== 'pool' || server.pool.name === model || server.pool.modelId === modelId) return null;
   const alias = modelId === model ? '' : ` ("${model}")`;
   const unknown = findModel(modelId) === null ? ', which the catalogue does not know,' : '';
   return `${modelId}${alias}${unknown} is served by pool "${server.pool.name}", the only one: its model is ${server.pool.modelId}`;

@@ -73,7 +73,7 @@ export const importCommand = (publish: PublishTrace): Command<ImportOptions> => 
         isClocked: trace.isClocked(),
         anonymize: selection?.anonymize ?? false,
       });
-      const notes = (): string[] => [...trace.report().warnings, ...trace.warnings()];
+      const notes = (): string[] => [...trace.warnings(), ...trace.report().warnings];
       writeLines(options.out, recordedPlanLines(scenario.name, scenario, sessions, notes));
     }
 

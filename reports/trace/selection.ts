@@ -3,7 +3,13 @@ import type { SelectionReport, TrafficFigures } from '../../scenarios/formats/se
 import { plural, showCount, showMs, showNumber, showRatio, showTokens } from '../numbers.ts';
 
 /** One sentence, without its full stop, for each part of the selection. */
-export function selectionSentences({ window, sample, gapCap, anonymized }: SelectionReport): string[] {
+export function selectionSentences({
+  window,
+  longContexts,
+  sample,
+  gapCap,
+  anonymized,
+}: SelectionReport): string[] {
   const sentences: string[] = [];
   if (window !== null) {
     const until = window.toMs === null ? 'to the end' : `to ${showMs(window.toMs)}`;
@@ -12,6 +18,13 @@ export function selectionSentences({ window, sample, gapCap, anonymized }: Selec
       `from ${showMs(window.fromMs)} ${until} ${of}: ${plural(window.sessionsKept, 'session')} stay, ` +
         `${showCount(window.sessionsCut)} of them cut, with ${plural(window.callsKept, 'call')}; ` +
         `${showTokens(window.primedTokens)} tokens of earlier context are primed`,
+    );
+  }
+  if (longContexts !== null) {
+    const { maxContextTokens, sessions, sessionsDropped } = longContexts;
+    sentences.push(
+      `${showCount(sessionsDropped)} of ${plural(sessions, 'session')} left out: a call of theirs has more than ` +
+        `${showTokens(maxContextTokens)} tokens`,
     );
   }
   if (sample !== null) {

@@ -9,9 +9,9 @@ import { selectionOf, type TraceOptions } from './trace-options.ts';
 /** The cohorts of these paths; of the trace options only a window by elapsed time has a meaning here. */
 export function importCohorts(paths: readonly string[], options: TraceOptions): CohortImport {
   const selection = selectionOf(options);
-  const refused = (['sample-sessions', 'gap-cap', 'anonymize', 'block-size', 'jitter-quantum'] as const).find(
-    each => options[each] !== undefined,
-  );
+  const refused = (
+    ['max-context', 'sample-sessions', 'gap-cap', 'anonymize', 'block-size', 'jitter-quantum'] as const
+  ).find(each => options[each] !== undefined);
   if (refused !== undefined) {
     throw new UserError(`--${refused} is for recorded sessions, and ServeGen draws requests`, {
       hint: 'leave it out; --from and --to take a part of the data',

@@ -148,7 +148,7 @@ export function loadTraces(
   const source = parseSource(JSON.stringify(file), shown(paths[0] as string));
   const recorded = new Map([[0, sessions]]);
   const report = trace.report();
-  const imports = [{ ...report, warnings: [...report.warnings, ...trace.warnings()] }];
+  const imports = [{ ...report, warnings: [...trace.warnings(), ...report.warnings] }];
   // What --set put there is checked like any file.
   const parsed = parseScenario({ ...source, value: applySet(file, options.set ?? []) });
   const issues = namingSet(parsed.issues, options.set ?? []);

@@ -11,6 +11,7 @@ export interface TraceOptions {
   'jitter-quantum': boolean | undefined;
   from: string | undefined;
   to: string | undefined;
+  'max-context': string | undefined;
   'sample-sessions': string | undefined;
   'gap-cap': string | undefined;
   anonymize: boolean | undefined;
@@ -20,6 +21,7 @@ export const TRACE_OPTIONS = [
   'format',
   'from',
   'to',
+  'max-context',
   'sample-sessions',
   'gap-cap',
   'anonymize',
@@ -35,6 +37,10 @@ export const withTrace = <T>(yargs: Argv<T>) =>
       describe: 'traces: leave out calls before this, e.g. 10m after its start or 2026-11-21T09:00Z',
     })
     .option('to', { type: 'string', describe: 'traces: leave out calls from this on' })
+    .option('max-context', {
+      type: 'string',
+      describe: 'traces: leave out sessions with a call beyond so many tokens, prompt and output: 64k',
+    })
     .option('sample-sessions', {
       type: 'string',
       describe: 'traces: keep a share of whole sessions by a hash of their id, e.g. 1/8',
@@ -55,12 +61,13 @@ export const withTrace = <T>(yargs: Argv<T>) =>
 
 /** What is taken of the trace; null: all of it, as it is. */
 export function selectionOf(options: TraceOptions & { 'gap-scale'?: number | undefined }): Selection | null {
-  const { from, to, 'sample-sessions': sample, 'gap-cap': gapCap, anonymize } = options;
+  const { from, to, 'max-context': most, 'sample-sessions': sample, 'gap-cap': gapCap, anonymize } = options;
   const selection: Selection = {
     window:
       from === undefined && to === undefined
         ? null
         : { from: momentOf('from', from), to: momentOf('to', to) },
+    maxContextTokens: most === undefined ? null : tokensOf('max-context', most),
     sample: sample === undefined ? null : shareOf(sample),
     gapCap:
       gapCap === undefined
@@ -70,6 +77,7 @@ export function selectionOf(options: TraceOptions & { 'gap-scale'?: number | und
   };
   const nothing =
     selection.window === null &&
+    selection.maxContextTokens === null &&
     selection.sample === null &&
     selection.gapCap === null &&
     !selection.anonymize;
@@ -93,6 +101,12 @@ export function readOptionsOf({
     ...(blockTokens === undefined ? {} : { blockTokens }),
     ...(options['jitter-quantum'] === true ? { jitterQuantum: true } : {}),
   };
+}
+
+function tokensOf(option: string, text: string): number {
+  const parsed = parseScalar(text, 'tokens');
+  if ('value' in parsed && parsed.value >= 1) return parsed.value;
+  throw new UserError(`--${option} ${text}: expected a number of tokens`, { hint: `e.g. --${option} 64k` });
 }
 
 function durationOf(option: string, text: string): number {

@@ -37,6 +37,7 @@ export function openTrace(
     selection === null ? whole : selectSessions(whole, selection, { epochMs: () => tally.epochMs, report });
   let first: IteratorResult<RecordedSession> | null = null;
   let unclocked = 0;
+  let unused = 0;
 
   const peek = () => {
     first ??= taken.next();
@@ -48,6 +49,7 @@ export function openTrace(
       const session = next.value;
       const isLost = isClocked() && session.arrivalMs === null;
       if (isLost) unclocked += 1;
+      if (!isClocked() && session.arrivalMs !== null) unused += 1;
       yield isLost ? { ...session, arrivalMs: 0 } : session;
     }
   }
@@ -59,6 +61,9 @@ export function openTrace(
     warnings: () => [
       ...selectionWarnings(report),
       ...(unclocked > 0 ? [`${unclocked} sessions have no recorded arrival: they start with the trace`] : []),
+      ...(unused > 0
+        ? [`${unused} sessions have a recorded arrival, which is not used: the first session has none`]
+        : []),
     ],
   };
 }

@@ -8,6 +8,8 @@ export type Moment = { readonly elapsedMs: number } | { readonly unixMs: number 
 /** What to take; null: all of it, as it is. */
 export interface Selection {
   readonly window: { readonly from: Moment | null; readonly to: Moment | null } | null;
+  /** Leaves out sessions with a call of more tokens than this, prompt and output: what no served window holds. */
+  readonly maxContextTokens: number | null;
   /** Keeps `keep` of every `of` sessions. */
   readonly sample: { readonly keep: number; readonly of: number } | null;
   /** Longest gap that a run keeps, after scaling; only counted here. */
@@ -42,6 +44,13 @@ export interface WindowReport {
   primedTokens: number;
 }
 
+export interface LongContextReport {
+  maxContextTokens: number;
+  sessions: number;
+  /** Of these, sessions left out. */
+  sessionsDropped: number;
+}
+
 export interface GapCapReport {
   capMs: number;
   gaps: number;
@@ -54,6 +63,7 @@ export interface GapCapReport {
 
 export interface SelectionReport {
   window: WindowReport | null;
+  longContexts: LongContextReport | null;
   sample: { keep: number; of: number; before: TrafficFigures; after: TrafficFigures } | null;
   gapCap: GapCapReport | null;
   /** Names and ids replaced; null: not asked for. */

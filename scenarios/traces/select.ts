@@ -1,7 +1,7 @@
 // What is taken out of a trace: a window of time, a sample of whole sessions, pseudonyms. Streams: one session in, at
 // most one out, and a report of what that did.
 //
-//   sessions ─▶ cut to the window ─▶ sampled by id ─▶ gaps over the cap counted ─▶ anonymised
+//   sessions ─▶ cut to the window ─▶ without too long contexts ─▶ sampled by id ─▶ gaps over the cap counted ─▶ anonymised
 import { UserError } from '../base/errors.ts';
 import { extendText, textKey, uniform } from '../base/key.ts';
 import type { RecordedSession } from '../formats/recorded.ts';
@@ -20,6 +20,7 @@ import { GapCapCounter, gapCapWarning } from './select/gap-cap.ts';
 
 export const emptySelectionReport = (): SelectionReport => ({
   window: null,
+  longContexts: null,
   sample: null,
   gapCap: null,
   anonymized: null,
@@ -34,8 +35,10 @@ export function* selectSessions(
   selection: Selection,
   context: { epochMs: () => number | null; report: SelectionReport },
 ): Generator<RecordedSession> {
-  const { window, sample, anonymize } = selection;
+  const { window, maxContextTokens, sample, anonymize } = selection;
   const { report, epochMs } = context;
+  const longContexts =
+    maxContextTokens === null ? null : { maxContextTokens, sessions: 0, sessionsDropped: 0 };
   let cutter: ReturnType<typeof windowCutter> | null = null;
   const before = sample === null ? null : trafficCounter();
   const after = sample === null ? null : trafficCounter();
@@ -48,22 +51,34 @@ export function* selectSessions(
     if (window !== null) cutter ??= windowCutter(window, epochMs());
     const cut = cutter === null ? read : cutter.cut(read);
     if (cut === null) continue;
-    // 2. Whole sessions, by a hash of the id: the same ones in any order, and in any longer trace.
+    // 2. One call beyond the window of a server ends its session, so that none of it is sent.
+    if (longContexts !== null) {
+      longContexts.sessions += 1;
+      const isLong = longestTokens(cut) > longContexts.maxContextTokens;
+      if (isLong) longContexts.sessionsDropped += 1;
+      if (isLong) continue;
+    }
+    // 3. Whole sessions, by a hash of the id: the same ones in any order, and in any longer trace.
     before?.add(cut);
     if (sample !== null && !isSampled(cut.id, sample)) continue;
     after?.add(cut);
-    // 3. Counted; a run applies the cap.
+    // 4. Counted; a run applies the cap.
     gapCap?.add(cut);
     count += 1;
     yield pseudonyms === null ? cut : pseudonyms.session(cut);
   }
 
   report.window = cutter?.report ?? null;
+  report.longContexts = longContexts;
   report.sample = sample && { ...sample, before: before!.figures(), after: after!.figures() };
   report.gapCap = gapCap?.report ?? null;
   report.anonymized = pseudonyms?.counts() ?? null;
   if (count === 0) throw nothingLeft(report);
 }
+
+/** Prompt and output of the longest call. */
+const longestTokens = ({ calls }: RecordedSession): number =>
+  calls.reduce((most, { promptTokens, outputTokens }) => Math.max(most, promptTokens + outputTokens), 0);
 
 /** `from` and `to` on the trace's clock for sessions that are on it, on their own for those that are not. */
 function windowCutter(
@@ -144,7 +159,7 @@ function trafficCounter(): { add(session: RecordedSession): void; figures(): Tra
   };
 }
 
-function nothingLeft({ window, sample }: SelectionReport): UserError {
+function nothingLeft({ window, longContexts, sample }: SelectionReport): UserError {
   if (window !== null && window.sessionsKept === 0) {
     const end = window.toMs === null ? 'its end' : seconds(window.toMs);
     return new UserError(`no call of the trace starts between ${seconds(window.fromMs)} and ${end}`, {
@@ -154,6 +169,11 @@ function nothingLeft({ window, sample }: SelectionReport): UserError {
           : 'its sessions have no common clock, so --from and --to count from the start of each session',
     });
   }
+  if (longContexts !== null && longContexts.sessionsDropped === longContexts.sessions) {
+    return new UserError(`every session has a call of more than ${longContexts.maxContextTokens} tokens`, {
+      hint: 'raise --max-context, or shrink the lengths with --scale-tokens',
+    });
+  }
   const of = sample === null ? '' : ` (${sample.keep} of ${sample.of})`;
   return new UserError(`the sample${of} keeps no session of ${sample?.before.sessions ?? 0}`, {
     hint: 'keep more with --sample-sessions',
@@ -161,7 +181,7 @@ function nothingLeft({ window, sample }: SelectionReport): UserError {
 }
 
 /** What a run on the selected sessions should say about them, one sentence each. */
-export function selectionWarnings({ window, sample, gapCap }: SelectionReport): string[] {
+export function selectionWarnings({ window, longContexts, sample, gapCap }: SelectionReport): string[] {
   const warnings: string[] = [];
   if (window !== null && window.callsDropped > 0) {
     const end = window.toMs === null ? 'the end' : seconds(window.toMs);
@@ -174,6 +194,12 @@ export function selectionWarnings({ window, sample, gapCap }: SelectionReport): 
     warnings.push(
       `cut to ${seconds(window.fromMs)} until ${end} of ${clock}: ` +
         `${window.callsKept} calls stay, ${window.callsDropped} do not${primed}`,
+    );
+  }
+  if (longContexts !== null && longContexts.sessionsDropped > 0) {
+    warnings.push(
+      `${longContexts.sessionsDropped} of ${longContexts.sessions} sessions are left out, since a call of theirs has ` +
+        `more than ${longContexts.maxContextTokens} tokens: the longest contexts are missing from this load`,
     );
   }
   if (sample !== null) {

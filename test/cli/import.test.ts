@@ -23,7 +23,13 @@ describe('import', () => {
       expect(out).toMatch(new RegExp(`^ {2}${about} `, 'm'));
     const { totals, profile, selection } = JSON.parse(run('import', trace, '--json').out);
     expect(profile).toMatchObject({ sessions: 1, calls: totals.calls, promptTokens: totals.inputTokens });
-    expect(selection).toEqual({ window: null, sample: null, gapCap: null, anonymized: null });
+    expect(selection).toEqual({
+      window: null,
+      longContexts: null,
+      sample: null,
+      gapCap: null,
+      anonymized: null,
+    });
   });
 
   test('writes the page, with the figures of a preset beside the trace', () => {

@@ -7,6 +7,7 @@ const options = (part: Partial<TraceOptions>): TraceOptions & { strict: boolean 
   format: undefined,
   from: undefined,
   to: undefined,
+  'max-context': undefined,
   'sample-sessions': undefined,
   'gap-cap': undefined,
   anonymize: undefined,
@@ -36,6 +37,7 @@ describe('the selection', () => {
   test('takes fractions, caps and block sizes', () => {
     expect(selectionOf(options({ 'sample-sessions': '1/8', 'gap-cap': '10s', anonymize: true }))).toEqual({
       window: null,
+      maxContextTokens: null,
       sample: { keep: 1, of: 8 },
       gapCap: { capMs: 10_000, gapScale: 1 },
       anonymize: true,

@@ -167,7 +167,7 @@ describe('the page', () => {
   test('of an anonymised trace names neither its file nor the parts left out', async () => {
     const report = emptySelectionReport();
     const context = { epochMs: () => null, report };
-    const all = { window: null, sample: null, gapCap: null, anonymize: true };
+    const all = { window: null, maxContextTokens: null, sample: null, gapCap: null, anonymize: true };
     const named = agents.map(session => ({ ...session, source: 'secret.jsonl' }));
     const sessions = [...selectSessions(named, all, context)];
     const hidden = traceOf(sessions, {

@@ -15,7 +15,13 @@ import { emptySelectionReport, selectionWarnings, selectSessions } from '../../s
 import { contentOf } from '../../scenarios/workflows/recorded-content.ts';
 import { aChain, aRecordedCall, aRecordedSession } from '../builders/recorded.ts';
 
-const NOTHING: Selection = { window: null, sample: null, gapCap: null, anonymize: false };
+const NOTHING: Selection = {
+  window: null,
+  maxContextTokens: null,
+  sample: null,
+  gapCap: null,
+  anonymize: false,
+};
 
 function select(
   sessions: Iterable<RecordedSession>,
@@ -54,6 +60,32 @@ function replayedStarts(session: RecordedSession): number[] {
     return sinceMs + gapMs;
   });
 }
+
+describe('contexts beyond a window that is served (trap: one refused call ends its session)', () => {
+  const chain = aChain([
+    [0, 1000],
+    [3000, 1000],
+  ]);
+  const withPrompt = (id: string, promptTokens: number): RecordedSession => ({
+    ...chain,
+    id,
+    calls: chain.calls.map((call, row) => (row === 1 ? { ...call, promptTokens, outputTokens: 10 } : call)),
+  });
+
+  test('leave out the whole session and are counted; prompt and output together decide', () => {
+    const sessions = [withPrompt('fits', 990), withPrompt('long', 991), withPrompt('short', 50)];
+    const { taken, report, warnings } = select(sessions, { maxContextTokens: 1000 });
+    expect(taken.map(({ id }) => id)).toEqual(['fits', 'short']);
+    expect(report.longContexts).toEqual({ maxContextTokens: 1000, sessions: 3, sessionsDropped: 1 });
+    expect(warnings.join()).toMatch(/1 of 3 sessions are left out/);
+  });
+
+  test('are refused in words when nothing is left', () => {
+    expect(refusal(() => select([withPrompt('long', 2000)], { maxContextTokens: 1000 })).message).toMatch(
+      /every session has a call of more than 1000 tokens/,
+    );
+  });
+});
 
 describe('a window', () => {
   const chain = aChain([

@@ -13,7 +13,7 @@ import {
 } from '../importer.ts';
 import { BlockMinter } from '../parts/blocks.ts';
 import { FileCache } from '../parts/hits.ts';
-import { isObject, jsonRows, MAX_CALL_TOKENS, parsedJson, tooLong } from '../parts/rows.ts';
+import { firstRow, isObject, jsonRows, MAX_CALL_TOKENS, parsedJson, tooLong } from '../parts/rows.ts';
 import {
   countTextSession,
   PromptText,
@@ -43,8 +43,6 @@ export const aiperf: Importer = {
     yield* isDag ? dagFile(text, names, tally) : textFile(text, names, tally);
   },
 };
-
-const firstRow = (head: string): string => head.trimStart().split('\n', 1)[0] as string;
 
 const scopeOf = ({ name }: TraceText): string => `aiperf/file:${name}`;
 

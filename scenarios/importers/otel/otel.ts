@@ -12,7 +12,7 @@ import {
 } from '../importer.ts';
 import { BlockMinter } from '../parts/blocks.ts';
 import { FileCache } from '../parts/hits.ts';
-import { parsedJson, Refusal } from '../parts/rows.ts';
+import { hasDocumentLines, parsedJson, Refusal } from '../parts/rows.ts';
 import { countTextSession, TextBlocks } from '../parts/text-blocks.ts';
 import { type Span, spanOf } from './attributes.ts';
 import { type Batch, OpenBatches } from './batches.ts';
@@ -23,7 +23,7 @@ export const otel: Importer = {
   name: 'otel',
   doc: 'OpenTelemetry spans with GenAI, vLLM or OpenInference attributes: OTLP JSON or JSONL, or a flat dump.',
   detect: head =>
-    /^\s*[[{]/.test(head) &&
+    /^\s*[[{]/m.test(head) &&
     (/"resourceSpans"\s*:/.test(head) || (/"spans"\s*:/.test(head) && /"(trace_id|span_id)"\s*:/.test(head))),
   epochMs,
   *read(text, tally) {
@@ -74,17 +74,11 @@ export const otel: Importer = {
 
 /** Of lines, the head tells: they come about in the order of time. */
 function epochMs(text: TraceText): number | null {
-  return earliestStartMs(isLines(text) ? text.head : text.whole());
-}
-
-/** A document per line, unless the first line is only the beginning of one. */
-function isLines({ head }: TraceText): boolean {
-  const [first = '', ...rest] = head.trimStart().split('\n', 2);
-  return rest.length === 0 || 'value' in parsedJson(first);
+  return earliestStartMs(hasDocumentLines(text.head) ? text.head : text.whole());
 }
 
 function* documentsOf(text: TraceText, tally: Tally): Generator<{ value: unknown; where: string }> {
-  if (isLines(text)) {
+  if (hasDocumentLines(text.head)) {
     for (const { text: line, number } of text.lines()) {
       const where = `${text.file}:${number}`;
       const parsed = parsedJson(line);

@@ -116,9 +116,25 @@ export function parsedJson(text: string): { value: unknown } | { why: string } {
   }
 }
 
+const isJson = (text: string): boolean => 'value' in parsedJson(text);
+
+/** The first row of JSON lines; the second where the first is broken, as when a log was cut out of a longer one. */
+export function firstRow(head: string): string {
+  const [first = '', second] = head.trimStart().split('\n', 2);
+  return second === undefined || isJson(first) ? first : second.trimStart();
+}
+
+/** Whether a text holds a document per line, not one document over several lines. Sees the head only. */
+export function hasDocumentLines(head: string): boolean {
+  const [first = '', second] = head.trimStart().split('\n', 2);
+  if (second === undefined || isJson(first)) return true;
+  // Broken, and yet not the beginning of what follows.
+  return !/[[{,:]\s*$/.test(first) && second.startsWith('{');
+}
+
 /** Whether the first row of JSON lines has all of these fields. Sees text only, so that a cut row will do. */
 export function hasFields(head: string, ...fields: readonly string[]): boolean {
-  const first = head.trimStart().split('\n', 1)[0] as string;
+  const first = firstRow(head);
   return first.startsWith('{') && fields.every(field => first.includes(`"${field}"`));
 }
 

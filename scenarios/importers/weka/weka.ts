@@ -14,7 +14,7 @@ import {
 } from '../importer.ts';
 import { appendedBlocks, BlockMinter, isNewContext, type PromptBefore } from '../parts/blocks.ts';
 import { infiniteCacheHits } from '../parts/hits.ts';
-import { parsedJson } from '../parts/rows.ts';
+import { hasDocumentLines, parsedJson } from '../parts/rows.ts';
 import { checkSession, type WekaAgent, type WekaCall, type WekaSession } from './rows.ts';
 
 /** kv-cache-tester's block, where a file does not say. */
@@ -26,7 +26,7 @@ export const weka: Importer = {
   name: 'weka',
   doc: 'Weka / kv-cache-tester agent sessions: JSON, a JSON array or JSONL, flat or with sub-agents.',
   detect: head =>
-    /^\s*[[{]/.test(head) &&
+    /^\s*[[{]/m.test(head) &&
     /"requests"\s*:/.test(head) &&
     /"(hash_ids|hash_id_scope|block_size)"\s*:/.test(head),
   *read(text, tally, options) {
@@ -64,11 +64,11 @@ function* partsOf(text: TraceText, tally: Tally): Generator<Part> {
   }
 }
 
-/** One session per line: so named, unless it is pretty-printed; or its first line is whole and not the only one. */
+/** One session per line: so named, unless it is pretty-printed; or its first line is not the only one. */
 function isLines({ head, file }: TraceText): boolean {
-  const [, first = '', rest = ''] = /^([^\n]*)\n?([\s\S]*)$/.exec(head) ?? [];
-  if (file.endsWith('.jsonl')) return !/^\s*[[{]\s*$/.test(first);
-  return rest.trim() !== '' && !('why' in parsedJson(first));
+  const [, first = '', rest = ''] = /^\s*([^\n]*)\n?([\s\S]*)$/.exec(head) ?? [];
+  if (file.endsWith('.jsonl')) return !/^[[{]\s*$/.test(first);
+  return rest.trim() !== '' && hasDocumentLines(head);
 }
 
 /** A call with its place in time and graph. `startMs` and `endMs` count from the file's zero. */
