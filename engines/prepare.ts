@@ -144,7 +144,7 @@ export function prepare(plan: Plan, deployment: DeploymentSpec): Prepared {
         'WT1108',
         `${times} prompt${times === 1 ? '' : 's'} of "${step}" exceed${times === 1 ? 's' : ''} the window of ${windowOf(server)} tokens of ${nameOf(server)}: ` +
           `${call.promptTokens} + ${call.outputTokens} output tokens in session ${session}${growing}`,
-        'raise limits.max_model_len of the pool, choose a model with a longer window, clamp the amounts with max, or shrink a trace with --scale-tokens',
+        'raise limits.max_model_len of the pool, choose a model with a longer window, clamp the amounts with max, or, of a trace, --max-context or --scale-tokens',
       ),
     );
   }
