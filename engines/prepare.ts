@@ -95,6 +95,21 @@ export function hostedIssues(plan: Plan, deployment: DeploymentSpec): Issue[] {
   });
 }
 
+/** Calls of a cohort that are walked at most, so that long sessions cost no more than many. */
+const WALKED_CALLS = 20_000;
+
+function* walkedCalls(plan: Plan): Generator<{ session: PlannedSession; calls: readonly Call[] }> {
+  for (const cohort of plan.cohorts) {
+    let walked = 0;
+    for (const session of sampleSessions({ ...plan, cohorts: [cohort] }, SAMPLED_SESSIONS)) {
+      const { calls } = walk(session);
+      yield { session, calls };
+      walked += calls.length;
+      if (walked >= WALKED_CALLS) break;
+    }
+  }
+}
+
 export function prepare(plan: Plan, deployment: DeploymentSpec): Prepared {
   const issues: Issue[] = [];
   const servers = new Map<string, Server | null>();
@@ -121,8 +136,9 @@ export function prepare(plan: Plan, deployment: DeploymentSpec): Prepared {
   };
   for (const model of plan.modelsUsed) resolve(model);
   const tooLong = new Map<string, TooLong>();
-  for (const session of sampleSessions(plan, SAMPLED_SESSIONS)) {
-    for (const call of walk(session).calls) {
+  for (const walked of walkedCalls(plan)) {
+    for (const call of walked.calls) {
+      const { session } = walked;
       const server = resolve(call.model);
       const window = server === null ? null : windowOf(server);
       if (server === null || window === null || call.promptTokens + call.outputTokens <= window) continue;
@@ -162,7 +178,13 @@ export function prepare(plan: Plan, deployment: DeploymentSpec): Prepared {
 function standIn(model: string, server: Server | null, plan: Plan): string | null {
   // The models of a trace are those that served it then.
   const modelId = plan.models.get(model)?.modelId;
-  if (modelId === undefined || server?.kind !== 'pool' || server.pool.name === model || server.pool.modelId === modelId) return null;
+  if (
+    modelId === undefined ||
+    server?.kind !== 'pool' ||
+    server.pool.name === model ||
+    server.pool.modelId === modelId
+  )
+    return null;
   const alias = modelId === model ? '' : ` ("${model}")`;
   const unknown = findModel(modelId) === null ? ', which the catalogue does not know,' : '';
   return `${modelId}${alias}${unknown} is served by pool "${server.pool.name}", the only one: its model is ${server.pool.modelId}`;

@@ -390,7 +390,7 @@ function parseChoice(
   const entries = Object.entries(raw.choice as Record<string, unknown>);
   for (const [key, rawWeight] of entries) {
     const at = [...path, 'choice', key];
-    const value = scalar(Number.isFinite(Number(key)) ? Number(key) : key, dimension, at, issues);
+    const value = scalar(key, dimension, at, issues);
     const weight = scalar(rawWeight, 'ratio', at, issues);
     if (value !== null && weight !== null) options.push({ value, weight });
   }

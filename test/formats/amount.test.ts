@@ -23,6 +23,12 @@ describe('refused', () => {
     ['a p90 beyond all numbers', { median: 1, p90: 1e300 }, /one in 10,000 of these is beyond any number/],
     ['a tail beyond all numbers', { dist: 'pareto', min: 5, alpha: 0.001 }, /beyond any number/],
     ['a spread that is none', { dist: 'lognormal', mean: 1e-300, sd: 1e300 }, /beyond any number/],
+    ['a choice of an empty text', { choice: { '': 1 } }, /expected a number of tokens.*got ""/],
+    [
+      'a choice of a hexadecimal number',
+      { choice: { '0x10': 1 } },
+      /expected a number of tokens.*got "0x10"/,
+    ],
     ['a choice of nothing', { choice: { 1: 0, 7: '0%' } }, /choice every weight is 0/],
     ['a mixture of nothing', { mixture: [{ weight: 0, median: 5, p90: 9 }] }, /mixture every weight is 0/],
     [
