@@ -57,15 +57,18 @@ export function openTrace(
     sessions: sessions(),
     isClocked,
     selection: report,
-    report: () => reportOf(tally),
-    warnings: () => [
-      ...selectionWarnings(report),
-      ...(unclocked > 0 ? [`${unclocked} sessions have no recorded arrival: they start with the trace`] : []),
-      ...(unused > 0
-        ? [`${unused} sessions have a recorded arrival, which is not used: the first session has none`]
-        : []),
-    ],
+    report() {
+      const read = reportOf(tally);
+      return { ...read, warnings: [...read.warnings, ...clockWarnings()] };
+    },
+    warnings: () => selectionWarnings(report),
   };
+
+  function clockWarnings(): string[] {
+    if (unclocked > 0) return [`${unclocked} sessions have no recorded arrival: they start with the trace`];
+    if (unused === 0) return [];
+    return [`${unused} sessions have a recorded arrival, which is not used: the first session has none`];
+  }
 }
 
 /** Stands in a scenario for sessions that are already read. */

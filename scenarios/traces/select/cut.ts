@@ -24,7 +24,12 @@ export function cutSession(session: RecordedSession, fromMs: number, toMs: numbe
   if (kept.length === 0) return { session: null, callsDropped, primedTokens: 0 };
 
   const earlier = calls.filter(({ recorded }) => recorded.startMs < fromMs);
-  const zeroMs = earlier.length === 0 ? 0 : kept[0]!.recorded.startMs;
+  // A call may stand behind one that started later, if it waits for that.
+  const firstMs = kept.reduce(
+    (least, { recorded }) => Math.min(least, recorded.startMs),
+    Number.POSITIVE_INFINITY,
+  );
+  const zeroMs = earlier.length === 0 ? 0 : firstMs;
   const ends = endsMs(session);
   const endOf = new Map(calls.map((call, row) => [call.id, ends[row]!]));
   const keptIds = new Set(kept.map(({ id }) => id));
@@ -54,11 +59,12 @@ function relinked(
   const { gapMs, gapKind, tool } = call;
   const { startMs } = call.recorded;
   const parents = call.parents.filter(parent => cut.keptIds.has(parent));
+  if (parents.length === call.parents.length && (parents.length > 0 || cut.zeroMs === 0))
+    return { parents, gapMs, gapKind, tool };
   if (parents.length === 0) {
     // What filled this time lies before the window.
     return { parents, gapMs: startMs - cut.zeroMs, gapKind: 'unknown', tool: null };
   }
-  if (parents.length === call.parents.length) return { parents, gapMs, gapKind, tool };
   const sinceMs = Math.max(...parents.map(parent => cut.endOf.get(parent)!));
   return { parents, gapMs: Math.max(gapMs, startMs - sinceMs), gapKind, tool };
 }

@@ -3,7 +3,7 @@
 import type { RecordedSession } from '../../formats/recorded.ts';
 import type { GapCapReport } from '../../formats/selection.ts';
 
-/** Counts the gaps before calls; the first calls of a session have none. */
+/** Counts the gaps before calls; what starts with its session has none. */
 export class GapCapCounter {
   readonly report: GapCapReport;
   private readonly gapScale: number;
@@ -17,7 +17,7 @@ export class GapCapCounter {
   add({ calls }: RecordedSession): void {
     const { report, gapScale } = this;
     for (const { parents, gapMs } of calls) {
-      if (parents.length === 0) continue;
+      if (parents.length === 0 && gapMs === 0) continue;
       const scaledMs = gapMs * gapScale;
       report.gaps += 1;
       report.gapsMs += scaledMs;
