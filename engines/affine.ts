@@ -1,7 +1,7 @@
 // A step that costs a constant, and so much for each token, sequence and KV entry: what a calibration measures, or
 // what a test wants to compute by hand. The rule of every step model: quantise once, then only whole numbers.
 import { InvariantError } from '../scenarios/base/errors.ts';
-import type { StepFile } from '../scenarios/formats/pool.ts';
+import type { StepFile } from '../scenarios/formats/deployment/pool.ts';
 import type { StepLoad, StepModel } from './engine.ts';
 
 export type AffineStep = Extract<StepFile, { model: 'affine' }>;

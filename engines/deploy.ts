@@ -1,8 +1,8 @@
 // A deployment file against the catalogue: what each pool of replicas is, and what its numbers rest on.
 import { type InputPath, type Issue, issue } from '../scenarios/base/issue.ts';
-import type { DeploymentFile } from '../scenarios/formats/deployment.ts';
-import { halfOf, type PoolFile } from '../scenarios/formats/pool.ts';
-import type { ProviderFile } from '../scenarios/formats/provider.ts';
+import type { DeploymentFile } from '../scenarios/formats/deployment/deployment.ts';
+import { halfOf, type PoolFile } from '../scenarios/formats/deployment/pool.ts';
+import type { ProviderFile } from '../scenarios/formats/deployment/provider.ts';
 import { didYouMean } from '../scenarios/formats/suggest.ts';
 import { findGpu, findModel, type Gpu, listPrice, unknownEntry, unknownFigure } from './catalog.ts';
 import type { DeploymentSpec, Endpoint, HostedModel, PoolSpec, TokenPrice } from './engine.ts';

@@ -1,7 +1,7 @@
 // The limits of one replica: vLLM's defaults by GPU memory, and how many KV blocks are left in that memory once
 // weights and working space are in. What does not fit is refused with the arithmetic.
 import { type InputPath, type Issue, issue } from '../scenarios/base/issue.ts';
-import type { KvType, PoolFile, WeightType } from '../scenarios/formats/pool.ts';
+import type { KvType, PoolFile, WeightType } from '../scenarios/formats/deployment/pool.ts';
 import { type Gpu, type Model, unknownFigure } from './catalog.ts';
 import type { EngineLimits } from './engine.ts';
 

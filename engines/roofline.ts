@@ -1,7 +1,7 @@
 // Step time of any model on any GPU of the catalogue: bytes over bandwidth and FLOPs over rate for each class of
 // operators, times factors fitted on measured vLLM runs, summed. For ranking; a calibrated model is better.
 import type { InputPath, Issue } from '../scenarios/base/issue.ts';
-import type { WeightType } from '../scenarios/formats/pool.ts';
+import type { WeightType } from '../scenarios/formats/deployment/pool.ts';
 import { toUnits, unitsToNs } from './affine.ts';
 import { type Gpu, type Model, unknownFigure } from './catalog.ts';
 import type { StepLoad, StepModel } from './engine.ts';

@@ -1,7 +1,7 @@
 // The step models, one line each: name, what it is, and how a pool's file becomes one.
 import type { InputPath, Issue } from '../scenarios/base/issue.ts';
 import { issue } from '../scenarios/base/issue.ts';
-import type { StepFile } from '../scenarios/formats/pool.ts';
+import type { StepFile } from '../scenarios/formats/deployment/pool.ts';
 import { affine } from './affine.ts';
 import type { StepModel } from './engine.ts';
 import type { ReplicaSetup } from './limits.ts';
@@ -56,7 +56,7 @@ export function createStep(step: StepFile, setup: ReplicaSetup, path: InputPath)
       return stepModels.affine.create(step, setup, path);
     case 'profile':
     case 'kernels':
-      // No run gets here (formats/unbuilt-deployment.ts); a check looks at the rest of the file.
+      // No run gets here (formats/deployment/unbuilt.ts); a check looks at the rest of the file.
       return stepModels.roofline.create({ model: 'roofline' }, setup, path);
   }
 }

@@ -55,6 +55,7 @@ export const importCommand = (publish: PublishTrace): Command<ImportOptions> => 
       .example('$0 import traces/ --out sessions.plan.jsonl', 'one file that simulate and replay take')
       .example('$0 import traces/ --page trace.html --preset coding-agent', 'look at it before running it'),
   handler: async options => {
+    refuseOverwriting(options);
     if (isServegen(options.trace)) {
       importServegen(options);
       return;
@@ -84,11 +85,22 @@ export const importCommand = (publish: PublishTrace): Command<ImportOptions> => 
     const tool = { name: 'agent-windtunnel', version };
     const found = { name, command: commandLine(), tool, report, selection: trace.selection, profile, preset };
     const text = await publish(found, { page: options.page ?? null });
-    if (options.json) printJson({ ...report, selection: trace.selection, profile });
+    // Where and why parts are left out quotes the trace; that they are is among the warnings.
+    const unreadable = trace.selection.anonymized === null ? report.unreadable : [];
+    if (options.json) printJson({ ...report, unreadable, selection: trace.selection, profile });
     else say(options, text);
     if (options.out !== undefined) say(options, `plan: ${options.out}`);
   },
 });
+
+/** Traces are seldom kept twice. */
+function refuseOverwriting({ trace, out, page }: ImportOptions): void {
+  const read = trace.map(path => resolve(path));
+  for (const [option, path] of Object.entries({ out, page })) {
+    if (path !== undefined && read.includes(resolve(path)))
+      throw new UserError(`--${option} ${path} is the trace itself`, { hint: 'choose another name' });
+  }
+}
 
 /** A generator instead of sessions: what it holds, and the scenario it makes. */
 function importServegen(options: ImportOptions): void {

@@ -7,7 +7,7 @@ import { resolveDeployment } from '../engines/deploy.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import type { Issue } from '../scenarios/base/issue.ts';
 import { libraryPath } from '../scenarios/cli/library.ts';
-import { parseDeployment } from '../scenarios/formats/deployment.ts';
+import { parseDeployment } from '../scenarios/formats/deployment/deployment.ts';
 import { languagePage } from '../scenarios/formats/language-page.ts';
 import { parseScenario } from '../scenarios/formats/scenario.ts';
 import { formatIssues, parseSource } from '../scenarios/formats/source.ts';

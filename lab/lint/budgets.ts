@@ -1,9 +1,10 @@
 // Budgets that no session can keep, and timeouts that most attempts would end in.
+
 import { quantile } from '../../scenarios/base/distributions.ts';
 import type { InputPath } from '../../scenarios/base/issue.ts';
 import { parseAmount } from '../../scenarios/formats/amount.ts';
 import { type Dimension, parseScalar } from '../../scenarios/formats/quantity.ts';
-import { eachRawStep } from '../../scenarios/formats/unbuilt.ts';
+import { eachRawStep } from '../../scenarios/formats/steps.ts';
 import {
   defineLint,
   type Finding,

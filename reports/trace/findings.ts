@@ -65,14 +65,24 @@ export function reuseFinding({ reuse }: TraceProfile): string {
   if (reuse === null) return UNNAMED;
   const own = `${showRatio(reuse.bySessionRatio)} of prompt tokens repeat earlier calls of the same session`;
   if (reuse.acrossRatio === null) return `${own}; what sessions share with each other is not recorded`;
-  const fresh = showRatio(1 - reuse.bySessionRatio - reuse.acrossRatio);
+  const fresh = showRatio(Math.max(0, 1 - reuse.bySessionRatio - reuse.acrossRatio));
   return `${own}, ${showRatio(reuse.acrossRatio)} repeat only other sessions, and ${fresh} are new`;
 }
 
 export function hitFinding({ call: { hitRatio } }: TraceProfile): string {
   if (hitRatio === null) return UNNAMED;
-  const half = `half of the prompts find ${showRatio(hitRatio.p50)} or more of their tokens in an infinite cache`;
-  return `${half}, one in twenty ${hitRatio.p5 === 0 ? 'nothing' : `${showRatio(hitRatio.p5)} or less`}`;
+  const { p5, p50, max } = hitRatio;
+  if (max === 0) return 'no prompt finds any of its tokens in an infinite cache';
+  if (p50 === 0)
+    return `half of the prompts find nothing in an infinite cache, and none more than ${showRatio(max)} of its tokens`;
+  const half = `half of the prompts find ${leastShare(p50)} of their tokens in an infinite cache`;
+  return `${half}, one in twenty ${p5 === 0 ? 'nothing' : `${showRatio(p5)} or less`}`;
+}
+
+/** `93 % or more`; near 1 in words, since a rounded 100 % has no more above it. */
+function leastShare(ratio: number): string {
+  if (ratio < 0.995) return `${showRatio(ratio)} or more`;
+  return ratio < 1 ? 'nearly all' : 'all';
 }
 
 export function contextFinding({ session, turn }: TraceProfile): string {
@@ -108,14 +118,16 @@ export function fanOutFinding({ fanOut: { width, inFlight }, subagents }: TraceP
     if (inFlight.max > 1) return `nothing starts together, and ${most}`;
     return width === null ? 'one call at a time: nothing fans out' : 'sub-agents run one at a time';
   }
-  const what = subagents.count > 0 ? 'sub-agents or calls' : 'calls';
+  const s = width.p50 === 1 ? '' : 's';
+  const what = subagents.count > 0 ? `sub-agent${s} or call${s}` : `call${s}`;
   const wide = `${middle(width, showCount, what)}, ${showCount(width.max)} at most`;
   return `work fans out ${times(width.n)}, to ${wide}; ${most}`;
 }
 
 export function arrivalFinding({ arrivals }: TraceProfile): string {
   if (arrivals === null) return 'sessions have no common clock, so when they arrive is not recorded';
-  const { ratePerSec, interArrivalCv: cv } = arrivals.sessions;
+  const { n, spanMs, ratePerSec, interArrivalCv: cv } = arrivals.sessions;
+  if (n > 1 && spanMs === 0) return 'all sessions arrive at one instant';
   if (cv === null) return 'too few sessions to speak of a rate';
   const how = cv > 1.5 ? 'in bursts' : cv < 0.5 ? 'evenly' : 'about as irregular as a Poisson process';
   const rate = `${showNumber(ratePerSec)} sessions arrive per second`;

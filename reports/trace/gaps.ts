@@ -41,7 +41,8 @@ export const gaps: Chart<TraceProfile> = {
     'minutes or an hour with API providers.',
   spec(profile) {
     const curves = curvesOf(profile);
-    if (curves.length === 0) return { absent: 'no call waits for another, so there are no gaps' };
+    if (profile.gaps.all === null) return { absent: 'no call waits for another, so there are no gaps' };
+    if (curves.length === 0) return { absent: 'every call starts as soon as what it waits for has ended' };
     const values = curves.flatMap(({ cdf }) => cdf.map(([value]) => value)).filter(value => value > 0);
     const [least, most] = [Math.min(...values), Math.max(...values)];
     return curvesSpec(

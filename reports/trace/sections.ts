@@ -17,7 +17,7 @@ export function traceHeader(trace: TraceReport): Html {
   const { report, selection, profile } = trace;
   const taken = selectionSentences(selection).map(text => ({ about: 'taken', text }));
   return html`<header class="verdict">
-    <p class="eyebrow"><span class="status">● read</span> ${pageName(trace)}, ${report.format}</p>
+    <p class="eyebrow"><span class="status">● read</span> <bdi>${pageName(trace)}</bdi>, ${report.format}</p>
     <h1>${unbroken(headline(profile))}</h1>
     <dl class="reasons">${[...taken, ...findings(profile)].map(
       ({ about, text }) => html`<dt>${sentence(about)}</dt><dd>${unbroken(text)}</dd>`,
@@ -31,7 +31,11 @@ function tiles({ sessions, calls, call, gaps, reuse, arrivals, outputTokens }: T
   const { tool, human } = gaps.byKind;
   const found = reuse === null ? null : reuse.bySessionRatio + (reuse.acrossRatio ?? 0);
   const when =
-    arrivals === null ? 'no common clock' : `${showNumber(arrivals.sessions.ratePerSec)} arrive a second`;
+    arrivals === null
+      ? 'no common clock'
+      : arrivals.sessions.spanMs === 0
+        ? 'at one instant'
+        : `${showNumber(arrivals.sessions.ratePerSec)} arrive a second`;
   const gap = (name: string, spread: Spread | null): Html =>
     tile(name, showMs(spread?.p50), spread === null ? 'not recorded' : `p90 ${showMs(spread.p90)}`);
   return html`<dl class="tiles">
@@ -127,7 +131,7 @@ function provenance({ command, tool, report, selection }: TraceReport): Html {
   const unnamed = report.unreadable.length - unreadable.length;
   const facts: [string, Html | string][] = [
     ...(isNamed
-      ? [['Make it again', html`<code class="command">${command}</code>`] satisfies [string, Html]]
+      ? [['Make it again', html`<code class="command"><bdi>${command}</bdi></code>`] satisfies [string, Html]]
       : []),
     ['Read', readWords(report)],
     ['Version', `${tool.name} ${tool.version}`],

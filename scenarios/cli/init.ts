@@ -4,8 +4,12 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'no
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import type { InputPath } from '../base/issue.ts';
-import { parseDeployment } from '../formats/deployment.ts';
-import { deploymentJsonSchema, type JsonSchema, scenarioJsonSchema } from '../formats/json-schema.ts';
+import { parseDeployment } from '../formats/deployment/deployment.ts';
+import {
+  deploymentJsonSchema,
+  type JsonSchema,
+  scenarioJsonSchema,
+} from '../formats/json-schema/json-schema.ts';
 import { parseSource } from '../formats/source.ts';
 import { show } from '../formats/suggest.ts';
 import { findInput, type LibraryKind, readText } from './library.ts';

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { UserError } from '../base/errors.ts';
-import { parseDeployment } from '../formats/deployment.ts';
+import { parseDeployment } from '../formats/deployment/deployment.ts';
 import type { RunHeader } from '../formats/run.ts';
 import type { Source } from '../formats/source.ts';
 import { findInput } from './library.ts';

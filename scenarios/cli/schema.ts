@@ -1,7 +1,7 @@
 // `schema`: the JSON Schema of a file, for editors. `init` writes it beside what it makes.
 import { writeFileSync } from 'node:fs';
 import { UserError } from '../base/errors.ts';
-import { deploymentJsonSchema, scenarioJsonSchema } from '../formats/json-schema.ts';
+import { deploymentJsonSchema, scenarioJsonSchema } from '../formats/json-schema/json-schema.ts';
 import { languagePage } from '../formats/language-page.ts';
 import { type Command, type CommonOptions, printJson, say, withCommon } from './terminal.ts';
 

@@ -17,9 +17,8 @@ import {
 } from './policies.ts';
 import { written } from './quantity.ts';
 import { checkSchema, type Source } from './source.ts';
-import { amount, duration, name, parseStep, STEPS, type Step, share, tokens } from './steps.ts';
+import { amount, duration, eachRawStep, name, parseStep, STEPS, type Step, share, tokens } from './steps.ts';
 import { cohort } from './traffic.ts';
-import { eachRawStep } from './unbuilt.ts';
 
 const price = z
   .strictObject({

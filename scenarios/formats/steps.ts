@@ -28,7 +28,7 @@ export const name = z
 
 export const ROLES = ['planner', 'worker', 'evaluator', 'router', 'final', 'summarizer'] as const;
 
-/** Lists of steps inside steps; json-schema.ts gives them the schema of a step. */
+/** Lists of steps inside steps; json-schema/ gives them the schema of a step. */
 export const STEPS = z.array(z.unknown()).min(1, 'an empty list of steps').describe('steps, in order');
 /** Lists of branches: each a step or a list of steps. */
 export const BRANCHES = z.array(z.unknown()).min(1).describe('branches: each a step or a list of steps');
@@ -210,4 +210,34 @@ export function parseStep(raw: unknown, path: InputPath, issues: Issue[]): StepF
   const parsed = checkSchema<z.ZodType>(VERBS[verb], raw, path);
   issues.push(...parsed.issues);
   return parsed.value === null ? null : ({ verb, body: parsed.value } as StepFile);
+}
+
+/** Visits raw steps, inner ones too, with their paths. */
+export function eachRawStep(
+  steps: unknown,
+  path: InputPath,
+  visit: (step: unknown, at: InputPath) => void,
+): void {
+  if (!Array.isArray(steps)) return;
+  for (const [index, step] of steps.entries()) visitRawStep(step, [...path, index], visit);
+}
+
+function visitRawStep(step: unknown, at: InputPath, visit: (step: unknown, at: InputPath) => void): void {
+  visit(step, at);
+  if (typeof step !== 'object' || step === null) return;
+  const { steps: inner, on_error: onError, branches, cases } = step as Record<string, unknown>;
+  eachRawStep(inner, [...at, 'steps'], visit);
+  eachRawStep(onError, [...at, 'on_error'], visit);
+  for (const [key, lists] of [
+    ['branches', branches],
+    ['cases', cases],
+  ] as const) {
+    if (!Array.isArray(lists)) continue;
+    for (const [each, list] of lists.entries()) {
+      const here = [...at, key, each];
+      if (Array.isArray(list)) eachRawStep(list, here, visit);
+      else if (key === 'branches') visitRawStep(list, here, visit);
+      else eachRawStep((list as { steps?: unknown } | null)?.steps, [...here, 'steps'], visit);
+    }
+  }
 }

@@ -2,6 +2,7 @@
 // by name, so that no field is ever ignored. A part that is built leaves this table.
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
 import type { ScenarioFile } from './scenario.ts';
+import { eachRawStep } from './steps.ts';
 
 type Later = Readonly<Record<string, string>>;
 
@@ -127,34 +128,4 @@ export function usedNames(file: ScenarioFile): UsedNames {
   const aliases = Object.keys(file.models ?? {});
   if (aliases.length === 1) used.models.add(aliases[0] as string);
   return used;
-}
-
-/** Visits raw steps, inner ones too, with their paths. */
-export function eachRawStep(
-  steps: unknown,
-  path: InputPath,
-  visit: (step: unknown, at: InputPath) => void,
-): void {
-  if (!Array.isArray(steps)) return;
-  for (const [index, step] of steps.entries()) visitRawStep(step, [...path, index], visit);
-}
-
-function visitRawStep(step: unknown, at: InputPath, visit: (step: unknown, at: InputPath) => void): void {
-  visit(step, at);
-  if (typeof step !== 'object' || step === null) return;
-  const { steps: inner, on_error: onError, branches, cases } = step as Record<string, unknown>;
-  eachRawStep(inner, [...at, 'steps'], visit);
-  eachRawStep(onError, [...at, 'on_error'], visit);
-  for (const [key, lists] of [
-    ['branches', branches],
-    ['cases', cases],
-  ] as const) {
-    if (!Array.isArray(lists)) continue;
-    for (const [each, list] of lists.entries()) {
-      const here = [...at, key, each];
-      if (Array.isArray(list)) eachRawStep(list, here, visit);
-      else if (key === 'branches') visitRawStep(list, here, visit);
-      else eachRawStep((list as { steps?: unknown } | null)?.steps, [...here, 'steps'], visit);
-    }
-  }
 }

@@ -53,7 +53,7 @@ function checkLine(row: Json): CallRow[] {
       sessionId,
       atMs: index === 0 ? atMs : null,
       delayMs: before === undefined ? null : (msOfNs(spanAt(before, 'tool_duration_ns')) ?? 0),
-      gapKind: 'tool',
+      gapKind: before === undefined ? 'unknown' : 'tool',
       isLast: index === parts.length - 1,
     };
   });

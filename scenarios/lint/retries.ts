@@ -1,6 +1,7 @@
 // Retries of tools that do harm when they run twice.
+
 import type { InputPath } from '../base/issue.ts';
-import { eachRawStep } from '../formats/unbuilt.ts';
+import { eachRawStep } from '../formats/steps.ts';
 import { defineLint, type Finding } from './lint.ts';
 
 export const harmfulRetries = defineLint('WT2007', function* ({ file, workflows }): Generator<Finding> {

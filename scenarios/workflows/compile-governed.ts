@@ -1,11 +1,12 @@
 // Checks what the gateway will obey beyond its schema: durations and shares inside of texts, patience, names of models and
 // tools. No run obeys it yet (formats/unbuilt.ts), but what is written must be right.
+
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
 import { parseAmount } from '../formats/amount.ts';
 import { type Dimension, parseScalar } from '../formats/quantity.ts';
 import type { ScenarioFile } from '../formats/scenario.ts';
+import { eachRawStep } from '../formats/steps.ts';
 import { didYouMean } from '../formats/suggest.ts';
-import { eachRawStep } from '../formats/unbuilt.ts';
 import { plainAmount } from './compile-arrival.ts';
 
 type Entry = Readonly<Record<string, unknown>>;

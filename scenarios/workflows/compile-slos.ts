@@ -1,9 +1,11 @@
 // SLOs of workflows and steps as assertions: the share of sessions or calls that end well and keep their targets.
+
 import type { Issue } from '../base/issue.ts';
 import type { Assertion, SloMetric } from '../formats/assertion.ts';
 import { parseScalar } from '../formats/quantity.ts';
 import type { ScenarioFile } from '../formats/scenario.ts';
-import { eachRawStep, usedNames } from '../formats/unbuilt.ts';
+import { eachRawStep } from '../formats/steps.ts';
+import { usedNames } from '../formats/unbuilt.ts';
 
 /** Share that must keep its targets where the file does not say. */
 export const DEFAULT_SUCCESS = 0.95;

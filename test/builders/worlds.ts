@@ -3,7 +3,7 @@ import { resolveDeployment } from '../../engines/deploy.ts';
 import type { DeploymentSpec } from '../../engines/engine.ts';
 import { prepare } from '../../engines/prepare.ts';
 import { routingPolicies } from '../../gateway/routing/index.ts';
-import { parseDeployment } from '../../scenarios/formats/deployment.ts';
+import { parseDeployment } from '../../scenarios/formats/deployment/deployment.ts';
 import type { Plan } from '../../scenarios/formats/plan.ts';
 import type { RunHeader, RunOutput } from '../../scenarios/formats/run.ts';
 import { formatIssues, parseSource } from '../../scenarios/formats/source.ts';

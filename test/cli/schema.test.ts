@@ -2,7 +2,7 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { deploymentJsonSchema, scenarioJsonSchema } from '../../scenarios/formats/json-schema.ts';
+import { deploymentJsonSchema, scenarioJsonSchema } from '../../scenarios/formats/json-schema/json-schema.ts';
 import { emptyFolder, windtunnel } from './run.ts';
 
 const folder = emptyFolder();

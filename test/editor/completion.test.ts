@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { deploymentJsonSchema, scenarioJsonSchema } from '../../scenarios/formats/json-schema.ts';
+import { deploymentJsonSchema, scenarioJsonSchema } from '../../scenarios/formats/json-schema/json-schema.ts';
 import { VERBS } from '../../scenarios/formats/steps.ts';
 import { type Editor, type Place, startLanguageServer } from './language-server.ts';
 

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { resolveDeployment } from '../../engines/deploy.ts';
-import { parseDeployment } from '../../scenarios/formats/deployment.ts';
+import { parseDeployment } from '../../scenarios/formats/deployment/deployment.ts';
 import { formatIssues, issuesToJson, parseSource } from '../../scenarios/formats/source.ts';
 
 const library = join(import.meta.dirname, '../../scenarios/library/deployments');

@@ -7,7 +7,7 @@ import {
   vllmDefaults,
   weightBytes,
 } from '../../engines/limits.ts';
-import type { PoolFile } from '../../scenarios/formats/pool.ts';
+import type { PoolFile } from '../../scenarios/formats/deployment/pool.ts';
 
 const path = ['pools', 'main'];
 

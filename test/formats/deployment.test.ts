@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { deploymentSchema, parseDeployment } from '../../scenarios/formats/deployment.ts';
+import { deploymentSchema, parseDeployment } from '../../scenarios/formats/deployment/deployment.ts';
 import { formatIssues, issuesToJson, parseSource } from '../../scenarios/formats/source.ts';
 
 const full = `windtunnel: 1

@@ -12,7 +12,7 @@ import {
   deploymentJsonSchema,
   type JsonSchema,
   scenarioJsonSchema,
-} from '../../scenarios/formats/json-schema.ts';
+} from '../../scenarios/formats/json-schema/json-schema.ts';
 import { DIMENSIONS, type Dimension, parseScalar } from '../../scenarios/formats/quantity.ts';
 import { parseSource } from '../../scenarios/formats/source.ts';
 import { parseStep, VERBS, type Verb } from '../../scenarios/formats/steps.ts';

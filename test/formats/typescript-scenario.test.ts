@@ -5,8 +5,7 @@ import { type Scenario, type Step, scenario } from '../../index.ts';
 import type { Issue } from '../../scenarios/base/issue.ts';
 import { parseScenario } from '../../scenarios/formats/scenario.ts';
 import { valueSource } from '../../scenarios/formats/source.ts';
-import { parseStep } from '../../scenarios/formats/steps.ts';
-import { eachRawStep } from '../../scenarios/formats/unbuilt.ts';
+import { eachRawStep, parseStep } from '../../scenarios/formats/steps.ts';
 
 const fetchAndRead: Step[] = ['fetch', { llm: 'read', adds: '=tokens(prev)', out: { median: 80, p90: 200 } }];
 

@@ -140,7 +140,7 @@ class TextSession {
       outputTokens,
       parents: before === undefined ? [] : [before.id],
       gapMs,
-      gapKind: before === undefined ? 'unknown' : turn.role === 'tool' ? 'tool' : 'human',
+      gapKind: turn.role === 'tool' ? 'tool' : 'human',
       // Of two instants, the answer between them took an unknown part.
       gapProvenance: before !== undefined && isTimed ? 'inferred' : 'recorded',
       blocks: this.prompt.blocks(),

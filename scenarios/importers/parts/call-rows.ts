@@ -174,7 +174,7 @@ export function* readCallRows(
     const leastMs = calls.at(-1)?.recorded.startMs ?? 0;
     if (startMs < leastMs) countNote(tally, 'earlyCalls');
     return addCall(thread, {
-      ...(before === undefined ? {} : { ...gap, gapKind, tool }),
+      ...(before === undefined ? { gapKind } : { ...gap, gapKind, tool }),
       ...(link === undefined ? {} : { id: link.callId }),
       parents: before === undefined ? [] : [before.id],
       ...(model === null ? {} : { model }),

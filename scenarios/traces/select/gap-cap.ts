@@ -3,7 +3,7 @@
 import type { RecordedSession } from '../../formats/recorded.ts';
 import type { GapCapReport } from '../../formats/selection.ts';
 
-/** Counts the gaps before calls; what starts with its session has none. */
+/** Counts the gaps before calls. What waits for no call has none, and counts only where the cap shortens its wait. */
 export class GapCapCounter {
   readonly report: GapCapReport;
   private readonly gapScale: number;
@@ -17,8 +17,8 @@ export class GapCapCounter {
   add({ calls }: RecordedSession): void {
     const { report, gapScale } = this;
     for (const { parents, gapMs } of calls) {
-      if (parents.length === 0 && gapMs === 0) continue;
       const scaledMs = gapMs * gapScale;
+      if (parents.length === 0 && scaledMs <= report.capMs) continue;
       report.gaps += 1;
       report.gapsMs += scaledMs;
       if (scaledMs <= report.capMs) continue;

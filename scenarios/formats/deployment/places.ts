@@ -1,7 +1,7 @@
 // Where things stand and what lies between them: the client, the edge, regions, data, providers, and the links that
 // every call, tool and KV block crosses.
 import { z } from 'zod';
-import { bandwidth, drawn, duration, ratio } from './drawn.ts';
+import { bandwidth, drawn, duration, ratio } from '../drawn.ts';
 
 export const place = z
   .strictObject({

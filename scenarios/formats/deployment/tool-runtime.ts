@@ -1,7 +1,7 @@
 // Where tools run: sandboxes with a start-up, a warm pool, limits and a place (workloads.md row 26, policies.md §4.8).
 import { z } from 'zod';
-import { bytes, drawn, duration, ratio, whole } from './drawn.ts';
-import { quantity } from './quantity.ts';
+import { bytes, drawn, duration, ratio, whole } from '../drawn.ts';
+import { quantity } from '../quantity.ts';
 
 export const toolRuntime = z
   .strictObject({

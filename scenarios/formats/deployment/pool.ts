@@ -1,9 +1,9 @@
 // A pool of a deployment file: replicas that serve one model, aggregated or split into prefill and decode; their engine,
 // limits, step time, memory tiers, scaling and live addresses.
 import { z } from 'zod';
+import { bandwidth, bytes, drawn, duration, tokens, whole } from '../drawn.ts';
+import { quantity } from '../quantity.ts';
 import { autoscaler } from './autoscaler.ts';
-import { bandwidth, bytes, drawn, duration, tokens, whole } from './drawn.ts';
-import { quantity } from './quantity.ts';
 
 const limits = z
   .strictObject({

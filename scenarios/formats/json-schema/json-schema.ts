@@ -2,15 +2,15 @@
 // zod schemas; what those leave to the parser (steps by verb, amounts by their keys, units) is spelled out here. Choices
 // are if/then/else by the key that decides, so that an editor offers and refuses what belongs to that one choice.
 import { z } from 'zod';
-import { deploymentSchema } from './deployment.ts';
-import { amountDefinitions, amountOf, quantity } from './json-schema-amounts.ts';
-import { extendedDefinitions, relaxed } from './json-schema-extends.ts';
-import { firstOf, has, type JsonSchema, reference, used, withShared } from './json-schema-node.ts';
-import type { Dimension } from './quantity.ts';
-import { scenarioSchema } from './scenario.ts';
-import { amount, BRANCHES, duration, STEPS, share, tokens, VERBS, type Verb } from './steps.ts';
+import { deploymentSchema } from '../deployment/deployment.ts';
+import type { Dimension } from '../quantity.ts';
+import { scenarioSchema } from '../scenario.ts';
+import { amount, BRANCHES, duration, STEPS, share, tokens, VERBS, type Verb } from '../steps.ts';
+import { amountDefinitions, amountOf, quantity } from './amounts.ts';
+import { extendedDefinitions, relaxed } from './extends.ts';
+import { firstOf, has, type JsonSchema, reference, used, withShared } from './node.ts';
 
-export type { JsonSchema } from './json-schema-node.ts';
+export type { JsonSchema } from './node.ts';
 
 const DRAFT = 'http://json-schema.org/draft-07/schema#';
 

@@ -1,7 +1,7 @@
 // Autoscalers of a pool, under the names and with the settings of the systems that have them. Defaults are theirs
 // (reference/policies.md §3): Kubernetes HPA, KEDA, Knative, AIBrix, the Dynamo planner and llm-d's WVA.
 import { z } from 'zod';
-import { duration, ratio, whole } from './drawn.ts';
+import { duration, ratio, whole } from '../drawn.ts';
 
 const METRICS = ['queue', 'running', 'in_flight', 'kv_usage', 'rate'] as const;
 

@@ -1,10 +1,10 @@
 // The gateway of a deployment file: which model a call goes to, who is let in, what is tried again and where else. Its
 // parts stand in the order in which a call meets them.
 import { z } from 'zod';
-import { drawn, duration, ratio, whole } from './drawn.ts';
-import { breaker, budget, complexity, hedge, rateLimit, retry, timeout } from './policies.ts';
-import { quantity, written } from './quantity.ts';
-import { ROLES } from './steps.ts';
+import { drawn, duration, ratio, whole } from '../drawn.ts';
+import { breaker, budget, complexity, hedge, rateLimit, retry, timeout } from '../policies.ts';
+import { quantity, written } from '../quantity.ts';
+import { ROLES } from '../steps.ts';
 
 const oneOrMore = <T extends z.ZodType>(item: T) => z.union([item, z.array(item).min(1)]);
 

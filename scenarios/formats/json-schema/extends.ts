@@ -1,7 +1,7 @@
 // A file that `extends` another says only what differs: nothing is required of its mappings, and null removes. Lists and
 // amounts replace as wholes, so what stands in them is whole.
-import { removableAmountDefinitions } from './json-schema-amounts.ts';
-import type { Definitions, JsonSchema } from './json-schema-node.ts';
+import { removableAmountDefinitions } from './amounts.ts';
+import type { Definitions, JsonSchema } from './node.ts';
 
 const EXTENDED = '-extended';
 

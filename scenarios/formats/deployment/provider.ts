@@ -1,10 +1,10 @@
 // Hosted APIs of a deployment file: the models that a provider sells, at what price, how fast, within which limits, and
 // when it is down.
 import { z } from 'zod';
-import { drawn, duration, ratio } from './drawn.ts';
-import { rateLimit } from './policies.ts';
+import { drawn, duration, ratio } from '../drawn.ts';
+import { rateLimit } from '../policies.ts';
+import { quantity } from '../quantity.ts';
 import { baseUrl, keyVariable, wireApi } from './pool.ts';
-import { quantity } from './quantity.ts';
 
 /** Names of what is sold: the id of a price in the catalogue has slashes and dots. */
 const servedName = z

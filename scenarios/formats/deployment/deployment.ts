@@ -1,16 +1,16 @@
 // A deployment file: pools of replicas and hosted APIs that serve models, where they stand, where tools run, and the
-// policies in front of them. The schema is the one declaration; formats/unbuilt-deployment.ts says what of it no run
+// policies in front of them. The schema is the one declaration; formats/deployment/unbuilt.ts says what of it no run
 // obeys yet.
 import { z } from 'zod';
-import { type InputPath, type Issue, issue } from '../base/issue.ts';
+import { type InputPath, type Issue, issue } from '../../base/issue.ts';
+import { checkSchema, type Source } from '../source.ts';
+import { didYouMean } from '../suggest.ts';
 import { gateway } from './gateway.ts';
 import { place, placeLink } from './places.ts';
 import { HALVES, halfOf, type MachineFile, type PoolFile, pool } from './pool.ts';
 import { provider } from './provider.ts';
-import { checkSchema, type Source } from './source.ts';
-import { didYouMean } from './suggest.ts';
 import { toolRuntime } from './tool-runtime.ts';
-import { unbuiltOfDeployment } from './unbuilt-deployment.ts';
+import { unbuiltOfDeployment } from './unbuilt.ts';
 
 const name = z
   .string()

@@ -1,9 +1,9 @@
 // What of a deployment file no run obeys yet: checked and documented like the rest, but a run refuses it by name, so
 // that no field is ever ignored. A part that is built leaves these tables.
-import type { InputPath, Issue } from '../base/issue.ts';
+import type { InputPath, Issue } from '../../base/issue.ts';
+import { notBuilt } from '../unbuilt.ts';
 import type { DeploymentFile } from './deployment.ts';
 import type { MachineFile, PoolFile } from './pool.ts';
-import { notBuilt } from './unbuilt.ts';
 
 /** By key: what there is for now; and the value that means what a run does anyway. */
 type Later = Readonly<Record<string, readonly [what: string, obeyed?: unknown]>>;

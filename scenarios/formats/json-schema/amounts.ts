@@ -1,7 +1,7 @@
 // The JSON Schema of quantities and amounts: what quantity.ts and amount.ts read, as an editor can check it.
-import { ALTERNATIVES, PLAIN_KEYS, SHAPES } from './amount.ts';
-import { firstOf, has, type JsonSchema, reference } from './json-schema-node.ts';
-import { DIMENSIONS, type Dimension } from './quantity.ts';
+import { ALTERNATIVES, PLAIN_KEYS, SHAPES } from '../amount.ts';
+import { DIMENSIONS, type Dimension } from '../quantity.ts';
+import { firstOf, has, type JsonSchema, reference } from './node.ts';
 
 // ---- quantities -----------------------------------------------------------------------------------------------
 
