@@ -3,6 +3,7 @@ import type { Argv } from 'yargs';
 import { UserError } from '../base/errors.ts';
 import { parseScalar } from '../formats/quantity.ts';
 import type { Moment, Selection } from '../formats/selection.ts';
+import { utcMicros } from '../importers/parts/clock.ts';
 import type { ReadOptions } from '../importers/read.ts';
 
 export interface TraceOptions {
@@ -125,10 +126,10 @@ function momentOf(option: string, text: string | undefined): Moment | null {
   const match = TIME_OF_DAY.exec(text);
   if (match === null) return { elapsedMs: durationOf(option, text) };
   const [, date, time = '00:00', zone = 'Z'] = match;
-  const unixMs = Date.parse(`${date}T${time}${zone}`);
-  if (Number.isNaN(unixMs))
+  const micros = utcMicros(`${date}T${time.length === 5 ? `${time}:00` : time}${zone}`);
+  if (micros === null)
     throw new UserError(`--${option} ${text}: there is no such time`, { hint: 'e.g. 2026-11-21T09:00Z' });
-  return { unixMs };
+  return { unixMs: micros / 1000 };
 }
 
 function shareOf(text: string): NonNullable<Selection['sample']> {

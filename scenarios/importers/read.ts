@@ -152,6 +152,9 @@ function headOf(file: string): string {
       if (head[0] === 0x1f && head[1] === 0x8b) {
         throw new UserError(`${file} is compressed`, { hint: `unpack it first: gunzip -k ${file}` });
       }
+      const mark = head.length > 1 ? head.readUInt16BE(0) : 0;
+      if (mark === 0xfffe || mark === 0xfeff)
+        throw new UserError(`${file} is UTF-16 text`, { hint: 'save it as UTF-8: PowerShell writes UTF-16' });
       return new TextDecoder().decode(head);
     } finally {
       closeSync(fd);
@@ -219,7 +222,7 @@ class SessionIds {
   /** A repeated id becomes `id~2`; blocks of its own scope move with it. */
   makeUnique(session: RecordedSession, text: TraceText, importer: Importer): void {
     const given = session.id;
-    if (given.startsWith(`${text.name}:`)) return;
+    if (given.startsWith(`${text.name}:`) && /^\d+$/.test(given.slice(text.name.length + 1))) return;
     for (let copy = 2; this.taken.has(session.id); copy += 1) session.id = `${given}~${copy}`;
     this.taken.add(session.id);
     if (session.id === given) return;

@@ -73,6 +73,22 @@ describe('replay on the emulator', () => {
     expect((await served.stop()).code).toBe(0);
   });
 
+  test('of a window of a trace warns that the server has not seen what came before it', async () => {
+    const served = await emulator();
+    const trace = join(ROOT, 'scenarios/library/traces/claude-code-session.json');
+    const shrunk = ['--scale-tokens', '0.02', '--gap-cap', '100ms', '--endpoint', served.url];
+    const notesOf = async (out: string, ...window: string[]): Promise<string> => {
+      const args = ['replay', trace, '-d', 'd.yaml', ...shrunk, ...window, '--out', out];
+      expect((await start(args, folder).ended).code).toBe(0);
+      return readResult(out).header.warnings.join('\n');
+    };
+    const warning =
+      /1 of 1 sessions begin with context from before the window, which a live server has not seen/;
+    expect(await notesOf('cut-window', '--from', '1m')).toMatch(warning);
+    expect(await notesOf('whole')).not.toMatch(warning);
+    await served.stop();
+  });
+
   test('Ctrl-C drains once, keeps what there is, writes the report, exits with 105', async () => {
     const served = await emulator();
     write(

@@ -53,6 +53,37 @@ describe('import', () => {
     });
   });
 
+  test('never writes over the trace', () => {
+    write(folder, 'rows.jsonl', '{"timestamp":0,"input_length":9,"output_length":1}\n');
+    for (const option of ['--out', '--page']) {
+      expect(run('import', 'rows.jsonl', option, './rows.jsonl')).toMatchObject({
+        code: 104,
+        err: expect.stringContaining(`${option} ./rows.jsonl is the trace itself`),
+      });
+    }
+    expect(readFileSync(join(folder, 'rows.jsonl'), 'utf8')).toMatch(/^{"timestamp"/);
+  });
+
+  test('says where sessions with and without a clock are mixed', () => {
+    write(folder, 'timed.jsonl', '{"timestamp":0,"input_length":9,"output_length":1}\n');
+    write(folder, 'lengths.csv', 'num_prefill_tokens,num_decode_tokens\n7,7\n8,8\n');
+    const warnings = (...files: string[]): string =>
+      JSON.parse(run('import', ...files, '--json').out).warnings.join('\n');
+    expect(warnings('timed.jsonl', 'lengths.csv')).toMatch(/2 sessions have no recorded arrival/);
+    expect(warnings('lengths.csv', 'timed.jsonl')).toMatch(
+      /1 sessions have a recorded arrival, which is not used/,
+    );
+  });
+
+  test('anonymised, quotes nothing of the trace in its JSON', () => {
+    write(folder, 'secret-name.jsonl', '{"timestamp":0,"input_length":9}\n{"customer":"Ada"}\n');
+    const { unreadable, warnings } = JSON.parse(
+      run('import', 'secret-name.jsonl', '--anonymize', '--json').out,
+    );
+    expect(unreadable).toEqual([]);
+    expect(warnings.join()).toMatch(/1 parts of the trace are unreadable/);
+  });
+
   test('writes a plan that runs to the same digest as the trace', () => {
     expect(run('import', trace, '--out', 'whole.plan.jsonl').code).toBe(0);
     expect(simulated('whole.plan.jsonl').digest).toBe(simulated(trace).digest);

@@ -53,6 +53,8 @@ describe('the selection', () => {
   test.each<[Partial<TraceOptions>, RegExp]>([
     [{ from: 'noon' }, /^--from noon: expected a duration/],
     [{ from: '2026-13-45' }, /there is no such time/],
+    [{ from: '2026-02-30T09:00Z' }, /there is no such time/],
+    [{ to: '2026-11-21T09:00+99:00' }, /there is no such time/],
     [{ to: '10' }, /^--to 10: expected a duration/],
     [{ 'sample-sessions': '0.1' }, /expected a fraction of at most 1/],
     [{ 'sample-sessions': '9/8' }, /expected a fraction of at most 1/],

@@ -45,6 +45,23 @@ describe('multi_turn', () => {
     expect(tally.totals).toMatchObject({ sessions: 1, calls: 2, hitBlocks: 1, hitTokens: 16 });
   });
 
+  test('a person writes every turn, the first one too', () => {
+    const { sessions } = imported({ session_id: 's', turns: [{ text: 'a' }, { text: 'b' }] });
+    expect(sessions[0]!.calls.map(({ gapKind }) => gapKind)).toEqual(['human', 'human']);
+  });
+
+  test('turns that no context holds with what came before them are left out, and named', () => {
+    const turns = Array.from({ length: 4 }, () => ({ text: 'a', output_length: 16_777_216 }));
+    const { sessions, tally } = imported({ session_id: 's', turns });
+    expect(sessions[0]!.calls).toHaveLength(1);
+    expect(tally.unreadable).toEqual([
+      {
+        where: 'chats.jsonl:1, from turn 2 on',
+        why: 'with what came before it, its prompt has 16777218 tokens, more than 16777216',
+      },
+    ]);
+  });
+
   test('a turn that does not limit its output is taken for 129 tokens, and counted', () => {
     const { sessions, tally } = imported({ session_id: 's', turns: [{ text: 'hello' }] });
     expect(sessions[0]!.calls[0]!.outputTokens).toBe(129);
@@ -367,6 +384,7 @@ describe('dag_jsonl', () => {
         why: 'it starts "nowhere", which is no conversation of the file that can be read',
       },
       { where: 'bad-dag.jsonl:6', why: 'it starts itself: a → b → a' },
+      { where: 'bad-dag.jsonl:7', why: 'what starts it is left out' },
     ]);
     expect(sessions.map(session => session.id)).toEqual(['fine']);
     expect(tally.provenance.output).toEqual({ recorded: 1, inferred: 0, defaulted: 1 });
@@ -385,6 +403,37 @@ describe('dag_jsonl', () => {
     const { sessions, tally } = imported(...Array.from({ length: 30 }, (_, level) => doubling(level)), leaf);
     expect(sessions).toEqual([]);
     expect(tally.unreadable[0]!.why).toBe('it unrolls to more than 100000 calls');
+  });
+
+  test('of a graph that is refused every row is named, and none of it counted', () => {
+    const turn = { messages: [{ role: 'user', content: 'x' }], max_tokens: 1 };
+    const { sessions, tally } = imported(
+      { session_id: 'child', turns: [turn] },
+      { session_id: 'root', turns: [{ ...turn, spawns: ['child', 'nowhere'] }, turn] },
+      { session_id: 'other', turns: [turn] },
+    );
+    expect(sessions.map(({ id }) => id)).toEqual(['other']);
+    expect(tally.unreadable.map(({ where, why }) => [where, why])).toEqual([
+      ['chats.jsonl:2', expect.stringMatching(/^it starts "nowhere"/)],
+      ['chats.jsonl:1', 'what starts it is left out'],
+    ]);
+    expect(tally.provenance).toMatchObject({
+      arrival: { recorded: 0, inferred: 0, defaulted: 1 },
+      output: { recorded: 1, inferred: 0, defaulted: 0 },
+    });
+  });
+
+  test('few lines that would make more blocks than memory holds are refused', () => {
+    const long = { messages: [{ role: 'user', content: 'y'.repeat(400_000) }], max_tokens: 1 };
+    const { tally } = imported(
+      { session_id: 'root', orchestrator: true, rounds: 90_000, spawns: ['child'] },
+      { session_id: 'child', turns: Array.from({ length: 100 }, () => long) },
+    );
+    expect(tally.unreadable[0]!.why).toBe('its prompts have more than 16777216 blocks in all');
+    const answers = { messages: [{ role: 'user', content: 'y' }], max_tokens: 16_777_216 };
+    expect(imported({ session_id: 'root', turns: [answers, answers] }).tally.unreadable[0]!.why).toMatch(
+      /^main\/1: with what came before it, its prompt has 16777217 tokens, more than 16777216$/,
+    );
   });
 });
 

@@ -105,6 +105,18 @@ describe('burstgpt', () => {
     ]);
   });
 
+  test('a figure that no clock shows is refused: infinite times would not end', () => {
+    const head = 'Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens';
+    const text = [head, '1e308,,1,a,7,7', '-1e308,,1,a,7,7', '5,,1e300,a,7,7', '6,,1,a,7,7'].join('\n');
+    const { sessions, tally } = importText(burstgpt, text, 'far.csv');
+    expect(sessions).toHaveLength(1);
+    expect(tally.unreadable.map(({ where, why }) => [where, why])).toEqual([
+      ['far.csv:2', 'Timestamp is 1e+308, which is no time or length of a trace'],
+      ['far.csv:3', 'Timestamp is -1e+308, which is no time or length of a trace'],
+      ['far.csv:4', 'Elapsed time is 1e+300, which is no time or length of a trace'],
+    ]);
+  });
+
   const { sessions, tally } = imported(burstgpt, 'burstgpt/v1.2.csv');
 
   test('a response of 0 tokens is a failed request, not an empty answer', () => {

@@ -38,6 +38,17 @@ describe('bailian', () => {
     expect(sessions[2]!.calls[0]!.parents).toEqual([]);
     expect(tally.notes.orphanTurns).toBe(1);
   });
+
+  test('a row that is there twice is left out and named: two calls of one id would be one', () => {
+    const row = (chat_id: number, parent_chat_id: number, timestamp: number): string =>
+      JSON.stringify({ chat_id, parent_chat_id, timestamp, input_length: 20, output_length: 5 });
+    const text = [row(1, -1, 0), row(2, 1, 5), row(2, 1, 5), row(3, 2, 9)].join('\n');
+    const twice = importText(bailian, text, 'chats.jsonl');
+    expect(twice.sessions[0]!.calls.map(({ id }) => id)).toEqual(['chat/1', 'chat/2', 'chat/3']);
+    expect(twice.tally.unreadable).toEqual([
+      { where: 'chats.jsonl:3', why: 'the call chat/2 is there twice' },
+    ]);
+  });
 });
 
 describe('tracelab', () => {
@@ -64,6 +75,10 @@ describe('tracelab', () => {
     // 05:40:44.25 less 05:40:20; usage reports come later and end nothing.
     expect(claude!.calls[1]!.recorded).toMatchObject({ startMs: 24_250, e2eMs: 6000 });
     expect(codex!.calls[0]!.recorded.e2eMs).toBe(2000);
+  });
+
+  test('the first prompt of a session is the human’s where the row says so', () => {
+    expect(claude!.calls[0]).toMatchObject({ gapKind: 'human', gapMs: 0, tool: null });
   });
 
   test('the gap is named by the tool that took longest, or by the human', () => {

@@ -224,6 +224,21 @@ describe('sessions of aiperf', () => {
     expect(prompts('deltas_without_responses')).toEqual([[600, 850]]);
   });
 
+  test('ids of what is new do not name the whole prompt: they are not counted as recorded', () => {
+    const turn = { session_id: 's', input_length: 512, output_length: 5, hash_ids: [1] };
+    const turns = [turn, { ...turn, hash_ids: [2], context_mode: 'deltas_without_responses' }];
+    const { tally } = importRows(turns);
+    expect(tally.provenance.blocks).toEqual({ recorded: 1, inferred: 0, defaulted: 1 });
+    expect(tally.notes.mintedBlocks).toBe(1);
+  });
+
+  test('a call that starts before the one above it starts with it, counted', () => {
+    const turns = [1000, 400, 2000].map(timestamp => ({ session_id: 's', timestamp, input_length: 9 }));
+    const { sessions, tally } = importRows(turns);
+    expect(sessions[0]!.calls.map(call => call.recorded.startMs)).toEqual([0, 0, 1000]);
+    expect(tally.notes.earlyCalls).toBe(1);
+  });
+
   test('what is new in each turn adds up to no more than a call can have', () => {
     const turns = Array.from({ length: 3 }, () => ({
       session_id: 's',

@@ -499,6 +499,24 @@ describe('what cannot be read', () => {
     expect(tally.unreadable[0]).toMatchObject({ where: 'a.json', why: expect.stringContaining('cut off') });
   });
 
+  test('a first line that is cut off is lost alone', () => {
+    const text = lines([chat({ id: 'a', from: 0, to: 1 })], [chat({ id: 'b', from: 2, to: 3 })]);
+    for (const broken of [text.slice(20), `{"resourceSp\n${text}`]) {
+      expect(otel.detect(broken, 'a.jsonl')).toBe(true);
+      const { tally } = importText(otel, broken, 'a.jsonl');
+      expect(tally.unreadable.map(({ where }) => where)).toEqual(['a.jsonl:1']);
+      expect(tally.totals.calls).toBeGreaterThan(0);
+    }
+    const pretty = JSON.stringify(otlp([chat({ id: 'a', from: 0, to: 1 })]), null, 1);
+    expect(importText(otel, pretty, 'a.json').tally).toMatchObject({ unreadable: [], totals: { calls: 1 } });
+  });
+
+  test('a time to the first chunk that is no number of seconds is not taken', () => {
+    const ttft = { 'gen_ai.response.time_to_first_chunk': 1e306 };
+    const { sessions } = imported(chat({ id: 'a', from: 0, to: 1, attributes: ttft }));
+    expect(sessions[0]!.calls[0]!.recorded.ttftMs).toBeNull();
+  });
+
   test('spans that are their own ancestors are named, not followed for ever', () => {
     const { sessions, tally } = imported(
       chat({ id: 'a', parent: 'b', from: 0, to: 5 }),

@@ -1,5 +1,15 @@
 // Reading traces from disk: files and folders, refusals, and the counts of the shared samples.
-import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +18,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { UserError } from '../../scenarios/base/errors.ts';
 import { emptyTally } from '../../scenarios/importers/importer.ts';
 import { readTrace, traceSessions } from '../../scenarios/importers/read.ts';
+import { isServegen } from '../../scenarios/importers/servegen/read.ts';
 
 const root = new URL('../../', import.meta.url);
 const at = (path: string): string => fileURLToPath(new URL(path, root)).replaceAll('\\', '/');
@@ -147,6 +158,12 @@ describe('streaming', () => {
     expect(report.warnings.join()).toMatch(/1 sessions repeat an id/);
   });
 
+  test('an id that begins with the name of its file is still told apart', () => {
+    const turn = (session_id: string): string => JSON.stringify({ session_id, text: 'hello' });
+    const path = written('claude.jsonl', ['claude:a', 'codex:a', 'claude:a'].map(turn).join('\n'));
+    expect(readTrace([path]).sessions.map(({ id }) => id)).toEqual(['claude:a', 'codex:a', 'claude:a~2']);
+  });
+
   test('one document beyond 256 MB is refused with the way to stream it', () => {
     const path = written('huge.json', '{"requests": [');
     truncateSync(path, 2 ** 28 + 1);
@@ -159,6 +176,60 @@ describe('streaming', () => {
     const error = refusal(() => readTrace([written('rows.jsonl.gz', gzipSync(row('a')))]));
     expect(error.message).toMatch(/rows\.jsonl\.gz is compressed/);
     expect(error.hint).toMatch(/^unpack it first: gunzip -k .*rows\.jsonl\.gz$/);
+  });
+
+  test('UTF-16 text, as PowerShell writes it, is refused with what to do', () => {
+    const error = refusal(() =>
+      readTrace([written('wide.csv', Buffer.from(`\uFEFF${row('a')}`, 'utf16le'))]),
+    );
+    expect(error.message).toMatch(/wide\.csv is UTF-16 text/);
+    expect(error.hint).toMatch(/save it as UTF-8/);
+  });
+
+  test('a subfolder is passed over, whatever it is called', () => {
+    mkdirSync(join(folder, 'nested', 'old.jsonl'), { recursive: true });
+    written('nested/rows.jsonl', row('a'));
+    written('nested/old.jsonl/rows.jsonl', row('b'));
+    expect(readTrace([join(folder, 'nested')]).sessions.map(({ id }) => id)).toEqual(['a']);
+  });
+
+  test.skipIf(process.platform === 'win32')(
+    'a pipe, which gives its bytes once, is refused and not waited for; so is what the disk refuses',
+    () => {
+      const pipe = join(folder, 'pipe.jsonl');
+      execFileSync('mkfifo', [pipe]);
+      expect(refusal(() => readTrace([pipe])).message).toMatch(
+        /pipe\.jsonl is no file but a pipe or a device/,
+      );
+      symlinkSync('loop', join(folder, 'loop'));
+      for (const path of [join(folder, 'loop'), 'x'.repeat(5000)]) {
+        expect(refusal(() => readTrace([path])).message).toMatch(/^cannot read .*(ELOOP|ENAMETOOLONG)/);
+        expect(refusal(() => isServegen([path])).message).toMatch(/^cannot read /);
+      }
+    },
+  );
+
+  test('a log that was cut out of a longer one begins inside a row, and is recognised by the next', () => {
+    const cut = row('lost').slice(9);
+    const { sessions, report } = readTrace([written('cut.jsonl', `${cut}\n${row('a')}\n`)]);
+    expect(sessions.map(({ id }) => id)).toEqual(['a']);
+    expect(report.unreadable).toMatchObject([{ where: expect.stringMatching(/cut\.jsonl:1$/) }]);
+    const [line = ''] = readFileSync(fixture('sessions.jsonl'), 'utf8').split('\n');
+    const sessionsOf = (name: string) =>
+      readTrace([written(name, `${line.slice(9)}\n${line}\n`)]).sessions.map(({ id }) => id);
+    expect(sessionsOf('cut-weka.jsonl')).toEqual(['first']);
+    expect(sessionsOf('cut-weka.json')).toEqual(['first']);
+  });
+
+  test('what is quoted from a trace neither steers a terminal nor fills it', () => {
+    const hostile = `\u001b[31m\u009b2J\u202e${'x'.repeat(5000)}`;
+    const path = written('quoted.csv', `TIMESTAMP,${hostile}\n1,2\n`);
+    const error = refusal(() => readTrace([path], { format: 'azure' }));
+    expect(error.message).toMatch(
+      /no column ContextTokens, GeneratedTokens; there are TIMESTAMP, \uFFFD\[31m/,
+    );
+    expect(error.message).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+    expect(error.message.length).toBeLessThan(1000);
   });
 
   test('an empty trace and a binary file are refused', () => {

@@ -1,5 +1,15 @@
 // ServeGen: clients of a production service as cohorts. The fixtures' numbers are invented; hand-computed figures beside.
-import { existsSync, readFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../../scenarios/base/errors.ts';
@@ -259,6 +269,17 @@ describe('the files of ServeGen', () => {
     expect(isServegen([at('nowhere/chunk-7-trace.csv')])).toBe(false);
     expect(cohortImporters.map(({ name }) => name)).toEqual(['servegen']);
     expect(refusal(() => importerNamed('servegen')).message).toMatch(/cohorts to draw requests from/);
+  });
+
+  test('in a folder with other traces are refused: neither is passed over in silence', () => {
+    const mixed = mkdtempSync(join(tmpdir(), 'windtunnel-servegen-'));
+    for (const name of readdirSync(folder).filter(each => each.startsWith('chunk-7')))
+      copyFileSync(join(folder, name), join(mixed, name));
+    expect(readServegen([mixed]).report.clients).toBe(1);
+    writeFileSync(join(mixed, 'calls.jsonl'), '{}');
+    const error = refusal(() => readServegen([mixed]));
+    rmSync(mixed, { recursive: true });
+    expect(error.message).toMatch(/holds 2 files of ServeGen data, and beside them calls\.jsonl$/);
   });
 
   test('come in pairs: one without the other is an error, a folder without any too', () => {

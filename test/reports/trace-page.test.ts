@@ -10,7 +10,14 @@ import { toSvg } from '../../reports/render.ts';
 import { loadRuntime } from '../../reports/runtime.ts';
 import { TRACE_CHARTS } from '../../reports/trace/charts.ts';
 import { figureFinding, figureRows } from '../../reports/trace/figure-table.ts';
-import { findings, headline } from '../../reports/trace/findings.ts';
+import {
+  arrivalFinding,
+  findings,
+  gapFinding,
+  headline,
+  hitFinding,
+  reuseFinding,
+} from '../../reports/trace/findings.ts';
 import { traceSummary } from '../../reports/trace/terminal.ts';
 import { tracePage } from '../../reports/trace-page.ts';
 import type { Figure } from '../../scenarios/formats/figures.ts';
@@ -132,6 +139,43 @@ describe('findings', () => {
     );
     expect(text.get('fan-out')).toBe('one call at a time: nothing fans out');
     expect(text.get('arrivals')).toBe('too few sessions to speak of a rate');
+  });
+
+  test('of traces at their limits are true, and no chart says otherwise', () => {
+    const oneOf = (part: Partial<RecordedSession>, count = 3) =>
+      traceOf(Array.from({ length: count }, (_, row) => aRecordedSession({ id: `r${row}`, ...part })))
+        .profile;
+    const call = { promptTokens: 20, blocks: [0, 1] };
+    const shared = { blockScope: 'test/file:x', calls: [aRecordedCall(call)] };
+    const absent = (id: string, profile: TraceReport['profile']) =>
+      TRACE_CHARTS.find(chart => chart.id === id)!.spec(profile);
+    expect(hitFinding(oneOf({ calls: [aRecordedCall(call)] }))).toBe(
+      'no prompt finds any of its tokens in an infinite cache',
+    );
+    expect(hitFinding(oneOf(shared, 40))).toBe(
+      'half of the prompts find all of their tokens in an infinite cache, one in twenty 100 % or less',
+    );
+    const twice = aRecordedSession({
+      calls: [aRecordedCall(call), aRecordedCall({ ...call, id: 'main/1', parents: ['main/0'] })],
+    });
+    const once = [1, 2, 3].map(row => aRecordedSession({ id: `r${row}`, calls: [aRecordedCall(call)] }));
+    expect(hitFinding(traceOf([twice, ...once]).profile)).toBe(
+      'half of the prompts find nothing in an infinite cache, and none more than 100 % of its tokens',
+    );
+    expect(arrivalFinding(oneOf({ arrivalMs: 5 }))).toBe('all sessions arrive at one instant');
+    expect(arrivalFinding(oneOf({ arrivalMs: 5 }, 1))).toBe('too few sessions to speak of a rate');
+
+    // Gaps of nothing are gaps.
+    const rush = oneOf({
+      calls: [aRecordedCall(), aRecordedCall({ id: 'main/1', parents: ['main/0'] })],
+    });
+    expect(gapFinding(rush)).toMatch(/calls wait 0 ms/);
+    expect(absent('gaps', rush)).toEqual({
+      absent: 'every call starts as soon as what it waits for has ended',
+    });
+    // 1 - 0.8 - 0.2 is a little less than 0.
+    const full = { ...rush, reuse: { bySessionRatio: 0.8, acrossRatio: 0.2 } };
+    expect(reuseFinding(full)).toMatch(/ 0 % are new$/);
   });
 
   test('in the terminal keep to the lines that matter, name ten unreadable parts and count the rest', () => {

@@ -126,6 +126,34 @@ describe('a window', () => {
     expect(session!.calls).toMatchObject([{ gapMs: 700, recorded: { startMs: 700 } }]);
   });
 
+  test('at the end only, a person who wrote the first prompt still did', () => {
+    const chain = aChain([
+      [0, 100, 'human'],
+      [500, 100, 'tool'],
+      [5000, 100, 'tool'],
+    ]);
+    expect(cutSession(chain, 0, 1000).session!.calls.map(({ gapKind }) => gapKind)).toEqual([
+      'human',
+      'tool',
+    ]);
+  });
+
+  test('counts from the first call that stays, though it stands behind one that started later', () => {
+    // A join stands behind what it waits for, within the second that clocks may be apart.
+    const session = aRecordedSession({
+      calls: [
+        aRecordedCall({ id: 'main/0' }),
+        aRecordedCall({ id: 'a/0', agent: 'a', recorded: { startMs: 10_500, e2eMs: 400 } }),
+        aRecordedCall({ id: 'main/1', parents: ['main/0', 'a/0'], recorded: { startMs: 10_000 } }),
+      ],
+    });
+    const { calls } = cutSession(session, 9000, 1e9).session!;
+    expect(calls.map(({ id, recorded, gapMs }) => [id, recorded.startMs, gapMs])).toEqual([
+      ['a/0', 500, 500],
+      ['main/1', 0, 0],
+    ]);
+  });
+
   test('primes what dropped calls left: their blocks, and their answer where the prompt goes on from it', () => {
     const call = (part: Partial<RecordedCall> & { startMs: number }): RecordedCall =>
       aRecordedCall({ ...part, recorded: { startMs: part.startMs } });
@@ -331,6 +359,18 @@ test('a gap cap counts the gaps over it and the time it takes away, as a warning
     gapsMs: 26_000,
     removedMs: 10_000,
   });
+});
+
+test('a gap cap also counts the wait of a call that a window left without parents, where it shortens it', () => {
+  const session = aRecordedSession({
+    calls: [
+      aRecordedCall({ id: 'main/0' }),
+      aRecordedCall({ id: 'a/0', agent: 'a', gapMs: 60_000, recorded: { startMs: 60_000 } }),
+      aRecordedCall({ id: 'b/0', agent: 'b', gapMs: 5000, recorded: { startMs: 60_000 } }),
+    ],
+  });
+  const { report } = select([session], { gapCap: { capMs: 10_000, gapScale: 1 } });
+  expect(report.gapCap).toMatchObject({ gaps: 1, capped: 1, gapsMs: 60_000, removedMs: 50_000 });
 });
 
 test('sessions pass one at a time: selecting holds none of them back', () => {

@@ -25,6 +25,7 @@ export function utcMicros(text: string): number | null {
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = match.slice(1, 7).map(Number);
   if (month < 1 || month > 12 || day < 1 || day > daysIn(year, month)) return null;
   if (hour > 23 || minute > 59 || second > 60) return null;
+  if (Number(match[9] ?? 0) > 23 || Number(match[10] ?? 0) > 59) return null;
   const micros = Math.round(Number(`0.${match[7] ?? 0}`) * 1_000_000);
   const aheadMinutes = Number(match[9] ?? 0) * 60 + Number(match[10] ?? 0);
   const minutes = daysFrom1970(year, month, day) * 1440 + hour * 60 + minute;

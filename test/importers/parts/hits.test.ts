@@ -2,12 +2,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BlockSet } from '../../../scenarios/importers/parts/block-set.ts';
+import { MINTED_FROM } from '../../../scenarios/importers/parts/blocks.ts';
 import { FileCache } from '../../../scenarios/importers/parts/hits.ts';
 
 /** Dense ids, ids around the growth of the bits, and 64-bit hashes. */
 const blockIds = fc.oneof(
   { weight: 4, arbitrary: fc.nat(100) },
   { weight: 2, arbitrary: fc.integer({ min: 2 ** 20 - 40, max: 2 ** 20 + 40 }) },
+  { weight: 2, arbitrary: fc.integer({ min: 2 ** 52, max: 2 ** 52 + 100_000 }) },
   { weight: 1, arbitrary: fc.constantFrom(2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 52, 2 ** 63, 2 ** 63 + 2048) },
 );
 
@@ -35,6 +37,14 @@ describe('BlockSet', () => {
     blocks.add(far + 1);
     expect([far - 1, far, far + 1].map(id => blocks.has(id))).toEqual([false, true, true]);
   });
+});
+
+test('ids that an importer minted need a bit each: more of them fit than a Set has room for', () => {
+  const blocks = new BlockSet();
+  const count = 2 ** 24 + 1;
+  for (let row = 0; row < count; row += 1) blocks.add(MINTED_FROM + row);
+  expect(blocks.has(MINTED_FROM + count - 1)).toBe(true);
+  expect(blocks.has(MINTED_FROM + count)).toBe(false);
 });
 
 describe('FileCache', () => {
