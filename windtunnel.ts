@@ -176,4 +176,9 @@ function withSuggestion(message: string, known: readonly string[]): string {
   return near === null ? message : `${message}; did you mean "${near}"?`;
 }
 
+// A reader that has seen enough, such as head, closes the pipe: no failure of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
 await main();

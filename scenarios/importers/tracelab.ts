@@ -121,6 +121,6 @@ function timesOf(events: readonly Json[]): number[] {
 }
 
 const lastMs = (events: readonly Json[]): number | null =>
-  events.length === 0 ? null : Math.max(...timesOf(events));
+  timesOf(events).reduce<number | null>((last, ms) => Math.max(ms, last ?? ms), null);
 const firstMs = (events: readonly Json[]): number | null =>
-  events.length === 0 ? null : Math.min(...timesOf(events));
+  timesOf(events).reduce<number | null>((first, ms) => Math.min(ms, first ?? ms), null);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { RunResult } from '../../scenarios/formats/result.ts';
 import { workflowText } from '../builders/scenarios.ts';
-import { emptyFolder, ROOT, windtunnel, write } from './run.ts';
+import { emptyFolder, ROOT, start, windtunnel, write } from './run.ts';
 
 const folder = emptyFolder();
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -51,6 +51,12 @@ describe('import', () => {
       code: 104,
       err: expect.stringContaining('cites no figures'),
     });
+  });
+
+  test('a reader that closes the pipe, such as head, is no failure', async () => {
+    const { child, ended } = start(['import', trace], folder);
+    child.stdout.destroy();
+    expect(await ended).toMatchObject({ code: 0, err: '' });
   });
 
   test('never writes over the trace', () => {

@@ -77,6 +77,18 @@ describe('tracelab', () => {
     expect(codex!.calls[0]!.recorded.e2eMs).toBe(2000);
   });
 
+  test('a round of more events than a function takes arguments is read', () => {
+    const event = { event_type: 'text', timestamp: '2026-01-01T00:00:00Z' };
+    const round = {
+      session_id: 's',
+      input_tokens_total: 9,
+      prefix_tokens: 0,
+      output_tokens: 1,
+      timing_events: [event, ...Array.from({ length: 150_000 }, () => event)],
+    };
+    expect(importText(tracelab, JSON.stringify(round), 'x.jsonl').sessions).toHaveLength(1);
+  });
+
   test('the first prompt of a session is the human’s where the row says so', () => {
     expect(claude!.calls[0]).toMatchObject({ gapKind: 'human', gapMs: 0, tool: null });
   });

@@ -221,6 +221,20 @@ describe('streaming', () => {
     expect(sessionsOf('cut-weka.json')).toEqual(['first']);
   });
 
+  test('what JSON reads but cannot write, nested too deeply, is named like any bad row', () => {
+    const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+    const bad = [deep, `{"input_length":${deep}}`].join('\n');
+    const { report } = readTrace([written('deep.jsonl', `${row('a')}\n${bad}\n`)]);
+    expect(report.unreadable.map(({ why }) => why)).toEqual([
+      'is nested too deeply, not an object',
+      expect.stringMatching(/^input_length is nested too deeply, expected/),
+    ]);
+    const turn = { messages: [{ role: 'user', content: 'x' }], tools: [{ a: 'DEEP' }] };
+    const graph = JSON.stringify({ session_id: 'a', turns: [turn] }).replace('"DEEP"', deep);
+    const error = refusal(() => readTrace([written('deep-graph.jsonl', graph)]));
+    expect(error.message).toMatch(/turns\[0\]: it is nested too deeply/);
+  });
+
   test('what is quoted from a trace neither steers a terminal nor fills it', () => {
     const hostile = `\u001b[31m\u009b2J\u202e${'x'.repeat(5000)}`;
     const path = written('quoted.csv', `TIMESTAMP,${hostile}\n1,2\n`);

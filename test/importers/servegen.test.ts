@@ -257,6 +257,9 @@ describe('the files of ServeGen', () => {
     ['0,1,1,Gamma,1\n', /chunk-1-trace\.csv:1: is "0,1,1,Gamma,1", expected start, rate, CV/],
     ['0,fast,1,Gamma,1,1\n', /:1: is "0,fast/],
     ['0,1,1,Pareto,1,1\n', /:1: has requests, but a fit of "Pareto"/],
+    ['0,1e300,1,Gamma,1,1\n', /:1: has 1e\+300 requests a second, more than 1000000/],
+    ['0,5,1,Gamma,1e-9,1\n', /:1: has a Gamma of shape 1e-9, whose CV is not between 0.01 and 1000/],
+    ['0,5,1,Weibull,0.001,1\n', /:1: has a Weibull of shape 0.001, whose CV/],
     ['600,1,1,Gamma,1,1\n0,1,1,Gamma,1,1\n', /:2: it starts before the window above it/],
   ])('%j is refused with its line', (text, message) => {
     expect(refusal(csv(text)).message).toMatch(message);

@@ -157,6 +157,14 @@ describe('unreadable parts', () => {
     expect(importText(weka, text, 'x.json').tally.unreadable[0]!.why).toMatch(/more than 16777216 tokens/);
   });
 
+  test('a session of more sub-agents than a function takes arguments is read', () => {
+    const call = { type: 'n', t: 0, in: 100, out: 1, api_time: 1, input_types: ['tool_result'] };
+    const agent = { type: 'subagent', t: 5, duration_ms: 1000, status: 'completed', requests: [call] };
+    const requests = [call, ...Array.from({ length: 130_000 }, () => agent), { ...call, t: 7 }];
+    const { sessions } = importText(weka, JSON.stringify({ id: 'x', requests }), 'x.json');
+    expect(sessions[0]!.calls.at(-1)!.parents).toHaveLength(130_001);
+  });
+
   test('a truncated file is recognised, named and left out', () => {
     const text = textOf('truncated.json');
     expect(weka.detect(text, 'truncated.json')).toBe(true);

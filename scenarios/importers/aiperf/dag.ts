@@ -35,11 +35,11 @@ export function* dagSessions(rows: readonly DagRow[], context: DagContext): Gene
     else byId.set(id, row);
   }
   const children = new Set(rows.flatMap(({ conversation }) => childrenOf(conversation)));
-  const named = new Set<string>();
+  const roots = new Set<string>();
   const read = new Set<string>();
   for (const { conversation, where } of byId.values()) {
     if (children.has(conversation.id)) continue;
-    named.add(conversation.id);
+    roots.add(conversation.id);
     const unrolling = new Unrolling(conversation, byId, context);
     if (!isRead(where, tally, () => unrolling.unroll())) continue;
     for (const id of unrolling.reached) read.add(id);
@@ -49,7 +49,7 @@ export function* dagSessions(rows: readonly DagRow[], context: DagContext): Gene
   const tried = new Set<string>();
   for (const { conversation, where } of byId.values()) {
     const { id } = conversation;
-    if (read.has(id) || named.has(id)) continue;
+    if (read.has(id) || roots.has(id)) continue;
     const unrolling = new Unrolling(conversation, byId, context);
     const isSound = tried.has(id) || isRead(where, tally, () => unrolling.unroll());
     if (isSound) countUnreadable(tally, where, 'what starts it is left out');

@@ -7,6 +7,7 @@ import {
   isObject,
   isText,
   type Json,
+  jsonOf,
   listAt,
   numberAt,
   Refusal,
@@ -185,7 +186,7 @@ function checkDagTurn(turn: Json, index: number, count: number): DagTurn {
   const tools = listAt(turn, 'tools', 'an object', isObject);
   return {
     messages,
-    tools: tools === null ? null : JSON.stringify(tools),
+    tools: tools === null ? null : jsonOf(tools),
     model: textAt(turn, 'model'),
     maxTokens: turn.max_tokens == null ? null : tokensAt(turn, 'max_tokens'),
     delayMs: spanAt(turn, 'delay') ?? 0,

@@ -2,7 +2,7 @@
 // output is found again in a later prompt. No text goes further than this file.
 import { textKey } from '../../base/key.ts';
 import { isSystem, type Message, messagesOf } from '../parts/messages.ts';
-import { isText } from '../parts/rows.ts';
+import { isText, jsonOf } from '../parts/rows.ts';
 import { keyNumber, PromptText, TEXT_BLOCK_TOKENS, type TextBlocks } from '../parts/text-blocks.ts';
 
 /** One message by numbers: equal text has equal numbers, and so have the ids of tool calls. */
@@ -55,8 +55,7 @@ export function promptContent(
   const instructions = [...messagesOf(given.system, 'system'), ...messages.slice(0, lead)];
 
   const prompt = new PromptText(names);
-  if (given.tools !== null)
-    prompt.add('tools', isText(given.tools) ? given.tools : JSON.stringify(given.tools));
+  if (given.tools !== null) prompt.add('tools', isText(given.tools) ? given.tools : jsonOf(given.tools));
   for (const { text } of instructions) prompt.add('system', text);
   const systemChars = prompt.chars;
   const turns = messages.slice(lead);

@@ -27,10 +27,24 @@ export const isText = (item: unknown): item is string => typeof item === 'string
 export const isBlockId = (item: unknown): item is number =>
   Number.isInteger(item) && (item as number) >= 0 && (item as number) < 2 ** 64;
 
+/** A value as JSON; a Refusal where it is nested deeper than can be written, which JSON.parse reads all the same. */
+export function jsonOf(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    throw new Refusal('it is nested too deeply');
+  }
+}
+
 /** A value as messages show it. */
 export function shown(value: unknown): string {
   if (value === undefined) return 'missing';
-  const text = JSON.stringify(value);
+  let text: string;
+  try {
+    text = jsonOf(value);
+  } catch {
+    return 'nested too deeply';
+  }
   return text.length > 40 ? `${text.slice(0, 37)}…` : text;
 }
 

@@ -1,5 +1,6 @@
 // The two files of a ServeGen client: a CSV without header (window start s, rate per s, CV, family, shape, scale s) and a
 // JSON of distributions, each the text of a Python dict. The dicts are parsed here, never evaluated.
+import { weibullCv } from '../../base/distributions.ts';
 import { UserError } from '../../base/errors.ts';
 import { isObject, isText, parsedJson, shown } from '../parts/rows.ts';
 
@@ -74,14 +75,31 @@ export function readWindows({ file, text }: NamedText): ServegenWindow[] {
   });
 }
 
+/** Requests of one client a second, and CVs, that a scenario takes; what lies beyond is a broken row. */
+const PER_SEC_MAX = 1e6;
+const CV_MIN = 0.01;
+const CV_MAX = 1000;
+
+/** ServeGen draws from the fitted distribution, whose CV is its shape's: the measured one differs for a Weibull. */
+export const cvOf = ({ family, shape }: NonNullable<ServegenWindow['fit']>): number =>
+  family === 'gamma' ? 1 / Math.sqrt(shape) : weibullCv(shape);
+
 function fitOf(where: string, perSec: number, family: string, shape: number): ServegenWindow['fit'] {
   if (perSec === 0) return null;
+  if (perSec > PER_SEC_MAX) throw refused(where, `has ${perSec} requests a second, more than ${PER_SEC_MAX}`);
   if (!Object.hasOwn(FAMILIES, family) || shape <= 0)
     throw refused(
       where,
       `has requests, but a fit of ${shown(family)} with shape ${shape}; there are Gamma and Weibull`,
     );
-  return { family: FAMILIES[family as keyof typeof FAMILIES], shape };
+  const fit = { family: FAMILIES[family as keyof typeof FAMILIES], shape };
+  const cv = cvOf(fit);
+  if (!(cv >= CV_MIN && cv <= CV_MAX))
+    throw refused(
+      where,
+      `has a ${family} of shape ${shape}, whose CV is not between ${CV_MIN} and ${CV_MAX}`,
+    );
+  return fit;
 }
 
 export function readDatasets({ file, text }: NamedText): ServegenDataset[] {

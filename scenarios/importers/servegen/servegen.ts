@@ -1,10 +1,10 @@
 // ServeGen (Alibaba): not a trace but a generator, fitted to clients of a production service. Each client is a cohort:
 // arrivals by 10-minute windows, and lengths drawn from what six hours of its requests measured.
-import { weibullCv } from '../../base/distributions.ts';
 import { UserError } from '../../base/errors.ts';
 import type { ScenarioFile } from '../../formats/scenario.ts';
 import type { CohortFile } from '../../formats/traffic.ts';
 import {
+  cvOf,
   type NamedText,
   type Pmf,
   readDatasets,
@@ -205,10 +205,6 @@ function phasesOf(windows: readonly ServegenWindow[]): PhaseFile[] {
   }
   return phases;
 }
-
-/** ServeGen draws from the fitted distribution, whose CV is its shape's: the measured one differs for a Weibull. */
-const cvOf = ({ family, shape }: NonNullable<ServegenWindow['fit']>): number =>
-  family === 'gamma' ? 1 / Math.sqrt(shape) : weibullCv(shape);
 
 /** Exact in the largest unit that divides it. */
 function span(ms: number): string {

@@ -123,15 +123,19 @@ function sessionOf(
   }
 
   // 3. Link, in an order in which parents come first.
-  const zeroMs = Math.min(
-    ...[main, ...spawned.map(agent => agent.calls)].flatMap(calls => calls[0]?.startMs ?? []),
+  const zeroMs = [main, ...spawned.map(agent => agent.calls)].reduce(
+    (least, [first]) => Math.min(least, first?.startMs ?? least),
+    Number.POSITIVE_INFINITY,
   );
   const linked = link(main, spawned, zeroMs, tally);
 
   // 4. Write down, in order of start; a call never comes before one that it waits for.
   const orderMs = new Map<Placed, number>();
   for (const call of linked) {
-    orderMs.set(call, Math.max(call.startMs, ...call.parents.map(parent => orderMs.get(parent)!)));
+    orderMs.set(
+      call,
+      latest(call.startMs, call.parents, parent => orderMs.get(parent)!),
+    );
   }
   const calls = new Map(linked.map(call => [call, recordedCall(call, zeroMs, checked, tally)]));
   const session: RecordedSession = {
@@ -187,6 +191,10 @@ function recordedCall(call: Placed, zeroMs: number, checked: WekaSession, tally:
     primedTokens: 0,
   };
 }
+
+/** The latest of `sinceMs` and the times of calls: Math.max takes only so many. */
+const latest = (sinceMs: number, calls: readonly Placed[], timeOf: (call: Placed) => number): number =>
+  calls.reduce((most, call) => Math.max(most, timeOf(call)), sinceMs);
 
 /** Milliseconds to the microsecond: no dust from binary fractions. */
 const tidy = (ms: number): number => Math.round(ms * 1000) / 1000;
@@ -335,7 +343,8 @@ function link(main: readonly Placed[], spawned: readonly Spawned[], zeroMs: numb
         ...joined.map(agent => agent.calls.at(-1)!),
       ];
       call.gapKind = 'client';
-      waitSince(call, Math.max(...call.parents.map(parent => parent.endMs)), call.parents);
+      const sinceMs = latest(Number.NEGATIVE_INFINITY, call.parents, parent => parent.endMs);
+      waitSince(call, sinceMs, call.parents);
     } else {
       follow(call, previous);
     }

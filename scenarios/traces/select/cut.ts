@@ -65,7 +65,7 @@ function relinked(
     // What filled this time lies before the window.
     return { parents, gapMs: startMs - cut.zeroMs, gapKind: 'unknown', tool: null };
   }
-  const sinceMs = Math.max(...parents.map(parent => cut.endOf.get(parent)!));
+  const sinceMs = parents.reduce((latest, parent) => Math.max(latest, cut.endOf.get(parent)!), 0);
   return { parents, gapMs: Math.max(gapMs, startMs - sinceMs), gapKind, tool };
 }
 
