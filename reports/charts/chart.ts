@@ -125,3 +125,12 @@ export function logTicks(values: readonly number[]): number[] {
 /** The time since the run's start on an axis that starts at 0. */
 export const clockLabel =
   "(datum.value < 120000 ? format(datum.value / 1000, '~g') + ' s' : datum.value < 7200000 ? format(datum.value / 60000, '.3~r') + ' min' : format(datum.value / 3600000, '.3~r') + ' h')";
+
+/** The y axis of a CDF: the share that is reached, in quarters. */
+export const SHARE_AXIS = {
+  field: 'share',
+  type: 'quantitative',
+  scale: { domain: [0, 1] },
+  axis: { format: '~%', values: [0, 0.25, 0.5, 0.75, 1] },
+  title: null,
+} as const;

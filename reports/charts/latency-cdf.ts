@@ -11,6 +11,7 @@ import {
   msLabel,
   PALETTE,
   PAPER,
+  SHARE_AXIS,
   topLegend,
 } from './chart.ts';
 
@@ -83,13 +84,7 @@ export const latencyCdf: Chart<RunResult> = {
       }),
       title: null,
     };
-    const y = {
-      field: 'share',
-      type: 'quantitative',
-      scale: { domain: [0, 1] },
-      axis: { format: '~%', values: [0, 0.25, 0.5, 0.75, 1] },
-      title: null,
-    };
+    const y = SHARE_AXIS;
     const color = {
       field: 'metric',
       type: 'nominal',

@@ -1,6 +1,14 @@
 // Cumulative curves of a trace on one axis: the frame that its charts of lengths, gaps and hits share.
 import type { Cdf, Spread } from '../../scenarios/formats/trace-profile.ts';
-import { type ChartSpec, type ChartTable, chartSpec, FAINT, PAPER, topLegend } from '../charts/chart.ts';
+import {
+  type ChartSpec,
+  type ChartTable,
+  chartSpec,
+  FAINT,
+  PAPER,
+  SHARE_AXIS,
+  topLegend,
+} from '../charts/chart.ts';
 
 export interface Curve {
   name: string;
@@ -43,13 +51,7 @@ export function curvesSpec(curves: readonly Curve[], axis: Axis, isLog: boolean)
     }),
   );
   const x = { field: 'value', type: 'quantitative', scale: axis.scale, axis: axis.axis, title: axis.title };
-  const y = {
-    field: 'share',
-    type: 'quantitative',
-    scale: { domain: [0, 1] },
-    axis: { format: '~%', values: [0, 0.25, 0.5, 0.75, 1] },
-    title: null,
-  };
+  const y = SHARE_AXIS;
   const color = {
     field: 'name',
     type: 'nominal',

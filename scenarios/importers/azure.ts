@@ -1,8 +1,7 @@
 // Azure's LLM inference traces (2023, 2024, and the multimodal 2025): a CSV of arrivals and lengths, with no sessions and
 // no content. Timestamps have up to seven fractional digits and no zone: they are read by hand, as UTC.
 
-import type { Importer } from './importer.ts';
-import { type CallFormat, type CallRow, readCallRows } from './parts/call-rows.ts';
+import { type CallRow, callImporter } from './parts/call-rows.ts';
 import { utcMicros } from './parts/clock.ts';
 import {
   columnsOf,
@@ -18,25 +17,20 @@ import {
 
 const COLUMNS = ['TIMESTAMP', 'ContextTokens', 'GeneratedTokens'] as const;
 
-const FORMAT: CallFormat = {
+export const azure = callImporter({
   name: 'azure',
-  blockTokens: 16,
-  clock: 'wall',
-  chained: false,
-  rows: (text, tally) => csvRows(text, tally, COLUMNS, checkRow),
-};
-
-export const azure: Importer = {
-  name: FORMAT.name,
   doc: 'Azure LLM inference traces, CSV: arrivals and lengths, one call per session.',
   detect: head => hasColumns(head, COLUMNS),
-  read: (text, tally, options) => readCallRows(text, tally, options, FORMAT),
   epochMs({ head }) {
     const first = head.split(/\r?\n/, 2)[1] ?? '';
     const micros = utcMicros((first.split(',')[columnsOf(head).indexOf('TIMESTAMP')] ?? '').trim());
     return micros === null ? null : micros / 1000;
   },
-};
+  blockTokens: 16,
+  clock: 'wall',
+  chained: false,
+  rows: (text, tally) => csvRows(text, tally, COLUMNS, checkRow),
+});
 
 function checkRow(row: Json): CallRow {
   const micros = typeof row.TIMESTAMP === 'string' ? utcMicros(row.TIMESTAMP) : null;

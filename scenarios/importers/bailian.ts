@@ -1,8 +1,7 @@
 // Qwen-Bailian usage traces (alibaba-edu): one call per line, 16-token blocks with ids global to the file, and the chat
 // that each goes on from. Each line holds its whole prompt; reasoning of earlier turns is not in it.
 
-import type { Importer } from './importer.ts';
-import { type CallFormat, type CallRow, readCallRows } from './parts/call-rows.ts';
+import { type CallRow, callImporter } from './parts/call-rows.ts';
 import {
   givenNumberAt,
   hasFields,
@@ -15,20 +14,15 @@ import {
   tokensAt,
 } from './parts/rows.ts';
 
-const FORMAT: CallFormat = {
+export const bailian = callImporter({
   name: 'bailian',
+  doc: 'Qwen-Bailian traces, JSONL: 16-token blocks, turns linked by parent_chat_id.',
+  detect: head => hasFields(head, 'chat_id', 'parent_chat_id'),
   blockTokens: 16,
   clock: 'file',
   chained: false,
   rows: (text, tally) => jsonRows(text, tally, checkRow),
-};
-
-export const bailian: Importer = {
-  name: FORMAT.name,
-  doc: 'Qwen-Bailian traces, JSONL: 16-token blocks, turns linked by parent_chat_id.',
-  detect: head => hasFields(head, 'chat_id', 'parent_chat_id'),
-  read: (text, tally, options) => readCallRows(text, tally, options, FORMAT),
-};
+});
 
 /** The parent of a first turn. */
 const NONE = '-1';

@@ -1,8 +1,7 @@
 // BurstGPT: a CSV of requests to ChatGPT and GPT-4, seconds from its start. Columns are found by name: v1.2 has two more
 // in the middle of v1's. A response of 0 tokens is a request that failed, not an empty answer.
 
-import type { Importer } from './importer.ts';
-import { type CallFormat, type CallRow, readCallRows } from './parts/call-rows.ts';
+import { type CallRow, callImporter } from './parts/call-rows.ts';
 import {
   csvRows,
   givenNumberAt,
@@ -17,20 +16,15 @@ import {
 
 const COLUMNS = ['Timestamp', 'Model', 'Request tokens', 'Response tokens'] as const;
 
-const FORMAT: CallFormat = {
+export const burstgpt = callImporter({
   name: 'burstgpt',
+  doc: 'BurstGPT traces v1 and v1.2, CSV: arrivals, lengths, failures, and the sessions of conversation logs.',
+  detect: head => hasColumns(head, COLUMNS),
   blockTokens: 16,
   clock: 'file',
   chained: false,
   rows: (text, tally) => csvRows(text, tally, COLUMNS, checkRow),
-};
-
-export const burstgpt: Importer = {
-  name: FORMAT.name,
-  doc: 'BurstGPT traces v1 and v1.2, CSV: arrivals, lengths, failures, and the sessions of conversation logs.',
-  detect: head => hasColumns(head, COLUMNS),
-  read: (text, tally, options) => readCallRows(text, tally, options, FORMAT),
-};
+});
 
 function checkRow(row: Json): CallRow {
   const outputTokens = outputAt(row, 'Response tokens');

@@ -1,8 +1,7 @@
 // LLMServingSim workloads: a call per line, or an agent session per line as sub-requests with the tool time after each.
 // Times are nanoseconds. Token ids, where there are any, are not read.
 
-import type { Importer } from './importer.ts';
-import { type CallFormat, type CallRow, readCallRows } from './parts/call-rows.ts';
+import { type CallRow, callImporter } from './parts/call-rows.ts';
 import {
   hasFields,
   isObject,
@@ -17,8 +16,10 @@ import {
   tokensAt,
 } from './parts/rows.ts';
 
-const FORMAT: CallFormat = {
+export const llmservingsim = callImporter({
   name: 'llmservingsim',
+  doc: 'LLMServingSim workloads, JSONL: single calls, and agent sessions as sub-requests.',
+  detect: head => hasFields(head, 'input_toks') && hasFields(head, 'output_toks'),
   blockTokens: 16,
   clock: 'file',
   chained: false,
@@ -27,14 +28,7 @@ const FORMAT: CallFormat = {
       for (const row of calls) yield { row, number };
     }
   },
-};
-
-export const llmservingsim: Importer = {
-  name: FORMAT.name,
-  doc: 'LLMServingSim workloads, JSONL: single calls, and agent sessions as sub-requests.',
-  detect: head => hasFields(head, 'input_toks') && hasFields(head, 'output_toks'),
-  read: (text, tally, options) => readCallRows(text, tally, options, FORMAT),
-};
+});
 
 /** To the microsecond: nanoseconds since 1970 are beyond the whole numbers of JSON. */
 const msOfNs = (ns: number | null): number | null => (ns === null ? null : Math.round(ns / 1000) / 1000);

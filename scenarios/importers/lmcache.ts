@@ -1,8 +1,7 @@
 // LMCache agent traces with their text removed: one call per line in the manner of Mooncake, but with sessions that each
 // have their own clock, and 64-token blocks. Where a turn was only a tool call, its output was not recorded.
 
-import type { Importer } from './importer.ts';
-import { type CallFormat, type CallRow, readCallRows } from './parts/call-rows.ts';
+import { type CallRow, callImporter } from './parts/call-rows.ts';
 import {
   givenNumberAt,
   hasFields,
@@ -16,20 +15,15 @@ import {
   tokensAt,
 } from './parts/rows.ts';
 
-const FORMAT: CallFormat = {
+export const lmcache = callImporter({
   name: 'lmcache',
+  doc: 'LMCache agent traces without text: JSONL by session and turn, block size inferred.',
+  detect: head => hasFields(head, 'session_id', 'turn', 'input_length'),
   blockTokens: 64,
   clock: 'session',
   chained: false,
   rows: (text, tally) => jsonRows(text, tally, checkRow),
-};
-
-export const lmcache: Importer = {
-  name: FORMAT.name,
-  doc: 'LMCache agent traces without text: JSONL by session and turn, block size inferred.',
-  detect: head => hasFields(head, 'session_id', 'turn', 'input_length'),
-  read: (text, tally, options) => readCallRows(text, tally, options, FORMAT),
-};
+});
 
 function checkRow(row: Json): CallRow {
   const sessionId = nameAt(row, 'session_id');

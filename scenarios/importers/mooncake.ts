@@ -1,8 +1,7 @@
 // Mooncake (FAST'25) traces: one call per line, its prompt as ids of 512-token blocks, the last of them partial. Ids mean
 // the same throughout a file, never between files. aiperf adds session_id and delay, and prompts that are not read here.
 
-import type { Importer } from './importer.ts';
-import { type CallFormat, type CallRow, readCallRows } from './parts/call-rows.ts';
+import { type CallRow, callImporter } from './parts/call-rows.ts';
 import {
   hasFields,
   idsAt,
@@ -17,20 +16,15 @@ import {
   tokensAt,
 } from './parts/rows.ts';
 
-const FORMAT: CallFormat = {
+export const mooncake = callImporter({
   name: 'mooncake',
+  doc: 'Mooncake traces, JSONL with 512-token blocks; with session_id and delay as aiperf extends them.',
+  detect: head => hasFields(head, 'input_length') || hasFields(head, 'text_input'),
   blockTokens: 512,
   clock: 'file',
   chained: true,
   rows: (text, tally) => jsonRows(text, tally, checkRow),
-};
-
-export const mooncake: Importer = {
-  name: FORMAT.name,
-  doc: 'Mooncake traces, JSONL with 512-token blocks; with session_id and delay as aiperf extends them.',
-  detect: head => hasFields(head, 'input_length') || hasFields(head, 'text_input'),
-  read: (text, tally, options) => readCallRows(text, tally, options, FORMAT),
-};
+});
 
 /** aiperf's other ways to give a prompt: they hold text, which a recorded session never does. */
 const TEXT_FIELDS = ['text_input', 'messages', 'payload'] as const;

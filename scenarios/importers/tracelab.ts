@@ -2,8 +2,8 @@
 // times at which things were typed, answered and returned, and its tools. There are no block ids: the split makes them,
 // so that what the provider's cache had lost counts as new. Sub-agents are sessions of their own in the data.
 import type { RecordedCall } from '../formats/recorded.ts';
-import type { Importer, Tally, TraceText } from './importer.ts';
-import { type CallFormat, type CallRow, readCallRows } from './parts/call-rows.ts';
+import type { Tally, TraceText } from './importer.ts';
+import { type CallRow, callImporter } from './parts/call-rows.ts';
 import { utcMicros } from './parts/clock.ts';
 import {
   hasFields,
@@ -21,19 +21,10 @@ import {
   tokensAt,
 } from './parts/rows.ts';
 
-const FORMAT: CallFormat = {
+export const tracelab = callImporter({
   name: 'tracelab',
-  blockTokens: 64,
-  clock: 'wall',
-  chained: false,
-  rows: roundsOf,
-};
-
-export const tracelab: Importer = {
-  name: FORMAT.name,
   doc: 'TraceLab coding-agent rounds, JSONL: prefix and append split, event times, tools.',
   detect: head => hasFields(head, 'round_index', 'prefix_tokens', 'newly_append_tokens'),
-  read: (text, tally, options) => readCallRows(text, tally, options, FORMAT),
   // Rows are grouped by session, not ordered by time: only all of them tell when the trace starts.
   epochMs(text) {
     let least: number | null = null;
@@ -43,7 +34,11 @@ export const tracelab: Importer = {
     }
     return least === null ? null : least / 1000;
   },
-};
+  blockTokens: 64,
+  clock: 'wall',
+  chained: false,
+  rows: roundsOf,
+});
 
 interface Round {
   readonly row: CallRow;

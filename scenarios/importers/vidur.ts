@@ -1,13 +1,14 @@
 // Vidur's processed traces: a CSV of prompt and output lengths, and nothing else. When they arrive is for the scenario.
 
-import type { Importer } from './importer.ts';
-import { type CallFormat, readCallRows } from './parts/call-rows.ts';
+import { callImporter } from './parts/call-rows.ts';
 import { csvRows, hasColumns, outputAt, tokensAt } from './parts/rows.ts';
 
 const COLUMNS = ['num_prefill_tokens', 'num_decode_tokens'] as const;
 
-const FORMAT: CallFormat = {
+export const vidur = callImporter({
   name: 'vidur',
+  doc: 'Vidur traces, CSV: lengths only, no arrivals, one call per session.',
+  detect: head => hasColumns(head, COLUMNS),
   blockTokens: 16,
   clock: 'session',
   chained: false,
@@ -16,11 +17,4 @@ const FORMAT: CallFormat = {
       promptTokens: tokensAt(row, 'num_prefill_tokens'),
       outputTokens: outputAt(row, 'num_decode_tokens'),
     })),
-};
-
-export const vidur: Importer = {
-  name: FORMAT.name,
-  doc: 'Vidur traces, CSV: lengths only, no arrivals, one call per session.',
-  detect: head => hasColumns(head, COLUMNS),
-  read: (text, tally, options) => readCallRows(text, tally, options, FORMAT),
-};
+});

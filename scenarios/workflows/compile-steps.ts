@@ -1,50 +1,17 @@
-// Compiles the steps of one workflow: amounts parsed, names resolved, reads checked against what can have run.
-
-import { mentions, parseExpression } from '../base/expression.ts';
-import { type InputPath, type Issue, issue } from '../base/issue.ts';
+// Compiles the steps of one workflow: lists, and the steps that run lists; names resolved, reads checked against what can
+// have run. compile-leaves.ts has the steps that run none.
+import { parseExpression } from '../base/expression.ts';
+import { type InputPath, issue } from '../base/issue.ts';
 import { textKey } from '../base/key.ts';
-import { type Amount, checkNames, constant, parseAmount } from '../formats/amount.ts';
-import type { Dimension } from '../formats/quantity.ts';
+import { type Amount, constant } from '../formats/amount.ts';
 import { parseScalar } from '../formats/quantity.ts';
-import type { ScenarioFile } from '../formats/scenario.ts';
 import { parseStep, type StepFile, VERBS } from '../formats/steps.ts';
-import { didYouMean, show } from '../formats/suggest.ts';
-import type {
-  CompactStep,
-  FanOutStep,
-  LlmStep,
-  RepeatStep,
-  Segment,
-  Step,
-  ToolStep,
-  TryStep,
-} from './program.ts';
+import { show } from '../formats/suggest.ts';
+import { amountOf, type Base, type Body, type CompileContext, checkMentions } from './compile-context.ts';
+import { compileCompact, compileLlm, compilePause, compileTool } from './compile-leaves.ts';
+import type { FanOutStep, RepeatStep, Step, TryStep } from './program.ts';
 
 const LIMIT_DEPTH = 24;
-
-/** What compiling one file's workflows shares. */
-export interface CompileContext {
-  readonly file: ScenarioFile;
-  readonly segments: ReadonlyMap<string, Segment>;
-  readonly paramNames: readonly string[];
-  readonly issues: Issue[];
-  /** Workflows being compiled, outermost first: an agent may not call one of these. */
-  readonly stack: readonly string[];
-  readonly defaultModel: string | null;
-  /** Names of llm steps seen in this workflow. */
-  readonly llmNames: Set<string>;
-  /** Names of steps that may have run before the one being compiled. */
-  readonly before: Set<string>;
-  /** Inside `try` a tool that fails fails its list, unless it says otherwise. */
-  readonly inTry: boolean;
-  /** Lists around the one being compiled. */
-  readonly depth: number;
-  compileWorkflow(
-    name: string,
-    path: InputPath,
-    stack: readonly string[],
-  ): { steps: readonly Step[]; prefix: readonly Segment[] } | null;
-}
 
 /**
  * Compiles a list; `path` is the list's. Steps that fail are left out after their issues are noted. `firstIndex` is that
@@ -102,49 +69,6 @@ function stepName(file: StepFile): string {
   return file.verb === 'human' || file.verb === 'wait' ? file.verb : String(name);
 }
 
-type Base = { name: string; key: ReturnType<typeof textKey>; at: InputPath };
-
-function amountOf(raw: unknown, dimension: Dimension, path: InputPath, context: CompileContext): Amount {
-  const amount = parseAmount(raw, dimension, path, context.issues);
-  if (amount === null) return constant(0);
-  checkMentions(amount, path, context);
-  return amount;
-}
-
-/** Names and steps that an expression mentions must be there. */
-function checkMentions(amount: Amount, path: InputPath, context: CompileContext): void {
-  checkNames(amount, [...context.paramNames, 'iteration'], path, context.issues);
-  if (amount.kind !== 'expression') return;
-  mentions(amount.expression, (what, step) => {
-    if (what === 'tokens' && step !== 'prev') checkRead(step, path, context);
-  });
-}
-
-function optionalAmount(
-  raw: unknown,
-  dimension: Dimension,
-  path: InputPath,
-  context: CompileContext,
-): Amount {
-  return raw === undefined ? constant(0) : amountOf(raw, dimension, path, context);
-}
-
-function checkRead(step: string, path: InputPath, context: CompileContext): void {
-  if (context.before.has(step)) return;
-  const hint = didYouMean(step, [...context.before]);
-  context.issues.push(
-    issue(
-      path,
-      'WT1105',
-      `reads "${step}", which never ran before this step`,
-      hint ??
-        (context.before.size > 0
-          ? `steps before it: ${[...context.before].join(', ')}`
-          : 'no step runs before it'),
-    ),
-  );
-}
-
 function compileStep(file: StepFile, base: Base, context: CompileContext): Step | null {
   const { at } = base;
   switch (file.verb) {
@@ -153,16 +77,8 @@ function compileStep(file: StepFile, base: Base, context: CompileContext): Step 
     case 'tool':
       return compileTool(file.body.tool, base, context);
     case 'human':
-    case 'wait': {
-      const raw = file.verb === 'human' ? file.body.human : file.body.wait;
-      const adds = file.verb === 'human' ? file.body.adds : undefined;
-      return {
-        ...base,
-        verb: file.verb,
-        delayMs: amountOf(raw, 'ms', [...at, file.verb], context),
-        adds: optionalAmount(adds, 'tokens', [...at, 'adds'], context),
-      };
-    }
+    case 'wait':
+      return compilePause(file, base, context);
     case 'parallel':
       return compileParallel(file.body, base, context);
     case 'map':
@@ -192,115 +108,6 @@ function compileStep(file: StepFile, base: Base, context: CompileContext): Step 
   }
 }
 
-type Body<V extends StepFile['verb']> = Extract<StepFile, { verb: V }>['body'];
-
-function compileLlm(body: Body<'llm'>, base: Base, context: CompileContext): LlmStep {
-  const { at } = base;
-  claimName(body.llm, [...at, 'llm'], context);
-  const step: Omit<LlmStep, 'compactAt'> = {
-    ...base,
-    verb: 'llm',
-    model: modelOf(body, body.llm, at, context),
-    role: body.role ?? null,
-    prefix: body.prefix === undefined ? null : segmentsOf(body.prefix, [...at, 'prefix'], context),
-    adds: optionalAmount(body.adds, 'tokens', [...at, 'adds'], context),
-    reads: readsOf(body.reads, [...at, 'reads'], context),
-    out: amountOf(body.out, 'tokens', [...at, 'out'], {
-      ...context,
-      paramNames: [...context.paramNames, 'reasoning'],
-    }),
-    reasoning: optionalAmount(body.reasoning, 'tokens', [...at, 'reasoning'], context),
-    context: body.context ?? 'main',
-    thread: body.thread ?? null,
-  };
-  return { ...step, compactAt: compactAtOf(body, step, context) };
-}
-
-/** Reads and tokens() need one of each name in a workflow. */
-function claimName(name: string, path: InputPath, context: CompileContext): void {
-  if (context.llmNames.size < context.llmNames.add(name).size) return;
-  const hint = 'reads and tokens() need one of each name in a workflow';
-  context.issues.push(issue(path, 'WT1103', `two llm steps are called "${name}"`, hint));
-}
-
-function modelOf(
-  body: { model?: string | undefined },
-  name: string,
-  at: InputPath,
-  context: CompileContext,
-): string {
-  const model = body.model ?? context.defaultModel;
-  const aliases = Object.keys(context.file.models ?? {});
-  if (model === null) {
-    context.issues.push(
-      issue(at, 'WT1004', `no model for "${name}"`, 'add `model:` to the step or to its workflow'),
-    );
-  } else if (aliases.length > 0 && !aliases.includes(model)) {
-    // What no step names is the workflow's own default.
-    const path =
-      body.model === undefined ? ['workflows', context.stack.at(-1) as string, 'model'] : [...at, 'model'];
-    const hint = didYouMean(model, aliases) ?? `under \`models\`: ${aliases.join(', ')}`;
-    context.issues.push(issue(path, 'WT1102', `unknown model "${model}"`, hint));
-  }
-  return model ?? '';
-}
-
-function readsOf(
-  reads: readonly string[] | undefined,
-  path: InputPath,
-  context: CompileContext,
-): readonly string[] {
-  for (const [index, read] of (reads ?? []).entries()) checkRead(read, [...path, index], context);
-  return reads ?? [];
-}
-
-/** Tokens of a summary where `compact_at` does not say; an assumption. */
-const SUMMARY_TOKENS = 2000;
-
-function compactAtOf(
-  body: Body<'llm'>,
-  step: Omit<LlmStep, 'compactAt'>,
-  context: CompileContext,
-): LlmStep['compactAt'] {
-  const given = body.compact_at;
-  if (given === undefined) return null;
-  const path = [...step.at, 'compact_at'];
-  const parts = typeof given === 'object' ? given : { tokens: given };
-  const inner = typeof given === 'object' ? (key: string) => [...path, key] : () => path;
-  const { name, key, at, model, thread } = step;
-  return {
-    tokens: amountOf(parts.tokens, 'tokens', inner('tokens'), context),
-    by: {
-      name,
-      key,
-      at,
-      model,
-      thread,
-      verb: 'compact',
-      adds: constant(0),
-      out:
-        parts.out === undefined
-          ? constant(SUMMARY_TOKENS)
-          : amountOf(parts.out, 'tokens', inner('out'), context),
-      keep: readsOf(parts.keep, inner('keep'), context),
-    },
-  };
-}
-
-function compileCompact(body: Body<'compact'>, base: Base, context: CompileContext): CompactStep {
-  const { at } = base;
-  claimName(body.compact, [...at, 'compact'], context);
-  return {
-    ...base,
-    verb: 'compact',
-    model: modelOf(body, body.compact, at, context),
-    adds: optionalAmount(body.adds, 'tokens', [...at, 'adds'], context),
-    out: amountOf(body.out, 'tokens', [...at, 'out'], context),
-    keep: readsOf(body.keep, [...at, 'keep'], context),
-    thread: body.thread ?? null,
-  };
-}
-
 function compileTry(body: Body<'try'>, base: Base, context: CompileContext): TryStep {
   const { at } = base;
   const listOf = (key: 'steps' | 'on_error', inTry: boolean) => {
@@ -313,65 +120,6 @@ function compileTry(body: Body<'try'>, base: Base, context: CompileContext): Try
   const onError = listOf('on_error', context.inTry);
   for (const name of [...tried.names, ...onError.names]) context.before.add(name);
   return { ...base, verb: 'try', steps: tried.steps, onError: onError.steps };
-}
-
-/** Resolves prefix segment names. */
-export function segmentsOf(
-  names: readonly string[],
-  path: InputPath,
-  context: Pick<CompileContext, 'segments' | 'issues'>,
-): Segment[] {
-  const found: Segment[] = [];
-  for (const [index, name] of names.entries()) {
-    const segment = context.segments.get(name);
-    if (segment !== undefined) found.push(segment);
-    else {
-      const known = [...context.segments.keys()];
-      context.issues.push(
-        issue(
-          [...path, index],
-          'WT1102',
-          `unknown prefix "${name}"`,
-          didYouMean(name, known) ??
-            (known.length > 0 ? `under \`prefixes\`: ${known.join(', ')}` : 'define it under `prefixes`'),
-        ),
-      );
-    }
-  }
-  return found;
-}
-
-function compileTool(name: string, base: Base, context: CompileContext): ToolStep | null {
-  const tools = context.file.tools ?? {};
-  const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
-  if (tool === undefined) {
-    const known = Object.keys(tools);
-    context.issues.push(
-      issue(
-        base.at,
-        'WT1102',
-        `unknown tool "${name}"`,
-        didYouMean(name, known) ??
-          (known.length > 0 ? `under \`tools\`: ${known.join(', ')}` : 'define it under `tools`'),
-      ),
-    );
-    return null;
-  }
-  const at = ['tools', name];
-  const fail = tool.fail === undefined ? { value: 0 } : parseScalar(tool.fail, 'ratio');
-  if ('error' in fail) context.issues.push(issue([...at, 'fail'], 'WT1006', fail.error, fail.hint));
-  return {
-    ...base,
-    verb: 'tool',
-    latencyMs: amountOf(tool.latency, 'ms', [...at, 'latency'], context),
-    resultTokens: optionalAmount(tool.result, 'tokens', [...at, 'result'], context),
-    failRatio: 'value' in fail ? fail.value : 0,
-    errorTokens:
-      tool.error_result === undefined
-        ? constant(60)
-        : amountOf(tool.error_result, 'tokens', [...at, 'error_result'], context),
-    onFail: tool.on_fail ?? (context.inTry ? 'stop' : 'continue'),
-  };
 }
 
 function compileParallel(body: Body<'parallel'>, base: Base, context: CompileContext): FanOutStep {

@@ -15,8 +15,9 @@ import { didYouMean } from '../formats/suggest.ts';
 import { plainName } from './around.ts';
 import { type CompileInput, compileCohort } from './compile-cohorts.ts';
 import { checkGoverned } from './compile-governed.ts';
+import { segmentsOf } from './compile-leaves.ts';
 import { compileSlos } from './compile-slos.ts';
-import { compileList, segmentsOf } from './compile-steps.ts';
+import { compileList } from './compile-steps.ts';
 import { childLists, eachStep, type Segment, type Step, type Workflow } from './program.ts';
 
 export interface Compiled {

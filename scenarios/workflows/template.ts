@@ -24,6 +24,15 @@ import type { Segments } from './segments.ts';
 import { Thread, Threads } from './thread.ts';
 import { TryFrame } from './try.ts';
 
+/** What a call sends: all of it, its labelled parts, and what of it is new to the thread. */
+interface Prompt {
+  readonly prompt: readonly Run[];
+  readonly parts: readonly PromptPart[];
+  readonly reads: readonly Run[];
+  readonly adds: readonly Run[];
+  readonly promptTokens: number;
+}
+
 const COMPACT_KEY = textKey('compact');
 
 /** A list of steps, one after the other. */
@@ -177,26 +186,26 @@ class ListFrame implements List, EnclosingList {
     const home = this.around.threads.get(step.thread);
     const thread = this.threadOf(step);
     const holdsPrev = step.context === 'last' || (step.context !== 'fresh' && this.before.heldBy === home);
-    const send = (from: string | null): void => this.sendLlm(step, { place, thread, holdsPrev, cause: from });
+    const on = { place, thread, holdsPrev };
+    const made = this.promptOf(step, on);
     if (compactAt !== null && thread.tokens > 0) {
       const scope = this.scope(holdsPrev);
       const limit = this.session.draws.amount(compactAt.tokens, place, 'limit', true, scope);
-      const { promptTokens } = this.promptOf(step, { place, thread, holdsPrev });
-      if (promptTokens > limit) {
-        this.resume = send;
+      if (made.promptTokens > limit) {
+        this.resume = from => this.sendLlm(step, { ...on, cause: from }, this.promptOf(step, on));
         const inner = childPlace(place, COMPACT_KEY, 'compact');
         this.startCompact(compactAt.by, { place: inner, thread, cause });
         return;
       }
     }
-    send(cause);
+    this.sendLlm(step, { ...on, cause }, made);
   }
 
   /** The prompt of a call: prefix segments, history, reads, and what is new. */
   private promptOf(
     step: { prefix: LlmStep['prefix']; reads: readonly string[]; adds: LlmStep['adds'] },
     { place, thread, holdsPrev }: { place: Place; thread: Thread; holdsPrev: boolean },
-  ) {
+  ): Prompt {
     const { draws, segments } = this.session;
     const parts: PromptPart[] = [];
     const prompt: Run[] = [];
@@ -222,11 +231,11 @@ class ListFrame implements List, EnclosingList {
   private sendLlm(
     step: LlmStep,
     on: { place: Place; thread: Thread; holdsPrev: boolean; cause: string | null },
+    { prompt, parts, reads, adds, promptTokens }: Prompt,
   ): void {
     const { place, thread } = on;
     const { draws } = this.session;
     const scope = this.scope(on.holdsPrev);
-    const { prompt, parts, reads, adds, promptTokens } = this.promptOf(step, on);
     this.session.takePieces(prompt.length);
     const reasoningTokens = draws.amount(step.reasoning, place, 'reasoning', true, scope);
     const visibleTokens = Math.max(

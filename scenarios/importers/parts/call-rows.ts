@@ -8,6 +8,7 @@ import {
   countNote,
   countUnreadable,
   emptyTally,
+  type Importer,
   type ImportOptions,
   type Tally,
   type TraceText,
@@ -62,10 +63,16 @@ export interface CallFormat {
   rows(text: TraceText, tally: Tally): Iterable<{ readonly row: CallRow; readonly number: number }>;
 }
 
+/** An importer of such a format: the format, and what the registry wants to know of it. */
+export const callImporter = (format: CallFormat & Omit<Importer, 'read'>): Importer => ({
+  ...format,
+  read: (text, tally, options) => readCallRows(text, tally, options, format),
+});
+
 /**
  *   rows ─▶ prompt in blocks, hits counted ─▶ its session ─▶ call added ─▶ sessions that are complete
  */
-export function* readCallRows(
+function* readCallRows(
   text: TraceText,
   tally: Tally,
   options: ImportOptions,
