@@ -35,11 +35,16 @@ export function affine(step: AffineStep): StepModel {
     stepNs(load: StepLoad): number {
       return unitsToNs(
         base +
-          perToken * load.newTokens +
-          perSequence * load.sequences +
-          perContextToken * load.contextTokens +
-          perPair * load.attentionPairs,
+          perToken * (load.decodes + load.prefillTokens) +
+          perSequence * (load.decodes + load.prefills) +
+          perContextToken * (load.decodeContextTokens + load.prefillContextTokens) +
+          perPair * (load.decodeContextTokens + load.prefillPairs),
       );
     },
+    decodeLine: decodes => ({
+      interceptUnits: base + (perToken + perSequence) * decodes,
+      slopeUnits: perContextToken + perPair,
+      untilContextTokens: Number.POSITIVE_INFINITY,
+    }),
   };
 }

@@ -1,24 +1,46 @@
 // What a pool of replicas is, once a deployment file has been resolved against the catalogue: limits, step cost, wire.
 
-/** What one engine step has to do, summed over the scheduled sequences. All integers. */
+/**
+ * What one engine step has to do. A sequence with one new token is a decode (a prompt with one token left to compute
+ * too: kernels cannot tell them apart); with more, a prefill. All integers.
+ */
 export interface StepLoad {
-  /** Tokens computed in this step: prefill chunks and one per decoding sequence. */
-  newTokens: number;
-  /** Sequences scheduled. */
-  sequences: number;
-  /** Sum over sequences of the KV entries read: context before the step plus the new tokens. */
-  contextTokens: number;
-  /** Sum over sequences of (query, key) pairs: n * before + n * (n + 1) / 2. */
-  attentionPairs: number;
+  /** Sequences with one new token. */
+  decodes: number;
+  /** KV entries the decodes read: for each, its context before the step and the new token. */
+  decodeContextTokens: number;
+  /** Sequences with more than one new token. */
+  prefills: number;
+  /** New tokens of the prefills. */
+  prefillTokens: number;
+  /** KV entries behind and in the chunks: context before the step plus new tokens, summed over the prefills. */
+  prefillContextTokens: number;
+  /** (query, key) pairs of the prefills: n * before + n * (n + 1) / 2, summed. */
+  prefillPairs: number;
+  /** Sequences whose logits are needed: those that give a token at the end of the step. */
+  samples: number;
 }
 
-/** Length of a step. `stepNs` is a pure integer function, quantised once (coefficients in ns/1024). */
+/** Units (ns/1024) of a step of decodes alone: `intercept + slope * contextTokens`, whole numbers. */
+export interface DecodeLine {
+  interceptUnits: number;
+  slopeUnits: number;
+  /** The line holds up to and including this many context tokens; Infinity for ever. */
+  untilContextTokens: number;
+}
+
+/** Length of a step: a pure function of whole numbers, in fixed point (ns/1024), floored to ns once a step. */
 export interface StepModel {
   readonly name: string;
   /** What it was fitted on and what error to expect, one sentence. */
   readonly evidence: string;
   /** Whole nanoseconds, at least 1. */
   stepNs(load: StepLoad): number;
+  /**
+   * The same for steps of `decodes` decodes and nothing else, as a line in their context: the fast engine sums it.
+   * Rule: stepNs of such a load = max(1, floor((intercept + slope * context) / 1024)).
+   */
+  decodeLine(decodes: number, contextTokens: number): DecodeLine;
 }
 
 export interface EngineLimits {
@@ -35,6 +57,51 @@ export interface EngineLimits {
   prefixCaching: boolean;
   /** Requests waiting beyond which new ones get a 503; null: no limit (vLLM's default). */
   maxQueuedRequests: number | null;
+  /** Prompt tokens waiting beyond which new requests get a 503; null: no limit (vLLM's default). */
+  maxQueuedTokens: number | null;
+  /** The next step is scheduled while one runs (vLLM --async-scheduling, its default). */
+  asyncScheduling: boolean;
+  /** Who waits in front and who is preempted first: by arrival, or by priority (lower number first). */
+  schedulingPolicy: 'fcfs' | 'priority';
+  /** Long prompts over several steps; without it a prompt waits for a step that has room for all of it. */
+  chunkedPrefill: boolean;
+  /** Tokens that one prompt takes in a step while other requests are there; 0: no limit. */
+  longPrefillTokens: number;
+}
+
+/** Whose scheduler and cache a pool has. NIM is one of them, by its profile. */
+export type EngineKind = 'vllm' | 'sglang' | 'tensorrt-llm';
+
+/** Speculative decoding: a step verifies drafted tokens. */
+export interface Speculative {
+  /** Tokens drafted for each step; they count in the budget and take KV slots. */
+  draftTokens: number;
+  /** Mean tokens that a step yields, the one sampled anyway included: 1 to draftTokens + 1. */
+  acceptedTokens: number;
+}
+
+/** Memory behind the GPU's, nearest first. Bandwidths are shared by whatever is under way. */
+export interface KvTier {
+  tier: 'cpu' | 'ssd' | 'cmx' | 'remote' | 'object';
+  capacityBytes: number;
+  readBytesPerSec: number;
+  writeBytesPerSec: number;
+  latencyMs: number;
+  /** One for all replicas of the pool, not one each. */
+  shared: boolean;
+}
+
+/** Replicas that only compute prompts, and the way of their KV blocks to the replicas that generate. */
+export interface Disaggregation {
+  prefill: Pick<PoolSpec, 'replicas' | 'limits' | 'step' | 'gpuId' | 'tensorParallel' | 'usdPerGpuHour'>;
+  /** Of one replica, each way. */
+  linkBytesPerSec: number;
+  linkLatencyMs: number;
+  /** Layers travel while later ones are computed; 1 / layers of the time cannot be hidden. */
+  overlapLayers: number | null;
+  firstToken: 'decode' | 'prefill';
+  /** Prompts whose uncached part is shorter are computed by the decode replica itself; 0: none. */
+  localBelowTokens: number;
 }
 
 /** A live address of a pool. */
@@ -56,8 +123,21 @@ export interface PoolSpec {
   gpuId: string | null;
   replicas: number;
   tensorParallel: number;
+  engine: EngineKind;
   limits: EngineLimits;
   step: StepModel;
+  /** Stages that each hold part of the layers, with as many steps in flight; 1: none. */
+  pipelineStages: number;
+  /** Engines behind one front end, each with its own batch and KV cache; 1: none. */
+  dataParallelRanks: number;
+  /** Ranks step together, as long as the slowest of them (experts spread over the ranks). */
+  ranksInLockStep: boolean;
+  speculative: Speculative | null;
+  kvTiers: KvTier[];
+  /** Replicas of this spec then decode only; null: each does both. */
+  disaggregation: Disaggregation | null;
+  /** KV bytes of one token on all GPUs of a replica, for transfers; null where the model is not known. */
+  kvBytesPerToken: number | null;
   /** From the client's send to the engine's queue: network, HTTP, tokenizing. */
   apiLatencyMs: number;
   endpoints: Endpoint[];

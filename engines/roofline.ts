@@ -214,24 +214,32 @@ export function roofline(setup: ReplicaSetup & { model: Model; gpu: Gpu }, path:
   if (tp > 1 && !/NVLink|xGMI/.test(gpu.scaleUpName ?? '')) {
     notes.push(`tensor parallel over ${gpu.scaleUpName}: measured runs were 21-36 % slower than such models`);
   }
+  /** What n tokens cost beside attention. A class is bound by memory or by compute; the lesser hides but for a part. */
+  const linearUnits = (n: number): number => {
+    const row = n < lastExpertRow ? n : lastExpertRow;
+    const dense = Math.max(denseRead + densePerTokenNotHidden * n, densePerToken * n + denseReadNotHidden);
+    const experts = Math.max(
+      expertRead[row]! + expertPerTokenNotHidden * n,
+      expertPerToken * n + expertReadNotHidden[row]!,
+    );
+    return fixed + dense + experts + reducePerToken * n;
+  };
   const step: StepModel = {
     name: 'roofline',
     evidence: EVIDENCE,
     /** Hot: once per engine step. */
     stepNs(load: StepLoad): number {
-      const n = load.newTokens;
-      const row = n < lastExpertRow ? n : lastExpertRow;
-      // A class is bound by memory or by compute; the lesser of the two hides but for a part.
-      const dense = Math.max(denseRead + densePerTokenNotHidden * n, densePerToken * n + denseReadNotHidden);
-      const experts = Math.max(
-        expertRead[row]! + expertPerTokenNotHidden * n,
-        expertPerToken * n + expertReadNotHidden[row]!,
-      );
-      // A decoding sequence has as many pairs as KV entries: its attention is the read. The rest is prefill compute.
-      const prefillPairs = Math.max(0, load.attentionPairs - load.contextTokens);
-      const attention = perContextToken * load.contextTokens + perPair * prefillPairs;
-      return unitsToNs(fixed + dense + experts + attention + reducePerToken * n);
+      const contextTokens = load.decodeContextTokens + load.prefillContextTokens;
+      // A prompt's attention is its compute beyond the read of its context.
+      const prefillPairs = Math.max(0, load.prefillPairs - load.prefillContextTokens);
+      const attention = perContextToken * contextTokens + perPair * prefillPairs;
+      return unitsToNs(linearUnits(load.decodes + load.prefillTokens) + attention);
     },
+    decodeLine: decodes => ({
+      interceptUnits: linearUnits(decodes),
+      slopeUnits: perContextToken,
+      untilContextTokens: Number.POSITIVE_INFINITY,
+    }),
   };
   return { step, notes, issues: [] };
 }

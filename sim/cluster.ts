@@ -1,5 +1,6 @@
 // The cluster as one steppable object: `simulate` drives it on virtual time, the emulator on real time. Submitting
 // behind now throws; a cancel acts at the next step boundary; odd polling changes no byte.
+import type { HistogramCounts } from '../scenarios/base/histogram.ts';
 import type { Run } from '../scenarios/formats/prompt.ts';
 import type { TimelineSample } from '../scenarios/formats/record.ts';
 
@@ -14,20 +15,22 @@ export interface Submission {
   promptTokens: number;
   /** Exactly this many tokens will be generated (at least 1). */
   outputTokens: number;
-  /** Names the generated tokens; sums to outputTokens. */
+  /** Names the generated tokens; sums to outputTokens. No two live requests generate the same content. */
   output: readonly Run[];
   /** Leading prompt tokens that are already in the cache when the request arrives (a resumed session); 0 for none. */
   warmTokens: number;
+  /** Lower goes first, where the engine schedules by priority. */
+  priority: number;
 }
 
 export type ClusterEvent =
   /** First admitted by the engine: `cachedTokens` of the prompt were found in the KV cache. */
   | { kind: 'scheduled'; id: number; atNs: number; replica: string; cachedTokens: number }
-  /** One output token; `index` from 0. */
+  /** One output token; `index` from 0. The first one always; the others only where the cluster is asked for every token. */
   | { kind: 'token'; id: number; atNs: number; index: number }
-  | { kind: 'end'; id: number; atNs: number; computedTokens: number; preemptions: number }
+  | ({ kind: 'end' } & Ended)
   /** Cancelled on request; the blocks are free again. */
-  | { kind: 'cancelled'; id: number; atNs: number; computedTokens: number; preemptions: number }
+  | ({ kind: 'cancelled' } & Ended)
   /** Refused: the request can never run here (`too_long`) or the queue is full (`queue_full`). */
   | {
       kind: 'rejected';
@@ -36,6 +39,25 @@ export type ClusterEvent =
       reason: 'too_long' | 'queue_full' | 'no_pool';
       message: string;
     };
+
+/** What is known of a request when it is over. */
+interface Ended {
+  id: number;
+  atNs: number;
+  /** Tokens that appeared. */
+  outputTokens: number;
+  /** Tokens that went through the model, those computed again included. */
+  computedTokens: number;
+  preemptions: number;
+  /** The longest gap between two of its tokens; 0 with fewer than two. */
+  itlMaxNs: number;
+}
+
+/** How a cluster is made. */
+export interface ClusterOptions {
+  /** Report every output token, not only the first: for an emulator that streams them. */
+  everyToken?: boolean;
+}
 
 export interface Cluster {
   /** Throws when `atNs` lies behind the last `advanceTo`. */
@@ -54,6 +76,10 @@ export interface Cluster {
   sample(atMs: number): TimelineSample[];
   /** Totals for /metrics, by replica. */
   counters(): ReplicaCounters[];
+  /** Output tokens of a live request that have appeared; 0 of one that is not there. */
+  generatedTokens(id: number): number;
+  /** Gaps between the tokens of a request, over all of them, ms. */
+  itlMs(): HistogramCounts;
 }
 
 export interface ReplicaCounters {
@@ -71,5 +97,9 @@ export interface ReplicaCounters {
   promptTokens: number;
   generationTokens: number;
   requestsFinished: number;
+  /** Engine steps begun. */
+  steps: number;
+  /** Cached blocks whose content was given up for a new block. */
+  evictedBlocks: number;
   maxModelTokens: number;
 }

@@ -2,7 +2,6 @@
 // that order at equal instants; ends are handed to the fleet, which says what starts.
 import { invariant, UserError } from '../scenarios/base/errors.ts';
 import { Heap } from '../scenarios/base/heap.ts';
-import { Histogram } from '../scenarios/base/histogram.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
 import type { TimelineSample } from '../scenarios/formats/record.ts';
 import type { RunHeader, RunOutput } from '../scenarios/formats/run.ts';
@@ -39,7 +38,6 @@ interface InFlight {
   result: CallResult;
   /** When it reaches the engine's queue. */
   submitNs: number;
-  lastTokenNs: number;
   reasoningTokens: number;
 }
 
@@ -62,7 +60,6 @@ export class Simulation implements World {
   /** Tickets of delays that are still wanted. */
   private readonly waiting = new Set<number>();
   private readonly inFlight = new Map<number, InFlight>();
-  private readonly itl = new Histogram();
   private readonly timeline = new Timeline();
   private nowNs = 0;
   private sequence = 0;
@@ -94,7 +91,9 @@ export class Simulation implements World {
     if (this.interrupted) return;
     this.interrupted = true;
     this.fleet.stop(this.nowMs);
-    for (const [ticket, { result }] of [...this.inFlight]) {
+    for (const [ticket, { result, reasoningTokens }] of [...this.inFlight]) {
+      result.outputTokens = this.options.cluster.generatedTokens(ticket);
+      result.reasoningTokens = Math.min(reasoningTokens, result.outputTokens);
       this.inFlight.delete(ticket);
       this.fleet.callEnded(ticket, { ...result, outcome: 'unfinished', error: 'interrupted' }, this.nowMs);
     }
@@ -108,7 +107,7 @@ export class Simulation implements World {
       nodes: this.fleet.nodes,
       workflows: this.fleet.workflows,
       timeline: this.timeline.samples,
-      itlMs: this.itl.toCounts(),
+      itlMs: this.options.cluster.itlMs(),
       assertions: [...plan.assertions],
       durationMs: this.nowMs,
       interrupted: this.interrupted,
@@ -176,7 +175,7 @@ export class Simulation implements World {
       preemptions: 0,
     };
     const submitNs = this.inNs(this.options.apiLatencyMs?.get(pool) ?? 0);
-    this.inFlight.set(ticket, { result, submitNs, lastTokenNs: 0, reasoningTokens: call.reasoningTokens });
+    this.inFlight.set(ticket, { result, submitNs, reasoningTokens: call.reasoningTokens });
     this.options.cluster.submit(submitNs, {
       id: ticket,
       pool,
@@ -186,6 +185,7 @@ export class Simulation implements World {
       outputTokens: call.outputTokens,
       output: call.output,
       warmTokens: call.warmTokens,
+      priority: 0,
     });
   }
 
@@ -237,17 +237,12 @@ export class Simulation implements World {
         break;
       case 'token':
         if (event.index === 0) result.firstTokenMs = atMs;
-        else {
-          const gapMs = toMs(event.atNs - flight.lastTokenNs);
-          this.itl.record(gapMs);
-          result.itlMsMax = Math.max(result.itlMsMax ?? 0, gapMs);
-        }
-        flight.lastTokenNs = event.atNs;
-        result.outputTokens = event.index + 1;
-        result.reasoningTokens = Math.min(flight.reasoningTokens, result.outputTokens);
         break;
       case 'end':
       case 'cancelled':
+        result.outputTokens = event.outputTokens;
+        result.reasoningTokens = Math.min(flight.reasoningTokens, event.outputTokens);
+        result.itlMsMax = event.outputTokens > 1 ? toMs(event.itlMaxNs) : null;
         result.computedTokens = event.computedTokens;
         result.preemptions = event.preemptions;
         result.outcome = event.kind === 'end' ? 'ok' : 'cancelled';

@@ -2,6 +2,7 @@
 // seconds of a replica whose batch is always full. A real batch is never that full, so what is above capacity here is
 // above it in every run; what is just below will queue too.
 import type { PoolSpec } from '../../engines/engine.ts';
+import { decodeLoad } from '../../engines/step-load.ts';
 import { peakPerSec } from '../../scenarios/arrivals/rate.ts';
 import { parseScalar } from '../../scenarios/formats/quantity.ts';
 import {
@@ -109,13 +110,8 @@ function loadOf(
   const fits = Math.floor(kvTokens / heldTokens);
   const most = Math.min(limits.maxSequences, limits.maxBatchedTokens);
   const batch = Math.max(1, Math.min(most, fits));
-  const decode = { newTokens: batch, sequences: batch, context: Math.round(batch * contextTokens) };
-  const decodeNs = step.stepNs({
-    newTokens: decode.newTokens,
-    sequences: decode.sequences,
-    contextTokens: decode.context,
-    attentionPairs: decode.context,
-  });
+  const decode = decodeLoad(batch, Math.round(batch * contextTokens));
+  const decodeNs = step.stepNs(decode);
   // What a prompt adds to steps that decode anyway: the rest of the token budget, filled.
   const chunk = Math.max(1, limits.maxBatchedTokens - batch);
   const pairsPerToken =
@@ -125,10 +121,12 @@ function loadOf(
     ) / Math.max(1e-12, prefilledPerSec);
   const prompts = Math.ceil((chunk * sumOf(arriving, row => row.perSec)) / Math.max(1e-12, prefilledPerSec));
   const mixedNs = step.stepNs({
-    newTokens: batch + chunk,
-    sequences: batch + prompts,
-    contextTokens: decode.context + Math.round(prompts * contextTokens),
-    attentionPairs: decode.context + Math.round(chunk * pairsPerToken),
+    ...decode,
+    prefills: prompts,
+    prefillTokens: chunk,
+    prefillContextTokens: Math.round(prompts * contextTokens),
+    prefillPairs: Math.round(chunk * pairsPerToken),
+    samples: batch + prompts,
   });
   const prefillNs = Math.max(0, mixedNs - decodeNs) / chunk;
 

@@ -13,7 +13,7 @@ export function emulateDeployment(
     return [...names].map(name => ({ name, pool: pool.name }));
   });
   return startEmulator({
-    cluster: createCluster(deployment),
+    cluster: createCluster(deployment, { everyToken: true }),
     clock: () => performance.now(),
     models,
     port: options.port,

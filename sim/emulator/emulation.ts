@@ -142,6 +142,7 @@ export class Emulation {
       outputTokens: request.outputTokens,
       output,
       warmTokens: 0,
+      priority: 0,
     });
     this.turn();
     // Not refused at once: the head goes out now and the tokens when they come, as uvicorn does it for vLLM.

@@ -7,12 +7,14 @@ import type { DeploymentSpec, PoolSpec } from '../../engines/engine.ts';
 import { routingPolicies } from '../../gateway/routing/index.ts';
 import type { Router } from '../../gateway/routing/policy.ts';
 import { invariant, UserError, unreachable } from '../../scenarios/base/errors.ts';
+import type { HistogramCounts } from '../../scenarios/base/histogram.ts';
 import { textKey } from '../../scenarios/base/key.ts';
 import { runTokens } from '../../scenarios/formats/prompt.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
-import type { Cluster, ClusterEvent, ReplicaCounters, Submission } from '../cluster.ts';
+import type { Cluster, ClusterEvent, ClusterOptions, ReplicaCounters, Submission } from '../cluster.ts';
+import { GapHistogram } from '../gap-histogram.ts';
 import { Kernel, type KernelEvent } from './kernel.ts';
-import { Replica } from './replica.ts';
+import { Replica, type ReplicaSink } from './replica.ts';
 
 type Input = { kind: 'submit'; submission: Submission } | { kind: 'cancel'; id: number };
 
@@ -25,18 +27,20 @@ interface Pool {
   readonly outstanding: number[];
 }
 
-/** `watch` is called after every kernel event; tests check the laws there. */
-export function createCluster(
-  deployment: DeploymentSpec,
-  watch: (cluster: ReferenceCluster) => void = () => {},
-): ReferenceCluster {
-  return new ReferenceCluster(deployment, watch);
+export interface ReferenceOptions extends ClusterOptions {
+  /** Called after every kernel event; tests check the laws there. */
+  watch?: (cluster: ReferenceCluster) => void;
+}
+
+export function createCluster(deployment: DeploymentSpec, options: ReferenceOptions = {}): ReferenceCluster {
+  return new ReferenceCluster(deployment, options);
 }
 
 export class ReferenceCluster implements Cluster {
   /** Of all pools, in order of the deployment; a kernel event's row. */
   readonly replicas: Replica[] = [];
-  private readonly watch: (cluster: ReferenceCluster) => void;
+  private readonly options: ReferenceOptions;
+  private readonly itl = new GapHistogram();
   private readonly kernel = new Kernel();
   private readonly pools = new Map<string, Pool>();
   private readonly inputs = new Map<number, Input>();
@@ -47,23 +51,28 @@ export class ReferenceCluster implements Cluster {
   private readonly due = new Set<number>();
   private events: ClusterEvent[] = [];
 
-  constructor(deployment: DeploymentSpec, watch: (cluster: ReferenceCluster) => void) {
-    this.watch = watch;
-    const { policy, options } = deployment.routing;
-    const routing = Object.hasOwn(routingPolicies, policy) ? routingPolicies[policy] : undefined;
-    if (routing === undefined) {
+  constructor(deployment: DeploymentSpec, options: ReferenceOptions) {
+    this.options = options;
+    const { routing } = deployment;
+    const { policy } = routing;
+    const policyOf = Object.hasOwn(routingPolicies, policy) ? routingPolicies[policy] : undefined;
+    if (policyOf === undefined) {
       const hint = `one of ${Object.keys(routingPolicies).join(', ')}`;
       throw new UserError(`unknown routing policy ${JSON.stringify(policy)}`, { hint });
     }
     for (const spec of deployment.pools) {
       invariant(!this.pools.has(spec.name), () => `two pools are named ${spec.name}`);
-      this.pools.set(spec.name, this.buildPool(spec, routing.create(options)));
+      this.pools.set(spec.name, this.buildPool(spec, policyOf.create(routing.options)));
     }
   }
 
   private buildPool(spec: PoolSpec, router: Router): Pool {
     const names = Array.from({ length: spec.replicas }, (_, row) => `${spec.name}/${row}`);
-    const replicas = names.map(name => new Replica(spec, name, event => this.record(event)));
+    const sink: ReplicaSink = {
+      event: event => this.record(event),
+      gap: gapNs => this.itl.record(gapNs, 1),
+    };
+    const replicas = names.map(name => new Replica(spec, name, sink));
     this.replicas.push(...replicas);
     return { router, replicas, names, outstanding: names.map(() => 0) };
   }
@@ -92,7 +101,7 @@ export class ReferenceCluster implements Cluster {
   advanceTo(ns: number): void {
     this.kernel.advanceTo(ns, event => {
       this.handle(event);
-      this.watch(this);
+      this.options.watch?.(this);
     });
   }
 
@@ -113,8 +122,12 @@ export class ReferenceCluster implements Cluster {
       }
       case 'stepBegin': {
         this.due.delete(row);
-        const stepNs = this.replicas[row]!.beginStep(atNs);
-        if (stepNs !== null) this.kernel.add({ atNs: atNs + stepNs, kind: 'stepEnd', row });
+        const replica = this.replicas[row]!;
+        while (replica.canBegin) {
+          const endNs = replica.beginStep(atNs);
+          if (endNs === null) break;
+          this.kernel.add({ atNs: endNs, kind: 'stepEnd', row });
+        }
         return;
       }
       default:
@@ -122,10 +135,10 @@ export class ReferenceCluster implements Cluster {
     }
   }
 
-  /** Lets a replica that has work and is between steps begin one at this instant. */
+  /** Lets a replica that has work, and room for a step, begin one at this instant. */
   private wake(atNs: number, replica: Replica): void {
     const row = this.replicas.indexOf(replica);
-    if (replica.step !== null || !replica.hasWork || this.due.has(row)) return;
+    if (!replica.canBegin || this.due.has(row)) return;
     this.due.add(row);
     this.kernel.add({ atNs, kind: 'stepBegin', row });
   }
@@ -159,6 +172,7 @@ export class ReferenceCluster implements Cluster {
   }
 
   private record(event: ClusterEvent): void {
+    if (event.kind === 'token' && event.index > 0 && this.options.everyToken !== true) return;
     this.events.push(event);
     if (event.kind !== 'end' && event.kind !== 'cancelled') return;
     const { pool, row } = this.live.get(event.id)!;
@@ -178,6 +192,15 @@ export class ReferenceCluster implements Cluster {
 
   counters(): ReplicaCounters[] {
     return this.replicas.map(replica => replica.counters());
+  }
+
+  generatedTokens(id: number): number {
+    const place = this.live.get(id);
+    return place === undefined ? 0 : place.pool.replicas[place.row]!.request(id).generated;
+  }
+
+  itlMs(): HistogramCounts {
+    return this.itl.toCountsMs();
   }
 
   /** Whether a step of this replica begins at the present instant. */

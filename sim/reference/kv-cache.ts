@@ -17,6 +17,8 @@ export class KvCache {
   /** By id; free and used. */
   readonly blocks: readonly Block[];
   readonly free = new FreeQueue();
+  /** Named blocks that were taken for other content. */
+  evictedBlocks = 0;
   /** Blocks by content, the first hashed first: siblings that compute the same block each keep their copy. */
   private readonly index = new Map<BlockHash, Block[]>();
 
@@ -121,7 +123,10 @@ export class KvCache {
   /** The next block to be reused, held once; what it cached is lost. */
   private takeBlock(): Block {
     const block = this.free.popHead();
-    if (block.hash !== null) this.unname(block, block.hash);
+    if (block.hash !== null) {
+      this.unname(block, block.hash);
+      this.evictedBlocks += 1;
+    }
     block.refs = 1;
     return block;
   }

@@ -1,4 +1,5 @@
 // Step models for tests: affine in what a step computes, so that expected times can be worked out by hand.
+import { UNITS_PER_NS } from '../../engines/affine.ts';
 import type { StepModel } from '../../engines/engine.ts';
 
 export interface AffineCosts {
@@ -17,9 +18,14 @@ export function affineStep(costs: AffineCosts = { baseNs: 100 }): StepModel {
     evidence: 'made up for tests',
     stepNs: load =>
       baseNs +
-      perTokenNs * load.newTokens +
-      perSequenceNs * load.sequences +
-      perContextTokenNs * load.contextTokens +
-      perPairNs * load.attentionPairs,
+      perTokenNs * (load.decodes + load.prefillTokens) +
+      perSequenceNs * (load.decodes + load.prefills) +
+      perContextTokenNs * (load.decodeContextTokens + load.prefillContextTokens) +
+      perPairNs * (load.decodeContextTokens + load.prefillPairs),
+    decodeLine: decodes => ({
+      interceptUnits: (baseNs + (perTokenNs + perSequenceNs) * decodes) * UNITS_PER_NS,
+      slopeUnits: (perContextTokenNs + perPairNs) * UNITS_PER_NS,
+      untilContextTokens: Number.POSITIVE_INFINITY,
+    }),
   };
 }

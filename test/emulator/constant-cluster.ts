@@ -1,6 +1,15 @@
 // The smallest cluster there is, for tests of the server alone: every request gets its first token after `firstNs` and
 // one each `gapNs`, whatever else runs; nothing is ever cached.
+import type { HistogramCounts } from '../../scenarios/base/histogram.ts';
 import type { Cluster, ClusterEvent, ReplicaCounters, Submission } from '../../sim/cluster.ts';
+
+const ended = (id: number, outputTokens: number) => ({
+  id,
+  outputTokens,
+  computedTokens: 0,
+  preemptions: 0,
+  itlMaxNs: 0,
+});
 
 interface Options {
   firstNs?: number;
@@ -44,7 +53,7 @@ export class ConstantCluster implements Cluster {
   cancel(atNs: number, id: number): void {
     if (!this.live.delete(id)) return;
     this.cancelledIds.push(id);
-    this.events.push({ kind: 'cancelled', id, atNs, computedTokens: 0, preemptions: 0 });
+    this.events.push({ kind: 'cancelled', atNs, ...ended(id, 0) });
   }
 
   nextNs(): number {
@@ -59,7 +68,7 @@ export class ConstantCluster implements Cluster {
         live.nextNs += this.options.gapNs;
         if (live.index < live.submission.outputTokens) continue;
         this.live.delete(id);
-        this.events.push({ kind: 'end', id, atNs, computedTokens: 0, preemptions: 0 });
+        this.events.push({ kind: 'end', atNs, ...ended(id, live.index) });
       }
     }
     this.nowNs = ns;
@@ -69,6 +78,14 @@ export class ConstantCluster implements Cluster {
     const drained = this.events;
     this.events = [];
     return drained;
+  }
+
+  generatedTokens(id: number): number {
+    return this.live.get(id)?.index ?? 0;
+  }
+
+  itlMs(): HistogramCounts {
+    return { count: 0, sum: 0, min: 0, max: 0, buckets: [] };
   }
 
   sample(): [] {
@@ -92,6 +109,8 @@ export class ConstantCluster implements Cluster {
         promptTokens: 0,
         generationTokens: 0,
         requestsFinished: 0,
+        steps: 0,
+        evictedBlocks: 0,
         maxModelTokens: this.options.promptTokensMax,
       },
     ];

@@ -215,7 +215,9 @@ describe('with the reference cluster behind it', () => {
   const reference = () => {
     const step = affineStep({ baseNs: 1e6, perTokenNs: 2e4 });
     const some = { blockTokens: 16, kvBlocks: 1000, maxBatchedTokens: 512, maxModelTokens: 4000 };
-    return createCluster(deployment([pool({ name: 'main', step, limits: limits(some) })]));
+    return createCluster(deployment([pool({ name: 'main', step, limits: limits(some) })]), {
+      everyToken: true,
+    });
   };
   const system: Run = { key: textKey('system'), from: 0, tokens: 160 };
   const question: Run = { key: textKey('question'), from: 0, tokens: 16 };

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { resolveDeployment } from '../../engines/deploy.ts';
+import { addSequence, decodeLoad, emptyLoad } from '../../engines/step-load.ts';
 import { parseDeployment } from '../../scenarios/formats/deployment/deployment.ts';
 import { formatIssues, issuesToJson, parseSource } from '../../scenarios/formats/source.ts';
 
@@ -47,18 +48,12 @@ describe('the deployments of the library', () => {
   });
 
   const main = (file: string) => resolve(readFileSync(join(library, file), 'utf8')).deployment!.pools[0]!;
-  const prefill = (tokens: number) => ({
-    newTokens: tokens,
-    sequences: 1,
-    contextTokens: tokens,
-    attentionPairs: (tokens * (tokens + 1)) / 2,
-  });
-  const decode = (batch: number, context: number) => ({
-    newTokens: batch,
-    sequences: batch,
-    contextTokens: batch * context,
-    attentionPairs: batch * context,
-  });
+  const prefill = (tokens: number) => {
+    const load = emptyLoad();
+    addSequence(load, 0, tokens, true);
+    return load;
+  };
+  const decode = (batch: number, context: number) => decodeLoad(batch, batch * context);
 
   it('emulated takes half a second for a prompt of 2k tokens, in steps of 512, and decodes in 8 to 15 ms', () => {
     const { step, limits } = main('emulated.yaml');

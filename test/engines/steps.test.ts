@@ -5,20 +5,15 @@ import { findGpu, findModel, type Model } from '../../engines/catalog.ts';
 import type { StepLoad, StepModel } from '../../engines/engine.ts';
 import type { ReplicaSetup } from '../../engines/limits.ts';
 import { roofline } from '../../engines/roofline.ts';
+import { addSequence, decodeLoad, emptyLoad } from '../../engines/step-load.ts';
 
-const decode = (sequences: number, context: number): StepLoad => ({
-  newTokens: sequences,
-  sequences,
-  contextTokens: sequences * context,
-  attentionPairs: sequences * context,
-});
+const decode = (sequences: number, context: number): StepLoad => decodeLoad(sequences, sequences * context);
 
-const prefill = (tokens: number): StepLoad => ({
-  newTokens: tokens,
-  sequences: 1,
-  contextTokens: tokens,
-  attentionPairs: (tokens * (tokens + 1)) / 2,
-});
+const prefill = (tokens: number): StepLoad => {
+  const load = emptyLoad();
+  addSequence(load, 0, tokens, true);
+  return load;
+};
 
 /** A dense Llama of the published shape, for models that were measured but are not in the catalogue. */
 function llama(
@@ -75,14 +70,20 @@ describe('the affine step', () => {
       per_sequence: 0.01,
       per_context_token: 0.00002,
     });
-    expect(step.stepNs({ newTokens: 100, sequences: 3, contextTokens: 5000, attentionPairs: 9 })).toBe(
-      12_000_000 + 6_000_000 + 30_000 + 100_000,
-    );
+    expect(
+      step.stepNs({
+        ...emptyLoad(),
+        prefills: 3,
+        prefillTokens: 100,
+        prefillContextTokens: 5000,
+        prefillPairs: 9,
+      }),
+    ).toBe(12_000_000 + 6_000_000 + 30_000 + 100_000);
   });
 
   it('lasts at least 1 ns, and throws where it would no longer be exact', () => {
     const step = affine({ model: 'affine', base: 0, per_token: 3_600_000 });
-    expect(step.stepNs({ newTokens: 0, sequences: 0, contextTokens: 0, attentionPairs: 0 })).toBe(1);
+    expect(step.stepNs(emptyLoad())).toBe(1);
     expect(() => step.stepNs(decode(3, 1))).toThrow('not exact');
   });
 
@@ -95,19 +96,18 @@ describe('the affine step', () => {
       per_attention_pair: 0.001,
     });
     const load = fc.record({
-      newTokens: fc.nat(10_000),
-      sequences: fc.nat(1000),
-      contextTokens: fc.nat(1_000_000),
-      attentionPairs: fc.nat(1_000_000),
+      decodes: fc.nat(1000),
+      decodeContextTokens: fc.nat(1_000_000),
+      prefills: fc.nat(100),
+      prefillTokens: fc.nat(10_000),
+      prefillContextTokens: fc.nat(1_000_000),
+      prefillPairs: fc.nat(1_000_000),
+      samples: fc.nat(1000),
     });
     fc.assert(
       fc.property(load, load, (a, b) => {
-        const both = {
-          newTokens: a.newTokens + b.newTokens,
-          sequences: a.sequences + b.sequences,
-          contextTokens: a.contextTokens + b.contextTokens,
-          attentionPairs: a.attentionPairs + b.attentionPairs,
-        };
+        const both = { ...a };
+        for (const key of Object.keys(both) as (keyof StepLoad)[]) both[key] += b[key];
         expect(step.stepNs(both)).toBe(step.stepNs(a) + step.stepNs(b) - 8_000_000);
       }),
     );
@@ -123,15 +123,11 @@ describe('the roofline step', () => {
     ['small model on a large card', model('qwen3-0.6b', 'b300-sxm')],
   ];
   const sequence = fc.record({ before: fc.nat(1_000_000), tokens: fc.integer({ min: 1, max: 16_384 }) });
-  const sum = (sequences: { before: number; tokens: number }[]): StepLoad => ({
-    newTokens: sequences.reduce((total, each) => total + each.tokens, 0),
-    sequences: sequences.length,
-    contextTokens: sequences.reduce((total, each) => total + each.before + each.tokens, 0),
-    attentionPairs: sequences.reduce(
-      (total, { before, tokens }) => total + tokens * before + (tokens * (tokens + 1)) / 2,
-      0,
-    ),
-  });
+  const sum = (sequences: { before: number; tokens: number }[]): StepLoad => {
+    const load = emptyLoad();
+    for (const { before, tokens } of sequences) addSequence(load, before, tokens, true);
+    return load;
+  };
 
   it.each(models)('%s: whole nanoseconds that grow with every sequence and every token', (_name, step) => {
     fc.assert(

@@ -17,6 +17,11 @@ export const limits = (some: Partial<EngineLimits> = {}): EngineLimits => ({
   maxModelTokens: 1000,
   prefixCaching: true,
   maxQueuedRequests: null,
+  maxQueuedTokens: null,
+  asyncScheduling: false,
+  schedulingPolicy: 'fcfs',
+  chunkedPrefill: true,
+  longPrefillTokens: 0,
   ...some,
 });
 
@@ -26,8 +31,16 @@ export const pool = (some: Partial<PoolSpec> = {}): PoolSpec => ({
   gpuId: null,
   replicas: 1,
   tensorParallel: 1,
+  engine: 'vllm',
   limits: limits(),
   step: affineStep(),
+  pipelineStages: 1,
+  dataParallelRanks: 1,
+  ranksInLockStep: false,
+  speculative: null,
+  kvTiers: [],
+  disaggregation: null,
+  kvBytesPerToken: null,
   apiLatencyMs: 0,
   endpoints: [],
   usdPerGpuHour: null,
@@ -56,6 +69,7 @@ export function submission(
     session: `session ${id}`,
     output: [run(`output ${id}`, outputTokens)],
     warmTokens: 0,
+    priority: 0,
     ...some,
     prompt,
     promptTokens: runTokens(prompt),
@@ -69,7 +83,10 @@ export function oneReplica(
   step: StepModel = affineStep(),
   watch?: (cluster: ReferenceCluster) => void,
 ): ReferenceCluster {
-  return createCluster(deployment([pool({ limits: limits(some), step })]), watch);
+  return createCluster(deployment([pool({ limits: limits(some), step })]), {
+    everyToken: true,
+    ...(watch === undefined ? {} : { watch }),
+  });
 }
 
 export function runToEnd(cluster: Cluster): ClusterEvent[] {

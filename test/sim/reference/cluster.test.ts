@@ -1,5 +1,6 @@
 // Hand-computed cases. A step takes 100 ns unless the case says otherwise.
 import { expect, test } from 'vitest';
+import { emptyLoad } from '../../../engines/step-load.ts';
 import { createCluster } from '../../../sim/reference/cluster.ts';
 import { affineStep } from '../../builders/steps.ts';
 import { deployment, limits, lines, oneReplica, pool, run, runToEnd, submission } from './build.ts';
@@ -46,9 +47,9 @@ test('the step model is asked with context and attention pairs of every sequence
   cluster.submit(0, submission(1, { promptTokens: 8, outputTokens: 2 }));
   runToEnd(cluster);
   expect(loads).toEqual([
-    { newTokens: 6, sequences: 1, contextTokens: 6, attentionPairs: 21 },
-    { newTokens: 2, sequences: 1, contextTokens: 8, attentionPairs: 15 },
-    { newTokens: 1, sequences: 1, contextTokens: 9, attentionPairs: 9 },
+    { ...emptyLoad(), prefills: 1, prefillTokens: 6, prefillContextTokens: 6, prefillPairs: 21 },
+    { ...emptyLoad(), prefills: 1, prefillTokens: 2, prefillContextTokens: 8, prefillPairs: 15, samples: 1 },
+    { ...emptyLoad(), decodes: 1, decodeContextTokens: 9, samples: 1 },
   ]);
 });
 
@@ -271,7 +272,7 @@ test('a step model that gives NaN is named as the broken part', () => {
   const cluster = oneReplica({}, affineStep({ baseNs: Number.NaN }));
   cluster.submit(0, submission(1));
   expect(() => cluster.advanceTo(1)).toThrow(
-    /broken invariant: a step of model affine in pool pool, \{"newTokens":8.*\}, is NaN nanoseconds/,
+    /broken invariant: a step of model affine in pool pool, \{"decodes":0.*"prefillTokens":8.*\}, is NaN nanoseconds/,
   );
 });
 
@@ -297,4 +298,74 @@ test('runs that do not sum to the stated tokens are refused', () => {
   expect(() => cluster.submit(0, { ...submission(1), promptTokens: 9 })).toThrow(
     'runs of 8 tokens for a prompt of 9',
   );
+});
+
+test('with async scheduling a request waits for the running step, the one decided already, and its own', () => {
+  const cluster = oneReplica({ asyncScheduling: true });
+  cluster.submit(0, submission(1, { promptTokens: 8, outputTokens: 20 }));
+  cluster.submit(430, submission(2, { promptTokens: 8, outputTokens: 2 }));
+  const events = lines(runToEnd(cluster));
+  expect(events).toContain('500 scheduled 2 cached 0'); // the end of the step that ran when it came
+  expect(events).toContain('700 token 2#0');
+  expect(events).toContain('800 token 2#1');
+});
+
+test('with async scheduling an idle engine starts a request at once, and decides its second step with it', () => {
+  const cluster = oneReplica({ asyncScheduling: true, maxSequences: 4 });
+  cluster.submit(0, submission(1, { promptTokens: 8, outputTokens: 3 }));
+  cluster.submit(1, submission(2, { promptTokens: 8 }));
+  const events = lines(runToEnd(cluster));
+  expect(events.slice(0, 5)).toEqual([
+    '0 scheduled 1 cached 0',
+    '100 token 1#0',
+    '100 scheduled 2 cached 0', // its step runs from 200 on
+    '200 token 1#1',
+    '300 token 1#2',
+  ]);
+  expect(events).toContain('300 token 2#0');
+});
+
+test('with async scheduling a request whose last token is on its way is not scheduled again', () => {
+  const loads: number[] = [];
+  const step = { ...affineStep(), stepNs: (load: { decodes: number }) => loads.push(load.decodes) && 100 };
+  const cluster = oneReplica({ asyncScheduling: true }, step);
+  cluster.submit(0, submission(1, { promptTokens: 8, outputTokens: 3 }));
+  expect(lines(runToEnd(cluster))).toContain('300 end 1 computed 10 preempted 0');
+  expect(loads).toEqual([0, 1, 1]);
+});
+
+test('by priority the request with the lower number is admitted first, and the one with the higher is preempted', () => {
+  const cluster = oneReplica({ schedulingPolicy: 'priority', kvBlocks: 5, maxSequences: 3 });
+  cluster.submit(0, submission(1, { promptTokens: 8, outputTokens: 8, priority: 5 }));
+  cluster.submit(10, submission(2, { promptTokens: 8, outputTokens: 4, priority: 9 }));
+  cluster.submit(11, submission(3, { promptTokens: 8, outputTokens: 4, priority: 1 }));
+  const events = lines(runToEnd(cluster));
+  expect(events.findIndex(line => line.includes('scheduled 3'))).toBeLessThan(
+    events.findIndex(line => line.includes('scheduled 2')),
+  );
+  expect(events.some(line => line.includes('end 1') && !line.endsWith('preempted 0'))).toBe(true);
+});
+
+test('a long prompt takes no more than its threshold of a step while others are there', () => {
+  const cluster = oneReplica({ longPrefillTokens: 8 }, affineStep({ perTokenNs: 1 }));
+  cluster.submit(0, submission(1, { promptTokens: 20 }));
+  cluster.submit(0, submission(2, { promptTokens: 4 }));
+  const events = lines(runToEnd(cluster));
+  expect(events).toContain('12 token 2#0'); // 8 of the long prompt and the short one
+  expect(events).toContain('24 token 1#0'); // then alone: all of the rest
+});
+
+test('without chunked prefill a prompt waits for a step with room for all of it', () => {
+  const cluster = oneReplica({ chunkedPrefill: false, maxBatchedTokens: 20 }, affineStep({ perTokenNs: 1 }));
+  cluster.submit(0, submission(1, { promptTokens: 12 }));
+  cluster.submit(0, submission(2, { promptTokens: 12 }));
+  const events = lines(runToEnd(cluster));
+  expect(events).toContain('12 scheduled 2 cached 0');
+  expect(events).toContain('24 token 2#0');
+});
+
+test('prompt tokens beyond the limit of the queue are refused', () => {
+  const cluster = oneReplica({ maxQueuedTokens: 10 });
+  for (const id of [1, 2, 3]) cluster.submit(0, submission(id, { promptTokens: 8 }));
+  expect(lines(runToEnd(cluster))).toContain('0 rejected 3 queue_full');
 });

@@ -7,7 +7,8 @@ import type { Cluster, ClusterEvent, Submission } from '../../../sim/cluster.ts'
 import { createCluster, type ReferenceCluster } from '../../../sim/reference/cluster.ts';
 import type { Block } from '../../../sim/reference/free-queue.ts';
 import type { Replica } from '../../../sim/reference/replica.ts';
-import { targetTokens } from '../../../sim/reference/request.ts';
+import { type Request, targetTokens } from '../../../sim/reference/request.ts';
+import type { StepPlan } from '../../../sim/reference/scheduler.ts';
 import { type AffineCosts, affineStep } from '../../builders/steps.ts';
 import { deployment, type limits, pool, run, runToEnd, submission } from './build.ts';
 
@@ -32,6 +33,11 @@ const workloads: fc.Arbitrary<Workload> = fc
       maxModelTokens: fc.integer({ min: 60, max: 120 }),
       prefixCaching: fc.boolean(),
       maxQueuedRequests: fc.option(fc.integer({ min: 1, max: 6 })),
+      maxQueuedTokens: fc.option(fc.integer({ min: 1, max: 100 }), { freq: 2 }),
+      asyncScheduling: fc.boolean(),
+      schedulingPolicy: fc.constantFrom('fcfs', 'priority'),
+      chunkedPrefill: fc.oneof({ weight: 4, arbitrary: fc.constant(true) }, fc.constant(false)),
+      longPrefillTokens: fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, fc.integer({ min: 1, max: 12 })),
     }),
     replicas: fc.integer({ min: 1, max: 3 }),
     policy: fc.constantFrom(...Object.keys(routingPolicies)),
@@ -51,6 +57,7 @@ const workloads: fc.Arbitrary<Workload> = fc
         outputTokens: fc.integer({ min: 1, max: 40 }),
         warmTokens: fc.oneof(fc.constant(0), fc.nat(40)),
         session: fc.nat(3),
+        priority: fc.nat(2),
         cancelAfterNs: fc.option(fc.nat(60), { freq: 3 }),
       }),
       { minLength: 1, maxLength: 24, size: 'max' },
@@ -64,14 +71,19 @@ const workloads: fc.Arbitrary<Workload> = fc
       const prompt = promptOf(id, call);
       const promptTokens = prompt.reduce((sum, { tokens }) => sum + tokens, 0);
       const warmTokens = Math.min(call.warmTokens, promptTokens);
-      const { outputTokens } = call;
+      const { outputTokens, priority } = call;
       const session = `session ${call.session}`;
-      inputs.push({ atNs, submission: submission(id, { prompt, outputTokens, warmTokens, session }) });
+      inputs.push({
+        atNs,
+        submission: submission(id, { prompt, outputTokens, warmTokens, session, priority }),
+      });
       if (call.cancelAfterNs !== null) inputs.push({ atNs: atNs + call.cancelAfterNs, cancel: id });
     }
     inputs.sort((a, b) => a.atNs - b.atNs);
     const kvBlocks = Math.ceil(kvTokens / some.blockTokens);
-    return { ...rest, limits: { ...some, kvBlocks }, inputs };
+    // vLLM refuses a budget below the window where prompts are not cut into chunks.
+    const maxBatchedTokens = some.chunkedPrefill ? some.maxBatchedTokens : some.maxModelTokens;
+    return { ...rest, limits: { ...some, maxBatchedTokens, kvBlocks }, inputs };
   });
 
 /** A shared prefix, cut into two runs somewhere, then content of its own. */
@@ -92,7 +104,8 @@ function promptOf(
 function build(workload: Workload, scale = 1, watch?: (cluster: ReferenceCluster) => void): ReferenceCluster {
   const costs = Object.fromEntries(Object.entries(workload.costs).map(([name, ns]) => [name, ns * scale]));
   const spec = pool({ replicas: workload.replicas, limits: workload.limits, step: affineStep(costs) });
-  return createCluster(deployment([spec], workload.policy), watch);
+  const options = watch === undefined ? {} : { watch };
+  return createCluster(deployment([spec], workload.policy), { everyToken: true, ...options });
 }
 
 function give(cluster: Cluster, input: Input, scale = 1): void {
@@ -141,28 +154,32 @@ function checkBlocks({ cache, running, waiting }: Replica): void {
 }
 
 function checkQueues(replica: Replica, isDue: boolean): void {
-  const { limits, cache, running, waiting, step } = replica;
+  const { limits, cache, running, waiting, steps } = replica;
   must(running.length <= limits.maxSequences, 'running <= maxSequences');
-  must(!replica.hasWork || step !== null || isDue, 'a replica with work never idles');
-  const planned = new Map(step?.scheduled.map(({ request, tokens }) => [request, tokens]));
+  must(!replica.hasWork || steps.length > 0 || isDue, 'a replica with work never idles');
+  must(steps.length <= (limits.asyncScheduling ? 2 : 1), 'one step in flight, or two with async scheduling');
+  const planned = new Map<Request, number>();
+  for (const { request, tokens } of steps.flatMap(step => step.scheduled))
+    planned.set(request, (planned.get(request) ?? 0) + tokens);
   for (const request of running) {
     const { computed, blocks, hashes } = request;
-    const inStep = computed + (planned.get(request) ?? 0);
-    must(blocks.length === cache.blocksFor(inStep), 'a request holds exactly the blocks of its tokens');
-    must(inStep <= targetTokens(request), 'nothing is computed that is not known yet');
+    must(blocks.length === cache.blocksFor(computed), 'a request holds exactly the blocks of its tokens');
+    must(computed <= targetTokens(request), 'nothing is computed that is not known yet');
+    const inFlight = planned.get(request) ?? 0;
     must(
-      request.computedTokens === computed + request.lostTokens - request.hitTokens,
+      request.computedTokens + inFlight === computed + request.lostTokens - request.hitTokens,
       'computed = position + lost - hit',
     );
     for (const [i, block] of blocks.entries()) {
-      const isFull = limits.prefixCaching && (i + 1) * limits.blockTokens <= inStep;
+      const isFull = limits.prefixCaching && (i + 1) * limits.blockTokens <= computed;
       must(
         block.hash === (isFull ? hashes[i] : null),
         'a full block is named by its content, a partial one not at all',
       );
     }
   }
-  if (step === null) return;
+  const step = steps.at(-1);
+  if (step === undefined) return;
   const taken = step.scheduled.reduce((sum, { tokens }) => sum + tokens, 0);
   must(
     taken + step.budgetLeft === limits.maxBatchedTokens && step.budgetLeft >= 0,
@@ -173,25 +190,27 @@ function checkQueues(replica: Replica, isDue: boolean): void {
     'who is scheduled computes something',
   );
   must(step.preempted.length === 0 || step.admitted.length === 0, 'no admission in a step that preempted');
-  must(
-    step.admitted.every((request, i) => running[running.length - step.admitted.length + i] === request),
-    'running is in order of admission',
-  );
-  must(waiting.length === 0 || running.length > 0, 'somebody runs while somebody waits');
+  must(waiting.length === 0 || running.length > 0 || isDue, 'somebody runs while somebody waits');
 }
 
 /** At the very event that began a step: who was admitted had room, and who still waits has a reason to. */
 function checkAdmission(replica: Replica): void {
-  const { limits, cache, running, waiting, step } = replica;
-  const last = step?.admitted.at(-1);
+  const { limits, cache, running, waiting } = replica;
+  const step = replica.steps.at(-1)!;
+  must(
+    step.admitted.every((request, i) => running[running.length - step.admitted.length + i] === request),
+    'running is in order of admission',
+  );
+  const last = step.admitted.at(-1);
   if (last !== undefined) {
-    const rest = cache.blocksFor(targetTokens(last)) - last.blocks.length;
+    const rest = cache.blocksFor(last.submission.promptTokens + last.generated) - last.blocks.length;
     must(rest <= cache.free.count, 'the blocks of the full sequence were free at admission');
   }
   const head = waiting[0];
-  if (step === null || head === undefined || step.preempted.length > 0) return;
+  if (head === undefined || step.preempted.length > 0) return;
   if (step.budgetLeft === 0 || running.length === limits.maxSequences) return;
   const target = targetTokens(head);
+  if (!limits.chunkedPrefill && target > step.budgetLeft) return;
   must(!cache.canAllocate([], cache.hits(head.hashes, target), target), 'no admissible work is left waiting');
 }
 
@@ -199,18 +218,19 @@ test('after every event, blocks, references, queues and budgets add up', () => {
   let preemptions = 0;
   let events = 0;
   const property = fc.property(workloads, workload => {
-    const began = new Set<Replica>();
+    const began = new Set<StepPlan>();
     simulate(workload, 1, cluster => {
       events += 1;
       for (const replica of cluster.replicas) {
         checkBlocks(replica);
         checkQueues(replica, cluster.isDue(replica));
-        if (replica.step === null) began.delete(replica);
-        else if (!began.has(replica)) {
-          began.add(replica);
-          checkAdmission(replica);
-          preemptions += replica.step.preempted.length;
-        }
+        const step = replica.steps.at(-1);
+        if (step === undefined || began.has(step)) continue;
+        began.add(step);
+        // With two steps in flight the second may be decided in the same event, and has its own check.
+        if (replica.steps.every(each => began.has(each))) checkAdmission(replica);
+        for (const each of replica.steps) began.add(each);
+        preemptions += step.preempted.length;
       }
       const live = cluster.replicas.map(({ running, waiting }) => running.length + waiting.length);
       must(String(cluster.outstanding()) === String(live), 'the router counts what is there');
@@ -277,14 +297,14 @@ test('every request ends exactly once, and its tokens appear in order, in time t
 
 test('all work done is the work of the requests, and afterwards every block is free', () => {
   const property = fc.property(workloads, workload => {
-    const began = new Set<Replica>();
+    const began = new Set<StepPlan>();
     let stepTokens = 0;
     const cluster = build(workload, 1, ({ replicas }) => {
       for (const replica of replicas) {
-        if (replica.step === null) began.delete(replica);
-        else if (!began.has(replica)) {
-          began.add(replica);
-          stepTokens += replica.step.scheduled.reduce((sum, { tokens }) => sum + tokens, 0);
+        for (const step of replica.steps) {
+          if (began.has(step)) continue;
+          began.add(step);
+          stepTokens += step.scheduled.reduce((sum, { tokens }) => sum + tokens, 0);
         }
       }
     });
@@ -344,7 +364,11 @@ test('looking at odd times, and giving inputs late or early, changes no event', 
 
 test('doubling every cost and every arrival time doubles the time of every event', () => {
   const property = fc.property(workloads, workload => {
-    const doubled = simulate(workload).map(event => ({ ...event, atNs: event.atNs * 2 }));
+    const doubled = simulate(workload).map(event => ({
+      ...event,
+      atNs: event.atNs * 2,
+      ...('itlMaxNs' in event ? { itlMaxNs: event.itlMaxNs * 2 } : {}),
+    }));
     expect(simulate(workload, 2)).toEqual(doubled);
   });
   fc.assert(property, { numRuns: 200 });
