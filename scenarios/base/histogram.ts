@@ -4,6 +4,8 @@
 const SUB_BUCKETS = 128;
 const MIN_EXPONENT = -20; // values under 2^-20 (1e-6) share bucket 0
 const OCTAVES = 60;
+/** Buckets there are. */
+export const BUCKETS = OCTAVES * SUB_BUCKETS + 1;
 
 /** Sparse form that goes into records and merges exactly. */
 export interface HistogramCounts {
@@ -17,7 +19,8 @@ export interface HistogramCounts {
 
 const word = new DataView(new ArrayBuffer(8));
 
-function bucketOf(value: number): number {
+/** The bucket of a value: never lower for a larger one. */
+export function bucketOf(value: number): number {
   if (!(value >= 2 ** MIN_EXPONENT)) return 0;
   word.setFloat64(0, value);
   const high = word.getUint32(0);

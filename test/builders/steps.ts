@@ -8,11 +8,14 @@ export interface AffineCosts {
   perSequenceNs?: number;
   perContextTokenNs?: number;
   perPairNs?: number;
+  /** Beside perContextTokenNs: ns/1024 for each KV entry. */
+  perContextTokenUnits?: number;
 }
 
 /** 100 ns a step unless told otherwise; every cost left out is 0. */
 export function affineStep(costs: AffineCosts = { baseNs: 100 }): StepModel {
   const { baseNs = 0, perTokenNs = 0, perSequenceNs = 0, perContextTokenNs = 0, perPairNs = 0 } = costs;
+  const { perContextTokenUnits = 0 } = costs;
   return {
     name: 'affine',
     evidence: 'made up for tests',
@@ -21,10 +24,11 @@ export function affineStep(costs: AffineCosts = { baseNs: 100 }): StepModel {
       perTokenNs * (load.decodes + load.prefillTokens) +
       perSequenceNs * (load.decodes + load.prefills) +
       perContextTokenNs * (load.decodeContextTokens + load.prefillContextTokens) +
-      perPairNs * (load.decodeContextTokens + load.prefillPairs),
+      perPairNs * (load.decodeContextTokens + load.prefillPairs) +
+      Math.floor((perContextTokenUnits * load.decodeContextTokens) / UNITS_PER_NS),
     decodeLine: decodes => ({
       interceptUnits: (baseNs + (perTokenNs + perSequenceNs) * decodes) * UNITS_PER_NS,
-      slopeUnits: (perContextTokenNs + perPairNs) * UNITS_PER_NS,
+      slopeUnits: (perContextTokenNs + perPairNs) * UNITS_PER_NS + perContextTokenUnits,
       untilContextTokens: Number.POSITIVE_INFINITY,
     }),
   };

@@ -1,0 +1,223 @@
+// The cluster for simulation: the same events as sim/reference, at a cost of a few operations a request. See replica.ts.
+//
+//   submit ─▶ route ─▶ replica ─▶ events              order within one instant: steps end, inputs, steps begin
+import type { DeploymentSpec, PoolSpec } from '../../engines/engine.ts';
+import { routingPolicies } from '../../gateway/routing/index.ts';
+import type { Router } from '../../gateway/routing/policy.ts';
+import { invariant, UserError } from '../../scenarios/base/errors.ts';
+import type { HistogramCounts } from '../../scenarios/base/histogram.ts';
+import { textKey } from '../../scenarios/base/key.ts';
+import type { TimelineSample } from '../../scenarios/formats/record.ts';
+import type { Cluster, ClusterEvent, ReplicaCounters, Submission } from '../cluster.ts';
+import { GapHistogram } from '../gap-histogram.ts';
+import { DueHeap } from './due-heap.ts';
+import { IdTable } from './id-table.ts';
+import { FastReplica, STEP_BEGINS, STEP_ENDS } from './replica.ts';
+import type { FastRequest } from './request.ts';
+
+/** Given, and not yet due; `submission` or the id of a request to cancel. */
+interface Input {
+  readonly atNs: number;
+  readonly submission: Submission | null;
+  readonly cancelId: number;
+}
+
+const NOTHING: ClusterEvent[] = [];
+
+interface Pool {
+  readonly router: Router;
+  readonly names: readonly string[];
+  readonly replicas: readonly FastReplica[];
+  /** Routed and not yet over, by replica; exact. */
+  readonly outstanding: number[];
+}
+
+/** A live request and where it was routed. */
+interface Place {
+  readonly pool: Pool;
+  readonly row: number;
+  readonly request: FastRequest;
+}
+
+/** Whether the fast engine models all that a pool asks for; sim/reference models the rest. */
+export const isFast = (pool: PoolSpec): boolean =>
+  pool.engine === 'vllm' &&
+  pool.pipelineStages === 1 &&
+  pool.dataParallelRanks === 1 &&
+  pool.speculative === null &&
+  pool.kvTiers.length === 0 &&
+  pool.disaggregation === null;
+
+export class FastCluster implements Cluster {
+  readonly replicas: FastReplica[] = [];
+  private readonly pools = new Map<string, Pool>();
+  private readonly live = new IdTable<Place>();
+  private readonly gaps = new GapHistogram();
+  private readonly due: DueHeap;
+  /** By time, then as given; those before `inputStart` are done. */
+  private inputs: Input[] = [];
+  private inputStart = 0;
+  private events: ClusterEvent[] = [];
+  private nowNs = 0;
+
+  constructor(deployment: DeploymentSpec) {
+    const { policy, options } = deployment.routing;
+    const found = Object.hasOwn(routingPolicies, policy) ? routingPolicies[policy] : undefined;
+    if (found === undefined) {
+      const hint = `one of ${Object.keys(routingPolicies).join(', ')}`;
+      throw new UserError(`unknown routing policy ${JSON.stringify(policy)}`, { hint });
+    }
+    for (const spec of deployment.pools) {
+      invariant(isFast(spec), () => `pool ${spec.name} asks for what the fast engine does not model`);
+      invariant(!this.pools.has(spec.name), () => `two pools are named ${spec.name}`);
+      const names = Array.from({ length: spec.replicas }, (_, row) => `${spec.name}/${row}`);
+      const replicas = names.map((name, i) => {
+        const row = this.replicas.length + i;
+        return new FastReplica(spec, name, row, this.gaps, event => this.record(event));
+      });
+      this.replicas.push(...replicas);
+      const outstanding = names.map(() => 0);
+      this.pools.set(spec.name, { router: found.create(options), names, replicas, outstanding });
+    }
+    this.due = new DueHeap(this.replicas);
+  }
+
+  submit(atNs: number, submission: Submission): void {
+    this.give({ atNs, submission, cancelId: -1 });
+  }
+
+  /** Of a request that has ended, or is not there, does nothing: the cancel and the end may cross on their way. */
+  cancel(atNs: number, id: number): void {
+    this.give({ atNs, submission: null, cancelId: id });
+  }
+
+  private give(input: Input): void {
+    const { inputs } = this;
+    const { atNs } = input;
+    invariant(
+      Number.isSafeInteger(atNs) && atNs >= this.nowNs,
+      () => `an input at ${atNs} ns lies behind now, ${this.nowNs} ns, or is not exact`,
+    );
+    let place = inputs.length;
+    while (place > this.inputStart && inputs[place - 1]!.atNs > atNs) place -= 1;
+    if (place === inputs.length) inputs.push(input);
+    else inputs.splice(place, 0, input);
+  }
+
+  nextNs(): number {
+    const inputNs = this.inputs[this.inputStart]?.atNs ?? Number.POSITIVE_INFINITY;
+    const top = this.due.top();
+    if (top === undefined) return inputNs;
+    // A step that begins now is still open to inputs of this instant.
+    return Math.min(inputNs, top.dueRank === STEP_BEGINS ? top.dueNs + 1 : top.dueNs);
+  }
+
+  advanceTo(ns: number): void {
+    invariant(
+      Number.isSafeInteger(ns) && ns >= this.nowNs,
+      () => `advancing to ${ns} ns lies behind now, ${this.nowNs} ns, or is not exact`,
+    );
+    for (;;) {
+      const inputNs = this.inputs[this.inputStart]?.atNs ?? Number.POSITIVE_INFINITY;
+      const top = this.due.top();
+      const isStep =
+        top !== undefined && (top.dueNs < inputNs || (top.dueNs === inputNs && top.dueRank === STEP_ENDS));
+      if (!isStep) {
+        if (inputNs > ns) break;
+        this.nowNs = inputNs;
+        this.takeInput();
+        continue;
+      }
+      if ((top.dueRank === STEP_BEGINS ? top.dueNs + 1 : top.dueNs) > ns) break;
+      this.nowNs = top.dueNs;
+      top.advance();
+      this.due.moved(top);
+    }
+    this.nowNs = ns;
+  }
+
+  private takeInput(): void {
+    const { submission, cancelId } = this.inputs[this.inputStart++]!;
+    if (this.inputStart > 64 && this.inputStart * 2 > this.inputs.length) {
+      this.inputs = this.inputs.slice(this.inputStart);
+      this.inputStart = 0;
+    }
+    if (submission !== null) {
+      this.route(submission);
+      return;
+    }
+    const place = this.live.get(cancelId);
+    if (place === undefined) return;
+    const replica = place.pool.replicas[place.row]!;
+    replica.cancel(this.nowNs, place.request);
+    this.due.moved(replica);
+  }
+
+  /** Routes before the engine looks: a gateway does not know the engine's limits. */
+  private route(submission: Submission): void {
+    const { id, session, promptTokens } = submission;
+    invariant(!this.live.has(id), () => `request ${id} is submitted while another of that id is live`);
+    const pool = this.pools.get(submission.pool);
+    if (pool === undefined || pool.replicas.length === 0) {
+      const message =
+        pool === undefined ? `no pool ${submission.pool}` : `pool ${submission.pool} has no replica`;
+      this.record({ kind: 'rejected', id, atNs: this.nowNs, reason: 'no_pool', message });
+      return;
+    }
+    const row = pool.router.route(
+      { session, sessionKey: textKey(session), promptTokens },
+      { ageMs: 0, replicas: pool.names, outstanding: pool.outstanding },
+    );
+    const replica = pool.replicas[row];
+    invariant(replica !== undefined, () => `the router chose row ${row} of ${pool.replicas.length} replicas`);
+    const request = replica.submit(this.nowNs, submission);
+    this.due.moved(replica);
+    if (request === null) return;
+    this.live.set(id, { pool, row, request });
+    pool.outstanding[row]! += 1;
+  }
+
+  private record(event: ClusterEvent): void {
+    this.events.push(event);
+    if (event.kind !== 'end' && event.kind !== 'cancelled') return;
+    const { pool, row } = this.live.get(event.id)!;
+    this.live.delete(event.id);
+    pool.outstanding[row]! -= 1;
+  }
+
+  drain(): ClusterEvent[] {
+    if (this.events.length === 0) return NOTHING;
+    const drained = this.events;
+    this.events = [];
+    return drained;
+  }
+
+  sample(atMs: number): TimelineSample[] {
+    return this.replicas.map(replica => replica.sample(atMs));
+  }
+
+  counters(): ReplicaCounters[] {
+    return this.replicas.map(replica => {
+      const counters = replica.counters(this.nowNs);
+      this.due.moved(replica);
+      return counters;
+    });
+  }
+
+  generatedTokens(id: number): number {
+    const place = this.live.get(id);
+    if (place === undefined) return 0;
+    const replica = place.pool.replicas[place.row]!;
+    const tokens = replica.generatedTokens(place.request, this.nowNs);
+    this.due.moved(replica);
+    return tokens;
+  }
+
+  itlMs(): HistogramCounts {
+    for (const replica of this.replicas) {
+      replica.counters(this.nowNs);
+      this.due.moved(replica);
+    }
+    return this.gaps.toCountsMs();
+  }
+}

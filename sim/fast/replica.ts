@@ -1,0 +1,782 @@
+// One vLLM engine instance, exactly as sim/reference/replica.ts runs it, but without walking its steps. While nothing
+// comes, ends or lacks a block, the same requests decode step after step: such a run of steps is one closed form
+// (StepSum), made when it begins and cut where something happens. Every other step is decided one by one, and its cost
+// depends on what changes in it: the decoding requests are sums (Batch), the KV cache is a tree of runs (PrefixTree).
+//
+//   arrival ─▶ waiting ─▶ [decide: admit, chunk] ─▶ loose (prefill) ─▶ batch (decode) ─▶ ending ─▶ end
+//
+// Terms: a step is decided (its members and length are known) `lag` steps before it begins: 1 with async scheduling.
+// An instant is when a step ends; the next step to decide is decided there.
+import { UNITS_PER_NS } from '../../engines/affine.ts';
+import type { EngineLimits, PoolSpec, StepLoad } from '../../engines/engine.ts';
+import { addSequence, emptyLoad } from '../../engines/step-load.ts';
+import { invariant } from '../../scenarios/base/errors.ts';
+import type { TimelineSample } from '../../scenarios/formats/record.ts';
+import type { ClusterEvent, ReplicaCounters, Submission } from '../cluster.ts';
+import type { GapHistogram } from '../gap-histogram.ts';
+import { refusalOf } from '../refusal.ts';
+import { Batch } from './batch.ts';
+import { LongestStep } from './longest-step.ts';
+import { PrefixTree } from './prefix-tree.ts';
+import { FastRequest, goesBefore } from './request.ts';
+import { StepSum } from './step-sum.ts';
+import { WaitingQueue } from './waiting-queue.ts';
+
+/** Ranks of what happens to a replica at one instant; inputs come between. */
+export const STEP_ENDS = 0;
+export const STEP_BEGINS = 2;
+
+/** A step that is decided and has not ended. Its object is used again for a later one. */
+interface Step {
+  index: number;
+  endNs: number;
+  /** Since the step before it ended: the token gap of every decode. */
+  gapNs: number;
+  /** Members of the batch whose token appears at its end. */
+  decodes: number;
+  /** Requests outside of the batch that give a token at its end, in order of admission. */
+  givers: readonly FastRequest[];
+}
+
+const NOBODY: readonly FastRequest[] = [];
+
+export class FastReplica {
+  readonly pool: PoolSpec;
+  readonly name: string;
+  readonly row: number;
+  /** When something happens next, and its rank there. */
+  dueNs = Number.POSITIVE_INFINITY;
+  dueRank = STEP_ENDS;
+  readonly tree: PrefixTree;
+  private readonly limits: EngineLimits;
+  private readonly lag: number;
+  private readonly waiting: WaitingQueue;
+  private readonly batch: Batch;
+  private readonly gaps: GapHistogram;
+  private readonly emit: (event: ClusterEvent) => void;
+  private readonly longest = new LongestStep();
+
+  private first: FastRequest | null = null;
+  private last: FastRequest | null = null;
+  private runningCount = 0;
+  /** Running, not decoding in the batch, with tokens left to compute; in order of admission. */
+  private loose: FastRequest[] = [];
+  /** Their last token is on its way; by the step that gives it, then by admission. */
+  private readonly ending: FastRequest[] = [];
+  private cancels: FastRequest[] = [];
+
+  /** Index of the next step to decide, not counting the run. */
+  private nextStep = 0;
+  private readonly flight: Step[] = [];
+  private readonly spare: Step[] = [];
+  /** Who gives a token at the end of the step that is being decided. */
+  private readonly givers: FastRequest[] = [];
+  /** When the last decided step ends, not counting the run. */
+  private busyUntilNs = 0;
+
+  /** The run: `runSteps` (0: none) steps of the batch alone, from `nextStep` on, back to back from `runFromNs`. */
+  private runSteps = 0;
+  private runFromNs = 0;
+  /** Its first step has its blocks already. */
+  private runHasBlocks = false;
+  private readonly sums = new StepSum();
+
+  private readonly load: StepLoad = emptyLoad();
+  private arrivals = 0;
+  private admissions = 0;
+  private readonly totals = {
+    prefixQueriesTokens: 0,
+    prefixHitsTokens: 0,
+    preemptions: 0,
+    promptTokens: 0,
+    generationTokens: 0,
+    requestsFinished: 0,
+    steps: 0,
+  };
+
+  constructor(
+    pool: PoolSpec,
+    name: string,
+    row: number,
+    gaps: GapHistogram,
+    emit: (event: ClusterEvent) => void,
+  ) {
+    const { limits } = pool;
+    this.pool = pool;
+    this.name = name;
+    this.row = row;
+    this.limits = limits;
+    this.lag = limits.asyncScheduling ? 1 : 0;
+    this.waiting = new WaitingQueue(limits.schedulingPolicy === 'priority');
+    this.batch = new Batch(limits.blockTokens);
+    this.tree = new PrefixTree(limits);
+    this.gaps = gaps;
+    this.emit = emit;
+  }
+
+  private get hasWork(): boolean {
+    return this.runningCount > 0 || this.waiting.length > 0;
+  }
+
+  // ── Inputs ──
+
+  /** Queues a request; null when it is refused, which is reported. */
+  submit(atNs: number, submission: Submission): FastRequest | null {
+    const { length, promptTokens } = this.waiting;
+    const refusal = refusalOf(submission, this.limits, { requests: length, promptTokens });
+    if (refusal !== null) {
+      this.emit({ kind: 'rejected', id: submission.id, atNs, ...refusal });
+      return null;
+    }
+    const request = new FastRequest(submission, this.arrivals++, this.row);
+    const seeds = Math.floor(submission.warmTokens / this.limits.blockTokens);
+    // Behind a request that waits first come, first served, nothing changes now.
+    const changes = length === 0 || seeds > 0 || this.limits.schedulingPolicy === 'priority';
+    if (changes) this.interrupt(atNs);
+    this.tree.seed(submission.prompt, seeds);
+    this.waiting.add(request);
+    this.wake(atNs);
+    return request;
+  }
+
+  /** Acts now while no step is in flight, else when the next one ends; no token appears for it any more. */
+  cancel(atNs: number, request: FastRequest): void {
+    this.interrupt(atNs);
+    if (this.flight.length === 0) {
+      this.drop(atNs, request);
+      this.wake(atNs);
+    } else if (!request.isCancelled) {
+      request.isCancelled = true;
+      this.cancels.push(request);
+    }
+  }
+
+  /** A step may begin at this instant if there is room for one and work to do. */
+  private wake(atNs: number): void {
+    if (this.runSteps > 0 || this.flight.length > this.lag || !this.hasWork) return;
+    this.dueNs = atNs;
+    this.dueRank = STEP_BEGINS;
+  }
+
+  // ── Time ──
+
+  /** What is due happens. */
+  advance(): void {
+    if (this.dueRank === STEP_ENDS) this.endSteps(this.dueNs);
+    else this.beginSteps(this.dueNs);
+  }
+
+  /** Puts the run behind: what was decided before `ns` counts, and the next step is open. Steps that end at `ns` end. */
+  private interrupt(ns: number): void {
+    if (this.runSteps > 0) {
+      this.applyRun(this.decidedBefore(ns));
+      this.runSteps = 0;
+      this.dueNs = this.flight[0]!.endNs;
+      this.dueRank = STEP_ENDS;
+    }
+    if (this.dueNs === ns && this.dueRank === STEP_ENDS) this.endSteps(ns);
+  }
+
+  /** Steps of the run that were decided before `ns`: the first when it began, each other when a step ended. */
+  private decidedBefore(ns: number): number {
+    return Math.min(
+      this.runSteps,
+      Math.max(1, this.sums.stepsToReach(ns - this.runFromNs, this.runSteps) + this.lag),
+    );
+  }
+
+  /** The first `steps` steps of the run are decided; those that ended are told. */
+  private applyRun(steps: number): void {
+    const { flight, sums, batch, nextStep, runFromNs } = this;
+    this.tree.take(batch.blocksFor(nextStep, steps) - (this.runHasBlocks ? batch.blocksAt(nextStep) : 0));
+    let ended = flight.length + steps - (this.lag + 1);
+    for (; ended > 0 && flight.length > 0; ended--) this.tellDecodes(this.shiftFlight());
+    if (ended > 0) {
+      this.gaps.recordSteps(sums, 0, ended, batch.count);
+      this.totals.generationTokens += batch.count * ended;
+      this.longest.add(nextStep + ended - 1, sums.lengthNs(ended - 1));
+    }
+    for (let i = Math.max(0, ended); i < steps; i++) {
+      const endNs = runFromNs + sums.sumNs(i + 1);
+      const gapNs = sums.lengthNs(i);
+      this.pushFlight(nextStep + i, endNs, gapNs, NOBODY);
+    }
+    this.nextStep += steps;
+    this.busyUntilNs = runFromNs + sums.sumNs(steps);
+    this.totals.steps += steps;
+  }
+
+  private pushFlight(index: number, endNs: number, gapNs: number, givers: readonly FastRequest[]): void {
+    const decodes = this.batch.count;
+    const step = this.spare.pop();
+    if (step === undefined) {
+      this.flight.push({ index, endNs, gapNs, decodes, givers });
+      return;
+    }
+    step.index = index;
+    step.endNs = endNs;
+    step.gapNs = gapNs;
+    step.decodes = decodes;
+    step.givers = givers;
+    this.flight.push(step);
+  }
+
+  /** Takes the step that ends first; it is told before another one is pushed. */
+  private shiftFlight(): Step {
+    const { flight } = this;
+    const step = flight[0]!;
+    if (flight.length === 1) flight.length = 0;
+    else {
+      flight[0] = flight[1]!;
+      flight.length = 1;
+    }
+    this.spare.push(step);
+    return step;
+  }
+
+  private tellDecodes(step: Step): void {
+    this.gaps.record(step.gapNs, step.decodes);
+    this.totals.generationTokens += step.decodes;
+    if (step.decodes > 0) this.longest.add(step.index, step.gapNs);
+  }
+
+  /** Every step that has ended by now: its tokens appear. */
+  private endSteps(nowNs: number): void {
+    const { flight } = this;
+    if (this.runSteps > 0) {
+      this.applyRun(this.runSteps);
+      this.runSteps = 0;
+    }
+    while (flight.length > 0 && flight[0]!.endNs <= nowNs) this.endStep(this.shiftFlight(), nowNs);
+    if (this.hasWork) {
+      this.dueNs = nowNs;
+      this.dueRank = STEP_BEGINS;
+    } else this.rest();
+  }
+
+  /** Until the next step ends, if one is in flight. */
+  private rest(): void {
+    this.dueNs = this.flight.length > 0 ? this.flight[0]!.endNs : Number.POSITIVE_INFINITY;
+    this.dueRank = STEP_ENDS;
+  }
+
+  private endStep(step: Step, nowNs: number): void {
+    this.parkEnding(step.index + 1);
+    if (this.cancels.length > 0) {
+      const cancels = this.cancels;
+      this.cancels = [];
+      for (const request of cancels) if (request.isCancelled) this.drop(nowNs, request, step);
+    }
+    this.tellDecodes(step);
+    const { givers } = step;
+    const { ending } = this;
+    let giver = 0;
+    while (giver < givers.length || ending[0]?.lastStep === step.index) {
+      const ender = ending[0]?.lastStep === step.index ? ending[0] : undefined;
+      const next = givers[giver];
+      if (next !== undefined && (ender === undefined || next.seq <= ender.seq)) {
+        this.giveToken(next, nowNs);
+        giver += 1;
+        if (next !== ender) continue;
+      }
+      ending.shift();
+      this.finish(ender!, nowNs);
+    }
+  }
+
+  /** A token outside of the batch: the first, or the first after it was preempted or left out. */
+  private giveToken(request: FastRequest, nowNs: number): void {
+    const { id, promptTokens } = request.submission;
+    this.totals.generationTokens += 1;
+    if (!request.hasToken) {
+      request.hasToken = true;
+      this.totals.promptTokens += promptTokens;
+      this.emit({ kind: 'token', id, atNs: nowNs, index: 0 });
+    } else {
+      const gapNs = nowNs - request.lastTokenNs;
+      this.gaps.record(gapNs, 1);
+      if (gapNs > request.itlMaxNs) request.itlMaxNs = gapNs;
+    }
+    request.lastTokenNs = nowNs;
+  }
+
+  private finish(request: FastRequest, nowNs: number): void {
+    this.noteLongest(request);
+    this.leave(request);
+    request.isCancelled = false;
+    this.totals.requestsFinished += 1;
+    this.emit(this.over('end', request, request.generated, nowNs));
+  }
+
+  /** The longest gap while it was in the batch, of steps that ended. */
+  private noteLongest(request: FastRequest): void {
+    if (request.joinStep < 0) return;
+    const gapNs = this.longest.since(request.joinStep);
+    if (gapNs > request.itlMaxNs) request.itlMaxNs = gapNs;
+  }
+
+  private over(
+    kind: 'end' | 'cancelled',
+    request: FastRequest,
+    outputTokens: number,
+    atNs: number,
+  ): ClusterEvent {
+    const { submission, computedTokens, preemptions, itlMaxNs } = request;
+    return { kind, id: submission.id, atNs, outputTokens, computedTokens, preemptions, itlMaxNs };
+  }
+
+  /** Cancelled. Of `ended`, the step that ends now, and of those in flight it gives no token any more. */
+  private drop(nowNs: number, request: FastRequest, ended?: Step): void {
+    this.noteLongest(request);
+    let lost = 0;
+    const isMember = request.inBatch || (request.isEnding && request.joinStep >= 0);
+    const lastStep = request.isEnding ? request.lastStep : this.nextStep - 1;
+    for (const step of ended === undefined ? this.flight : [ended, ...this.flight]) {
+      const place = step.givers.indexOf(request);
+      if (place >= 0) {
+        step.givers = step.givers.filter(each => each !== request);
+        lost += 1;
+      } else if (isMember && step.index >= request.joinStep && step.index <= lastStep) {
+        step.decodes -= 1;
+        lost += 1;
+      }
+    }
+    if (request.inBatch) this.leaveBatch(request, this.nextStep);
+    else if (request.isEnding) this.ending.splice(this.ending.indexOf(request), 1);
+    this.leave(request);
+    this.emit(this.over('cancelled', request, request.generated - lost, nowNs));
+  }
+
+  /** Out of its queue, its blocks free. */
+  private leave(request: FastRequest): void {
+    if (!request.isRunning) {
+      this.waiting.remove(request);
+      return;
+    }
+    this.unlink(request);
+    if (!request.isEnding) this.removeLoose(request);
+    const { prompt, output } = request.submission;
+    this.tree.release(request.hold, request.computed, prompt, output);
+  }
+
+  private removeLoose(request: FastRequest): void {
+    const place = this.loose.indexOf(request);
+    if (place >= 0) this.loose.splice(place, 1);
+  }
+
+  private leaveBatch(request: FastRequest, step: number): void {
+    this.batch.leave(request, step);
+    request.hold.blocks = this.tree.blocksFor(request.computed);
+  }
+
+  private link(request: FastRequest): void {
+    request.isRunning = true;
+    request.seq = this.admissions++;
+    request.previous = this.last;
+    request.next = null;
+    if (this.last === null) this.first = request;
+    else this.last.next = request;
+    this.last = request;
+    this.runningCount += 1;
+  }
+
+  private unlink(request: FastRequest): void {
+    const { previous, next } = request;
+    if (previous === null) this.first = next;
+    else previous.next = next;
+    if (next === null) this.last = previous;
+    else next.previous = previous;
+    request.previous = null;
+    request.next = null;
+    request.isRunning = false;
+    this.runningCount -= 1;
+  }
+
+  // ── Steps ──
+
+  /** Decides steps while there is room for one in flight. */
+  private beginSteps(nowNs: number): void {
+    while (this.hasWork && this.flight.length <= this.lag) {
+      if (!this.decide(nowNs)) {
+        invariant(this.flight.length > 0, () => this.stuck());
+        break;
+      }
+      if (this.runSteps > 0) {
+        // The run ends where the step behind it is decided.
+        this.dueNs = this.runFromNs + this.sums.sumNs(this.runSteps - this.lag);
+        this.dueRank = STEP_ENDS;
+        return;
+      }
+    }
+    this.rest();
+  }
+
+  /** Decides one step, or a run of them; false when nothing can be scheduled yet. */
+  private decide(nowNs: number): boolean {
+    const step = this.nextStep;
+    this.parkEnding(step);
+    for (;;) {
+      const preempted = this.totals.preemptions;
+      if (this.schedule(nowNs, step)) return true;
+      // By priority the first in line may only have made room: an empty step takes no time.
+      if (this.totals.preemptions === preempted) return false;
+    }
+  }
+
+  /** Members of the batch whose last token is on its way leave it. */
+  private parkEnding(step: number): void {
+    const { batch } = this;
+    for (let top = batch.firstToEnd(); top !== undefined && top.lastStep < step; top = batch.firstToEnd()) {
+      this.leaveBatch(top, step);
+      top.isEnding = true;
+      this.addEnding(top);
+    }
+  }
+
+  private addEnding(request: FastRequest): void {
+    const { ending } = this;
+    let place = ending.length;
+    ending.push(request);
+    for (; place > 0; place--) {
+      const before = ending[place - 1]!;
+      const isLater =
+        before.lastStep > request.lastStep ||
+        (before.lastStep === request.lastStep && before.seq > request.seq);
+      if (!isLater) break;
+      ending[place] = before;
+    }
+    ending[place] = request;
+  }
+
+  /** A long prompt leaves room for others, if there are any. */
+  private capped(tokens: number): number {
+    const { longPrefillTokens } = this.limits;
+    if (longPrefillTokens === 0 || tokens <= longPrefillTokens) return tokens;
+    return this.runningCount + this.waiting.length <= 1 ? tokens : longPrefillTokens;
+  }
+
+  private schedule(nowNs: number, step: number): boolean {
+    const { limits, batch, tree, loose, load } = this;
+    load.decodes = 0;
+    load.decodeContextTokens = 0;
+    load.prefills = 0;
+    load.prefillTokens = 0;
+    load.prefillContextTokens = 0;
+    load.prefillPairs = 0;
+    load.samples = 0;
+    const { givers } = this;
+    givers.length = 0;
+    const preempted = this.totals.preemptions;
+    let budget = limits.maxBatchedTokens;
+    let isRun = false;
+    if (this.isPlain(step)) {
+      if (loose.length === 0 && this.waiting.length === 0 && batch.count > 0)
+        return this.beginRun(nowNs, step, false);
+      tree.take(batch.blocksAt(step));
+      budget -= batch.count;
+      const chunked = loose[0];
+      if (chunked !== undefined && budget > 0) {
+        const tokens = Math.min(this.capped(chunked.target - chunked.computed), budget);
+        this.growTo(chunked, tokens);
+        budget -= tokens;
+        this.count(chunked, tokens, givers);
+      } else isRun = batch.count > 0 && chunked === undefined;
+    } else budget = this.scheduleOneByOne(step, budget, givers);
+    if (this.totals.preemptions === preempted) {
+      while (this.waiting.length > 0 && budget > 0 && this.runningCount < limits.maxSequences) {
+        const tokens = this.admit(nowNs, budget, givers);
+        if (tokens === 0) break;
+        budget -= tokens;
+        isRun = false;
+      }
+    }
+    if (isRun) return this.beginRun(nowNs, step, true);
+    if (batch.count === 0 && load.decodes + load.prefills === 0) return false;
+    this.commit(nowNs, step, givers.length === 0 ? NOBODY : givers.slice());
+    return true;
+  }
+
+  /** Whether all running requests get what they want, and the order among them does not matter. */
+  private isPlain(step: number): boolean {
+    const { batch, tree, loose, limits } = this;
+    const decodeBlocks = batch.blocksAt(step);
+    if (decodeBlocks > tree.free || batch.count > limits.maxBatchedTokens) return false;
+    if (loose.length === 0) return true;
+    const request = loose[0]!;
+    if (loose.length > 1 || request !== this.last) return false;
+    const tokens = Math.min(
+      this.capped(request.target - request.computed),
+      limits.maxBatchedTokens - batch.count,
+    );
+    return tree.blocksFor(request.computed + tokens) - request.hold.blocks + decodeBlocks <= tree.free;
+  }
+
+  private growTo(request: FastRequest, tokens: number): void {
+    const { prompt, output } = request.submission;
+    this.tree.grow(request.hold, request.computed + tokens, prompt, output);
+  }
+
+  /** A loose request computes `tokens` tokens in this step. */
+  private count(request: FastRequest, tokens: number, givers: FastRequest[]): void {
+    const before = request.computed;
+    request.computed += tokens;
+    request.computedTokens += tokens;
+    const gives = request.computed === request.target;
+    addSequence(this.load, before, tokens, gives);
+    if (gives) givers.push(request);
+  }
+
+  /** Admits the head of the queue; returns its tokens in this step, 0 when it stays. */
+  private admit(nowNs: number, budget: number, givers: FastRequest[]): number {
+    const { tree, limits } = this;
+    const request = this.waiting.head()!;
+    if (request.isEnding) return 0;
+    const { prompt, output, promptTokens, id } = request.submission;
+    const { target } = request;
+    const match = tree.match(prompt, output, target);
+    const hitTokens = match.blocks * tree.blockTokens;
+    const wanted = this.capped(target - hitTokens);
+    if (!limits.chunkedPrefill && wanted > budget) return 0;
+    if (!tree.fits(target)) return 0;
+    const tokens = Math.min(wanted, budget);
+    tree.takeMatch(request.hold);
+    this.waiting.takeHead();
+    this.link(request);
+    request.computed = hitTokens;
+    this.growTo(request, tokens);
+    if (request.cachedTokens < 0) {
+      request.cachedTokens = hitTokens;
+      this.totals.prefixQueriesTokens += promptTokens;
+      this.totals.prefixHitsTokens += hitTokens;
+      this.emit({ kind: 'scheduled', id, atNs: nowNs, replica: this.name, cachedTokens: hitTokens });
+    }
+    this.loose.push(request);
+    this.count(request, tokens, givers);
+    return tokens;
+  }
+
+  /** The step is decided: its length is known, and those that give a token go on in the batch. */
+  private commit(nowNs: number, step: number, givers: readonly FastRequest[]): void {
+    const { batch, load } = this;
+    load.decodes += batch.count;
+    load.decodeContextTokens += batch.contextTokens(step);
+    load.samples += batch.count;
+    const stepNs = this.pool.step.stepNs(load);
+    invariant(
+      Number.isSafeInteger(stepNs) && stepNs >= 1,
+      () =>
+        `a step of model ${this.pool.step.name} in pool ${this.pool.name}, ${JSON.stringify(load)}, is ${stepNs} ns`,
+    );
+    const endNs = Math.max(nowNs, this.busyUntilNs) + stepNs;
+    const gapNs = endNs - this.busyUntilNs;
+    this.pushFlight(step, endNs, gapNs, givers);
+    this.nextStep = step + 1;
+    this.busyUntilNs = endNs;
+    this.totals.steps += 1;
+    for (const request of givers) {
+      this.removeLoose(request);
+      request.generated += 1;
+      const left = request.submission.outputTokens - request.generated;
+      if (left > 0) batch.join(request, step + 1, step + left);
+      else {
+        request.isEnding = true;
+        request.joinStep = -1;
+        request.lastStep = step;
+        this.addEnding(request);
+      }
+    }
+  }
+
+  /** The batch alone, for as many steps as nothing changes. */
+  private beginRun(nowNs: number, step: number, hasBlocks: boolean): boolean {
+    const { batch, sums, lag, flight } = this;
+    const contextTokens = batch.contextTokens(step);
+    const line = this.pool.step.decodeLine(batch.count, contextTokens);
+    const units = line.interceptUnits + line.slopeUnits * contextTokens;
+    if (units < UNITS_PER_NS || flight.length < lag) {
+      // Another step is decided at this same instant.
+      if (!hasBlocks) this.tree.take(batch.blocksAt(step));
+      this.commit(nowNs, step, NOBODY);
+      return true;
+    }
+    let steps = batch.firstToEnd()!.lastStep - step + 1;
+    // What happens at the end of a step in flight, or of one to come, ends the run there.
+    if (this.ending.length > 0) steps = Math.min(steps, this.ending[0]!.lastStep - step + 1 + lag);
+    for (const each of flight) {
+      if (each.givers.length > 0 || this.cancels.length > 0) {
+        steps = Math.min(steps, each.index - step + 1 + lag);
+        break;
+      }
+    }
+    const from = hasBlocks ? 1 : 0;
+    steps = from + batch.stepsThatFit(step + from, steps - from, this.tree.free);
+    if (line.untilContextTokens < Number.POSITIVE_INFINITY)
+      steps = Math.min(steps, Math.floor((line.untilContextTokens - contextTokens) / batch.count) + 1);
+    sums.set(units, line.slopeUnits * batch.count);
+    this.runSteps = steps;
+    this.runFromNs = Math.max(nowNs, this.busyUntilNs);
+    this.runHasBlocks = hasBlocks;
+    return true;
+  }
+
+  // ── Shortage: request by request, as in the reference ──
+
+  /** Returns what is left of the budget. */
+  private scheduleOneByOne(step: number, budgetTokens: number, givers: FastRequest[]): number {
+    const { tree, batch } = this;
+    let budget = budgetTokens;
+    const chunks: { request: FastRequest; tokens: number }[] = [];
+    const decodes = new Set<FastRequest>();
+    let stopped = false;
+    for (let request = this.first; request !== null && budget > 0 && !stopped; ) {
+      const following: FastRequest | null = request.next;
+      if (request.isEnding) {
+        request = following;
+        continue;
+      }
+      const before = request.inBatch ? request.computed + step - request.joinStep : request.computed;
+      const tokens = request.inBatch ? 1 : Math.min(this.capped(request.target - request.computed), budget);
+      const held = request.inBatch ? tree.blocksFor(before) : request.hold.blocks;
+      const needed = tree.blocksFor(before + tokens) - held;
+      while (!stopped && needed > tree.free) {
+        const victim = this.victim();
+        const chunk = chunks.findIndex(each => each.request === victim);
+        // Only by priority: a victim that has tokens in this step already gives them back.
+        const taken = chunk >= 0 ? chunks.splice(chunk, 1)[0]!.tokens : decodes.delete(victim) ? 1 : 0;
+        budget += taken;
+        this.preempt(victim, step, taken);
+        stopped = victim === request;
+      }
+      if (stopped) break;
+      budget -= tokens;
+      if (request.inBatch) {
+        tree.take(needed);
+        decodes.add(request);
+      } else {
+        this.growTo(request, tokens);
+        chunks.push({ request, tokens });
+      }
+      request = request.next;
+    }
+    for (let request = this.first; request !== null; request = request.next) {
+      if (!request.inBatch || decodes.has(request)) continue;
+      this.pause(request, step);
+      this.loose.push(request);
+    }
+    this.loose.sort((a, b) => a.seq - b.seq);
+    for (const { request, tokens } of chunks) this.count(request, tokens, givers);
+    invariant(batch.count === decodes.size, () => `${this.name} lost count of its batch`);
+    return budget;
+  }
+
+  /** The last admitted; by priority, the one that would wait longest. */
+  private victim(): FastRequest {
+    let victim = this.last!;
+    if (this.limits.schedulingPolicy === 'fcfs') return victim;
+    for (let each = this.first; each !== null; each = each.next) if (goesBefore(victim, each)) victim = each;
+    return victim;
+  }
+
+  /** Loses its blocks, those for `taken` tokens of this step too, and waits in front of its like. */
+  private preempt(victim: FastRequest, step: number, taken: number): void {
+    if (victim.inBatch) {
+      this.pause(victim, step);
+      victim.hold.blocks = this.tree.blocksFor(victim.computed + taken);
+    } else this.removeLoose(victim);
+    const { prompt, output } = victim.submission;
+    this.tree.release(victim.hold, victim.computed + taken, prompt, output);
+    victim.computed = 0;
+    victim.preemptions += 1;
+    this.unlink(victim);
+    this.waiting.addBack(victim);
+    this.totals.preemptions += 1;
+  }
+
+  /** Out of the batch before step `step`; a token of it in flight is told on its own. */
+  private pause(request: FastRequest, step: number): void {
+    this.noteLongest(request);
+    // Without a step in the batch yet its last token is that of `giveToken`.
+    if (request.joinStep < step) request.lastTokenNs = this.busyUntilNs;
+    for (const each of this.flight) {
+      if (each.index < request.joinStep) continue;
+      if (request.lastTokenNs === this.busyUntilNs) request.lastTokenNs = each.endNs - each.gapNs;
+      each.decodes -= 1;
+      each.givers = [...each.givers, request].sort((a, b) => a.seq - b.seq);
+    }
+    this.leaveBatch(request, step);
+    request.joinStep = -1;
+  }
+
+  private stuck(): string {
+    const { tree, waiting, limits } = this;
+    const head = waiting.head();
+    return (
+      `${this.name} has work it can never schedule: ${this.runningCount} running, ${waiting.length} waiting, ` +
+      `${tree.free} of ${tree.kvBlocks} KV blocks free, the first waiting needs ` +
+      `${head === undefined ? 0 : tree.blocksFor(head.target)}, ` +
+      `maxBatchedTokens ${limits.maxBatchedTokens}, maxSequences ${limits.maxSequences}`
+    );
+  }
+
+  // ── Views ──
+
+  /** Tokens of a live request that have appeared by `nowNs`. */
+  generatedTokens(request: FastRequest, nowNs: number): number {
+    this.interrupt(nowNs);
+    const isMember = request.inBatch || (request.isEnding && request.joinStep >= 0);
+    let tokens = request.generated + (request.inBatch ? this.nextStep - request.joinStep : 0);
+    const lastStep = request.isEnding ? request.lastStep : this.nextStep - 1;
+    for (const { index, givers } of this.flight) {
+      if (givers.includes(request)) tokens -= 1;
+      else if (isMember && index >= request.joinStep && index <= lastStep) tokens -= 1;
+    }
+    return tokens;
+  }
+
+  /** Used by the steps decided before `ns`: looking changes nothing. */
+  private usedBlocks(ns: number): number {
+    if (this.runSteps === 0) return this.tree.usedBlocks;
+    const taken = this.runHasBlocks ? this.batch.blocksAt(this.nextStep) : 0;
+    return this.tree.usedBlocks + this.batch.blocksFor(this.nextStep, this.decidedBefore(ns)) - taken;
+  }
+
+  sample(atMs: number): TimelineSample {
+    return {
+      atMs,
+      pool: this.pool.name,
+      replica: this.name,
+      runningRequests: this.runningCount,
+      waitingRequests: this.waiting.length,
+      // A step that is decided at an instant shows only after it.
+      kvUsedRatio: this.usedBlocks(Math.round(atMs * 1e6) - 1) / this.limits.kvBlocks,
+    };
+  }
+
+  counters(nowNs: number): ReplicaCounters {
+    this.interrupt(nowNs);
+    return {
+      pool: this.pool.name,
+      replica: this.name,
+      model: this.pool.modelId,
+      runningRequests: this.runningCount,
+      waitingRequests: this.waiting.length,
+      kvBlocks: this.limits.kvBlocks,
+      kvBlocksUsed: this.tree.usedBlocks,
+      blockTokens: this.limits.blockTokens,
+      maxModelTokens: this.limits.maxModelTokens,
+      evictedBlocks: this.tree.evictedBlocks,
+      loadedTokens: 0,
+      transferredBytes: 0,
+      ...this.totals,
+    };
+  }
+
+  /** For tests: the laws that hold between events. */
+  check(): void {
+    const { tree, batch } = this;
+    invariant(tree.countFree() === tree.free, () => 'free blocks are those in the queue');
+    let members = 0;
+    for (let each = this.first; each !== null; each = each.next) if (each.inBatch) members += 1;
+    invariant(members === batch.count, () => 'the batch counts its members');
+  }
+}

@@ -1,0 +1,96 @@
+// The fast engine against the reference, on drawn clusters with every feature that both model: every event at the same
+// nanosecond, every counter, every gap between tokens, every sample equal. `WINDTUNNEL_TWINS=10000` runs that many cases.
+import { expect, test } from 'vitest';
+import type { Cluster } from '../../../sim/cluster.ts';
+import { FastCluster } from '../../../sim/fast/cluster.ts';
+import { createCluster } from '../../../sim/reference/cluster.ts';
+import { type DrawnCase, drawCase } from './draws.ts';
+
+const CASES = Number(process.env.WINDTUNNEL_TWINS ?? 500);
+const SAMPLES = 300;
+
+interface Story {
+  events: string[];
+  counters: object[];
+  itlMs: object;
+  samples: object[];
+}
+
+/** Runs to the end, looking every `lookNs` (0: never) at first. */
+function tell(cluster: Cluster, { inputs }: DrawnCase, lookNs: number): Story {
+  const samples: object[] = [];
+  for (const input of inputs) {
+    if ('submission' in input) cluster.submit(input.atNs, input.submission);
+    else cluster.cancel(input.atNs, input.cancel);
+  }
+  let lookAtNs = lookNs;
+  for (let ns = cluster.nextNs(); ns < Number.POSITIVE_INFINITY; ns = cluster.nextNs()) {
+    for (; lookNs > 0 && lookAtNs <= ns && samples.length < SAMPLES; lookAtNs += lookNs)
+      samples.push(...cluster.sample(lookAtNs / 1e6));
+    cluster.advanceTo(ns);
+    if (cluster instanceof FastCluster) for (const replica of cluster.replicas) replica.check();
+  }
+  // Within one instant the order of replicas is free.
+  const events = cluster.drain().map(event => JSON.stringify(event, Object.keys(event).sort()));
+  return { events: events.sort(), counters: cluster.counters(), itlMs: cluster.itlMs(), samples };
+}
+
+test(`${CASES} drawn clusters: the fast engine tells what the reference tells`, () => {
+  let preemptions = 0;
+  let evictedBlocks = 0;
+  let cancelled = 0;
+  let hits = 0;
+  for (let seed = 0; seed < CASES; seed++) {
+    const drawn = drawCase(seed);
+    const lookNs = seed % 3 === 0 ? 97 : 0;
+    const slow = tell(createCluster(drawn.deployment), drawn, lookNs);
+    const fast = tell(new FastCluster(drawn.deployment), drawn, lookNs);
+    const { limits } = drawn.deployment.pools[0]!;
+    expect(fast, `case ${seed}: ${JSON.stringify(limits)}`).toEqual(slow);
+    for (const counters of fast.counters as {
+      preemptions: number;
+      evictedBlocks: number;
+      prefixHitsTokens: number;
+    }[]) {
+      preemptions += counters.preemptions;
+      evictedBlocks += counters.evictedBlocks;
+      hits += counters.prefixHitsTokens;
+    }
+    cancelled += fast.events.filter(event => event.includes('cancelled')).length;
+  }
+  // Or the draws would not test what they are for.
+  expect(preemptions).toBeGreaterThan(CASES / 2);
+  expect(evictedBlocks).toBeGreaterThan(CASES * 10);
+  expect(cancelled).toBeGreaterThan(CASES / 4);
+  expect(hits).toBeGreaterThan(CASES * 10);
+}, 600_000);
+
+test('odd polling, and giving inputs late, changes no event', () => {
+  for (let seed = 0; seed < 150; seed++) {
+    const drawn = drawCase(seed);
+    const calm = tell(new FastCluster(drawn.deployment), drawn, 0);
+    const cluster = new FastCluster(drawn.deployment);
+    const events: string[] = [];
+    let nowNs = 0;
+    const look = (ns: number, gap: number) => {
+      for (let i = 0; i < 40 && nowNs + gap < ns; i++) {
+        nowNs += gap;
+        cluster.advanceTo(nowNs);
+        cluster.sample(nowNs / 1e6);
+        if (i % 7 === 0) cluster.counters();
+      }
+      cluster.advanceTo(ns);
+      nowNs = ns;
+      events.push(...cluster.drain().map(event => JSON.stringify(event, Object.keys(event).sort())));
+    };
+    for (const input of drawn.inputs) {
+      look(input.atNs, 1 + (seed % 11));
+      if ('submission' in input) cluster.submit(input.atNs, input.submission);
+      else cluster.cancel(input.atNs, input.cancel);
+    }
+    for (let ns = cluster.nextNs(); ns < Number.POSITIVE_INFINITY; ns = cluster.nextNs())
+      look(ns, 1 + (seed % 5));
+    expect(events.sort(), `case ${seed}`).toEqual(calm.events);
+    expect(cluster.itlMs()).toEqual(calm.itlMs);
+  }
+});
