@@ -19,7 +19,7 @@ import {
   say,
 } from '../scenarios/cli/terminal.ts';
 import type { PublishRun, RunOutput } from '../scenarios/formats/run.ts';
-import { createCluster } from './reference/cluster.ts';
+import { createCluster } from './create-cluster.ts';
 import { apiLatencies, Simulation } from './simulate.ts';
 
 /** Instants handled between two looks at the signals and the terminal. */

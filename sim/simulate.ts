@@ -17,8 +17,10 @@ import type { Cluster, ClusterEvent } from './cluster.ts';
 const NS_PER_MS = 1e6;
 /** 2^53 ns. */
 const HORIZON_DAYS = 104;
-/** Instants kept in the timeline; beyond it, every second one is dropped and the interval doubles. */
-const TIMELINE_INSTANTS = 4096;
+/** Samples kept in the timeline, and the fewest instants; beyond, every second one is dropped and the interval doubles. */
+const TIMELINE_SAMPLES = 32_768;
+const TIMELINE_INSTANTS_MIN = 512;
+const TIMELINE_INSTANTS_MAX = 4096;
 const FIRST_INTERVAL_MS = 100;
 /** So many events at one instant are a loop that never ends, not work. */
 const LIVELOCK_EVENTS = 5_000_000;
@@ -185,7 +187,9 @@ export class Simulation implements World {
       outputTokens: call.outputTokens,
       output: call.output,
       warmTokens: call.warmTokens,
-      priority: 0,
+      ...(call.retention === undefined ? {} : { retention: call.retention }),
+      // Engines count the other way: lower goes first.
+      priority: 0 - (call.priority ?? session.priority),
     });
   }
 
@@ -270,12 +274,16 @@ class Timeline {
   private intervalMs = FIRST_INTERVAL_MS;
   private nextMs = 0;
   private instants = 0;
+  private most = TIMELINE_INSTANTS_MAX;
 
   upTo(ms: number, take: (atMs: number) => TimelineSample[]): void {
     while (this.nextMs <= ms) {
-      this.samples.push(...take(this.nextMs));
+      const samples = take(this.nextMs);
+      const instants = TIMELINE_SAMPLES / Math.max(1, samples.length);
+      this.most = Math.min(TIMELINE_INSTANTS_MAX, Math.max(TIMELINE_INSTANTS_MIN, instants));
+      this.samples.push(...samples);
       this.nextMs += this.intervalMs;
-      if (++this.instants > TIMELINE_INSTANTS) this.thin();
+      if (++this.instants > this.most) this.thin();
     }
   }
 

@@ -15,12 +15,18 @@ export default defineRoutingPolicy({
     'vLLM production-stack `session`, llm-d `session-affinity`; rendezvous hashing of Thaler and Ravishankar (1998)',
   create(options) {
     refuseOptions('session-affinity', options);
+    let known: readonly string[] = [];
+    let keys: Key[] = [];
     return {
       route({ sessionKey }, { replicas }) {
         let best = 0;
         let bestScore: Key | null = null;
-        for (const [row, name] of replicas.entries()) {
-          const replica = textKey(name);
+        if (replicas !== known) {
+          known = replicas;
+          keys = replicas.map(textKey);
+        }
+        for (let row = 0; row < keys.length; row++) {
+          const replica = keys[row] as Key;
           const score = extend(sessionKey, replica.hi, replica.lo);
           if (bestScore !== null && !isGreater(score, bestScore)) continue;
           best = row;

@@ -13,19 +13,20 @@ import type { Run } from '../../scenarios/formats/prompt.ts';
 export class Reader {
   private prompt: readonly Run[];
   private output: readonly Run[];
-  private index = 0;
-  private offset = 0;
+  index = 0;
+  offset = 0;
 
   constructor(prompt: readonly Run[], output: readonly Run[]) {
     this.prompt = prompt;
     this.output = output;
   }
 
-  restart(prompt: readonly Run[], output: readonly Run[]): void {
+  /** From the beginning, or from a place where another reader of the same sequence was. */
+  restart(prompt: readonly Run[], output: readonly Run[], index = 0, offset = 0): void {
     this.prompt = prompt;
     this.output = output;
-    this.index = 0;
-    this.offset = 0;
+    this.index = index;
+    this.offset = offset;
   }
 
   private at(index: number): Run {
@@ -173,6 +174,9 @@ export class Hold {
   node: Node | null = null;
   /** Leading blocks of its sequence that are named in the tree. */
   named = 0;
+  /** Where in the runs of its sequence those end. */
+  index = 0;
+  offset = 0;
   /** All blocks it holds. */
   blocks = 0;
   copies: OwnCopy[] | null = null;
@@ -238,8 +242,8 @@ export class PrefixTree {
     found.freeBlocks = 0;
     this.deepest = this.root;
     this.deepestBlocks = 0;
+    this.reader.restart(prompt, output);
     if (this.prefixCaching) {
-      this.reader.restart(prompt, output);
       this.descend(Math.floor((tokens - 1) / this.blockTokens));
     }
     return found;
@@ -285,6 +289,7 @@ export class PrefixTree {
     hold.node = node;
     hold.named = this.found.blocks;
     hold.blocks = this.found.blocks;
+    this.mark(hold);
     for (let each = node; each.parent !== null; each = each.parent) {
       if (each.refs === 0) this.unqueue(each);
       each.refs += 1;
@@ -305,9 +310,8 @@ export class PrefixTree {
   /** The first `full` blocks of a hold are full: those not in the tree yet go there. */
   private name(hold: Hold, full: number, prompt: readonly Run[], output: readonly Run[]): void {
     if (!this.prefixCaching || full <= hold.named) return;
-    const { reader, blockTokens } = this;
-    reader.restart(prompt, output);
-    reader.skip(hold.named * blockTokens);
+    const { reader } = this;
+    reader.restart(prompt, output, hold.index, hold.offset);
     hold.node ??= this.root;
     while (hold.named < full) {
       const there = hold.node.children === null ? null : this.childOf(hold.node, full - hold.named);
@@ -317,6 +321,13 @@ export class PrefixTree {
         hold.named = full;
       }
     }
+    this.mark(hold);
+  }
+
+  /** The reader stands where the named blocks of the hold end. */
+  private mark(hold: Hold): void {
+    hold.index = this.reader.index;
+    hold.offset = this.reader.offset;
   }
 
   /** The next block of the hold has content that is cached already: it becomes a copy of its own. */
@@ -432,6 +443,8 @@ export class PrefixTree {
     }
     hold.node = null;
     hold.named = 0;
+    hold.index = 0;
+    hold.offset = 0;
     hold.blocks = 0;
     hold.copies = null;
   }

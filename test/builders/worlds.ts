@@ -7,7 +7,7 @@ import { parseDeployment } from '../../scenarios/formats/deployment/deployment.t
 import type { Plan } from '../../scenarios/formats/plan.ts';
 import type { RunHeader, RunOutput } from '../../scenarios/formats/run.ts';
 import { formatIssues, parseSource } from '../../scenarios/formats/source.ts';
-import { createCluster } from '../../sim/reference/cluster.ts';
+import { createCluster } from '../../sim/create-cluster.ts';
 import { apiLatencies, Simulation } from '../../sim/simulate.ts';
 
 export const DEPLOYMENT = (

@@ -12,7 +12,6 @@ import { planOfEntry } from './sessions.ts';
 /** What only a check understands today. */
 const CHECKED_ONLY: Readonly<Record<string, readonly string[]>> = {
   'api-only': ['providers'],
-  'disaggregated-llama-3.1-70b': ['pools.main.prefill', 'pools.main.decode', 'pools.main.link'],
   'edge-and-central': ['places', 'links', 'tools', 'gateway'],
   hybrid: ['places', 'links', 'providers', 'gateway'],
 };
@@ -53,9 +52,9 @@ describe('commands', () => {
       'WT1008 "frontier" is served by provider "anthropic", and no run calls a provider yet',
     );
     expect(err).not.toContain('"local" is served');
-    expect(run('emulate', 'disaggregated-llama-3.1-70b')).toMatchObject({
+    expect(run('emulate', 'edge-and-central')).toMatchObject({
       code: 104,
-      err: expect.stringContaining('`prefill` is part of the language'),
+      err: expect.stringContaining('`places` is part of the language'),
     });
   });
 

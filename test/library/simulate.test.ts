@@ -8,7 +8,7 @@ import { libraryNames } from '../../scenarios/cli/library.ts';
 import { loadScenario, settledScenario } from '../../scenarios/cli/load.ts';
 import type { RunOutput } from '../../scenarios/formats/run.ts';
 import { planLines } from '../../scenarios/plan-file.ts';
-import { createCluster } from '../../sim/reference/cluster.ts';
+import { createCluster } from '../../sim/create-cluster.ts';
 import { apiLatencies, Simulation } from '../../sim/simulate.ts';
 import { deploymentOf, HEADER } from '../builders/worlds.ts';
 import { planOfEntry } from './sessions.ts';

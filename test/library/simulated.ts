@@ -3,7 +3,7 @@ import { loadDeployment } from '../../engines/load.ts';
 import { prepare } from '../../engines/prepare.ts';
 import { routingPolicies } from '../../gateway/routing/index.ts';
 import type { RunOutput } from '../../scenarios/formats/run.ts';
-import { createCluster } from '../../sim/reference/cluster.ts';
+import { createCluster } from '../../sim/create-cluster.ts';
 import { apiLatencies, Simulation } from '../../sim/simulate.ts';
 import { HEADER } from '../builders/worlds.ts';
 import { planOfEntry } from './sessions.ts';
