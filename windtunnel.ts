@@ -49,6 +49,11 @@ const COMMANDS: readonly Listed[] = [
     load: async () => (await import('./lab/validate.ts')).validateCommand,
   },
   {
+    usage: 'backtest <dir>',
+    doc: 'predict measured runs from their inputs, and score the predictions',
+    load: async () => (await import('./lab/backtest/command.ts')).backtestCommand,
+  },
+  {
     usage: 'emulate <deployment>',
     doc: 'serve the virtual cluster as an OpenAI-compatible server',
     load: async () => (await import('./sim/emulator/command.ts')).emulateCommand,

@@ -1,6 +1,7 @@
 // The catalogue: GPUs, open models and API list prices, with their sources. A null means "not known from a source
 // that was read": whoever needs it refuses (WT1202) and names the key; nothing is guessed.
 import { type InputPath, type Issue, issue } from '../scenarios/base/issue.ts';
+import type { CatalogModel } from '../scenarios/formats/catalog.ts';
 import { didYouMean } from '../scenarios/formats/suggest.ts';
 import apiPrices from './catalog/api-prices.json' with { type: 'json' };
 import gpus from './catalog/gpus.json' with { type: 'json' };
@@ -19,6 +20,8 @@ export interface Gpu {
   name: string;
   vendor: string;
   architecture: string;
+  /** `shipping`, or `announced …`: figures that the vendor may still revise. */
+  status: string;
   memoryType: string;
   memoryBytes: number;
   memoryBandwidthBytesPerSec: number;
@@ -36,50 +39,10 @@ export interface Gpu {
   source: readonly string[];
 }
 
-export interface MixtureOfExperts {
-  numExperts: number | null;
-  expertsPerToken: number | null;
-  sharedExperts: number | null;
-  expertIntermediateSize: number | null;
-  denseFirstLayers: number | null;
-}
-
-export interface LatentAttention {
-  kvLoraRank: number;
-  qkRopeHeadDim: number;
-  qkNopeHeadDim: number;
-  vHeadDim: number;
-}
-
 /** An open-weights model: what FLOPs, weight bytes and KV bytes per token are computed from. */
-export interface Model {
-  id: string;
-  name: string;
-  vendor: string;
-  totalParams: number | null;
-  activeParamsPerToken: number | null;
-  computedTotalParams: number | null;
-  computedActiveParams: number | null;
-  numLayers: number | null;
-  hiddenSize: number | null;
-  numAttentionHeads: number | null;
-  numKvHeads: number | null;
-  headDim: number | null;
-  vocabSize: number | null;
-  maxContextTokens: number | null;
-  tieWordEmbeddings: boolean | null;
-  attention: string;
-  mla: LatentAttention | null;
-  moe: MixtureOfExperts | null;
-  slidingWindow: { windowTokens: number } | null;
-  linearAttention: object | null;
-  /** KV cache of one token, summed over layers, one copy; `Growing` leaves out layers behind a sliding window. */
-  kvBytesPerTokenBf16: number | null;
-  kvBytesPerTokenFp8: number | null;
-  kvBytesPerTokenGrowing: number | null;
-  nativeWeightDtype: string | null;
-  source: string;
-}
+export type Model = Readonly<CatalogModel>;
+export type MixtureOfExperts = NonNullable<Model['moe']>;
+export type LatentAttention = NonNullable<Model['mla']>;
 
 /** List price of a hosted model, USD per million tokens. */
 export interface ListPrice {
@@ -103,7 +66,10 @@ export const allModels = (): readonly Model[] => modelRows;
 export const allListPrices = (): readonly ListPrice[] => priceRows;
 
 export const findGpu = (id: string): Gpu | null => gpuRows.find(row => row.id === id) ?? null;
-export const findModel = (id: string): Model | null => modelRows.find(row => row.id === id) ?? null;
+
+/** `added`: rows of the user's own catalogue file, which never have the id of a row that ships. */
+export const findModel = (id: string, added: readonly Model[] = []): Model | null =>
+  modelRows.find(row => row.id === id) ?? added.find(row => row.id === id) ?? null;
 
 /** Open models that a vendor also sells by the token. The Groq rows are a third party's price, not the vendor's. */
 const SOLD_AS: Readonly<Record<string, string>> = {
@@ -124,11 +90,26 @@ export function listPrice(modelId: string): ListPrice | null {
   return priceRows.find(row => row.id === priceId) ?? null;
 }
 
+/** What else there is to do about an entry that is not there. */
+const OTHERWISE = {
+  GPU: '; or give `gpu_figures`',
+  model: '; `windtunnel catalog add config.json` adds one',
+  price: '; or give `price`',
+} as const;
+
 /** WT1201: `id` is not in the catalogue; what is sold by the token may go by the id of its price or of its model. */
-export function unknownEntry(kind: 'GPU' | 'model' | 'price', id: string, path: InputPath): Issue {
-  const rows = { GPU: gpuRows, model: modelRows, price: [...priceRows, ...modelRows] }[kind];
-  const known = rows.map(row => row.id);
-  const list = `\`windtunnel catalog\` lists every ${kind}${kind === 'price' ? '; or give `price`' : ''}`;
+export function unknownEntry(
+  kind: 'GPU' | 'model' | 'price',
+  id: string,
+  path: InputPath,
+  added: readonly Model[] = [],
+): Issue {
+  const known = {
+    GPU: gpuRows,
+    model: [...modelRows, ...added],
+    price: [...priceRows, ...modelRows],
+  }[kind].map(row => row.id);
+  const list = `\`windtunnel catalog\` lists every ${kind}${OTHERWISE[kind]}`;
   const near = didYouMean(id, known);
   return issue(
     path,
@@ -138,6 +119,16 @@ export function unknownEntry(kind: 'GPU' | 'model' | 'price', id: string, path: 
   );
 }
 
+/** Figures of a GPU that a file may give, by the key they have there. */
+const IN_FILE: Readonly<Record<string, string>> = {
+  bf16DenseFlops: 'bf16_tflops',
+  fp8DenseFlops: 'fp8_tflops',
+  fp4DenseFlops: 'fp4_tflops',
+  scaleUpBandwidthBytesPerSecPerDirection: 'link_bandwidth',
+  scaleUpDomainGpus: 'link_gpus',
+  p2pLatencySec: 'link_latency',
+};
+
 /** WT1202: the catalogue's entry has null where a figure is needed; `instead` says what to give in the file. */
 export function unknownFigure(
   path: InputPath,
@@ -146,5 +137,7 @@ export function unknownFigure(
   need: string,
   instead: string,
 ): Issue {
-  return issue(path, 'WT1202', `the catalogue has no "${key}" for ${id}, needed for ${need}`, instead);
+  const given = Object.hasOwn(IN_FILE, key) ? `give gpu_figures.${IN_FILE[key]}, or ` : '';
+  const hint = `${given}${instead}`;
+  return issue(path, 'WT1202', `the catalogue has no "${key}" for ${id}, needed for ${need}`, hint);
 }

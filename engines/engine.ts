@@ -29,11 +29,34 @@ export interface DecodeLine {
   untilContextTokens: number;
 }
 
+/** How far a step model was tried. */
+export interface StepRange {
+  /** Sequences with one new token in a step. */
+  decodes: number;
+  /** Tokens of one sequence. */
+  contextTokens: number;
+  /** Tokens of prompts in a step. */
+  prefillTokens: number;
+}
+
+/** How far a step model can be trusted, where that is known. */
+export interface StepEvidence {
+  /** Mean relative error to expect of each, 0-1; null: not known. */
+  error: { ttft: number | null; tpot: number | null; e2e: number | null };
+  /** The measured experiments it stands on, or the nearest to it; null where there is none. */
+  nearest: string | null;
+  range: StepRange;
+  /** What of a load lies beyond the range, in words; null when all of it lies within. */
+  outOfRange(load: StepLoad): string | null;
+}
+
 /** Length of a step: a pure function of whole numbers, in fixed point (ns/1024), floored to ns once a step. */
 export interface StepModel {
   readonly name: string;
   /** What it was fitted on and what error to expect, one sentence. */
   readonly evidence: string;
+  /** The same in figures. */
+  readonly trust?: StepEvidence;
   /** Whole nanoseconds, at least 1. */
   stepNs(load: StepLoad): number;
   /**

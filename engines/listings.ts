@@ -43,7 +43,7 @@ const gpus: Listing<Gpu> = {
   words: gpu => `${gpu.id} ${gpu.name} ${gpu.vendor} ${gpu.architecture}`,
   columns: ['gpu', 'GiB', 'GB/s', 'bf16', 'fp8', 'per hour'],
   cells: gpu => [
-    gpu.id,
+    `${gpu.id}${gpu.status.startsWith('announced') ? ' (announced)' : ''}`,
     scaled(gpu.memoryBytes, 1024 ** 3),
     scaled(gpu.memoryBandwidthBytesPerSec, 1e9),
     scaled(gpu.bf16DenseFlops, 1e12),
@@ -57,15 +57,16 @@ const gpus: Listing<Gpu> = {
   ],
 };
 
-const models: Listing<Model> = {
+/** Models that ship, and those of the user's own, which say so. */
+const models = (added: readonly Model[]): Listing<Model> => ({
   title: 'models, for `model:` of a pool or an alias; the price is that of the same open model on an API',
-  rows: allModels(),
+  rows: [...allModels(), ...added],
   words: model => `${model.id} ${model.name} ${model.vendor} ${model.attention}`,
   columns: ['model', 'params B', 'active B', 'window', 'KV B/token', '$ per M in/out'],
   cells: model => {
     const price = listPrice(model.id);
     return [
-      model.id,
+      `${model.id}${added.includes(model) ? ' (yours)' : ''}`,
       scaled(model.totalParams ?? model.computedTotalParams, 1e9),
       scaled(model.activeParamsPerToken ?? model.computedActiveParams, 1e9),
       String(model.maxContextTokens ?? NONE),
@@ -73,9 +74,9 @@ const models: Listing<Model> = {
       price === null ? NONE : `${price.inputUsdPerMTok}/${price.outputUsdPerMTok}`,
     ];
   },
-  sources: model => [model.source],
-  details: model => [model.source],
-};
+  sources: model => [added.includes(model) ? 'yours: windtunnel.catalog.json' : model.source],
+  details: model => [added.includes(model) ? `yours: ${model.source}` : model.source],
+});
 
 const prices: Listing<ListPrice> = {
   title: 'prices of APIs, for `model:` of a provider or an alias; USD per million tokens',
@@ -94,8 +95,11 @@ const prices: Listing<ListPrice> = {
 };
 
 /** GPUs, models and prices that have all of these words; the sources of a part are given word for word. */
-export function shownLists(words: readonly string[]): Record<'gpus' | 'models' | 'prices', Shown> {
-  return { gpus: shown(gpus, words), models: shown(models, words), prices: shown(prices, words) };
+export function shownLists(
+  words: readonly string[],
+  added: readonly Model[],
+): Record<'gpus' | 'models' | 'prices', Shown> {
+  return { gpus: shown(gpus, words), models: shown(models(added), words), prices: shown(prices, words) };
 }
 
 /** Whether a text has all of these words, whatever their case. */

@@ -10,6 +10,7 @@ import { unbuiltParts } from '../scenarios/formats/unbuilt.ts';
 import { resolveDeployment } from './deploy.ts';
 import type { DeploymentSpec } from './engine.ts';
 import { hostedIssues, prepare } from './prepare.ts';
+import { addedModels, digestWith } from './user-catalog.ts';
 
 /** Routing policies by name: what there is to choose, and their own checks of options. */
 type Policies = Readonly<Record<string, { create(options: Record<string, unknown>): unknown }>>;
@@ -23,10 +24,21 @@ export interface LoadedDeployment {
 }
 
 export function loadDeployment(input: string, policies: Policies): LoadedDeployment {
-  const { source, sha256, parsed } = loadDeploymentFile(input);
-  const { unbuilt } = parsed;
-  if (parsed.file === null) return { source, deployment: null, issues: parsed.issues, unbuilt };
-  const resolved = resolveDeployment(parsed.file, sha256, { routingPolicies: Object.keys(policies) });
+  const { path, source, sha256, parsed } = loadDeploymentFile(input);
+  const { file, unbuilt } = parsed;
+  if (file === null) return { source, deployment: null, issues: parsed.issues, unbuilt };
+  const added = addedModels(path);
+  const named = new Set(
+    Object.values(file.pools ?? {}).flatMap(pool => [pool.model, pool.speculative?.model]),
+  );
+  const digest = digestWith(
+    sha256,
+    added.filter(({ id }) => named.has(id)),
+  );
+  const resolved = resolveDeployment(file, digest, {
+    routingPolicies: Object.keys(policies),
+    addedModels: added,
+  });
   const issues = [...parsed.issues, ...resolved.issues, ...optionIssues(resolved.deployment, policies)];
   return { source, deployment: resolved.deployment, issues, unbuilt };
 }

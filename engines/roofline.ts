@@ -5,7 +5,7 @@ import type { WeightType } from '../scenarios/formats/deployment/pool.ts';
 import { toUnits, unitsToNs } from './affine.ts';
 import { type Gpu, type Model, unknownFigure } from './catalog.ts';
 import type { StepLoad, StepModel } from './engine.ts';
-import { embeddingParams, kvBytesPerToken, type ReplicaSetup, totalParams, WEIGHT_BYTES } from './limits.ts';
+import { embeddingParams, kvBytesPerToken, type ReplicaSetup, totalParams, WEIGHT_BYTES } from './memory.ts';
 
 const EVIDENCE =
   'analytic roofline with factors fitted on vLLM 0.11-0.15, H100/A100/L40S: for ranking; expected TPOT error about 6-15 %';

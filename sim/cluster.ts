@@ -1,7 +1,7 @@
 // The cluster as one steppable object: `simulate` drives it on virtual time, the emulator on real time. Submitting
 // behind now throws; a cancel acts at the next step boundary; odd polling changes no byte.
 import type { HistogramCounts } from '../scenarios/base/histogram.ts';
-import type { Run } from '../scenarios/formats/prompt.ts';
+import type { Retention, Run } from '../scenarios/formats/prompt.ts';
 import type { TimelineSample } from '../scenarios/formats/record.ts';
 
 /** One request to a pool. `prompt` and `output` name their content, so that later prompts can hit it. */
@@ -15,12 +15,16 @@ export interface Submission {
   promptTokens: number;
   /** Exactly this many tokens will be generated (at least 1). */
   outputTokens: number;
+  /** What the client allows (`max_tokens`), all that an engine knows before the end; outputTokens where it is not given. */
+  maxOutputTokens?: number;
   /** Names the generated tokens; sums to outputTokens. No two live requests generate the same content. */
   output: readonly Run[];
   /** Leading prompt tokens that are already in the cache when the request arrives (a resumed session); 0 for none. */
   warmTokens: number;
   /** Lower goes first, where the engine schedules by priority. */
   priority: number;
+  /** How long parts of the prompt are worth keeping, where the engine retains by priority (TensorRT-LLM); none by default. */
+  retention?: readonly Retention[];
 }
 
 export type ClusterEvent =
@@ -101,5 +105,8 @@ export interface ReplicaCounters {
   steps: number;
   /** Cached blocks whose content was given up for a new block. */
   evictedBlocks: number;
+  /** Prompt tokens whose KV came from a tier or from the prefill half, and the bytes of their blocks. */
+  loadedTokens: number;
+  transferredBytes: number;
   maxModelTokens: number;
 }

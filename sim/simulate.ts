@@ -2,6 +2,7 @@
 // that order at equal instants; ends are handed to the fleet, which says what starts.
 import { invariant, UserError } from '../scenarios/base/errors.ts';
 import { Heap } from '../scenarios/base/heap.ts';
+import { IdTable } from '../scenarios/base/id-table.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
 import type { TimelineSample } from '../scenarios/formats/record.ts';
 import type { RunHeader, RunOutput } from '../scenarios/formats/run.ts';
@@ -60,8 +61,8 @@ export class Simulation implements World {
     (a, b) => a.atNs < b.atNs || (a.atNs === b.atNs && a.sequence < b.sequence),
   );
   /** Tickets of delays that are still wanted. */
-  private readonly waiting = new Set<number>();
-  private readonly inFlight = new Map<number, InFlight>();
+  private readonly waiting = new IdTable<true>();
+  private readonly inFlight = new IdTable<InFlight>();
   private readonly timeline = new Timeline();
   private nowNs = 0;
   private sequence = 0;
@@ -93,7 +94,9 @@ export class Simulation implements World {
     if (this.interrupted) return;
     this.interrupted = true;
     this.fleet.stop(this.nowMs);
-    for (const [ticket, { result, reasoningTokens }] of [...this.inFlight]) {
+    for (const [ticket, { result, reasoningTokens }] of [...this.inFlight.entries()].sort(
+      ([a], [b]) => a - b,
+    )) {
       result.outputTokens = this.options.cluster.generatedTokens(ticket);
       result.reasoningTokens = Math.min(reasoningTokens, result.outputTokens);
       this.inFlight.delete(ticket);
@@ -194,7 +197,7 @@ export class Simulation implements World {
   }
 
   delay(ticket: number, delayMs: number): void {
-    this.waiting.add(ticket);
+    this.waiting.set(ticket, true);
     this.timers.push({ atNs: this.inNs(delayMs), sequence: this.sequence++, ticket });
   }
 

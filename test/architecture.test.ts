@@ -20,7 +20,7 @@ const MAY_IMPORT: Record<Folder, readonly Folder[]> = {
 /** Where a package may be imported; prefixes of paths from the root. */
 const HOMES: Record<string, readonly string[]> = {
   seedrandom: ['scenarios/base/key.ts'],
-  zod: ['scenarios/formats/'],
+  zod: ['scenarios/formats/', 'lab/backtest/experiment.ts'],
   yaml: ['scenarios/formats/source.ts'],
   undici: ['loadgen/client.ts'],
   'simple-statistics': ['scenarios/base/statistics.ts'],
@@ -46,6 +46,7 @@ const RIMS = [
   'scenarios/importers/servegen/read.ts',
   'engines/load.ts',
   'engines/command.ts',
+  'engines/user-catalog.ts',
   'sim/command.ts',
   'sim/emulator/',
   'reports/publish.ts',

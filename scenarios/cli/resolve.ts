@@ -8,6 +8,7 @@ import { UserError } from '../base/errors.ts';
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
 import { type Position, parseSource, type Source, valueSource } from '../formats/source.ts';
 import { didYouMean, show } from '../formats/suggest.ts';
+import { readProfile } from './engine-profile.ts';
 import { libraryNames, libraryPath, readText, shown } from './library.ts';
 
 type Mapping = Record<string, unknown>;
@@ -217,7 +218,11 @@ function withFiles(
         : rebased(inner, folder, root);
     else if (key === 'empirical' && isMapping(inner) && 'file' in inner)
       result[key] = measuredValues(inner, folder, at, issues) ?? inner;
-    else result[key] = withFiles(inner, folder, root, issues, at);
+    else if (key === 'file' && value.model === 'profile' && typeof inner === 'string') {
+      const read = readProfile(inner, folder, at);
+      issues.push(...read.issues);
+      result[key] = read.profile ?? inner;
+    } else result[key] = withFiles(inner, folder, root, issues, at);
   }
   return result;
 }

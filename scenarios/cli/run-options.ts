@@ -129,13 +129,15 @@ export const loadRun = (
 
 /** A deployment file, read and checked against its schema. */
 export function loadDeploymentFile(input: string): {
+  path: string;
   source: Source;
   sha256: string;
   parsed: ReturnType<typeof parseDeployment>;
 } {
-  const source = resolveSource(findInput(input, 'deployments'), 'deployments');
+  const path = findInput(input, 'deployments');
+  const source = resolveSource(path, 'deployments');
   const digest = createHash('sha256').update(JSON.stringify(source.value)).digest('hex');
-  return { source, sha256: digest, parsed: parseDeployment(source) };
+  return { path, source, sha256: digest, parsed: parseDeployment(source) };
 }
 
 /** What a run is called: the same scenario on two deployments is two runs. */

@@ -15,6 +15,8 @@ export interface PlannedSession {
   readonly tenant: string | null;
   /** One of the tenant's users; null where the scenario has none. */
   readonly user: string | null;
+  /** Of its calls, where they have none of their own: higher goes first in an engine with priorities. */
+  readonly priority: number;
   readonly key: Key;
   readonly plannedMs: number;
   readonly program: Program;

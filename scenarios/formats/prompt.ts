@@ -15,6 +15,17 @@ export interface PromptPart {
   readonly tokens: number;
 }
 
+/** A range of prompt tokens and what their KV blocks are worth to an engine once no request holds them. */
+export interface Retention {
+  readonly fromToken: number;
+  /** Exclusive; null: to the end of the prompt. */
+  readonly toToken: number | null;
+  /** 1 to 100; the lowest is evicted first, and 35 is what blocks have without a range. */
+  readonly priority: number;
+  /** After so long without use they are worth 35 again; null: never. */
+  readonly durationMs: number | null;
+}
+
 export const runTokens = (runs: readonly Run[]): number => runs.reduce((sum, run) => sum + run.tokens, 0);
 
 /** Appends runs, merging those that continue the same content, so that equal content has equal runs. */
@@ -43,4 +54,37 @@ export function headOf(runs: readonly Run[], tokens: number): Run[] {
     left -= take;
   }
   return head;
+}
+
+/** What is left of `runs` behind their first `tokens` tokens. */
+export function tailOf(runs: readonly Run[], tokens: number): Run[] {
+  const tail: Run[] = [];
+  let skip = tokens;
+  for (const run of runs) {
+    if (skip >= run.tokens) skip -= run.tokens;
+    else {
+      tail.push(skip === 0 ? run : { ...run, from: run.from + skip, tokens: run.tokens - skip });
+      skip = 0;
+    }
+  }
+  return tail;
+}
+
+/** Tokens that both begin with. */
+export function commonTokens(a: readonly Run[], b: readonly Run[]): number {
+  let common = 0;
+  let [i, inA, j, inB] = [0, 0, 0, 0]; // runs, and tokens of each that are behind
+  while (i < a.length && j < b.length) {
+    const runA = a[i]!;
+    const runB = b[j]!;
+    const isEqual = runA.key.hi === runB.key.hi && runA.key.lo === runB.key.lo;
+    if (!isEqual || runA.from + inA !== runB.from + inB) break;
+    const tokens = Math.min(runA.tokens - inA, runB.tokens - inB);
+    common += tokens;
+    inA += tokens;
+    inB += tokens;
+    if (inA === runA.tokens) [i, inA] = [i + 1, 0];
+    if (inB === runB.tokens) [j, inB] = [j + 1, 0];
+  }
+  return common;
 }

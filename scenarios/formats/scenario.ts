@@ -43,8 +43,17 @@ const prefix = z.strictObject({
     .enum(['durable', 'session', 'ephemeral'])
     .optional()
     .describe('a label: how long it is worth keeping'),
-  priority: z.int().optional().describe('what an engine keeps first'),
-  ttl: written('ms').optional().describe('how long an engine keeps it'),
+  priority: z
+    .int()
+    .min(1)
+    .max(100)
+    .optional()
+    .describe(
+      'what an engine that retains by priority keeps first, 1 to 100 (tensorrt-llm; default 35, with `ttl` 100)',
+    ),
+  ttl: written('ms')
+    .optional()
+    .describe('how long after its last use such an engine keeps it; after that it is like any other'),
 });
 const tool = z.strictObject({
   latency: duration,

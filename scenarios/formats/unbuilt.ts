@@ -7,10 +7,17 @@ import { eachRawStep } from './steps.ts';
 type Later = Readonly<Record<string, string>>;
 
 const GATEWAY = 'decided by the workflow-aware gateway, which is not built yet';
-const ENGINE = 'acted upon by engines with priorities and retention, which are not built yet';
+const ENGINE = 'acted upon by engines and routers that retain or expect, which are not built yet';
 const SANDBOX = 'tool runtimes are not built yet';
 
+/** Of hints a run obeys `priority`. A dot leads into the mapping behind a key. */
+const HINTS: Later = {
+  'hints.session_affinity': ENGINE,
+  'hints.output_tokens': ENGINE,
+  'hints.cache_ttl': ENGINE,
+};
 const STEP: Later = {
+  ...HINTS,
   timeout: GATEWAY,
   retry: `${GATEWAY}; for now \`try\` with \`on_error\` runs other steps after a failure`,
   hedge: GATEWAY,
@@ -18,7 +25,6 @@ const STEP: Later = {
   fallback: `${GATEWAY}; for now \`try\` with \`on_error\` can call another model`,
   allow: GATEWAY,
   consent: `${GATEWAY}; for now a \`human\` step waits for one`,
-  hints: ENGINE,
 };
 const WORKFLOW: Later = {
   budget: GATEWAY,
@@ -26,10 +32,9 @@ const WORKFLOW: Later = {
   retry: GATEWAY,
   cancel: GATEWAY,
   allow: GATEWAY,
-  hints: ENGINE,
+  ...HINTS,
 };
 const MODEL: Later = { rate_limit: GATEWAY, fallback: GATEWAY };
-const PREFIX: Later = { priority: ENGINE, ttl: ENGINE };
 const TOOL: Later = {
   timeout: GATEWAY,
   retry: `${GATEWAY}; for now run the tool again in the \`on_error\` of a \`try\``,
@@ -37,15 +42,14 @@ const TOOL: Later = {
   cold_start: SANDBOX,
   warm_pool: SANDBOX,
 };
-const COHORT: Later = { cancel: GATEWAY, hints: ENGINE };
-const TENANT: Later = { budget: GATEWAY, rate_limit: GATEWAY, priority: ENGINE };
+const COHORT: Later = { cancel: GATEWAY, ...HINTS };
+const TENANT: Later = { budget: GATEWAY, rate_limit: GATEWAY };
 
 /** By the part of a scenario they stand in. */
 export const UNBUILT: Readonly<Record<string, Later>> = {
   step: STEP,
   workflows: WORKFLOW,
   models: MODEL,
-  prefixes: PREFIX,
   tools: TOOL,
   traffic: COHORT,
   tenants: TENANT,
@@ -56,15 +60,22 @@ export const UNBUILT: Readonly<Record<string, Later>> = {
 export const notBuilt = (path: InputPath, key: string, what: string): Issue =>
   issue(path, 'WT1008', `\`${key}\` is part of the language, but no run obeys it yet`, what, { atKey: true });
 
+/** Whether a value has something behind these keys. */
+const holds = (value: unknown, [key, ...rest]: readonly string[]): boolean =>
+  key === undefined ||
+  (typeof value === 'object' &&
+    value !== null &&
+    Object.hasOwn(value, key) &&
+    holds((value as Record<string, unknown>)[key], rest));
+
 /** What the traffic of this file would need and no run can give; each is an error for a run, a warning for a check. */
 export function unbuiltParts(file: ScenarioFile): Issue[] {
   const issues: Issue[] = [];
   const used = usedNames(file);
   const look = (entry: unknown, later: Later, path: InputPath): void => {
-    if (typeof entry !== 'object' || entry === null) return;
-    for (const key of Object.keys(entry)) {
-      const what = Object.hasOwn(later, key) ? later[key] : undefined;
-      if (what !== undefined) issues.push(notBuilt([...path, key], key, what));
+    for (const [key, what] of Object.entries(later)) {
+      const at = key.split('.');
+      if (holds(entry, at)) issues.push(notBuilt([...path, ...at], key, what));
     }
   };
   for (const name of used.workflows) {
@@ -74,7 +85,6 @@ export function unbuiltParts(file: ScenarioFile): Issue[] {
     eachRawStep(workflow?.steps, [...path, 'steps'], (step, at) => look(step, STEP, at));
   }
   for (const name of used.models) look(file.models?.[name], MODEL, ['models', name]);
-  for (const name of used.prefixes) look(file.prefixes?.[name], PREFIX, ['prefixes', name]);
   for (const name of used.tools) look(file.tools?.[name], TOOL, ['tools', name]);
   for (const [index, cohort] of file.traffic.entries()) look(cohort, COHORT, ['traffic', index]);
   for (const name of used.tenants) look(file.tenants?.[name], TENANT, ['tenants', name]);

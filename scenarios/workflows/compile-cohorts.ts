@@ -243,10 +243,15 @@ function templateMaker(context: CohortContext, cohort: string): SessionMaker | n
         root,
       };
       const program = templateProgram(workflow, key, draws, new Segments(identity, draws));
-      return { id, cohort, tenant, user, key, plannedMs, program };
+      const priority = priorityOf(context, tenant);
+      return { id, cohort, tenant, user, priority, key, plannedMs, program };
     },
   };
 }
+
+/** What the cohort hints at, else what its tenant has. */
+const priorityOf = ({ cohortFile, input }: CohortContext, tenant: string | null): number =>
+  cohortFile.hints?.priority ?? (tenant === null ? 0 : (input.file.tenants?.[tenant]?.priority ?? 0));
 
 /** A decision about a session as a whole. */
 const placeOf = (session: Key, what: string) => ({
@@ -378,7 +383,8 @@ function traceMaker(context: CohortContext, cohort: string): SessionMaker | null
       const id = `${cohort}/${session.id}`;
       const tenant = cohortFile.tenant ?? session.tenant;
       const program = recordedProgram(session, options);
-      return { id, cohort, tenant, user: session.user, key: textKey(id), plannedMs, program };
+      const priority = priorityOf(context, tenant);
+      return { id, cohort, tenant, user: session.user, priority, key: textKey(id), plannedMs, program };
     },
   };
 }

@@ -22,6 +22,7 @@ export function compileLlm(body: Body<'llm'>, base: Base, context: CompileContex
     verb: 'llm',
     model: modelOf(body, body.llm, at, context),
     role: body.role ?? null,
+    priority: body.hints?.priority ?? priorityOf(context),
     prefix: body.prefix === undefined ? null : segmentsOf(body.prefix, [...at, 'prefix'], context),
     adds: optionalAmount(body.adds, 'tokens', [...at, 'adds'], context),
     reads: readsOf(body.reads, [...at, 'reads'], context),
@@ -65,6 +66,10 @@ function modelOf(
   return model ?? '';
 }
 
+/** What the workflow around a step hints at. */
+const priorityOf = ({ file, stack }: CompileContext): number | null =>
+  file.workflows?.[stack.at(-1) as string]?.hints?.priority ?? null;
+
 function readsOf(
   reads: readonly string[] | undefined,
   path: InputPath,
@@ -87,7 +92,7 @@ function compactAtOf(
   const path = [...step.at, 'compact_at'];
   const parts = typeof given === 'object' ? given : { tokens: given };
   const inner = typeof given === 'object' ? (key: string) => [...path, key] : () => path;
-  const { name, key, at, model, thread } = step;
+  const { name, key, at, model, priority, thread } = step;
   return {
     tokens: amountOf(parts.tokens, 'tokens', inner('tokens'), context),
     by: {
@@ -95,6 +100,7 @@ function compactAtOf(
       key,
       at,
       model,
+      priority,
       thread,
       verb: 'compact',
       adds: constant(0),
@@ -114,6 +120,7 @@ export function compileCompact(body: Body<'compact'>, base: Base, context: Compi
     ...base,
     verb: 'compact',
     model: modelOf(body, body.compact, at, context),
+    priority: priorityOf(context),
     adds: optionalAmount(body.adds, 'tokens', [...at, 'adds'], context),
     out: amountOf(body.out, 'tokens', [...at, 'out'], context),
     keep: readsOf(body.keep, [...at, 'keep'], context),

@@ -8,8 +8,8 @@ import { type Amount, checkNames, constant, parseAmount } from '../formats/amoun
 import type { Assertion } from '../formats/assertion.ts';
 import { parseAssertion } from '../formats/assertions.ts';
 import type { Cohort, ModelAlias, Plan } from '../formats/plan.ts';
-import type { Dimension } from '../formats/quantity.ts';
-import type { ScenarioFile } from '../formats/scenario.ts';
+import { type Dimension, parseScalar } from '../formats/quantity.ts';
+import type { PrefixFile, ScenarioFile } from '../formats/scenario.ts';
 import { ROLES } from '../formats/steps.ts';
 import { didYouMean } from '../formats/suggest.ts';
 import { plainName } from './around.ts';
@@ -196,6 +196,17 @@ function refuseSteps(amount: Amount, path: InputPath, issues: Issue[]): void {
 const looksLikeTime = (raw: unknown): boolean =>
   /\d\s*(us|ms|s|m|h|d)"?[,}\s]*$|\d(us|ms|s|m|h|d)"/.test(JSON.stringify(raw) ?? '');
 
+/** The highest of the engines that retain by priority. */
+const MOST_RETAINED = 100;
+
+/** A segment that is to be kept for a time and says no more is worth most until then. */
+function worthOf({ priority, ttl }: PrefixFile): Segment['worth'] {
+  if (priority === undefined && ttl === undefined) return null;
+  const duration = ttl === undefined ? null : parseScalar(ttl, 'ms');
+  const durationMs = duration !== null && 'value' in duration ? duration.value : null;
+  return { priority: priority ?? MOST_RETAINED, durationMs };
+}
+
 function compileSegments(
   file: ScenarioFile,
   params: ReadonlyMap<string, Amount>,
@@ -207,7 +218,8 @@ function compileSegments(
     const tokens = parseAmount(raw.tokens, 'tokens', path, issues) ?? constant(0);
     checkNames(tokens, [...params.keys()], path, issues);
     refuseSteps(tokens, path, issues);
-    segments.set(name, { name, key: textKey(name), tokens, scope: raw.scope ?? 'global' });
+    const { scope = 'global' } = raw;
+    segments.set(name, { name, key: textKey(name), tokens, scope, worth: worthOf(raw) });
   }
   return segments;
 }

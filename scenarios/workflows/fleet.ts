@@ -2,6 +2,7 @@
 // reports, and writes the records. The simulator and the load generator differ only in the World they give.
 import { invariant, UserError } from '../base/errors.ts';
 import { Heap } from '../base/heap.ts';
+import { IdTable } from '../base/id-table.ts';
 import type { ClosedCohort, Plan, PlannedSession } from '../formats/plan.ts';
 import type {
   CallOutcome,
@@ -116,8 +117,7 @@ export class Fleet {
       a.atMs < b.atMs ||
       (a.atMs === b.atMs && (a.cohort < b.cohort || (a.cohort === b.cohort && a.sequence < b.sequence))),
   );
-  private readonly tickets = new Map<number, Ticket>();
-  private readonly ticketOf = new Map<LiveNode, number>();
+  private readonly tickets = new IdTable<Ticket>();
   private readonly active = new Set<ActiveSession>();
   private readonly lastStartMs = new Map<number, number>();
   private sequence = 0;
@@ -170,7 +170,6 @@ export class Fleet {
     const entry = this.tickets.get(ticket);
     if (entry === undefined || entry.aborted) return;
     this.tickets.delete(ticket);
-    this.ticketOf.delete(entry.node);
     this.act(entry.active, entry.active.progress.finish(entry.node.row, null, nowMs), nowMs);
   }
 
@@ -178,7 +177,6 @@ export class Fleet {
     const entry = this.tickets.get(ticket);
     invariant(entry !== undefined, () => `call ${ticket} ended, but is not in flight`);
     this.tickets.delete(ticket);
-    this.ticketOf.delete(entry.node);
     this.record(entry, result);
     entry.active.callsInFlight--;
     if (entry.aborted || this.stopped) return;
@@ -195,7 +193,7 @@ export class Fleet {
       active.progress.cancel('interrupted', nowMs);
       this.end(active, 'unfinished', 'interrupted', nowMs);
     }
-    for (const [ticket, entry] of [...this.tickets]) {
+    for (const [ticket, entry] of [...this.tickets.entries()].sort(([a], [b]) => a - b)) {
       entry.aborted = true;
       this.options.world.abort(ticket);
       if (entry.node.call === null) this.tickets.delete(ticket);
@@ -292,12 +290,12 @@ export class Fleet {
           this.options.world.delay(this.issue(active, action.node, '', plannedMs), action.delayMs);
           break;
         case 'abort': {
-          const ticket = this.ticketOf.get(action.node);
-          const entry = ticket === undefined ? undefined : this.tickets.get(ticket);
-          if (ticket === undefined || entry === undefined) break;
+          const { ticket } = action.node;
+          const entry = ticket === null ? undefined : this.tickets.get(ticket);
+          if (ticket === null || entry === undefined) break;
           entry.aborted = true;
+          action.node.ticket = null;
           if (action.node.call === null) this.tickets.delete(ticket);
-          this.ticketOf.delete(action.node);
           this.options.world.abort(ticket);
           break;
         }
@@ -311,7 +309,7 @@ export class Fleet {
   private issue(active: ActiveSession, node: LiveNode, pool: string, plannedMs: number): number {
     const ticket = this.nextTicket++;
     this.tickets.set(ticket, { active, node, pool, plannedMs, aborted: false });
-    this.ticketOf.set(node, ticket);
+    node.ticket = ticket;
     return ticket;
   }
 

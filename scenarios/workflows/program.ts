@@ -4,6 +4,7 @@ import type { Expression } from '../base/expression.ts';
 import type { InputPath } from '../base/issue.ts';
 import type { Key } from '../base/key.ts';
 import type { Amount } from '../formats/amount.ts';
+import type { Retention } from '../formats/prompt.ts';
 
 interface StepBase {
   readonly name: string;
@@ -18,6 +19,8 @@ export interface LlmStep extends StepBase {
   readonly verb: 'llm';
   readonly model: string;
   readonly role: string | null;
+  /** Higher goes first in an engine with priorities; null: as its session. */
+  readonly priority: number | null;
   /** null: the prefix that this thread used last. */
   readonly prefix: readonly Segment[] | null;
   readonly adds: Amount;
@@ -34,6 +37,7 @@ export interface LlmStep extends StepBase {
 export interface CompactStep extends StepBase {
   readonly verb: 'compact';
   readonly model: string;
+  readonly priority: number | null;
   readonly adds: Amount;
   readonly out: Amount;
   readonly keep: readonly string[];
@@ -109,6 +113,8 @@ export interface Segment {
   readonly key: Key;
   readonly tokens: Amount;
   readonly scope: SegmentScope;
+  /** What an engine is asked to keep it for; null: as any other. */
+  readonly worth: Pick<Retention, 'priority' | 'durationMs'> | null;
 }
 
 export interface Workflow {

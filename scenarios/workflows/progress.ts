@@ -7,7 +7,7 @@
 // before its parents have ended; cancelling reaches every live descendant.
 import { invariant } from '../base/errors.ts';
 import type { Key } from '../base/key.ts';
-import type { PromptPart, Run } from '../formats/prompt.ts';
+import type { PromptPart, Retention, Run } from '../formats/prompt.ts';
 import type { NodeKind, NodeRecord, NodeStatus } from '../formats/record.ts';
 
 /** One logical LLM call, as the interpreter asks for it. */
@@ -16,12 +16,16 @@ export interface Call {
   readonly role: string | null;
   /** Alias in the scenario, or the trace's model name. */
   readonly model: string;
+  /** Higher goes first in an engine with priorities; null: as its session. */
+  readonly priority: number | null;
   /** Pass of the innermost enclosing repeat, from 0; null outside of one. */
   readonly iteration: number | null;
   /** Name of that repeat. */
   readonly loop: string | null;
   readonly prompt: readonly Run[];
   readonly parts: readonly PromptPart[];
+  /** What its prefix segments are worth keeping; absent: nothing is said of any. */
+  readonly retention?: readonly Retention[];
   readonly promptTokens: number;
   /** Visible and reasoning tokens together. */
   readonly outputTokens: number;
@@ -42,6 +46,8 @@ export interface LiveNode {
   readonly startMs: number;
   readonly cause: string | null;
   readonly call: Call | null;
+  /** Of the fleet, while a world works on it. */
+  ticket: number | null;
 }
 
 export type Action =
@@ -181,7 +187,7 @@ export class SessionProgress implements Host {
   startLeaf(frame: Frame, child: number, request: LeafRequest, cause: string | null): number {
     const row = this.rows++;
     const { path, step, kind, call } = request;
-    const node: LiveNode = { row, path, step, kind, startMs: this.nowMs, cause, call };
+    const node: LiveNode = { row, path, step, kind, startMs: this.nowMs, cause, call, ticket: null };
     this.live.set(row, { node, frame, child, request });
     this.actions.push(
       call === null ? { kind: 'delay', node, delayMs: request.delayMs } : { kind: 'call', node, call },

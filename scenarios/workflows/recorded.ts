@@ -174,6 +174,7 @@ export function recordedProgram(session: RecordedSession, options: RecordedOptio
         step: call.agent,
         role: call.agent === 'main' ? 'main' : 'sub-agent',
         model: options.model ?? call.model,
+        priority: null,
         iteration: null,
         loop: null,
         prompt: content.prompt,

@@ -1,7 +1,7 @@
 // Written workflows: a list runs its steps one after the other; leaves start here, blocks in files of their own.
 import { UserError } from '../base/errors.ts';
 import { type Key, textKey } from '../base/key.ts';
-import { type PromptPart, type Run, runTokens } from '../formats/prompt.ts';
+import { type PromptPart, type Retention, type Run, runTokens } from '../formats/prompt.ts';
 import {
   Answers,
   type Around,
@@ -31,9 +31,13 @@ interface Prompt {
   readonly reads: readonly Run[];
   readonly adds: readonly Run[];
   readonly promptTokens: number;
+  readonly retention: readonly Retention[];
 }
 
 const COMPACT_KEY = textKey('compact');
+
+const keeping = (retention: readonly Retention[]): Pick<Call, 'retention'> =>
+  retention.length > 0 ? { retention } : {};
 
 /** A list of steps, one after the other. */
 class ListFrame implements List, EnclosingList {
@@ -215,8 +219,13 @@ class ListFrame implements List, EnclosingList {
       parts.push({ segment, tokens });
       prompt.push(...runs);
     };
-    for (const segment of step.prefix ?? thread.prefix)
+    const retention: Retention[] = [];
+    for (const segment of step.prefix ?? thread.prefix) {
+      const fromToken = runTokens(prompt);
       add(segment.name, segments.runs(segment, this.around.task));
+      const toToken = runTokens(prompt);
+      if (segment.worth !== null) retention.push({ fromToken, toToken, ...segment.worth });
+    }
     add('history', thread.runs);
     const reads = step.reads.flatMap(name => this.answers.get(name).runs);
     add('reads', reads);
@@ -225,13 +234,13 @@ class ListFrame implements List, EnclosingList {
     const adds: Run[] =
       addsTokens > 0 ? [{ key: decisionKey(place.key, 'adds'), from: 0, tokens: addsTokens }] : [];
     add('input', adds);
-    return { prompt, parts, reads, adds, promptTokens: runTokens(prompt) };
+    return { prompt, parts, reads, adds, promptTokens: runTokens(prompt), retention };
   }
 
   private sendLlm(
     step: LlmStep,
     on: { place: Place; thread: Thread; holdsPrev: boolean; cause: string | null },
-    { prompt, parts, reads, adds, promptTokens }: Prompt,
+    { prompt, parts, reads, adds, promptTokens, retention }: Prompt,
   ): void {
     const { place, thread } = on;
     const { draws } = this.session;
@@ -259,12 +268,14 @@ class ListFrame implements List, EnclosingList {
         step: plainName(step.name),
         role: step.role,
         model: step.model,
+        priority: step.priority,
         prompt,
         parts,
         promptTokens,
         outputTokens: reasoningTokens + visibleTokens,
         reasoningTokens,
         output: [...reasoning, ...visible],
+        ...keeping(retention),
       },
       { place, cause: on.cause, answer: { runs: visible, tokens: visibleTokens } },
     );
@@ -276,7 +287,7 @@ class ListFrame implements List, EnclosingList {
     { place, thread, cause }: { place: Place; thread: Thread; cause: string | null },
   ): void {
     const scope = this.scope(this.before.heldBy === thread);
-    const { prompt, parts, promptTokens } = this.promptOf(
+    const { prompt, parts, promptTokens, retention } = this.promptOf(
       { prefix: null, reads: [], adds: step.adds },
       { place, thread, holdsPrev: this.before.heldBy === thread },
     );
@@ -292,12 +303,14 @@ class ListFrame implements List, EnclosingList {
         step: this.resume === null ? plainName(step.name) : `${plainName(step.name)}/compact`,
         role: 'summarizer',
         model: step.model,
+        priority: step.priority,
         prompt,
         parts,
         promptTokens,
         outputTokens: tokens,
         reasoningTokens: 0,
         output: summary,
+        ...keeping(retention),
       },
       { place, cause, answer: { runs: summary, tokens } },
     );

@@ -6,12 +6,12 @@ import { routingPolicies } from '../../gateway/routing/index.ts';
 import type { Router } from '../../gateway/routing/policy.ts';
 import { invariant, UserError } from '../../scenarios/base/errors.ts';
 import type { HistogramCounts } from '../../scenarios/base/histogram.ts';
+import { IdTable } from '../../scenarios/base/id-table.ts';
 import { textKey } from '../../scenarios/base/key.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
 import type { Cluster, ClusterEvent, ReplicaCounters, Submission } from '../cluster.ts';
 import { GapHistogram } from '../gap-histogram.ts';
 import { DueHeap } from './due-heap.ts';
-import { IdTable } from './id-table.ts';
 import { FastReplica, STEP_BEGINS, STEP_ENDS } from './replica.ts';
 import type { FastRequest } from './request.ts';
 

@@ -2,30 +2,23 @@
 // fast engine, which must give the same events.
 //
 //   submit ─▶ route ─▶ replica: waiting ─▶ running ─▶ tokens ─▶ end
-//                      [stepEnd]  [input]  [stepBegin]            order within one instant
-import type { DeploymentSpec, PoolSpec } from '../../engines/engine.ts';
+//                      [stepEnd]  [transfer]  [input]  [stepBegin]    order within one instant
+import type { DeploymentSpec } from '../../engines/engine.ts';
 import { routingPolicies } from '../../gateway/routing/index.ts';
-import type { Router } from '../../gateway/routing/policy.ts';
 import { invariant, UserError, unreachable } from '../../scenarios/base/errors.ts';
 import type { HistogramCounts } from '../../scenarios/base/histogram.ts';
-import { textKey } from '../../scenarios/base/key.ts';
 import { runTokens } from '../../scenarios/formats/prompt.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
 import type { Cluster, ClusterEvent, ClusterOptions, ReplicaCounters, Submission } from '../cluster.ts';
 import { GapHistogram } from '../gap-histogram.ts';
 import { Kernel, type KernelEvent } from './kernel.ts';
-import { Replica, type ReplicaSink } from './replica.ts';
+import { buildPool, type Pool, type Surroundings } from './pool.ts';
+import type { RankGroup, Stepper } from './rank-group.ts';
+import type { Replica } from './replica.ts';
+import type { ReplicaSet } from './replica-set.ts';
+import { Transfers } from './transfers.ts';
 
 type Input = { kind: 'submit'; submission: Submission } | { kind: 'cancel'; id: number };
-
-/** Replicas of one kind behind one router. Arrays are parallel. */
-interface Pool {
-  readonly router: Router;
-  readonly replicas: readonly Replica[];
-  readonly names: readonly string[];
-  /** Routed and not yet ended, cancelled or rejected; exact. */
-  readonly outstanding: number[];
-}
 
 export interface ReferenceOptions extends ClusterOptions {
   /** Called after every kernel event; tests check the laws there. */
@@ -37,17 +30,24 @@ export function createCluster(deployment: DeploymentSpec, options: ReferenceOpti
 }
 
 export class ReferenceCluster implements Cluster {
-  /** Of all pools, in order of the deployment; a kernel event's row. */
+  /** Engines of all pools, in order of the deployment; their ranks one by one. */
   readonly replicas: Replica[] = [];
+  /** What steps, with the group it belongs to; a kernel event's row. */
+  private readonly steppers: { stepper: Stepper; group: RankGroup }[] = [];
+  /** The row of what steps each engine. */
+  private readonly rows = new Map<Replica, number>();
   private readonly options: ReferenceOptions;
   private readonly itl = new GapHistogram();
   private readonly kernel = new Kernel();
   private readonly pools = new Map<string, Pool>();
   private readonly inputs = new Map<number, Input>();
   private inputCount = 0;
-  /** Where each live request was routed to: its pool and the row there. */
-  private readonly live = new Map<number, { pool: Pool; row: number }>();
-  /** Replicas, by row, whose next step is in the kernel already. */
+  /** The pool of each live request. */
+  private readonly live = new Map<number, Pool>();
+  private readonly transfers = new Transfers();
+  /** When the kernel looks at the transfers next; Infinity while it need not. */
+  private transferNs = Number.POSITIVE_INFINITY;
+  /** Steppers, by row, whose next step is in the kernel already. */
   private readonly due = new Set<number>();
   private events: ClusterEvent[] = [];
 
@@ -60,21 +60,33 @@ export class ReferenceCluster implements Cluster {
       const hint = `one of ${Object.keys(routingPolicies).join(', ')}`;
       throw new UserError(`unknown routing policy ${JSON.stringify(policy)}`, { hint });
     }
+    const surroundings: Surroundings = {
+      createRouter: () => policyOf.create(routing.options),
+      sink: {
+        event: event => this.record(event),
+        gap: (gapNs, tokens) => this.itl.share(gapNs, tokens),
+        ready: (atNs, replica) => this.wakeReplica(atNs, replica),
+      },
+      transfers: this.transfers,
+    };
     for (const spec of deployment.pools) {
       invariant(!this.pools.has(spec.name), () => `two pools are named ${spec.name}`);
-      this.pools.set(spec.name, this.buildPool(spec, policyOf.create(routing.options)));
+      const pool = buildPool(spec, surroundings);
+      this.pools.set(spec.name, pool);
+      this.own(pool);
     }
   }
 
-  private buildPool(spec: PoolSpec, router: Router): Pool {
-    const names = Array.from({ length: spec.replicas }, (_, row) => `${spec.name}/${row}`);
-    const sink: ReplicaSink = {
-      event: event => this.record(event),
-      gap: gapNs => this.itl.record(gapNs, 1),
-    };
-    const replicas = names.map(name => new Replica(spec, name, sink));
-    this.replicas.push(...replicas);
-    return { router, replicas, names, outstanding: names.map(() => 0) };
+  /** Takes the engines of a pool under its clock. */
+  private own({ sets }: Pool): void {
+    for (const group of sets.flatMap(({ groups }) => groups)) {
+      this.replicas.push(...group.ranks);
+      for (const stepper of new Set(group.steppers)) {
+        const row = this.steppers.push({ stepper, group }) - 1;
+        for (const [i, rank] of group.ranks.entries())
+          if (group.steppers[i] === stepper) this.rows.set(rank, row);
+      }
+    }
   }
 
   submit(atNs: number, submission: Submission): void {
@@ -101,18 +113,34 @@ export class ReferenceCluster implements Cluster {
   advanceTo(ns: number): void {
     this.kernel.advanceTo(ns, event => {
       this.handle(event);
+      this.retime();
       this.options.watch?.(this);
     });
+  }
+
+  /** The kernel holds one event for whatever transfer is due next. */
+  private retime(): void {
+    const nextNs = this.transfers.nextNs();
+    if (nextNs === this.transferNs) return;
+    if (this.transferNs < Number.POSITIVE_INFINITY)
+      this.kernel.remove({ atNs: this.transferNs, kind: 'transfer', row: 0 });
+    if (nextNs < Number.POSITIVE_INFINITY) this.kernel.add({ atNs: nextNs, kind: 'transfer', row: 0 });
+    this.transferNs = nextNs;
   }
 
   private handle({ kind, row, atNs }: KernelEvent): void {
     switch (kind) {
       case 'stepEnd': {
-        const replica = this.replicas[row]!;
-        replica.endStep(atNs);
-        this.wake(atNs, replica);
+        const { stepper, group } = this.steppers[row]!;
+        group.observe(atNs);
+        stepper.endStep(atNs);
+        this.wake(atNs, row);
         return;
       }
+      case 'transfer':
+        this.transferNs = Number.POSITIVE_INFINITY;
+        this.transfers.advanceTo(atNs);
+        return;
       case 'input': {
         const input = this.inputs.get(row)!;
         this.inputs.delete(row);
@@ -122,9 +150,10 @@ export class ReferenceCluster implements Cluster {
       }
       case 'stepBegin': {
         this.due.delete(row);
-        const replica = this.replicas[row]!;
-        while (replica.canBegin) {
-          const endNs = replica.beginStep(atNs);
+        const { stepper, group } = this.steppers[row]!;
+        group.observe(atNs);
+        while (stepper.canBegin) {
+          const endNs = stepper.beginStep(atNs);
           if (endNs === null) break;
           this.kernel.add({ atNs: endNs, kind: 'stepEnd', row });
         }
@@ -135,49 +164,48 @@ export class ReferenceCluster implements Cluster {
     }
   }
 
-  /** Lets a replica that has work, and room for a step, begin one at this instant. */
-  private wake(atNs: number, replica: Replica): void {
-    const row = this.replicas.indexOf(replica);
-    if (!replica.canBegin || this.due.has(row)) return;
+  /** Lets what has work, and room for a step, begin one at this instant. */
+  private wakeReplica(atNs: number, replica: Replica): void {
+    this.wake(atNs, this.rows.get(replica)!);
+  }
+
+  private wake(atNs: number, row: number): void {
+    if (!this.steppers[row]!.stepper.canBegin || this.due.has(row)) return;
     this.due.add(row);
     this.kernel.add({ atNs, kind: 'stepBegin', row });
   }
 
   /** Routes before the engine looks: a gateway does not know the engine's limits. */
   private route(atNs: number, submission: Submission): void {
-    const { id, session, promptTokens } = submission;
+    const { id } = submission;
     invariant(!this.live.has(id), () => `request ${id} is submitted while another of that id is live`);
     const pool = this.pools.get(submission.pool);
-    if (pool === undefined || pool.replicas.length === 0) {
+    if (pool === undefined || pool.sets.some(({ groups }) => groups.length === 0)) {
       const message =
         pool === undefined ? `no pool ${submission.pool}` : `pool ${submission.pool} has no replica`;
       this.record({ kind: 'rejected', id, atNs, reason: 'no_pool', message });
       return;
     }
-    const row = pool.router.route(
-      { session, sessionKey: textKey(session), promptTokens },
-      { ageMs: 0, replicas: pool.names, outstanding: pool.outstanding },
-    );
-    const replica = pool.replicas[row];
-    invariant(replica !== undefined, () => `the router chose row ${row} of ${pool.replicas.length} replicas`);
-    if (!replica.submit(atNs, submission)) return;
-    this.live.set(id, { pool, row });
-    pool.outstanding[row]! += 1;
-    this.wake(atNs, replica);
+    if (!pool.submit(atNs, submission)) return;
+    this.live.set(id, pool);
+    this.wakeReplica(atNs, pool.place(id).replica);
   }
 
   private cancelLive(atNs: number, id: number): void {
-    const place = this.live.get(id);
-    if (place !== undefined) place.pool.replicas[place.row]!.cancel(atNs, id);
+    const place = this.live.get(id)?.place(id);
+    if (place === undefined) return;
+    place.group.observe(atNs);
+    place.replica.cancel(atNs, id);
+    // At once where no step is in flight: others may have waited for its blocks.
+    if (place.replica.steps.length === 0) this.wakeReplica(atNs, place.replica);
   }
 
   private record(event: ClusterEvent): void {
     if (event.kind === 'token' && event.index > 0 && this.options.everyToken !== true) return;
     this.events.push(event);
     if (event.kind !== 'end' && event.kind !== 'cancelled') return;
-    const { pool, row } = this.live.get(event.id)!;
+    this.live.get(event.id)!.leave(event.id);
     this.live.delete(event.id);
-    pool.outstanding[row]! -= 1;
   }
 
   drain(): ClusterEvent[] {
@@ -187,16 +215,23 @@ export class ReferenceCluster implements Cluster {
   }
 
   sample(atMs: number): TimelineSample[] {
-    return this.replicas.map(replica => replica.sample(atMs));
+    return this.groups().map(group => group.sample(atMs));
   }
 
   counters(): ReplicaCounters[] {
-    return this.replicas.map(replica => replica.counters());
+    return this.groups().map(group => group.counters());
+  }
+
+  private sets(): ReplicaSet[] {
+    return [...this.pools.values()].flatMap(({ sets }) => sets);
+  }
+
+  private groups(): RankGroup[] {
+    return this.sets().flatMap(({ groups }) => groups);
   }
 
   generatedTokens(id: number): number {
-    const place = this.live.get(id);
-    return place === undefined ? 0 : place.pool.replicas[place.row]!.request(id).generated;
+    return this.live.get(id)?.place(id).replica.request(id).generated ?? 0;
   }
 
   itlMs(): HistogramCounts {
@@ -205,12 +240,12 @@ export class ReferenceCluster implements Cluster {
 
   /** Whether a step of this replica begins at the present instant. */
   isDue(replica: Replica): boolean {
-    return this.due.has(this.replicas.indexOf(replica));
+    return this.due.has(this.rows.get(replica)!);
   }
 
-  /** Exact count of live requests by replica, in order of `replicas`. */
+  /** Exact count of live requests by replica; of a disaggregated pool one at both of its replicas while its prompt is computed. */
   outstanding(): number[] {
-    return [...this.pools.values()].flatMap(pool => pool.outstanding);
+    return this.sets().flatMap(set => set.outstanding);
   }
 }
 

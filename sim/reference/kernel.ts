@@ -2,23 +2,25 @@
 // Rule: time never goes back, and no two events are equal in (atNs, rank, row).
 import { invariant } from '../../scenarios/base/errors.ts';
 
-/** `row` is a replica's row, or for inputs their ordinal: it is the sequence within an instant and a rank. */
+/** `row` is a replica's row, for inputs their ordinal, for transfers 0: it is the sequence within an instant and a rank. */
 export interface KernelEvent {
   readonly atNs: number;
   readonly kind: EventKind;
   readonly row: number;
 }
 
-export type EventKind = 'stepEnd' | 'input' | 'stepBegin';
+export type EventKind = 'stepEnd' | 'transfer' | 'input' | 'stepBegin';
 
 /** What goes first within one instant. */
 const RANK: Record<EventKind, number> = {
   /** Tokens appear, finished requests free their blocks: the router sees the true state of this instant. */
   stepEnd: 0,
+  /** KV arrives: what waited for it may join the step that begins now. */
+  transfer: 1,
   /** Submissions and cancels, in the order in which they were given. */
-  input: 1,
+  input: 2,
   /** Last, so that every arrival of the instant can join the step which begins at it. */
-  stepBegin: 2,
+  stepBegin: 3,
 };
 
 function compareEvents(a: KernelEvent, b: KernelEvent): number {
@@ -55,6 +57,16 @@ export class Kernel {
       else high = middle;
     }
     this.events.splice(low, 0, event);
+  }
+
+  /** Takes back an event that was added and has not happened. */
+  remove(event: KernelEvent): void {
+    const place = this.events.findIndex(each => compareEvents(each, event) === 0);
+    invariant(
+      place >= 0,
+      () => `no event ${event.kind} of row ${event.row} at ${event.atNs} ns to take back`,
+    );
+    this.events.splice(place, 1);
   }
 
   /**

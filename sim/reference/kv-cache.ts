@@ -19,6 +19,8 @@ export class KvCache {
   readonly free = new FreeQueue();
   /** Named blocks that were taken for other content. */
   evictedBlocks = 0;
+  /** Told of each block whose content is given up. */
+  onEvicted: ((hash: BlockHash) => void) | null = null;
   /** Blocks by content, the first hashed first: siblings that compute the same block each keep their copy. */
   private readonly index = new Map<BlockHash, Block[]>();
 
@@ -61,19 +63,28 @@ export class KvCache {
     return hits;
   }
 
-  /** Whether `held`, grown by `hits` and new blocks to hold `tokens` tokens, fits. A free hit takes a free block too. */
-  canAllocate(held: readonly Block[], hits: readonly Block[], tokens: number): boolean {
+  /**
+   * Whether `held`, grown by `hits` and new blocks to hold `tokens` tokens, fits and leaves `reserved` blocks free. A
+   * free hit takes a free block too.
+   */
+  canAllocate(held: readonly Block[], hits: readonly Block[], tokens: number, reserved = 0): boolean {
     const fresh = this.blocksFor(tokens) - held.length - hits.length;
     const freeHits = hits.filter(block => block.refs === 0).length;
-    return fresh + freeHits <= this.free.count;
+    return fresh + freeHits + reserved <= this.free.count;
   }
 
   /**
    * Grows `held` by `hits` and by new blocks until it holds `tokens` tokens, for a step that will have computed them
-   * all. Every block this fills gets its hash now, so that a sibling admitted in the same step can share it.
-   * Precondition: canAllocate with the same arguments.
+   * all. Every block this fills gets its hash now, so that a sibling admitted in the same step can share it; but for
+   * tokens behind `knownTokens`, drafts that may be rejected. Precondition: canAllocate with the same arguments.
    */
-  allocate(held: Block[], hits: readonly Block[], tokens: number, hashes: readonly BlockHash[]): void {
+  allocate(
+    held: Block[],
+    hits: readonly Block[],
+    tokens: number,
+    hashes: readonly BlockHash[],
+    knownTokens = tokens,
+  ): void {
     invariant(hits.length === 0 || held.length === 0, () => 'hits come first, before any other block');
     for (const block of hits) {
       if (block.refs === 0) this.free.remove(block);
@@ -82,7 +93,7 @@ export class KvCache {
     }
     while (held.length < this.blocksFor(tokens)) held.push(this.takeBlock());
     if (!this.prefixCaching) return;
-    const full = Math.floor(tokens / this.blockTokens);
+    const full = Math.floor(Math.min(tokens, knownTokens) / this.blockTokens);
     for (let i = full - 1; i >= 0 && held[i]!.hash === null; i--) this.name(held[i]!, hashes[i]!);
   }
 
@@ -124,6 +135,7 @@ export class KvCache {
   private takeBlock(): Block {
     const block = this.free.popHead();
     if (block.hash !== null) {
+      this.onEvicted?.(block.hash);
       this.unname(block, block.hash);
       this.evictedBlocks += 1;
     }

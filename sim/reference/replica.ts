@@ -6,33 +6,56 @@ import type { EngineLimits, PoolSpec } from '../../engines/engine.ts';
 import { invariant } from '../../scenarios/base/errors.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
 import type { ClusterEvent, ReplicaCounters, Submission } from '../cluster.ts';
+import type { Engine, Queues } from './engine.ts';
+import { engines } from './engines.ts';
 import { checkNs } from './kernel.ts';
-import { KvCache } from './kv-cache.ts';
-import { newRequest, type Request, tokensAtEnd } from './request.ts';
-import { goesBefore, type Schedulable, type StepPlan, schedule } from './scheduler.ts';
+import type { KvCache } from './kv-cache.ts';
+import { Loads } from './loads.ts';
+import { Pipeline, stepsInFlight } from './pipeline.ts';
+import { newRequest, type Request } from './request.ts';
+import { goesBefore, type StepPlan } from './scheduler.ts';
+import { acceptedTokens } from './speculative.ts';
+import type { Tiers } from './tiers.ts';
 
 type Rejection = Extract<ClusterEvent, { kind: 'rejected' }>;
 
 /** Whom a replica tells. */
 export interface ReplicaSink {
   event(event: ClusterEvent): void;
-  /** A gap between two tokens of a request. */
-  gap(gapNs: number): void;
+  /** `tokens` tokens of a request appear together, so long after the one before them. */
+  gap(gapNs: number, tokens: number): void;
+  /** Work of this replica that could not go on may do so now: KV has come, or blocks are free again. */
+  ready(atNs: number, replica: Replica): void;
 }
 
-export class Replica implements Schedulable {
+export interface ReplicaOptions {
+  tiers: Tiers | null;
+  /** Requests that end keep their blocks until `letGo`: another replica will load them. */
+  keepsEnded: boolean;
+}
+
+/** What a request brings from the replica that computed its prompt. */
+export type Carried = Pick<
+  Request,
+  'handover' | 'cachedTokens' | 'generated' | 'lastTokenNs' | 'computedTokens' | 'lostTokens' | 'preemptions'
+>;
+
+export class Replica implements Queues {
   readonly pool: PoolSpec;
   readonly name: string;
   readonly limits: EngineLimits;
-  readonly cache: KvCache;
+  readonly engine: Engine;
   readonly running: Request[] = [];
   readonly waiting: Request[] = [];
+  readonly loads: Loads;
+  /** Ended here, and holding their blocks for the replica that generates. */
+  readonly kept: Request[] = [];
+  private readonly keepsEnded: boolean;
   /** Steps decided and not ended, the one that runs first. */
   readonly steps: StepPlan[] = [];
   /** Steps that may be in flight at once. */
   private readonly depth: number;
-  /** When the last of them ends. */
-  private busyUntilNs = 0;
+  private readonly pipeline: Pipeline;
   private arrivals = 0;
   private readonly cancels: Request[] = [];
   private readonly sink: ReplicaSink;
@@ -46,17 +69,35 @@ export class Replica implements Schedulable {
     steps: 0,
   };
 
-  constructor(pool: PoolSpec, name: string, sink: ReplicaSink) {
+  constructor(pool: PoolSpec, name: string, sink: ReplicaSink, options: ReplicaOptions) {
     this.pool = pool;
     this.name = name;
     this.limits = pool.limits;
-    this.cache = new KvCache(pool.limits);
     this.sink = sink;
-    this.depth = pool.limits.asyncScheduling ? 2 : 1;
+    this.depth = stepsInFlight(pool);
+    this.pipeline = new Pipeline(pool.pipelineStages);
+    this.keepsEnded = options.keepsEnded;
+    this.loads = new Loads(options.tiers, (atNs, request) => {
+      this.engine.loaded(request);
+      sink.ready(atNs, this);
+    });
+    this.engine = engines[pool.engine](this);
+  }
+
+  /** vLLM's blocks; other engines keep their own. */
+  get cache(): KvCache {
+    const { cache } = this.engine;
+    invariant(cache !== undefined, () => `engine ${this.pool.engine} of ${this.name} has no cache of blocks`);
+    return cache;
   }
 
   get hasWork(): boolean {
-    return this.running.length > 0 || this.waiting.length > 0;
+    return this.running.length > 0 || this.waiting.length > 0 || this.loads.done.length > 0;
+  }
+
+  /** Neither running nor ended, their KV on its way or not. */
+  get waitingRequests(): number {
+    return this.waiting.length + this.loads.count;
   }
 
   /** Queues a request; returns whether it was taken. A refused one is reported as `rejected`. */
@@ -67,27 +108,45 @@ export class Replica implements Schedulable {
       return false;
     }
     const request = newRequest(submission, this.limits.blockTokens, this.arrivals++);
-    this.cache.seed(request.hashes.slice(0, Math.floor(submission.warmTokens / this.limits.blockTokens)));
-    const byPriority = this.limits.schedulingPolicy === 'priority';
-    const place = byPriority ? this.waiting.findIndex(each => goesBefore(request, each)) : -1;
-    this.waiting.splice(place < 0 ? this.waiting.length : place, 0, request);
+    this.engine.seed(request);
+    this.enqueue(request);
     return true;
   }
 
-  private refusal(submission: Submission): Pick<Rejection, 'reason' | 'message'> | null {
-    const { maxModelTokens, kvBlocks, blockTokens, maxQueuedRequests, maxQueuedTokens } = this.limits;
+  /** Puts the resumed session of a request into the cache; `submit` does so itself. */
+  seed(submission: Submission): void {
+    this.engine.seed(newRequest(submission, this.limits.blockTokens, this.arrivals));
+  }
+
+  /** Prompt tokens that this request would have to compute here. */
+  uncachedTokens(submission: Submission): number {
+    const request = newRequest(submission, this.limits.blockTokens, this.arrivals);
+    return submission.promptTokens - this.engine.cachedTokens(request);
+  }
+
+  /** Queues a request whose prompt another replica has computed. */
+  takeOver(submission: Submission, carried: Carried): void {
+    this.enqueue(Object.assign(newRequest(submission, this.limits.blockTokens, this.arrivals++), carried));
+  }
+
+  private enqueue(request: Request): void {
+    const byPriority = this.limits.schedulingPolicy === 'priority';
+    const place = byPriority ? this.waiting.findIndex(each => goesBefore(request, each)) : -1;
+    this.waiting.splice(place < 0 ? this.waiting.length : place, 0, request);
+  }
+
+  /** Why a request cannot be taken now; null when it can. */
+  refusal(submission: Submission): Pick<Rejection, 'reason' | 'message'> | null {
+    const { maxModelTokens, maxQueuedRequests, maxQueuedTokens } = this.limits;
     const { promptTokens, outputTokens } = submission;
     if (promptTokens + outputTokens > maxModelTokens) {
       const message = `${promptTokens} prompt and ${outputTokens} output tokens exceed maxModelTokens ${maxModelTokens}`;
       return { reason: 'too_long', message };
     }
-    const blocks = this.cache.blocksFor(tokensAtEnd(submission));
-    if (blocks > kvBlocks) {
-      const message = `needs ${blocks} KV blocks of ${blockTokens} tokens, the replica has kvBlocks ${kvBlocks}`;
-      return { reason: 'too_long', message };
-    }
-    if (maxQueuedRequests !== null && this.waiting.length >= maxQueuedRequests) {
-      const message = `${this.waiting.length} requests wait already, maxQueuedRequests is ${maxQueuedRequests}`;
+    const never = this.engine.refusal(submission);
+    if (never !== null) return { reason: 'too_long', message: never };
+    if (maxQueuedRequests !== null && this.waitingRequests >= maxQueuedRequests) {
+      const message = `${this.waitingRequests} requests wait already, maxQueuedRequests is ${maxQueuedRequests}`;
       return { reason: 'queue_full', message };
     }
     const waitingTokens = this.waiting.reduce((sum, { submission }) => sum + submission.promptTokens, 0);
@@ -101,7 +160,10 @@ export class Replica implements Schedulable {
   /** The live request of this id. */
   request(id: number): Request {
     const isIt = (request: Request) => request.submission.id === id;
-    const request = this.running.find(isIt) ?? this.waiting.find(isIt);
+    const { running, waiting, loads } = this;
+    const request = [running, waiting, loads.underWay, loads.done].flatMap(
+      queue => queue.find(isIt) ?? [],
+    )[0];
     invariant(request !== undefined, () => `${this.name} does not have request ${id}`);
     return request;
   }
@@ -113,51 +175,72 @@ export class Replica implements Schedulable {
     else if (!this.cancels.includes(request)) this.cancels.push(request);
   }
 
-  /** Steps in flight compute its tokens all the same. */
   private drop(atNs: number, request: Request): void {
-    for (const { scheduled } of this.steps)
-      for (const entry of scheduled) if (entry.request === request) request.computedTokens += entry.tokens;
-    this.leave(request);
+    this.leave(atNs, request);
     this.sink.event({ kind: 'cancelled', atNs, ...ended(request) });
   }
 
-  /** Out of its queue, its blocks free. */
-  private leave(request: Request): void {
+  /** Out of its queue, its blocks free. Steps in flight compute its tokens all the same. */
+  private leave(atNs: number, request: Request): void {
     request.gone = true;
-    const queue = this.running.includes(request) ? this.running : this.waiting;
-    queue.splice(queue.indexOf(request), 1);
-    this.cache.release(request.blocks);
+    for (const { scheduled } of this.steps)
+      for (const entry of scheduled) if (entry.request === request) request.computedTokens += entry.tokens;
+    this.loads.drop(atNs, request);
+    for (const queue of [this.running, this.waiting]) {
+      if (queue.includes(request)) queue.splice(queue.indexOf(request), 1);
+    }
+    this.engine.release(request, atNs);
+  }
+
+  /** The blocks of a request that ended here and was kept are free. */
+  letGo(atNs: number, id: number): void {
+    const place = this.kept.findIndex(({ submission }) => submission.id === id);
+    invariant(place >= 0, () => `${this.name} does not keep request ${id}`);
+    this.engine.release(this.kept.splice(place, 1)[0]!, atNs);
+    this.sink.ready(atNs, this);
   }
 
   get canBegin(): boolean {
     return this.steps.length < this.depth && this.hasWork;
   }
 
-  /** Decides the next step; returns when it ends, null when there is nothing to schedule yet. */
+  /** Decides the next step and starts it; returns when it ends, null when there is nothing to schedule yet. */
   beginStep(atNs: number): number | null {
+    const plan = this.decide(atNs);
+    return plan === null ? null : this.start(atNs, plan, this.stepNs(plan));
+  }
+
+  /** The next step; null when there is nothing to schedule yet. */
+  decide(atNs: number): StepPlan | null {
     invariant(this.canBegin, () => `${this.name} begins a step it has no room for`);
-    let plan = schedule(this);
+    let plan = this.engine.schedule(atNs);
     this.totals.preemptions += plan.preempted.length;
     // By priority the first in line may only have made room: an empty step takes no time, and the next is decided.
     while (plan.scheduled.length === 0 && plan.preempted.length > 0) {
-      plan = schedule(this);
+      plan = this.engine.schedule(atNs);
       this.totals.preemptions += plan.preempted.length;
     }
-    if (plan.scheduled.length === 0) {
-      invariant(this.steps.length > 0, () => this.stuck());
-      return null;
-    }
+    if (plan.scheduled.length > 0) return plan;
+    const canGoOn = this.steps.length > 0 || this.loads.underWay.length > 0 || this.kept.length > 0;
+    invariant(canGoOn, () => this.stuck());
+    return null;
+  }
+
+  /** How long a step takes, over all stages. */
+  stepNs(plan: StepPlan): number {
+    const { step, name } = this.pool;
+    const stepNs = step.stepNs(plan.load);
+    checkNs(stepNs, `a step of model ${step.name} in pool ${name}, ${JSON.stringify(plan.load)},`);
+    invariant(stepNs >= 1, () => `step model ${step.name} gives a step of ${stepNs} ns`);
+    return stepNs;
+  }
+
+  /** Puts a decided step behind those in flight; returns when it ends. */
+  start(atNs: number, plan: StepPlan, stepNs: number): number {
     this.steps.push(plan);
     this.totals.steps += 1;
     for (const request of plan.admitted) this.reportFirstAdmission(atNs, request);
-    const stepNs = this.pool.step.stepNs(plan.load);
-    checkNs(
-      stepNs,
-      `a step of model ${this.pool.step.name} in pool ${this.pool.name}, ${JSON.stringify(plan.load)},`,
-    );
-    invariant(stepNs >= 1, () => `step model ${this.pool.step.name} gives a step of ${stepNs} ns`);
-    this.busyUntilNs = Math.max(atNs, this.busyUntilNs) + stepNs;
-    return this.busyUntilNs;
+    return this.pipeline.enter(atNs, stepNs);
   }
 
   private reportFirstAdmission(atNs: number, request: Request): void {
@@ -165,7 +248,7 @@ export class Replica implements Schedulable {
     const cachedTokens = request.hitTokens;
     request.cachedTokens = cachedTokens;
     this.totals.prefixQueriesTokens += request.submission.promptTokens;
-    this.totals.prefixHitsTokens += cachedTokens;
+    this.totals.prefixHitsTokens += cachedTokens - request.loadedTokens;
     this.sink.event({ kind: 'scheduled', id: request.submission.id, atNs, replica: this.name, cachedTokens });
   }
 
@@ -174,39 +257,52 @@ export class Replica implements Schedulable {
     const step = this.steps.shift();
     invariant(step !== undefined, () => `${this.name} ends a step it never began`);
     for (const { request, tokens } of step.scheduled) if (!request.gone) request.computedTokens += tokens;
+    this.engine.stepEnded(step, atNs);
     for (const request of this.cancels.splice(0)) if (!request.gone) this.drop(atNs, request);
-    for (const { request, samples } of step.scheduled) {
-      if (samples && !request.gone) this.emitToken(atNs, request);
+    for (const entry of step.scheduled) {
+      const { request, samples } = entry;
+      if (!samples || request.gone) continue;
+      request.expected -= 1;
+      this.emitTokens(atNs, request, acceptedTokens(this.pool, entry));
     }
   }
 
-  private emitToken(atNs: number, request: Request): void {
+  private emitTokens(atNs: number, request: Request, tokens: number): void {
     const { id, promptTokens, outputTokens } = request.submission;
-    this.sink.event({ kind: 'token', id, atNs, index: request.generated });
     if (request.generated === 0) this.totals.promptTokens += promptTokens;
     else {
       const gapNs = atNs - request.lastTokenNs;
-      this.sink.gap(gapNs);
+      this.sink.gap(gapNs, tokens);
       request.itlMaxNs = Math.max(request.itlMaxNs, gapNs);
     }
     request.lastTokenNs = atNs;
-    request.expected -= 1;
-    request.generated += 1;
-    this.totals.generationTokens += 1;
+    for (let i = 0; i < tokens; i++) {
+      this.sink.event({ kind: 'token', id, atNs, index: request.generated });
+      request.generated += 1;
+    }
+    this.totals.generationTokens += tokens;
     if (request.generated < outputTokens) return;
-    this.leave(request);
+    if (this.keepsEnded) this.keep(request);
+    else this.leave(atNs, request);
     this.totals.requestsFinished += 1;
     this.sink.event({ kind: 'end', atNs, ...ended(request) });
   }
 
+  private keep(request: Request): void {
+    request.gone = true;
+    this.running.splice(this.running.indexOf(request), 1);
+    this.kept.push(request);
+  }
+
   private stuck(): string {
-    const { running, waiting, cache } = this;
+    const { running, waiting, engine, limits } = this;
     const head = waiting[0];
-    const need = head === undefined ? 0 : cache.blocksFor(head.submission.promptTokens + head.generated);
+    const need = head === undefined ? 0 : head.submission.promptTokens + head.generated;
     return (
       `${this.name} has work it can never schedule: ${running.length} running, ${waiting.length} waiting, ` +
-      `${cache.free.count} of ${cache.blocks.length} KV blocks free, the first waiting needs ${need}, ` +
-      `maxBatchedTokens ${this.limits.maxBatchedTokens}, maxSequences ${this.limits.maxSequences}`
+      `${limits.kvBlocks - engine.usedBlocks} of ${limits.kvBlocks} KV blocks free, the first waiting needs ` +
+      `${Math.ceil(need / limits.blockTokens)}, ` +
+      `maxBatchedTokens ${limits.maxBatchedTokens}, maxSequences ${limits.maxSequences}`
     );
   }
 
@@ -216,8 +312,8 @@ export class Replica implements Schedulable {
       pool: this.pool.name,
       replica: this.name,
       runningRequests: this.running.length,
-      waitingRequests: this.waiting.length,
-      kvUsedRatio: this.cache.usedBlocks / this.limits.kvBlocks,
+      waitingRequests: this.waitingRequests,
+      kvUsedRatio: this.engine.usedBlocks / this.limits.kvBlocks,
     };
   }
 
@@ -227,13 +323,14 @@ export class Replica implements Schedulable {
       replica: this.name,
       model: this.pool.modelId,
       runningRequests: this.running.length,
-      waitingRequests: this.waiting.length,
+      waitingRequests: this.waitingRequests,
       kvBlocks: this.limits.kvBlocks,
-      kvBlocksUsed: this.cache.usedBlocks,
+      kvBlocksUsed: this.engine.usedBlocks,
       blockTokens: this.limits.blockTokens,
       maxModelTokens: this.limits.maxModelTokens,
-      evictedBlocks: this.cache.evictedBlocks,
+      evictedBlocks: this.engine.evictedBlocks,
       ...this.totals,
+      ...this.loads.totals,
     };
   }
 }

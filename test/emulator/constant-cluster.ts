@@ -111,6 +111,8 @@ export class ConstantCluster implements Cluster {
         requestsFinished: 0,
         steps: 0,
         evictedBlocks: 0,
+        loadedTokens: 0,
+        transferredBytes: 0,
         maxModelTokens: this.options.promptTokensMax,
       },
     ];

@@ -46,8 +46,10 @@ describe('the catalogue', () => {
     expect(unknownEntry('model', 'mistral-smal-4', ['pools', 'main', 'model'])).toMatchObject({
       code: 'WT1201',
       message: 'the catalogue has no model "mistral-smal-4"',
-      hint: 'did you mean "mistral-small-4"? `windtunnel catalog` lists every model',
+      hint: 'did you mean "mistral-small-4"? `windtunnel catalog` lists every model; `windtunnel catalog add config.json` adds one',
     });
-    expect(unknownEntry('GPU', 'abacus', []).hint).toBe('`windtunnel catalog` lists every GPU');
+    expect(unknownEntry('GPU', 'abacus', []).hint).toBe(
+      '`windtunnel catalog` lists every GPU; or give `gpu_figures`',
+    );
   });
 });

@@ -120,7 +120,7 @@ describe('resolving a deployment', () => {
         12,
         'WT1201',
         'the catalogue has no model "lama-3.1-8b"',
-        'did you mean "llama-3.1-8b"? `windtunnel catalog` lists every model',
+        'did you mean "llama-3.1-8b"? `windtunnel catalog` lists every model; `windtunnel catalog add config.json` adds one',
       ],
     ],
     [
@@ -130,7 +130,7 @@ describe('resolving a deployment', () => {
         10,
         'WT1201',
         'the catalogue has no GPU "h100"',
-        'did you mean "h100-80gb-sxm"? `windtunnel catalog` lists every GPU',
+        'did you mean "h100-80gb-sxm"? `windtunnel catalog` lists every GPU; or give `gpu_figures`',
       ],
     ],
     [
@@ -218,24 +218,60 @@ providers:
     ]);
   });
 
-  const split = (model: string, prefill: string, decode: string) =>
+  const split = (model: string, prefill: string, decode: string, link = 'bandwidth: 50GB/s') =>
     pool(
       `model: ${model}\ngpu: h100-80gb-sxm\nlimits: { max_model_len: 32768 }\n` +
-        `prefill: { ${prefill} }\ndecode: { ${decode} }\nlink: { bandwidth: 50GB/s }`,
+        `prefill: { ${prefill} }\ndecode: { ${decode} }\nlink: { ${link} }`,
     );
 
   it('checks both halves of a disaggregated pool, each at its place', () => {
     const fp8 = 'precision: { weights: fp8 }';
-    const { deployment, issues } = resolve(
-      split('llama-3.1-70b', `tensor_parallel: 2, ${fp8}`, `tensor_parallel: 4, replicas: 3, ${fp8}`),
-    );
-    expect(issues).toEqual([]);
-    // The decode half holds the whole sequence and stands for the pool.
-    expect(deployment?.pools[0]).toMatchObject({ tensorParallel: 4, replicas: 3 });
-    expect(deployment?.pools[0]?.evidence.join('\n')).toContain('tensor_parallel 2');
     const one = resolve(split('llama-3.1-70b', fp8, `tensor_parallel: 4, ${fp8}`)).issues;
     expect(one.map(each => each.slice(0, 3))).toEqual([[8, 3 + 2, 'WT1203']]);
     expect(resolve(split('lama', fp8, fp8)).issues).toHaveLength(1);
+  });
+
+  it('makes the decode half the pool, with the prefill half behind its link', () => {
+    const { deployment, issues } = resolve(
+      split(
+        'llama-3.1-8b',
+        'replicas: 2, tensor_parallel: 2',
+        'gpu: h200-141gb-sxm, replicas: 3',
+        'bandwidth: 400Gbit/s, latency: 10us, overlap: true, local_below: 512',
+      ),
+    );
+    expect(issues).toEqual([]);
+    const main = deployment?.pools[0];
+    expect(main).toMatchObject({
+      gpuId: 'h200-141gb-sxm',
+      replicas: 3,
+      tensorParallel: 1,
+      kvBytesPerToken: 131_072,
+      disaggregation: {
+        prefill: { replicas: 2, gpuId: 'h100-80gb-sxm', tensorParallel: 2 },
+        linkBytesPerSec: 50e9,
+        linkLatencyMs: 0.01,
+        overlapLayers: 32,
+        firstToken: 'decode',
+        localBelowTokens: 512,
+      },
+    });
+    expect(main!.disaggregation!.prefill.limits.kvBlocks).not.toBe(main!.limits.kvBlocks);
+    expect(main!.evidence.join('\n')).toMatch(/^main: prefill: \d+ KV blocks/);
+    const trtLlm = resolve(
+      `${split('llama-3.1-8b', 'replicas: 1', 'replicas: 1')}    engine: tensorrt-llm\n`,
+    );
+    expect(trtLlm.deployment?.pools[0]?.disaggregation?.firstToken).toBe('prefill');
+  });
+
+  it('refuses halves whose blocks do not fit each other', () => {
+    const { issues } = resolve(
+      split('llama-3.1-8b', 'precision: { kv: fp8 }', 'limits: { block_size: 32, max_model_len: 4096 }'),
+    );
+    expect(issues.map(each => each[3])).toEqual([
+      'prefill keeps KV in fp8, decode in bf16: blocks cannot be handed over',
+      'blocks of 16 tokens cannot become blocks of 32',
+    ]);
   });
 
   it('spreads weights over pipeline stages, and experts over data-parallel ranks', () => {
@@ -244,9 +280,128 @@ providers:
     const llama = 'model: llama-3.1-70b\ngpu: h100-80gb-sxm';
     expect(fits(llama)).toBe(false);
     expect(fits(`${llama}\npipeline_parallel: 2`)).toBe(true);
-    const deepseek = 'model: deepseek-r1\ngpu: h200-141gb-sxm\nprecision: { weights: fp8 }\ndata_parallel: 8';
+    // The ranks of a dense model are copies.
+    expect(fits(`${llama}\ndata_parallel: 8`)).toBe(false);
+    const deepseek = 'model: deepseek-r1\ngpu: h200-141gb-sxm\nprecision: { weights: fp8 }';
     expect(fits(deepseek)).toBe(false);
-    expect(fits(`${deepseek}\nexpert_parallel: true`)).toBe(true);
+    expect(fits(`${deepseek}\ndata_parallel: 8`)).toBe(true);
+  });
+
+  it('carries ranks, stages, drafts and tiers; ranks with experts step together', () => {
+    const of = (model: string) =>
+      resolve(
+        pool(`model: ${model}
+gpu: h100-80gb-sxm
+limits: { max_model_len: 8192 }
+tensor_parallel: 2
+pipeline_parallel: 2
+data_parallel: 2
+speculative: { method: eagle, tokens: 3, accepted: 2.5 }
+kv_tiers:
+  - { tier: cpu, capacity: 64GB, read: 20GB/s, latency: 20us }
+  - { tier: remote, capacity: 1TB, read: 5GB/s, write: 3GB/s, shared: true }`),
+      );
+    const { deployment, issues } = of('qwen3-30b-a3b');
+    expect(issues).toEqual([]);
+    expect(deployment?.pools[0]).toMatchObject({
+      tensorParallel: 2,
+      pipelineStages: 2,
+      dataParallelRanks: 2,
+      ranksInLockStep: true,
+      speculative: { draftTokens: 3, acceptedTokens: 2.5 },
+      kvBytesPerToken: 98_304,
+      kvTiers: [
+        {
+          tier: 'cpu',
+          capacityBytes: 64e9,
+          readBytesPerSec: 20e9,
+          writeBytesPerSec: 20e9,
+          latencyMs: 0.02,
+          shared: false,
+        },
+        {
+          tier: 'remote',
+          capacityBytes: 1e12,
+          readBytesPerSec: 5e9,
+          writeBytesPerSec: 3e9,
+          latencyMs: 0,
+          shared: true,
+        },
+      ],
+    });
+    expect(of('qwen3-8b').deployment?.pools[0]).toMatchObject({ ranksInLockStep: false });
+  });
+
+  it('takes the acceptance that was measured for the model, where the file has none', () => {
+    const { deployment } = resolve(
+      pool(
+        'model: kimi-k2.5\ngpu: b300-sxm\ntensor_parallel: 8\nprecision: { weights: fp8 }\nspeculative: { method: eagle, tokens: 2 }',
+      ),
+    );
+    const main = deployment?.pools[0];
+    expect(main?.speculative).toEqual({ draftTokens: 2, acceptedTokens: 2.43 });
+    expect(main?.evidence.join('\n')).toContain('a step with 2 drafted tokens yields 2.43: InferenceX');
+  });
+
+  it('refuses drafts that nothing could accept, and tiers of blocks whose size nobody knows', () => {
+    const llama = 'model: llama-3.1-8b\ngpu: h100-80gb-sxm\n';
+    const message = (lines: string) => resolve(pool(lines)).issues.map(each => each[3]);
+    expect(message(`${llama}speculative: { method: eagle, tokens: 2 }`)).toEqual(['missing key "accepted"']);
+    expect(message(`${llama}speculative: { method: eagle, tokens: 2, accepted: 4 }`)).toEqual([
+      'a step that drafts 2 tokens yields at most 3, not 4',
+    ]);
+    const bare = 'step: { model: affine, base: 1ms }\nlimits: { kv_blocks: 8, max_model_len: 64 }';
+    expect(message(`model: tiny\n${bare}\nkv_tiers: [{ tier: cpu, capacity: 1GB, read: 1GB/s }]`)).toEqual([
+      'the catalogue has no model "tiny"',
+    ]);
+  });
+
+  it.each([
+    ['', 'tensorrt-llm', 1, false],
+    ['nim: { profile: latency }', 'tensorrt-llm', 2, false],
+    ['nim: { backend: vllm, profile: throughput }\nlimits: { enable_prefix_caching: true }', 'vllm', 1, true],
+    ['nim: { profile: latency }\ntensor_parallel: 8', 'tensorrt-llm', 8, false],
+  ])('a NIM with %j is %s on %d GPUs, KV reuse %s', (lines, engine, tensorParallel, prefixCaching) => {
+    const { deployment, issues } = resolve(
+      pool(`model: llama-3.1-8b\ngpu: h100-80gb-sxm\nengine: nim\n${lines}`),
+    );
+    expect(issues).toEqual([]);
+    expect(deployment?.pools[0]).toMatchObject({ engine, tensorParallel, limits: { prefixCaching } });
+    expect(deployment?.pools[0]?.evidence[0]).toMatch(/^main: nim: /);
+  });
+
+  it('a NIM takes the fewest GPUs that hold the model', () => {
+    const lines = 'model: llama-3.1-70b\ngpu: h100-80gb-sxm\nengine: nim\nlimits: { max_model_len: 8192 }';
+    expect(resolve(pool(lines)).deployment?.pools[0]?.tensorParallel).toBe(2);
+    const fp8 = `${lines}\nprecision: { weights: fp8 }`;
+    expect(resolve(pool(fp8)).deployment?.pools[0]?.tensorParallel).toBe(1);
+  });
+
+  it('takes figures of a GPU from the file: in place of those of the catalogue, or where it has none', () => {
+    const limits = 'limits: { max_model_len: 8192 }';
+    const of = (lines: string) => resolve(pool(`model: llama-3.1-8b\n${lines}\n${limits}`));
+    const desk = 'gpu: rtx-4090\ntensor_parallel: 2\nprecision: { weights: fp8 }';
+    expect(of(desk).issues.map(each => [each[3], each[4]])).toEqual([
+      [
+        'the catalogue has no "scaleUpBandwidthBytesPerSecPerDirection" for rtx-4090, needed for tensor_parallel > 1',
+        'give gpu_figures.link_bandwidth, or use 1',
+      ],
+    ]);
+    const joined = 'gpu_figures: { link_bandwidth: 25GB/s, link_latency: 10us, link_gpus: 2 }';
+    expect(of(`${desk}\n${joined}`).issues).toEqual([]);
+    const told = of('gpu: rubin-vr200-nvl72\ntensor_parallel: 4\ngpu_figures: { link_latency: 5us }');
+    expect(told.issues).toEqual([]);
+    expect(told.deployment?.pools[0]?.evidence).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/rubin-vr200-nvl72 is announced .*nothing was measured/),
+        'main: rubin-vr200-nvl72: link_latency as given in gpu_figures',
+      ]),
+    );
+    const own = 'gpu_figures: { memory: 96GB, memory_bandwidth: 4TB/s, bf16_tflops: 500 }';
+    expect(of(`gpu: my-card\n${own}`).deployment?.pools[0]).toMatchObject({ gpuId: 'my-card' });
+    expect(of('gpu: my-card\ngpu_figures: { memory: 96GB }').issues[0]?.[3]).toBe(
+      'missing key "memory_bandwidth"',
+    );
   });
 
   it('refuses an unknown routing policy with the nearest', () => {

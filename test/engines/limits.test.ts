@@ -1,12 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { findGpu, findModel } from '../../engines/catalog.ts';
-import {
-  kvBytesPerToken,
-  type ReplicaSetup,
-  resolveLimits,
-  vllmDefaults,
-  weightBytes,
-} from '../../engines/limits.ts';
+import { vllmDefaults } from '../../engines/defaults.ts';
+import type { EngineKind } from '../../engines/engine.ts';
+import { resolveLimits } from '../../engines/limits.ts';
+import type { ReplicaSetup } from '../../engines/memory.ts';
 import type { PoolFile } from '../../scenarios/formats/deployment/pool.ts';
 
 const path = ['pools', 'main'];
@@ -22,8 +19,12 @@ function setup(model: string, gpu: string, rest: Partial<ReplicaSetup> = {}): Re
   };
 }
 
-function resolve(replica: ReplicaSetup, limits: NonNullable<PoolFile['limits']> = {}) {
-  return resolveLimits({ model: replica.model?.id ?? 'tiny', limits }, replica, path);
+function resolve(
+  replica: ReplicaSetup,
+  limits: NonNullable<PoolFile['limits']> = {},
+  engine: EngineKind = 'vllm',
+) {
+  return resolveLimits({ model: replica.model?.id ?? 'tiny', limits }, replica, engine, path);
 }
 
 describe('vLLM defaults by GPU memory', () => {
@@ -39,49 +40,79 @@ describe('vLLM defaults by GPU memory', () => {
     expect(vllmDefaults(findGpu(gpu))).toEqual({ maxBatchedTokens, maxSequences });
   });
 
-  it('are those of a CPU without a GPU', () => {
+  it('are those of a CPU without a GPU, by its ranks', () => {
     expect(vllmDefaults(null)).toEqual({ maxBatchedTokens: 2048, maxSequences: 128 });
+    expect(vllmDefaults(null, { worldSize: 2 })).toEqual({ maxBatchedTokens: 4096, maxSequences: 256 });
   });
 });
 
-describe('KV blocks from memory', () => {
-  it('are what is left, by hand: Llama 3.1 8B in bf16 on one H100', () => {
+describe('KV blocks', () => {
+  it('are those that fit, told with the arithmetic', () => {
     const { limits, evidence } = resolve(setup('llama-3.1-8b', 'h100-80gb-sxm'));
-    // 0.92 x 85,899,345,920 - 2 x 8,030,261,248 - 3.5e9 = 59,466,875,750 bytes; 16 x 131,072 a block; one null block.
-    expect(limits?.kvBlocks).toBe(Math.floor(59_466_875_750 / 2_097_152) - 1);
     expect(limits).toMatchObject({
       blockTokens: 16,
+      kvBlocks: 27169,
       maxModelTokens: 131_072,
       prefixCaching: true,
       maxQueuedRequests: null,
+      maxQueuedTokens: null,
+      asyncScheduling: true,
     });
     expect(evidence[0]).toBe(
-      '28355 KV blocks of 16 tokens = 453680 tokens a replica: 92% of 85.9 GB - weights 16.1 GB (bf16, tensor_parallel 1) - 3.5 GB for activations, graphs and CUDA = 59.5 GB for KV, at 131072 bytes a token',
+      '27169 KV blocks of 16 tokens = 434704 tokens a replica: 92% of 85.0 GB - weights 16.1 GB (bf16, tensor_parallel 1) - 4.2 GB (sampling 1024 sequences) - 1.0 GB (CUDA, graphs) = 57.0 GB for KV, at 131072 bytes a token',
     );
-  });
-
-  it('quantised weights leave the embeddings in bf16', () => {
-    const model = findModel('mistral-small-4')!;
-    const embeddings = 2 * 131_072 * 4096;
-    expect(weightBytes(model, 'bf16')).toBe(2 * 119e9);
-    expect(weightBytes(model, 'fp8')).toBe(119e9 + embeddings);
-    expect(weightBytes(model, 'nvfp4')).toBe((119e9 - embeddings) * 0.5625 + 2 * embeddings);
-  });
-
-  it('split grouped-query KV over the ranks down to one head, and never the latent of MLA', () => {
-    const grouped = findModel('ministral-3-14b')!;
-    expect([1, 2, 4, 8, 16].map(tp => kvBytesPerToken(grouped, 'bf16', tp))).toEqual([
-      163_840, 81_920, 40_960, 20_480, 20_480,
-    ]);
-    const latent = findModel('mistral-small-4')!;
-    expect([1, 8].map(tp => kvBytesPerToken(latent, 'bf16', tp))).toEqual([23_040, 23_040]);
-    expect(kvBytesPerToken(latent, 'fp8', 1)).toBe(11_520);
-    expect(kvBytesPerToken(findModel('gpt-oss-20b')!, 'bf16', 1)).toBe(24_576);
   });
 
   it('can be given, and then nothing of the GPU is needed', () => {
     const replica: ReplicaSetup = { model: null, gpu: null, tensorParallel: 1, weights: 'bf16', kv: 'bf16' };
     expect(resolve(replica, { kv_blocks: 10, max_model_len: 160 }).limits?.kvBlocks).toBe(10);
+  });
+});
+
+describe('what the file says of an engine', () => {
+  it('is what its limits are', () => {
+    const { limits } = resolve(setup('llama-3.1-8b', 'h100-80gb-sxm'), {
+      async_scheduling: false,
+      scheduling_policy: 'priority',
+      enable_chunked_prefill: false,
+      long_prefill_token_threshold: 2048,
+      max_queued_requests: 12,
+      max_queued_tokens: 40_000,
+    });
+    expect(limits).toMatchObject({
+      asyncScheduling: false,
+      schedulingPolicy: 'priority',
+      chunkedPrefill: false,
+      longPrefillTokens: 2048,
+      maxQueuedRequests: 12,
+      maxQueuedTokens: 40_000,
+    });
+  });
+
+  it('performance_mode throughput doubles budget and batch', () => {
+    const { limits } = resolve(setup('llama-3.1-8b', 'h100-80gb-sxm'), { performance_mode: 'throughput' });
+    expect(limits).toMatchObject({ maxBatchedTokens: 16_384, maxSequences: 2048 });
+  });
+
+  it.each([
+    ['sglang', { blockTokens: 1, maxBatchedTokens: 8192, maxSequences: 2048 }],
+    ['tensorrt-llm', { blockTokens: 32, maxBatchedTokens: 8192, maxSequences: 2048 }],
+  ] as const)('%s has defaults of its own', (engine, expected) => {
+    const { limits } = resolve(setup('llama-3.1-8b', 'h100-80gb-sxm'), {}, engine);
+    expect(limits).toMatchObject(expected);
+  });
+
+  it('a flag that only vLLM has is refused elsewhere', () => {
+    const { issues } = resolve(
+      setup('llama-3.1-8b', 'h100-80gb-sxm'),
+      { long_prefill_token_threshold: 512 },
+      'sglang',
+    );
+    expect(issues[0]).toMatchObject({
+      code: 'WT1005',
+      path: ['pools', 'main', 'limits', 'long_prefill_token_threshold'],
+      message: '`long_prefill_token_threshold` is a flag of vLLM, not of sglang',
+    });
   });
 });
 
@@ -97,7 +128,7 @@ describe('what cannot be served is refused with the reason', () => {
     const found = only(setup('mistral-small-4', 'h200-141gb-sxm'));
     expect(found).toMatchObject({ code: 'WT1203', path: ['pools', 'main', 'model'] });
     expect(found.message).toBe(
-      'mistral-small-4 does not fit on h200-141gb-sxm: 92% of 151.4 GB - weights 238.0 GB (bf16, tensor_parallel 1) - 3.5 GB for activations, graphs and CUDA = -102.2 GB for KV',
+      'mistral-small-4 does not fit on h200-141gb-sxm: 92% of 149.9 GB - weights 238.0 GB (bf16, tensor_parallel 1) - 4.3 GB (sampling 1024 sequences) - 1.0 GB (CUDA, graphs) = -105.4 GB for KV',
     );
     expect(found.hint).toBe('try tensor_parallel: 2, or precision.weights: fp8');
   });
@@ -156,6 +187,30 @@ describe('what cannot be served is refused with the reason', () => {
       'at most 8',
     );
     expect(only(setup('llama-3.1-8b', 'rtx-4090', { tensorParallel: 2 })).code).toBe('WT1202');
+  });
+
+  it('stages without layers, and ranks without experts', () => {
+    const spread = (replica: ReplicaSetup, rest: Partial<PoolFile>) =>
+      resolveLimits(
+        { model: replica.model!.id, limits: { max_model_len: 4096 }, ...rest },
+        replica,
+        'vllm',
+        path,
+      );
+    const message = (result: ReturnType<typeof spread>) => result.issues.map(each => each.message);
+    const dense = setup('llama-3.1-8b', 'h100-80gb-sxm');
+    expect(message(spread({ ...dense, pipelineParallel: 33 }, {}))).toEqual([
+      'the 32 layers of llama-3.1-8b cannot be split over 33 stages',
+    ]);
+    expect(message(spread(dense, { expert_parallel: true, data_parallel: 2 }))).toEqual([
+      'llama-3.1-8b is dense: there are no experts to spread',
+    ]);
+    const few = setup('gpt-oss-20b', 'h100-80gb-sxm');
+    expect(message(spread(few, { expert_parallel: true }))).toEqual(['one GPU has all experts']);
+    expect(message(spread(few, { expert_parallel: true, data_parallel: 64 }))).toEqual([
+      'the 32 experts of gpt-oss-20b cannot be spread over 64 ranks',
+    ]);
+    expect(spread(few, { expert_parallel: true, data_parallel: 4 }).issues).toEqual([]);
   });
 
   it('a window beyond the model, and a step budget below the batch', () => {

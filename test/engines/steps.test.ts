@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { affine } from '../../engines/affine.ts';
 import { findGpu, findModel, type Model } from '../../engines/catalog.ts';
 import type { StepLoad, StepModel } from '../../engines/engine.ts';
-import type { ReplicaSetup } from '../../engines/limits.ts';
+import type { ReplicaSetup } from '../../engines/memory.ts';
 import { roofline } from '../../engines/roofline.ts';
 import { addSequence, decodeLoad, emptyLoad } from '../../engines/step-load.ts';
 

@@ -29,8 +29,8 @@ workflows:
         steps: [ { agent: inner } ]
         on_error: [ { llm: mend, model: m, prefix: [system], out: 5, retry: { max: 2, errors: [429], backoff: 1s..20s } } ]
   inner: { steps: [ { map: x, over: 2, steps: [ fetch ] }, { branch: b, cases: [ { weight: 1, steps: [ { llm: a, model: m, out: 1, hedge: { after: 2s } } ] } ] } ] }
-  plain: { steps: [ { llm: p, model: spare, out: 5, sensitivity: internal, complexity: low } ] }
-tenants: { big: { budget: { usd: 5 } }, small: { budget: { usd: 1 } } }
+  plain: { steps: [ { llm: p, model: spare, out: 5, sensitivity: internal, complexity: low, hints: { priority: 2, output_tokens: true } } ] }
+tenants: { big: { budget: { usd: 5 }, priority: 3 }, small: { budget: { usd: 1 } } }
 traffic: [ { workflow: ${used}, tenant: big, arrival: { at_once: true }, sessions: 1, cancel: { hazard: 0.2%/s } } ]
 `;
 
@@ -39,7 +39,6 @@ describe('unbuilt parts', () => {
     expect(partsOf(scenario('governed')).sort()).toEqual(
       [
         'models.m.rate_limit',
-        'prefixes.system.priority',
         'tenants.big.budget',
         'tools.fetch.timeout',
         'traffic.0.cancel',
@@ -50,11 +49,12 @@ describe('unbuilt parts', () => {
     );
   });
 
-  test('what the traffic does not reach is not named, and labels need nothing', () => {
+  test('what the traffic does not reach is not named, labels need nothing, and of hints priority is obeyed', () => {
     expect(partsOf(scenario('plain')).sort()).toEqual([
       'models.spare.fallback',
       'tenants.big.budget',
       'traffic.0.cancel',
+      'workflows.plain.steps.0.hints.output_tokens',
     ]);
   });
 });

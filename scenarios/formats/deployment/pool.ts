@@ -2,6 +2,7 @@
 // limits, step time, memory tiers, scaling and live addresses.
 import { z } from 'zod';
 import { bandwidth, bytes, drawn, duration, tokens, whole } from '../drawn.ts';
+import { engineProfileSchema } from '../engine-profile.ts';
 import { quantity } from '../quantity.ts';
 import { autoscaler } from './autoscaler.ts';
 
@@ -25,6 +26,17 @@ const limits = z
     max_queued_requests: z
       .union([z.null(), z.int().min(0)])
       .describe('waiting requests beyond which new ones get a 503; null: no limit (default)')
+      .optional(),
+    max_queued_tokens: tokens(
+      'prompt tokens that wait, beyond which new calls get a 503 (default: no limit)',
+    ).optional(),
+    async_scheduling: z
+      .boolean()
+      .describe('the next step is scheduled while one runs (default true)')
+      .optional(),
+    performance_mode: z
+      .enum(['balanced', 'throughput'])
+      .describe('throughput doubles the default token budget and batch (default balanced)')
       .optional(),
     scheduling_policy: z
       .enum(['fcfs', 'priority', 'plas', 'atlas', 'continuum', 'kvflow', 'kairos'])
@@ -58,7 +70,9 @@ const step = z
     z
       .strictObject({
         model: z.literal('profile'),
-        file: z.string().min(1).describe('engine profile, as `calibrate` writes it'),
+        file: z
+          .union([z.string().min(1), engineProfileSchema])
+          .describe('engine profile, as `calibrate` writes it: the name of the file, or what it says'),
       })
       .describe('step time fitted on a live engine'),
     z.strictObject({ model: z.literal('kernels') }).describe('step time as a sum of measured kernels'),
@@ -109,7 +123,10 @@ const speculative = z
     accepted: z
       .number()
       .min(1)
-      .describe('mean tokens that a step yields, the one sampled anyway included: 1 to `tokens` + 1'),
+      .describe(
+        'mean tokens that a step yields, the one sampled anyway included: 1 to `tokens` + 1 (default: as measured for the model family)',
+      )
+      .optional(),
     model: z.string().min(1).describe('catalogue id of the draft model').optional(),
   })
   .describe('speculative decoding');
@@ -131,9 +148,26 @@ const retention = z
   })
   .describe('what the KV cache keeps');
 
+const teraflops = (type: string) =>
+  z.number().positive().describe(`dense ${type} rate, 1e12 FLOP/s`).optional();
+
+const gpuFigures = z
+  .strictObject({
+    memory: bytes('of one GPU').optional(),
+    memory_bandwidth: bandwidth('of its memory').optional(),
+    bf16_tflops: teraflops('BF16'),
+    fp8_tflops: teraflops('FP8'),
+    fp4_tflops: teraflops('FP4'),
+    link_bandwidth: bandwidth('to the other GPUs of a replica, each way').optional(),
+    link_latency: duration('between two of them').optional(),
+    link_gpus: whole(100_000, 'GPUs that the link joins').optional(),
+  })
+  .describe('figures of the GPU where the catalogue has none, or others');
+
 /** What both halves of a disaggregated pool may have to themselves. */
 const machine = {
   gpu: z.string().min(1).describe('id of the GPU in the catalogue').optional(),
+  gpu_figures: gpuFigures.optional(),
   replicas: whole(10_000, 'number of replicas (default 1)').optional(),
   tensor_parallel: whole(1024, 'GPUs that share each layer of a replica (default 1)').optional(),
   pipeline_parallel: whole(1024, 'stages of a replica (default 1)').optional(),
@@ -163,6 +197,21 @@ const machine = {
 };
 const half = z.strictObject(machine);
 
+const nim = z
+  .strictObject({
+    backend: z
+      .enum(['tensorrt-llm', 'vllm'])
+      .describe('engine inside the container (default tensorrt-llm)')
+      .optional(),
+    profile: z
+      .enum(['throughput', 'latency'])
+      .describe(
+        'throughput (default): the fewest GPUs that hold the model; latency: twice as many. `tensor_parallel` goes before both',
+      )
+      .optional(),
+  })
+  .describe('profile of the container, with `engine: nim`');
+
 const link = z
   .strictObject({
     bandwidth: bandwidth('of one replica, each way'),
@@ -186,6 +235,7 @@ export const pool = z
       .enum(['vllm', 'sglang', 'tensorrt-llm', 'nim'])
       .describe('whose scheduler is modelled (default vllm)')
       .optional(),
+    nim: nim.optional(),
     prefill: half
       .describe('disaggregated: replicas that compute prompts; what is left out is as in the pool')
       .optional(),
@@ -207,6 +257,8 @@ export const pool = z
 export type PoolFile = z.output<typeof pool>;
 export type MachineFile = z.output<typeof half>;
 export type StepFile = NonNullable<PoolFile['step']>;
+export type GpuFiguresFile = NonNullable<PoolFile['gpu_figures']>;
+export type SpeculativeFile = NonNullable<PoolFile['speculative']>;
 export type LimitsFile = NonNullable<PoolFile['limits']>;
 export type WeightType = 'bf16' | 'fp8' | 'nvfp4';
 export type KvType = 'bf16' | 'fp8';

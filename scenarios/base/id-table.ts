@@ -68,6 +68,12 @@ export class IdTable<T> {
     this.values[hole] = undefined;
   }
 
+  /** Every id and its value, in no order that means anything. */
+  *entries(): Generator<[number, T]> {
+    for (let place = 0; place <= this.mask; place++)
+      if (this.ids[place] !== FREE) yield [this.ids[place]!, this.values[place] as T];
+  }
+
   private enlarge(): void {
     const { ids, values } = this;
     const places = (this.mask + 1) * 2;

@@ -1,0 +1,69 @@
+// The fitted factors of the physics step: one table for every GPU and model. Written from what `lab/fidelity/fit.ts`
+// prints; docs/fidelity.md has the data, the forms that were tried and the errors on models that were left out.
+import type { Gpu } from '../catalog.ts';
+import { type Generation, generationOf, standIn } from './kernel-rates.ts';
+import type { Term, Terms } from './operator-work.ts';
+
+/** Terms whose factor differs by generation: gaps between kernels and the reading of the KV cache. */
+export const BY_GENERATION = ['kvRead', 'layer', 'moeLayer'] as const satisfies readonly Term[];
+export type GenerationTerm = (typeof BY_GENERATION)[number];
+
+/** Factors that hold everywhere: of the kernels' own time, or seconds of what is counted. */
+export type SharedFactors = Omit<Terms, GenerationTerm>;
+export type GenerationFactors = Readonly<Record<GenerationTerm, number>> & {
+  /** Measured runs behind these figures. */
+  readonly runs: number;
+};
+
+/** Everything that is fitted. */
+export interface FactorTable {
+  readonly shared: SharedFactors;
+  readonly generations: Readonly<Record<Generation, GenerationFactors>>;
+}
+
+export const FITTED: FactorTable = {
+  shared: {
+    dense: 0.973,
+    head: 1.1,
+    experts: 0.892,
+    expertTraffic: 1.69,
+    expertCompute: 1.65,
+    attention: 0.978,
+    quantisedMoeLayer: 21e-6,
+    promptLayer: 10e-6,
+    collective: 5.4e-6,
+    eagerCollective: 17.4e-6,
+    collectiveBytes: 1.64,
+    sequence: 9.7e-6,
+    step: 0.207e-3,
+    prompt: 0.5e-3,
+    idleStep: 0.79e-3,
+    idleSequence: 9.1e-6,
+    idlePrompt: 1.9e-3,
+  },
+  generations: {
+    hopper: { kvRead: 1.13, layer: 40.6e-6, moeLayer: 38.2e-6, runs: 223 },
+    blackwell: { kvRead: 1.2, layer: 39.3e-6, moeLayer: 25.4e-6, runs: 318 },
+    ampere: { kvRead: 1.67, layer: 56.4e-6, moeLayer: 45e-6, runs: 2 },
+    ada: { kvRead: 1.29, layer: 35e-6, moeLayer: 38e-6, runs: 2 },
+    'blackwell-gddr': { kvRead: 1.14, layer: 34.5e-6, moeLayer: 30e-6, runs: 1 },
+  },
+};
+
+/** Runs from which a generation's own figures are more than an adjusted prior. */
+const FEW_RUNS = 10;
+
+/** The factors of a GPU, and what is to be said where they rest on little. */
+export function factorsOf(gpu: Gpu, table: FactorTable = FITTED): { factors: Terms; note: string | null } {
+  const generation = generationOf(gpu);
+  const used = generation ?? standIn(gpu);
+  const { runs, ...own } = table.generations[used];
+  const factors = { ...table.shared, ...own };
+  if (generation === null)
+    return {
+      factors,
+      note: `kernels of ${gpu.id} (${gpu.architecture}) were not measured: ${used} stands in`,
+    };
+  const note = runs < FEW_RUNS ? `factors of ${generation} GPUs rest on ${runs} measured runs` : null;
+  return { factors, note };
+}

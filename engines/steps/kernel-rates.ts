@@ -1,0 +1,79 @@
+// How near to the data sheet measured kernels come, by generation of GPU and precision. Source: aiconfigurator's tables
+// (../shared/data/profiles: aic-gemm, aic-moe, aic-attention-prefill; vLLM 0.24, A100 0.14), least squares of the logarithm.
+import type { WeightType } from '../../scenarios/formats/deployment/pool.ts';
+import type { Gpu } from '../catalog.ts';
+
+/** Time over what the data sheet gives: 1.2 means 83 % of the bandwidth or the peak. */
+export interface GemmRate {
+  read: number;
+  compute: number;
+  /** Of the lesser of reading and computing, the share that does not hide behind the other. */
+  notHidden: number;
+}
+
+export interface KernelRates {
+  gemm: Readonly<Record<WeightType, GemmRate>>;
+  /** Fused MoE kernels: a sum of what they read, compute and pass on. */
+  experts: { read: number; compute: Readonly<Record<WeightType, number>>; traffic: number };
+  /** Attention of prompts, over the bf16 peak. */
+  attention: number;
+}
+
+/** GPUs whose kernels run alike. */
+export type Generation = 'ampere' | 'hopper' | 'ada' | 'blackwell' | 'blackwell-gddr';
+
+const rate = (read: number, compute: number, notHidden: number): GemmRate => ({ read, compute, notHidden });
+
+/** A layer's expert kernels: the same reading and traffic on every card. */
+const experts = (bf16: number, fp8: number, nvfp4: number): KernelRates['experts'] => ({
+  read: 1.1,
+  compute: { bf16, fp8, nvfp4 },
+  traffic: 2.5,
+});
+
+/**
+ * GEMM shapes of 10 M weights and more, 1 to 8,192 tokens: mean error 6-9 % for bf16, 15-28 % for fp8 and nvfp4. Where a
+ * precision has no cores of its own (fp8 on Ampere, four bits before Blackwell) weights are unpacked to bf16.
+ */
+const RATES: Readonly<Record<Generation, KernelRates>> = {
+  ampere: {
+    gemm: { bf16: rate(1.23, 1.14, 0.5), fp8: rate(1.3, 1.3, 0.5), nvfp4: rate(1.3, 1.3, 0.5) },
+    experts: experts(1.9, 1.9, 2.2),
+    attention: 2.0,
+  },
+  hopper: {
+    gemm: { bf16: rate(1.14, 1.19, 0.25), fp8: rate(1.2, 1.8, 0.4), nvfp4: rate(1.2, 1.3, 0.4) },
+    experts: experts(1.4, 2.6, 2.1),
+    attention: 2.0,
+  },
+  ada: {
+    gemm: { bf16: rate(1.29, 1.55, 0.25), fp8: rate(1.4, 2.2, 0.5), nvfp4: rate(1.4, 1.6, 0.4) },
+    experts: experts(1.4, 1.6, 1.8),
+    attention: 2.2,
+  },
+  blackwell: {
+    gemm: { bf16: rate(1.2, 1.35, 0.25), fp8: rate(1.3, 2.2, 0.4), nvfp4: rate(1.4, 2.3, 0.4) },
+    experts: experts(2.0, 4.5, 1.9),
+    attention: 2.3,
+  },
+  'blackwell-gddr': {
+    gemm: { bf16: rate(1.17, 1.17, 0.35), fp8: rate(1.22, 1.45, 0.5), nvfp4: rate(1.6, 1.6, 0.3) },
+    experts: experts(2.1, 2.6, 1.4),
+    attention: 1.9,
+  },
+};
+
+/** The generation whose kernels a GPU's resemble; null where none of them was measured. */
+export function generationOf(gpu: Gpu): Generation | null {
+  const isGddr = gpu.memoryType.startsWith('GDDR');
+  if (/Blackwell/.test(gpu.architecture)) return isGddr ? 'blackwell-gddr' : 'blackwell';
+  if (/Hopper/.test(gpu.architecture)) return 'hopper';
+  if (/Ada/.test(gpu.architecture)) return 'ada';
+  if (/Ampere/.test(gpu.architecture)) return 'ampere';
+  return null;
+}
+
+/** What stands in for a generation that was not measured: the nearest by memory. */
+export const standIn = (gpu: Gpu): Generation => (gpu.memoryType.startsWith('GDDR') ? 'ada' : 'hopper');
+
+export const kernelRates = (gpu: Gpu): KernelRates => RATES[generationOf(gpu) ?? standIn(gpu)];

@@ -1,0 +1,185 @@
+// `backtest`: measured runs predicted from their inputs alone, and how far the predictions are off.
+//
+//   1. read DIR   2. predict each experiment   3. write the predictions   4. score them beside published simulators
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { UserError } from '../../scenarios/base/errors.ts';
+import {
+  type Command,
+  type CommonOptions,
+  ProgressLine,
+  paint,
+  printJson,
+  say,
+  withCommon,
+} from '../../scenarios/cli/terminal.ts';
+import { clockOf, FRONT_END } from './defaults.ts';
+import {
+  type Experiment,
+  type Measured,
+  type Metrics,
+  Refused,
+  readExperiment,
+  readMeasured,
+} from './experiment.ts';
+import { predict } from './predict.ts';
+import { type Anchors, labelsOf, score } from './score.ts';
+import { STEP_CHOICES, type StepChoice, stepBy } from './step.ts';
+import { scoreText } from './table.ts';
+
+interface BacktestOptions extends CommonOptions {
+  dir: string;
+  out: string | undefined;
+  family: string | undefined;
+  experiment: string[] | undefined;
+  stages: boolean;
+  step: StepChoice;
+}
+
+export const backtestCommand: Command<BacktestOptions> = {
+  builder: yargs =>
+    withCommon(yargs)
+      .positional('dir', {
+        type: 'string',
+        demandOption: true,
+        describe: 'measured experiments: experiments/*.json, and anchors.json if there is one',
+      })
+      .option('out', { type: 'string', nargs: 1, describe: 'write the predictions to this JSON file' })
+      .option('family', { type: 'string', nargs: 1, describe: 'only experiments of this family' })
+      .option('experiment', { type: 'string', array: true, describe: 'only this experiment; repeatable' })
+      .option('stages', {
+        type: 'boolean',
+        default: false,
+        describe: 'score load stages (…/s0) beside whole runs',
+      })
+      .option('step', { choices: STEP_CHOICES, default: 'auto' as const, describe: 'step model' })
+      .example('$0 backtest measured/', 'every experiment of a folder')
+      .example('$0 backtest measured/ --family llmservingsim-bench --out predictions.json', 'some of them'),
+  handler: options => backtest(options),
+};
+
+/** Inputs and outcome of one experiment, apart. */
+interface Read {
+  experiment: Experiment;
+  measured: readonly Measured[];
+}
+
+interface Refusal {
+  experiment: string;
+  missing: string;
+}
+
+function backtest(options: BacktestOptions): void {
+  // 1.
+  const { read, refused } = readAll(options);
+  // A file that cannot be written is better told now than after the last run.
+  if (options.out !== undefined) writePredictions(options.out, {});
+  // 2.
+  const predictions: Record<string, Metrics> = {};
+  const progress = new ProgressLine(options);
+  for (const [done, { experiment }] of read.entries()) {
+    progress.show(() => `${done} of ${read.length} experiments: ${experiment.id}`);
+    const attempt = orRefusal(experiment.id, () =>
+      predict(experiment, {
+        stepOf: stepBy(options.step),
+        frontEndOf: ({ family }) => FRONT_END[clockOf(family)],
+      }),
+    );
+    if ('missing' in attempt) refused.push(attempt);
+    else Object.assign(predictions, attempt.value);
+  }
+  progress.clear();
+  for (const { experiment, missing } of refused)
+    process.stderr.write(`${paint('yellow', 'refused', process.stderr)} ${experiment}: ${missing}\n`);
+  if (Object.keys(predictions).length === 0)
+    throw new UserError(`no experiment of ${options.dir} could be predicted`, {
+      hint: refused.length === 0 ? 'it has none' : 'the reasons are above',
+    });
+  // 3.
+  if (options.out !== undefined) writePredictions(options.out, predictions);
+  // 4.
+  const result = score({
+    experiments: read.map(({ experiment, measured }) => ({ labels: labelsOf(experiment), measured })),
+    predictions,
+    anchors: readAnchors(options.dir),
+    stages: options.stages,
+  });
+  if (options.json) printJson({ ok: true, refused, ...result, predictions });
+  else say(options, scoreText(result));
+  if (options.out !== undefined) say({ ...options, json: true }, `predictions: ${options.out}`);
+}
+
+/** What `make` gives, or the refusal it throws. */
+function orRefusal<T>(experiment: string, make: () => T): { value: T } | Refusal {
+  try {
+    return { value: make() };
+  } catch (error) {
+    if (error instanceof Refused) return { experiment, missing: error.message };
+    throw error;
+  }
+}
+
+function readAll({ dir, family, experiment: wanted }: BacktestOptions): { read: Read[]; refused: Refusal[] } {
+  if (!statSync(dir, { throwIfNoEntry: false })?.isDirectory())
+    throw new UserError(`no such folder: ${dir}`, { hint: 'name a folder that holds experiments/*.json' });
+  const inner = join(dir, 'experiments');
+  const folder = existsSync(inner) ? inner : dir;
+  const names = readdirSync(folder)
+    .filter(name => name.endsWith('.json') && name !== 'anchors.json' && name !== 'index.json')
+    .sort();
+  const read: Read[] = [];
+  const refused: Refusal[] = [];
+  for (const name of names) {
+    const id = basename(name, '.json');
+    const json = jsonAt(join(folder, name));
+    if (!isWanted(json, id, family, wanted)) continue;
+    const attempt = orRefusal(id, () => readExperiment(json));
+    if ('missing' in attempt) refused.push(attempt);
+    else read.push({ experiment: attempt.value, measured: readMeasured(json) });
+  }
+  if (read.length + refused.length === 0) {
+    const which = family ?? wanted?.join(', ');
+    throw new UserError(`${folder} has no experiment${which === undefined ? '' : ` of ${which}`}`, {
+      hint: 'experiments are files NAME.json with id, family, hardware, model, engineConfig, workload and runs',
+    });
+  }
+  return { read, refused };
+}
+
+/** Chosen before it is checked, so that a broken file is refused by name and no other run is lost. */
+function isWanted(json: unknown, id: string, family?: string, wanted?: readonly string[]): boolean {
+  const of = (json ?? {}) as { id?: unknown; family?: unknown };
+  return (
+    (family === undefined || of.family === family) &&
+    (wanted === undefined || wanted.includes(id) || wanted.includes(String(of.id)))
+  );
+}
+
+/** Text that is not JSON gives undefined: the experiment is then refused by its file's name. */
+function jsonAt(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function readAnchors(dir: string): Anchors {
+  const path = join(dir, 'anchors.json');
+  if (!existsSync(path)) return {};
+  const json = jsonAt(path);
+  if (typeof json !== 'object' || json === null)
+    throw new UserError(`${path} is not a JSON object`, { hint: 'it maps run ids to published predictions' });
+  return json as Anchors;
+}
+
+function writePredictions(path: string, predictions: Readonly<Record<string, Metrics>>): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, `${JSON.stringify(predictions, null, 1)}\n`);
+  } catch (error) {
+    throw new UserError(`cannot write ${path}: ${(error as Error).message}`, {
+      hint: 'name another file for --out',
+    });
+  }
+}

@@ -1,0 +1,212 @@
+// Prefill/decode disaggregation: some replicas compute prompts, others generate, and the KV goes from one to the other
+// (vLLM NixlConnector, Dynamo, TensorRT-LLM). Blocks stay on the prefill side until they are pulled, so that decode
+// replicas without room stop it. Rule: a prompt computed elsewhere is loaded whole, but for what the decode side has.
+//
+//   prefill: waiting ─▶ running ─▶ kept ───────────────▶ free
+//   decode:                  waiting ─▶ blocks ─▶ transfer ─▶ running ─▶ tokens ─▶ end
+import type { Disaggregation, PoolSpec } from '../../engines/engine.ts';
+import { invariant, unreachable } from '../../scenarios/base/errors.ts';
+import type { Run } from '../../scenarios/formats/prompt.ts';
+import type { ClusterEvent, Submission } from '../cluster.ts';
+import { type Leg, newLink } from '../links.ts';
+import type { Handover } from './loads.ts';
+import type { Pool, Surroundings } from './pool.ts';
+import type { ReplicaSink } from './replica.ts';
+import { type Place, ReplicaSet } from './replica-set.ts';
+import { blockBytesOf, tiersOf } from './tiers.ts';
+import type { Transfers } from './transfers.ts';
+
+const NS_PER_MS = 1e6;
+
+type SplitSpec = PoolSpec & { disaggregation: Disaggregation };
+
+interface Parts {
+  readonly spec: SplitSpec;
+  readonly prefill: ReplicaSet;
+  readonly decode: ReplicaSet;
+  readonly transfers: Transfers;
+  /** What the pool's callers hear. */
+  readonly sink: ReplicaSink;
+}
+
+export function splitPool(spec: SplitSpec, { createRouter, sink, transfers }: Surroundings): Pool {
+  const tiers = tiersOf(spec, transfers);
+  const half: PoolSpec = { ...spec, ...spec.disaggregation.prefill, disaggregation: null };
+  const decodeOptions = () => ({ tiers: tiers(spec), keepsEnded: false });
+  const decode = new ReplicaSet(spec, createRouter(), sink, decodeOptions, 'decode');
+  const prefillSink: ReplicaSink = { ...sink, event: event => pool.prefillEvent(event) };
+  const prefillOptions = () => ({ tiers: tiers(half), keepsEnded: true });
+  const prefill = new ReplicaSet(half, createRouter(), prefillSink, prefillOptions, 'prefill');
+  const pool = new SplitPool({ spec, prefill, decode, transfers, sink });
+  return pool;
+}
+
+/** A request whose prompt is computed on the prefill side. */
+interface Prefilling {
+  readonly submission: Submission;
+  readonly decode: Place;
+  scheduledNs: number;
+  cachedTokens: number;
+}
+
+class SplitPool implements Pool {
+  readonly sets: readonly ReplicaSet[];
+  private readonly parts: Parts;
+  /** Bytes of a KV block of the decode side. */
+  private readonly blockBytes: number;
+  private readonly prefilling = new Map<number, Prefilling>();
+  /** Of each replica, by row: prefill sides send, decode sides receive. */
+  private readonly egress: readonly Leg[];
+  private readonly ingress: readonly Leg[];
+
+  constructor(parts: Parts) {
+    this.parts = parts;
+    this.blockBytes = blockBytesOf(parts.spec, 'link');
+    this.sets = [parts.decode, parts.prefill];
+    const bytesPerSec = Math.max(1, Math.round(parts.spec.disaggregation.linkBytesPerSec));
+    const legs = ({ names }: ReplicaSet) => names.map(name => ({ link: newLink(name), bytesPerSec }));
+    this.egress = legs(parts.prefill);
+    this.ingress = legs(parts.decode);
+  }
+
+  /**
+   * The decode replica is chosen first: what it has cached decides whether it computes the prompt itself, and a request
+   * that it could not take is refused before anything is computed for it.
+   */
+  submit(atNs: number, submission: Submission): boolean {
+    const { prefill, decode, spec, sink } = this.parts;
+    const { localBelowTokens } = spec.disaggregation;
+    const { id } = submission;
+    const place = decode.choose(atNs, submission);
+    const refusal = place.replica.refusal(submission);
+    if (refusal !== null) {
+      sink.event({ kind: 'rejected', id, atNs, ...refusal });
+      return false;
+    }
+    place.replica.seed(submission);
+    if (localBelowTokens > 0 && place.replica.uncachedTokens(submission) < localBelowTokens) {
+      place.replica.submit(atNs, submission);
+    } else {
+      const first = prefill.choose(atNs, submission);
+      if (!first.replica.submit(atNs, promptOnly(submission))) return false;
+      prefill.enter(id, first);
+      this.prefilling.set(id, { submission, decode: place, scheduledNs: atNs, cachedTokens: 0 });
+    }
+    decode.enter(id, place);
+    return true;
+  }
+
+  place(id: number): Place {
+    const place = this.parts.prefill.place(id) ?? this.parts.decode.place(id);
+    invariant(place !== null, () => `pool ${this.parts.spec.name} does not have request ${id}`);
+    return place;
+  }
+
+  leave(id: number): void {
+    this.parts.decode.leave(id);
+  }
+
+  /** An event of a prefill replica, of which callers hear only what happens to the request as a whole. */
+  prefillEvent(event: ClusterEvent): void {
+    const { spec, sink } = this.parts;
+    switch (event.kind) {
+      case 'scheduled': {
+        const request = this.prefilling.get(event.id)!;
+        request.scheduledNs = event.atNs;
+        request.cachedTokens = event.cachedTokens;
+        sink.event(event);
+        return;
+      }
+      case 'token':
+        if (spec.disaggregation.firstToken === 'prefill') sink.event(event);
+        return;
+      case 'rejected':
+        sink.event(event);
+        return;
+      case 'cancelled':
+        this.leavePrefill(event.id);
+        sink.event(event);
+        return;
+      case 'end':
+        this.promptComputed(event);
+        return;
+      default:
+        unreachable(event);
+    }
+  }
+
+  private leavePrefill(id: number): { request: Prefilling; place: Place } {
+    const request = this.prefilling.get(id)!;
+    const place = this.parts.prefill.place(id)!;
+    this.prefilling.delete(id);
+    this.parts.prefill.leave(id);
+    return { request, place };
+  }
+
+  private promptComputed(event: Extract<ClusterEvent, { kind: 'end' }>): void {
+    const { spec, sink } = this.parts;
+    const { id, atNs, computedTokens, preemptions } = event;
+    const { request, place } = this.leavePrefill(id);
+    const { submission, decode, cachedTokens } = request;
+    const generated = spec.disaggregation.firstToken === 'prefill' ? 1 : 0;
+    if (generated === submission.outputTokens) {
+      place.replica.letGo(atNs, id);
+      sink.event(event);
+      return;
+    }
+    decode.group.observe(atNs);
+    decode.replica.takeOver(submission, {
+      handover: this.handover(place, request, atNs),
+      cachedTokens,
+      generated,
+      lastTokenNs: atNs,
+      computedTokens,
+      lostTokens: computedTokens, // on this replica they count as loaded
+      preemptions,
+    });
+    sink.ready(atNs, decode.replica);
+  }
+
+  private handover(from: Place, { submission, decode, scheduledNs }: Prefilling, atNs: number): Handover {
+    const { blockBytes } = this;
+    const { spec, transfers } = this.parts;
+    const { linkBytesPerSec, linkLatencyMs, overlapLayers } = spec.disaggregation;
+    const { id, promptTokens } = submission;
+    const legs = [this.egress[from.row]!, this.ingress[decode.row]!];
+    const setupNs = Math.round(linkLatencyMs * NS_PER_MS);
+    const sendableBytes = ((atNs - scheduledNs) * linkBytesPerSec) / 1e9;
+    return {
+      find(hitBlocks) {
+        const blocks = Math.ceil(promptTokens / spec.limits.blockTokens) - hitBlocks;
+        if (blocks === 0) return null;
+        const bytes = blocks * blockBytes;
+        const visibleBytes = bytes - hiddenBytes(bytes, sendableBytes, overlapLayers);
+        return {
+          tokens: promptTokens,
+          bytes,
+          start: (ns, arrived) => transfers.start(ns, { legs, bytes: visibleBytes, setupNs }, arrived),
+        };
+      },
+      close(ns) {
+        from.group.observe(ns);
+        from.replica.letGo(ns, id);
+      },
+    };
+  }
+}
+
+/** What a prefill replica is asked for: the prompt and one token, which only TensorRT-LLM hands on. */
+function promptOnly(submission: Submission): Submission {
+  const first: Run = { ...submission.output[0]!, tokens: 1 };
+  return { ...submission, outputTokens: 1, maxOutputTokens: 1, output: [first] };
+}
+
+/**
+ * Bytes that had left before the prompt was through, where layers travel while later ones are computed: as much as the
+ * link alone could carry meanwhile, but never the last layer. So a transfer of T behind a prefill of P ends
+ * max(T / layers, T - P * (layers - 1) / layers) after it.
+ */
+function hiddenBytes(bytes: number, sendableBytes: number, layers: number | null): number {
+  if (layers === null) return 0;
+  return Math.floor((Math.min(bytes, sendableBytes) * (layers - 1)) / layers);
+}

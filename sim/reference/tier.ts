@@ -1,0 +1,129 @@
+// One memory behind the GPU's that keeps full KV blocks by content; the least recently used goes first, to the next tier.
+// Rule: a block can be found once it is written, and is not given up while it is written or read.
+import type { KvTier } from '../../engines/engine.ts';
+import { type Leg, newLink } from '../links.ts';
+import type { BlockHash } from './block-hash.ts';
+import type { Transfers, Travel } from './transfers.ts';
+
+const NS_PER_MS = 1e6;
+
+interface Entry {
+  isWritten: boolean;
+  /** Loads that read it. */
+  readers: number;
+}
+
+export class Tier {
+  readonly spec: KvTier;
+  readonly blockBytes: number;
+  readonly capacityBlocks: number;
+  /** By content, the least recently used first. */
+  readonly entries = new Map<BlockHash, Entry>();
+  /** Blocks that went in and out, whole. */
+  writtenBlocks = 0;
+  readBlocks = 0;
+  private readonly transfers: Transfers;
+  /** Where its own evictions go. */
+  private readonly next: Tier | null;
+  private readonly link;
+  private writing: readonly BlockHash[] = [];
+  private toWrite: BlockHash[] = [];
+
+  constructor(spec: KvTier, blockBytes: number, transfers: Transfers, next: Tier | null) {
+    this.spec = spec;
+    this.blockBytes = blockBytes;
+    this.capacityBlocks = Math.floor(spec.capacityBytes / blockBytes);
+    this.transfers = transfers;
+    this.next = next;
+    this.link = newLink(`KV tier ${spec.tier}`);
+  }
+
+  has(hash: BlockHash): boolean {
+    return this.entries.get(hash)?.isWritten === true;
+  }
+
+  /** What so many blocks would take to read from now on, ns, if the link stayed as full as it is. */
+  readNs(blocks: number): number {
+    const sharers = this.link.sharers.size + 1;
+    return this.setupNs + (blocks * this.blockBytes * sharers * 1e9) / this.spec.readBytesPerSec;
+  }
+
+  /** These blocks of one sequence, in its order, are used: its root last, so that its suffix goes first. */
+  touch(hashes: readonly BlockHash[]): void {
+    for (const hash of hashes.toReversed()) {
+      const entry = this.entries.get(hash);
+      if (entry === undefined) continue;
+      this.entries.delete(hash);
+      this.entries.set(hash, entry);
+    }
+  }
+
+  /** Reads blocks that are here. */
+  read(atNs: number, hashes: readonly BlockHash[], arrived: (atNs: number) => void): Travel {
+    const entries = hashes.map(hash => this.entries.get(hash)!);
+    let isReading = true;
+    const letGo = () => {
+      if (isReading) for (const entry of entries) entry.readers -= 1;
+      isReading = false;
+    };
+    for (const entry of entries) entry.readers += 1;
+    const travel = this.transfers.start(atNs, this.way(hashes.length, this.spec.readBytesPerSec), ns => {
+      letGo();
+      this.readBlocks += hashes.length;
+      arrived(ns);
+    });
+    return {
+      cancel(ns) {
+        letGo();
+        travel.cancel(ns);
+      },
+    };
+  }
+
+  /** Takes in those that are not here, in order of their sequence, as far as room can be made. */
+  write(atNs: number, hashes: readonly BlockHash[]): void {
+    const fresh: BlockHash[] = [];
+    const evicted: BlockHash[] = [];
+    for (const hash of hashes) {
+      if (this.entries.has(hash)) continue;
+      if (this.entries.size + fresh.length >= this.capacityBlocks) {
+        const victim = this.evictable();
+        if (victim === undefined) break;
+        this.entries.delete(victim);
+        evicted.push(victim);
+      }
+      fresh.push(hash);
+    }
+    for (const hash of fresh.toReversed()) this.entries.set(hash, { isWritten: false, readers: 0 });
+    this.toWrite.push(...fresh);
+    this.next?.write(atNs, evicted.toReversed());
+    this.writeOn(atNs);
+  }
+
+  private evictable(): BlockHash | undefined {
+    for (const [hash, { isWritten, readers }] of this.entries) if (isWritten && readers === 0) return hash;
+    return undefined;
+  }
+
+  /** Writes are one stream, one share of the link: what comes meanwhile follows in one piece. */
+  private writeOn(atNs: number): void {
+    if (this.writing.length > 0 || this.toWrite.length === 0) return;
+    this.writing = this.toWrite;
+    this.toWrite = [];
+    this.transfers.start(atNs, this.way(this.writing.length, this.spec.writeBytesPerSec), ns => {
+      for (const hash of this.writing) this.entries.get(hash)!.isWritten = true;
+      this.writtenBlocks += this.writing.length;
+      this.writing = [];
+      this.writeOn(ns);
+    });
+  }
+
+  private get setupNs(): number {
+    return Math.round(this.spec.latencyMs * NS_PER_MS);
+  }
+
+  private way(blocks: number, bytesPerSec: number) {
+    const legs: Leg[] = [{ link: this.link, bytesPerSec: Math.max(1, Math.round(bytesPerSec)) }];
+    return { legs, bytes: blocks * this.blockBytes, setupNs: this.setupNs };
+  }
+}
