@@ -7,8 +7,9 @@ import type { Phase, WorkloadRequest } from './workload.ts';
 
 /** What a request meets outside the engine, ms. */
 export interface FrontEnd {
-  /** From the client's send to the engine's queue. */
+  /** From the client's send to the engine's queue: so much, and so much more for each prompt token. */
   beforeMs: number;
+  beforeMsPerToken: number;
   /** From a token to the client. */
   afterMs: number;
 }
@@ -35,7 +36,8 @@ export function drive(cluster: Cluster, pool: string, phases: readonly Phase[], 
   const send = (row: number, sentMs: number): void => {
     const { prompt, promptTokens, outputTokens, warmTokens } = requests[row]!;
     timings.sentMs[row] = sentMs;
-    cluster.submit(toNs(sentMs + frontEnd.beforeMs), {
+    const beforeMs = frontEnd.beforeMs + frontEnd.beforeMsPerToken * promptTokens;
+    cluster.submit(toNs(sentMs + beforeMs), {
       id: row,
       pool,
       session: String(row),

@@ -177,14 +177,16 @@ export function modelOf(experiment: Experiment): Model {
 }
 
 /**
- * The KV cache's precision. Where closed-loop rows do not say it, a quantised model has an FP8 cache: InferenceX's
- * scripts of that time pass `kv-cache-dtype: fp8` (benchmarks/70b_fp8_h100_slurm.sh and its like), and NVIDIA's rows
- * would read a bf16 one at up to 1.2 x the memory's bandwidth.
+ * The KV cache's precision where closed-loop rows of a quantised model do not say it. InferenceX's scripts of that time
+ * pass `--kv-cache-dtype fp8` on Blackwell and nothing on Hopper (benchmarks/70b_b200_docker.sh, 70b_h100_slurm.sh):
+ * so do the concurrencies at which measured runs begin to queue. NVIDIA's rows would read a bf16 cache at up to 1.2 x
+ * the memory's bandwidth: theirs was FP8.
  */
-function kvOf(experiment: Experiment): KvType {
+function kvOf(experiment: Experiment, gpu: Gpu): KvType {
   const { kvCacheDtype } = experiment.engineConfig;
-  const isUnsaid = kvCacheDtype === null && (isInferenceX(experiment) || isGapAnalysis(experiment));
-  return isUnsaid && weightType(experiment.model.dtype) !== 'bf16' ? 'fp8' : kvType(kvCacheDtype);
+  const isQuantised = weightType(experiment.model.dtype) !== 'bf16';
+  const isFp8 = isGapAnalysis(experiment) || (isInferenceX(experiment) && /Blackwell/.test(gpu.architecture));
+  return kvCacheDtype === null && isQuantised && isFp8 ? 'fp8' : kvType(kvCacheDtype);
 }
 
 /** InferenceX's scripts pass `async-scheduling: true` to versions that would not have it by themselves. */
@@ -205,14 +207,15 @@ export function replicaOf(experiment: Experiment): PlacedSetup {
   const { model, engineConfig } = experiment;
   const ranks = ranksOf(experiment);
   const spreadsExperts = engineConfig.expertParallel === true || (engineConfig.moeEp ?? 1) > engineConfig.tp;
+  const gpu = gpuOf(experiment);
   return {
     model: modelOf(experiment),
-    gpu: gpuOf(experiment),
+    gpu,
     tensorParallel: engineConfig.tp,
     pipelineParallel: engineConfig.pp ?? 1,
     expertRanks: spreadsExperts ? ranks : 1,
     weights: weightType(model.dtype),
-    kv: kvOf(experiment),
+    kv: kvOf(experiment, gpu),
     asyncScheduling: schedulesAhead(experiment),
   };
 }

@@ -213,20 +213,20 @@ class ListFrame implements List, EnclosingList {
     const { draws, segments } = this.session;
     const parts: PromptPart[] = [];
     const prompt: Run[] = [];
-    const add = (segment: string, runs: readonly Run[]): void => {
-      const tokens = runTokens(runs);
+    let promptTokens = 0;
+    const add = (segment: string, runs: readonly Run[], tokens = runTokens(runs)): void => {
       if (tokens === 0) return;
       parts.push({ segment, tokens });
-      prompt.push(...runs);
+      for (const run of runs) prompt.push(run);
+      promptTokens += tokens;
     };
     const retention: Retention[] = [];
     for (const segment of step.prefix ?? thread.prefix) {
-      const fromToken = runTokens(prompt);
+      const fromToken = promptTokens;
       add(segment.name, segments.runs(segment, this.around.task));
-      const toToken = runTokens(prompt);
-      if (segment.worth !== null) retention.push({ fromToken, toToken, ...segment.worth });
+      if (segment.worth !== null) retention.push({ fromToken, toToken: promptTokens, ...segment.worth });
     }
-    add('history', thread.runs);
+    add('history', thread.runs, thread.tokens);
     const reads = step.reads.flatMap(name => this.answers.get(name).runs);
     add('reads', reads);
     let addsTokens = draws.amount(step.adds, place, 'adds', true, this.scope(holdsPrev));
@@ -234,7 +234,7 @@ class ListFrame implements List, EnclosingList {
     const adds: Run[] =
       addsTokens > 0 ? [{ key: decisionKey(place.key, 'adds'), from: 0, tokens: addsTokens }] : [];
     add('input', adds);
-    return { prompt, parts, reads, adds, promptTokens: runTokens(prompt), retention };
+    return { prompt, parts, reads, adds, promptTokens, retention };
   }
 
   private sendLlm(

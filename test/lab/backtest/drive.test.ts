@@ -12,7 +12,7 @@ import { createCluster } from '../../../sim/reference/cluster.ts';
 import { experimentJson, stagedJson } from '../../builders/experiments.ts';
 
 const step = affine({ model: 'affine', base: 10 });
-const NO_FRONT_END: FrontEnd = { beforeMs: 0, afterMs: 0 };
+const NO_FRONT_END: FrontEnd = { beforeMs: 0, beforeMsPerToken: 0, afterMs: 0 };
 
 const request = (name: string, arrivalMs: number, promptTokens: number, outputTokens: number) => ({
   arrivalMs,
@@ -37,7 +37,8 @@ const e2e = ({ sentMs, endMs }: Timings, row: number): number => endMs[row]! - s
 describe('one client', () => {
   test('a request alone takes a step a token, and the front end once', () => {
     const timings = played([{ requests: [request('a', 5, 30, 4)], concurrency: null, pauseMs: 0 }], {
-      beforeMs: 3,
+      beforeMs: 2.4,
+      beforeMsPerToken: 0.02,
       afterMs: 2,
     });
     expect(timings.sentMs[0]).toBe(5);
@@ -55,7 +56,11 @@ describe('one client', () => {
 
   test('a closed loop has as many in flight as it says, and never more', () => {
     const requests = Array.from({ length: 40 }, (_, i) => request(`r${i}`, 0, 20 + i, 3 + (i % 7)));
-    const { sentMs, endMs } = played([{ requests, concurrency: 4, pauseMs: 0 }], { beforeMs: 1, afterMs: 1 });
+    const { sentMs, endMs } = played([{ requests, concurrency: 4, pauseMs: 0 }], {
+      ...NO_FRONT_END,
+      beforeMs: 1,
+      afterMs: 1,
+    });
     const inFlight = [...sentMs.keys()].map(
       row => [...sentMs.keys()].filter(at => sentMs[at]! <= sentMs[row]! && endMs[at]! > sentMs[row]!).length,
     );
