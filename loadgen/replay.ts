@@ -224,7 +224,12 @@ export class Replay implements World {
     const pool = this.pools.get(poolName)!;
     const sessionId = session.id;
     const row = pool.router.route(
-      { session: sessionId, sessionKey: textKey(sessionId), promptTokens: call.promptTokens },
+      {
+        session: sessionId,
+        sessionKey: textKey(sessionId),
+        prompt: call.prompt,
+        promptTokens: call.promptTokens,
+      },
       { ageMs: 0, replicas: pool.replicas, outstanding: pool.outstanding },
     );
     const endpoint = pool.spec.endpoints[row] as Endpoint;

@@ -26,6 +26,8 @@ export interface ReplicaKernels {
   besideUs(prefillTokens: number, decodes: number, meanContextTokens: number): number;
   /** Fitted: gaps between the kernels of a layer, and kernels that were not measured, us. */
   gapUs: number;
+  /** Fitted: what a running sequence adds beside its kernels (input preparation, uneven contexts), us. */
+  sequenceUs: number;
   /** What they are the kernels of, and who measured them. */
   source: string;
   /** Mean relative error to expect, by the runs it was tried on. */

@@ -1,5 +1,5 @@
-// What lies beyond the loads that a step model was fitted or measured with.
-import type { StepLoad, StepRange } from '../engine.ts';
+// How far a step model can be trusted, in words: its error, and what lies beyond the loads it was tried with.
+import type { StepEvidence, StepLoad, StepRange } from '../engine.ts';
 
 /** What of the load lies beyond the range, in words; null when all of it lies within. */
 export function beyondRange(range: StepRange, load: StepLoad): string | null {
@@ -14,4 +14,12 @@ export function beyondRange(range: StepRange, load: StepLoad): string | null {
   return parts.length === 0
     ? null
     : parts.map(({ found, most, what }) => `${found} ${what}, tried up to ${most}`).join('; ');
+}
+
+/** The errors that are known: "mean error: TTFT 8 %, TPOT 2.1 %". */
+export function errorText(error: StepEvidence['error']): string {
+  const known = (['ttft', 'tpot', 'e2e'] as const).flatMap(key =>
+    error[key] === null ? [] : [`${key.toUpperCase()} ${Math.round(error[key] * 1000) / 10} %`],
+  );
+  return known.length === 0 ? 'its error was not measured' : `mean error: ${known.join(', ')}`;
 }

@@ -7,14 +7,7 @@ import type { ReplicaKernels } from '../kernels/replica-kernels.ts';
 import { servedKernels } from '../kernels/served.ts';
 import type { ReplicaSetup } from '../memory.ts';
 import { bilinear, type Curve, curveThrough, pieceAt, valueAt } from './curve.ts';
-import { beyondRange } from './evidence.ts';
-
-/**
- * What a running sequence adds beside its kernels (input preparation, uneven contexts): 13 us, fitted on BLIS runs of
- * H100, A100 and L40S. With it, and no other constant, Llama-3.1-8B comes out 0.6 % short on RTX PRO 6000 (E2E mean)
- * and 2.6 % long on RTX 4090; without it 6.6 % short and 1.0 % long.
- */
-const SEQUENCE_US = 13;
+import { beyondRange, errorText } from './evidence.ts';
 
 /** A step is padded to the next batch size that was captured in a CUDA graph [vLLM config/compilation.py]. */
 const CAPTURED_TOKENS = 512;
@@ -49,7 +42,7 @@ export function kernelStep(kernels: ReplicaKernels): StepModel {
   const { layers, range, error, nearest } = kernels;
   const units = (us: number): number => toUnits(us / 1e6);
   const gaps = units(layers * kernels.gapUs);
-  const perSequence = units(SEQUENCE_US);
+  const perSequence = units(kernels.sequenceUs);
   const tokens = curveThrough(kernels.tokenKnots, n =>
     units(layers * kernels.layerUs(n) + kernels.stepUs(n)),
   );
@@ -70,7 +63,7 @@ export function kernelStep(kernels: ReplicaKernels): StepModel {
   };
   return {
     name: 'kernels',
-    evidence: `sum of ${kernels.source}; ${expected(error)} (${nearest}); measured up to ${range.decodes} decodes, ${range.contextTokens} tokens of context and ${range.prefillTokens} prompt tokens a step`,
+    evidence: `sum of ${kernels.source}; ${errorText(error)} (${nearest}); measured up to ${range.decodes} decodes, ${range.contextTokens} tokens of context and ${range.prefillTokens} prompt tokens a step`,
     trust: { error, nearest, range, outOfRange: load => beyondRange(range, load) },
     /** Hot: once per engine step. */
     stepNs(load: StepLoad): number {
@@ -98,9 +91,4 @@ export function kernelStep(kernels: ReplicaKernels): StepModel {
       };
     },
   };
-}
-
-function expected({ tpot, e2e }: ReplicaKernels['error']): string {
-  const [what, ratio] = e2e === null ? ['TPOT', tpot] : ['E2E', e2e];
-  return ratio === null ? 'its error is not known' : `${what} within about ${Math.round(ratio * 100)} %`;
 }

@@ -27,6 +27,8 @@ export interface OperatorWork {
   /** The unembedding: for sequences that give a token. */
   head: Projection;
   experts: ExpertWork;
+  /** Norms, rotary embedding and activation functions: what they read and write. */
+  activationSecPerToken: number;
   kvSecPerToken: number;
   attentionSecPerPair: number;
   layers: number;
@@ -45,6 +47,7 @@ export const TERMS = [
   'experts',
   'expertTraffic',
   'expertCompute',
+  'activations',
   'kvRead',
   'attention',
   'layer',
@@ -66,6 +69,13 @@ export type Terms = Record<Term, number>;
 
 /** vLLM captures CUDA graphs for steps of up to so many tokens (max_cudagraph_capture_size). */
 export const CAPTURED_TOKENS = 512;
+
+/**
+ * Bytes for each token and layer that are not a projection's, in units of the hidden size: norms with the residual and
+ * rotary embedding, and the MLP's activation function (lss-dense: 29 for Llama-3.1-8B at 2,048 tokens).
+ */
+const LAYER_WIDTHS = 14;
+const MLP_WIDTHS = 15;
 
 /** Parameters by how often a step reads them. */
 interface Weights {
@@ -175,6 +185,8 @@ export function operatorWork(setup: PlacedSetup): OperatorWork | MissingTerm {
       expertFlops,
       rates,
     }),
+    activationSecPerToken:
+      (hiddenSize * (layers * LAYER_WIDTHS + ((layers - moeLayers) * MLP_WIDTHS) / tp)) / bandwidth,
     kvSecPerToken: kvBytes / bandwidth,
     attentionSecPerPair: (flopsPerPair / tp / bf16Flops) * rates.attention,
     layers,
@@ -250,6 +262,7 @@ export function termsOf(work: OperatorWork, load: StepLoad, idle: boolean): Term
     experts: experts.readSec[Math.min(tokens, experts.readSec.length - 1)]!,
     expertTraffic: experts.trafficSecPerToken * tokens,
     expertCompute: experts.computeSecPerToken * tokens,
+    activations: work.activationSecPerToken * tokens,
     kvRead: work.kvSecPerToken * (load.decodeContextTokens + load.prefillContextTokens),
     attention: work.attentionSecPerPair * load.prefillPairs,
     layer: work.layers,

@@ -66,6 +66,7 @@ export function price(
   const { trafficSecPerToken, computeSecPerToken } = work.experts;
   const perToken =
     toUnits(trafficSecPerToken * expertTraffic + computeSecPerToken * expertCompute) +
+    toUnits(work.activationSecPerToken * factors.activations) +
     toUnits(work.collectiveSecPerToken * factors.collectiveBytes);
   const perContextToken = toUnits(work.kvSecPerToken * factors.kvRead);
   const perPair = toUnits(work.attentionSecPerPair * factors.attention);

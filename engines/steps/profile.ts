@@ -2,7 +2,7 @@
 import type { EngineProfile } from '../../scenarios/formats/engine-profile.ts';
 import { toUnits, unitsToNs } from '../affine.ts';
 import type { StepLoad, StepModel } from '../engine.ts';
-import { beyondRange } from './evidence.ts';
+import { beyondRange, errorText } from './evidence.ts';
 
 /** The step model of a profile. */
 export function profileStep({
@@ -28,7 +28,7 @@ export function profileStep({
   const where = `${measured.engine}, ${measured.model} on ${measured.gpus ?? 1} x ${measured.gpu}`;
   return {
     name: 'profile',
-    evidence: `profile "${name}": ${where}, measured ${measured.at} by ${measured.by}; ${expected(error)}; tried up to ${tried.decodes} decodes, ${tried.contextTokens} tokens of context and ${tried.prefillTokens} prompt tokens a step`,
+    evidence: `profile "${name}": ${where}, measured ${measured.at} by ${measured.by}; ${errorText(error)}; tried up to ${tried.decodes} decodes, ${tried.contextTokens} tokens of context and ${tried.prefillTokens} prompt tokens a step`,
     trust: { error, nearest: where, range: tried, outOfRange: load => beyondRange(tried, load) },
     /** Hot: once per engine step. */
     stepNs(load: StepLoad): number {
@@ -48,11 +48,4 @@ export function profileStep({
       untilContextTokens: Number.POSITIVE_INFINITY,
     }),
   };
-}
-
-function expected(error: EngineProfile['expected_error']): string {
-  const known = (['ttft', 'tpot', 'e2e'] as const).flatMap(key =>
-    error[key] === null ? [] : [`${key.toUpperCase()} ${Math.round(error[key] * 1000) / 10} %`],
-  );
-  return known.length === 0 ? 'its error was not measured' : `mean error: ${known.join(', ')}`;
 }

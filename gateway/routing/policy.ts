@@ -1,6 +1,7 @@
 // The contract of a routing policy: choose one replica of the pool for one request. A policy reads the view, changes
 // nothing in it, and remembers only what it keeps itself. True output lengths are not in the view.
 import type { Key } from '../../scenarios/base/key.ts';
+import type { Run } from '../../scenarios/formats/prompt.ts';
 
 /** The replicas of one pool as the gateway sees them; arrays are parallel, a row per replica. */
 export interface RoutingView {
@@ -15,6 +16,8 @@ export interface RoutingArrival {
   session: string;
   /** Session name as a key, for consistent choices. */
   sessionKey: Key;
+  /** Named content; in the live replay the text stands for it. */
+  prompt: readonly Run[];
   promptTokens: number;
 }
 

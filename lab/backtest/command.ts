@@ -3,7 +3,7 @@
 //   1. read DIR   2. predict each experiment   3. write the predictions   4. score them beside published simulators
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { UserError } from '../../scenarios/base/errors.ts';
+import { EXIT, UserError } from '../../scenarios/base/errors.ts';
 import {
   type Command,
   type CommonOptions,
@@ -109,13 +109,18 @@ function backtest(options: BacktestOptions): void {
   if (options.out !== undefined) say({ ...options, json: true }, `predictions: ${options.out}`);
 }
 
-/** What `make` gives, or the refusal it throws. */
+/**
+ * What `make` gives, or why it could not. A failure of ours is told as one and sets the exit code, but does not take the
+ * other experiments with it.
+ */
 function orRefusal<T>(experiment: string, make: () => T): { value: T } | Refusal {
   try {
     return { value: make() };
   } catch (error) {
-    if (error instanceof Refused) return { experiment, missing: error.message };
-    throw error;
+    if (error instanceof Refused || error instanceof UserError) return { experiment, missing: error.message };
+    process.exitCode = EXIT.internal;
+    const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return { experiment, missing: `our own failure, please report it: ${what}` };
   }
 }
 

@@ -155,7 +155,7 @@ export class FastCluster implements Cluster {
 
   /** Routes before the engine looks: a gateway does not know the engine's limits. */
   private route(submission: Submission): void {
-    const { id, session, promptTokens } = submission;
+    const { id, session, prompt, promptTokens } = submission;
     invariant(!this.live.has(id), () => `request ${id} is submitted while another of that id is live`);
     const pool = this.pools.get(submission.pool);
     if (pool === undefined || pool.replicas.length === 0) {
@@ -165,7 +165,7 @@ export class FastCluster implements Cluster {
       return;
     }
     const row = pool.router.route(
-      { session, sessionKey: textKey(session), promptTokens },
+      { session, sessionKey: textKey(session), prompt, promptTokens },
       { ageMs: 0, replicas: pool.names, outstanding: pool.outstanding },
     );
     const replica = pool.replicas[row];

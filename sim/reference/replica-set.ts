@@ -37,10 +37,10 @@ export class ReplicaSet {
     this.router = router;
   }
 
-  choose(atNs: number, { session, promptTokens }: Submission): Place {
+  choose(atNs: number, { session, prompt, promptTokens }: Submission): Place {
     const { names, outstanding, groups } = this;
     const row = this.router.route(
-      { session, sessionKey: textKey(session), promptTokens },
+      { session, sessionKey: textKey(session), prompt, promptTokens },
       { ageMs: 0, replicas: names, outstanding },
     );
     const group = groups[row];

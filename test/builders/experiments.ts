@@ -8,7 +8,7 @@ export function experimentJson(id: string, changes: Record<string, unknown> = {}
   return {
     id,
     family: 'closed',
-    source: { upstream: 'InferenceX' },
+    source: { upstream: 'some bench' },
     hardware: {
       key: 'h100_sxm',
       name: 'NVIDIA H100 SXM',

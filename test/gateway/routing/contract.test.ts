@@ -5,10 +5,14 @@ import { routingPolicies } from '../../../gateway/routing/index.ts';
 import type { RoutingArrival, RoutingView } from '../../../gateway/routing/policy.ts';
 import { textKey } from '../../../scenarios/base/key.ts';
 
-const arrival = (session: string): RoutingArrival => ({
+const arrival = (
+  session: string,
+  prompt = [{ key: textKey(session), from: 0, tokens: 100 }],
+): RoutingArrival => ({
   session,
   sessionKey: textKey(session),
-  promptTokens: 100,
+  prompt,
+  promptTokens: prompt.reduce((sum, { tokens }) => sum + tokens, 0),
 });
 
 const view = (outstanding: number[]): RoutingView => ({
@@ -103,4 +107,36 @@ test('session-affinity keeps a session on one replica, and a new replica takes o
     expect(share).toBeGreaterThan(200);
     expect(share).toBeLessThan(300);
   }
+});
+
+describe('prefix-cache', () => {
+  const run = (name: string, tokens: number) => ({ key: textKey(name), from: 0, tokens });
+  const policy = routingPolicies['prefix-cache']!;
+
+  test('sends a conversation back to where most of it was sent, and a new one to the least loaded', () => {
+    const router = policy.create({});
+    const system = run('system', 1000);
+    const first = router.route(arrival('a', [system, run('a1', 50)]), view([3, 1, 2]));
+    expect(first).toBe(1);
+    expect(router.route(arrival('a', [system, run('a1', 50), run('a2', 9)]), view([2, 2, 1]))).toBe(1);
+    // Another that shares the system prompt follows it, unless that replica is above the mean plus a deviation.
+    expect(router.route(arrival('b', [system, run('b1', 50)]), view([1, 1, 1]))).toBe(1);
+    expect(router.route(arrival('c', [system, run('c1', 50)]), view([1, 8, 1]))).toBe(0);
+  });
+
+  test('gives up affinity while replicas differ by more than eight requests', () => {
+    const router = policy.create({});
+    const prompt = [run('x', 100)];
+    expect(router.route(arrival('x', prompt), view([0, 0]))).toBe(0);
+    expect(router.route(arrival('x', prompt), view([8, 0]))).toBe(0);
+    expect(router.route(arrival('x', prompt), view([9, 0]))).toBe(1);
+  });
+
+  test('takes the longest prefix that was sent, of several rows the least loaded', () => {
+    const router = policy.create({});
+    router.route(arrival('a', [run('p', 10)]), view([0, 1]));
+    router.route(arrival('b', [run('p', 10), run('q', 10)]), view([9, 0]));
+    expect(router.route(arrival('c', [run('p', 10), run('q', 10), run('r', 5)]), view([0, 0]))).toBe(1);
+    expect(router.route(arrival('d', [run('p', 10)]), view([2, 1]))).toBe(1);
+  });
 });

@@ -70,6 +70,35 @@ describe('what an experiment leaves unsaid', () => {
     ]);
   });
 
+  test('launch scripts say what rows leave out: InferenceX schedules ahead, and has an FP8 cache on Blackwell', () => {
+    const setup = (upstream: string, key: string, version: string) => {
+      const json = experimentJson('x', { source: { upstream }, engine: { name: 'vLLM', version } });
+      const hardware = { ...(json.hardware as object), key };
+      const model = { ...(json.model as object), dtype: 'fp8' };
+      const experiment = readExperiment({ ...json, hardware, model, engineConfig: { gpus: 1, tp: 1 } });
+      const { kv, asyncScheduling } = replicaOf(experiment);
+      const { limits } = poolOf(experiment, experiment.runs[0]!, replicaOf(experiment), step);
+      return [kv, asyncScheduling, limits.maxBatchedTokens, limits.maxSequences];
+    };
+    const inferenceX = 'SemiAnalysis InferenceX database dump';
+    expect(setup(inferenceX, 'b200_sxm', 'not stated')).toEqual(['fp8', true, 8192, 1024]);
+    expect(setup(inferenceX, 'h100_sxm', 'not stated')).toEqual(['bf16', true, 8192, 1024]);
+    // aiconfigurator: a batch of 512, and a budget of 512 + 100 prompt tokens + 1500.
+    expect(setup('NVIDIA gap-analysis runs', 'h200_sxm', '0.12.0')).toEqual(['fp8', false, 2112, 512]);
+    expect(setup('some bench', 'a100_sxm', '0.15.1')).toEqual(['bf16', true, 2048, 256]);
+  });
+
+  test('GPUs that are counted twice are one engine; other ranks have a batch each', () => {
+    const ranks = (engineConfig: object, family = 'inferencex-closed-loop') => {
+      const json = experimentJson('x', { family });
+      const config = { ...(json.engineConfig as object), ...engineConfig };
+      const experiment = readExperiment({ ...json, engineConfig: config });
+      return poolOf(experiment, experiment.runs[0]!, replicaOf(experiment), step).dataParallelRanks;
+    };
+    expect(ranks({ gpus: 16, tp: 4, dp: 4, moeEp: 16 })).toBe(1);
+    expect(ranks({ gpus: 2, tp: 1, dp: 2, expertParallel: true }, 'llmservingsim-bench')).toBe(2);
+  });
+
   test('a precision that no step model knows is refused by name', () => {
     expect(['fp16', 'fp8', 'fp4', 'int4'].map(weightType)).toEqual(['bf16', 'fp8', 'nvfp4', 'nvfp4']);
     expect(() => weightType('ternary')).toThrow(/ternary/);
