@@ -4,7 +4,7 @@ import type { WeightType } from '../../scenarios/formats/deployment/pool.ts';
 import type { Gpu, Model } from '../catalog.ts';
 import type { StepLoad } from '../engine.ts';
 import { embeddingParams, kvBytesPerToken, type PlacedSetup, totalParams, WEIGHT_BYTES } from '../memory.ts';
-import { type KernelRates, kernelRates } from './kernel-rates.ts';
+import { type KernelRates, type KernelType, kernelRates } from './kernel-rates.ts';
 
 /** Projections of one kind: bound by reading their weights or by computing; a share of the lesser is not hidden. */
 export interface Projection {
@@ -138,9 +138,13 @@ function pairFlops(model: Model): number | string {
 const denseType = (model: Model, type: WeightType): WeightType =>
   type === 'nvfp4' && model.moe !== null ? 'bf16' : type;
 
-/** Dense FLOP/s of the data sheet; four-bit weights are computed in bf16 where there are no cores for them. */
-const peakFlops = (gpu: Gpu, type: WeightType): number | null =>
-  ({ bf16: gpu.bf16DenseFlops, fp8: gpu.fp8DenseFlops, nvfp4: gpu.fp4DenseFlops ?? gpu.bf16DenseFlops })[
+/** How such weights are multiplied: four bits without cores for them, or as integers, are unpacked to bf16. */
+const kernelType = ({ model, gpu }: PlacedSetup, type: WeightType): KernelType =>
+  type === 'nvfp4' && (!gpu.fp4DenseFlops || /int4/.test(model.nativeWeightDtype ?? '')) ? 'int4' : type;
+
+/** Dense FLOP/s of the data sheet. */
+const peakFlops = (gpu: Gpu, type: KernelType): number | null =>
+  ({ bf16: gpu.bf16DenseFlops, fp8: gpu.fp8DenseFlops, nvfp4: gpu.fp4DenseFlops, int4: gpu.bf16DenseFlops })[
     type
   ];
 
@@ -158,19 +162,22 @@ export function operatorWork(setup: PlacedSetup): OperatorWork | MissingTerm {
   if (hiddenSize === null) return lacks('model', 'hiddenSize');
   const others = denseType(model, setup.weights);
   const bf16Flops = gpu.bf16DenseFlops;
-  const denseFlops = peakFlops(gpu, others);
-  const expertFlops = peakFlops(gpu, setup.weights);
+  const denseFlops = peakFlops(gpu, kernelType(setup, others));
+  const expertFlops = peakFlops(gpu, kernelType(setup, setup.weights));
   if (bf16Flops === null) return lacks('gpu', 'bf16DenseFlops');
   if (denseFlops === null || expertFlops === null) return lacks('gpu', `${setup.weights}DenseFlops`);
 
   const rates = kernelRates(gpu);
   const bandwidth = gpu.memoryBandwidthBytesPerSec;
   const { always, head, moeLayers } = weights;
-  const projection = (params: number, type: WeightType, flops: number): Projection => ({
-    readSec: ((params * WEIGHT_BYTES[type]) / tp / bandwidth) * rates.gemm[type].read,
-    secPerToken: ((2 * params) / tp / flops) * rates.gemm[type].compute,
-    notHidden: rates.gemm[type].notHidden,
-  });
+  const projection = (params: number, type: WeightType, flops: number): Projection => {
+    const { read, compute, notHidden } = rates.gemm[kernelType(setup, type)];
+    return {
+      readSec: ((params * WEIGHT_BYTES[type]) / tp / bandwidth) * read,
+      secPerToken: ((2 * params) / tp / flops) * compute,
+      notHidden,
+    };
+  };
   const ranks = tp * expertRanks;
   return {
     dense: projection(always, others, denseFlops),
@@ -178,6 +185,7 @@ export function operatorWork(setup: PlacedSetup): OperatorWork | MissingTerm {
     experts: expertWork({
       weights,
       type: setup.weights,
+      kernel: kernelType(setup, setup.weights),
       hiddenSize,
       ranks,
       expertRanks,
@@ -199,6 +207,7 @@ export function operatorWork(setup: PlacedSetup): OperatorWork | MissingTerm {
 interface ExpertQuestion {
   weights: Weights;
   type: WeightType;
+  kernel: KernelType;
   hiddenSize: number;
   /** GPUs that share the experts. */
   ranks: number;
@@ -211,7 +220,7 @@ interface ExpertQuestion {
 
 /** E(1 - (1 - k/E)^n) of E experts are touched by n tokens; by repeated multiplication, the same on every machine. */
 function expertWork(ask: ExpertQuestion): ExpertWork {
-  const { weights, type, hiddenSize, ranks, expertRanks, gpu, expertFlops, rates } = ask;
+  const { weights, type, kernel, hiddenSize, ranks, expertRanks, gpu, expertFlops, rates } = ask;
   const { expert, moeLayers, experts, expertsPerToken } = weights;
   if (moeLayers === 0) return { readSec: [0], trafficSecPerToken: 0, computeSecPerToken: 0 };
   const bandwidth = gpu.memoryBandwidthBytesPerSec;
@@ -227,7 +236,7 @@ function expertWork(ask: ExpertQuestion): ExpertWork {
   return {
     readSec,
     trafficSecPerToken: ((moeLayers * activationBytes) / bandwidth) * rates.experts.traffic,
-    computeSecPerToken: (flops / ranks / expertFlops) * rates.experts.compute[type],
+    computeSecPerToken: (flops / ranks / expertFlops) * rates.experts.compute[kernel],
   };
 }
 
@@ -235,7 +244,7 @@ function expertWork(ask: ExpertQuestion): ExpertWork {
 function collectives(setup: PlacedSetup, layers: number, moeLayers: number, hiddenSize: number) {
   const { gpu, tensorParallel: tp, expertRanks = 1 } = setup;
   const link = gpu.scaleUpBandwidthBytesPerSecPerDirection ?? 0;
-  const perByte = link > 0 ? 1 / link : 0;
+  const perByte = link > 0 ? kernelRates(gpu).collective / link : 0;
   const bytes = 2 * hiddenSize;
   const reduced = tp > 1 ? 2 * layers : 0;
   const exchanged = expertRanks > 1 ? 2 * moeLayers : 0;

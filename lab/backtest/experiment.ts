@@ -2,8 +2,14 @@
 // from it what was measured (for the score). Rule: an Experiment holds no outcome; `measured` never gets into one.
 import { z } from 'zod';
 
-const count = z.int().min(0);
-const atLeastOne = z.int().min(1);
+const count = z.int().min(0).max(1e9);
+const upTo = (most: number) => z.int().min(1).max(most);
+const atLeastOne = upTo(1e9);
+/** Layers, heads, experts, widths; GPUs: no model and no machine has more. */
+const part = upTo(1_048_576);
+const ranks = upTo(4096);
+/** No context window is near this. */
+const tokens = upTo(16_777_216);
 const figure = z.number().min(0);
 /** Not published, not stated, or of an older file that lacks the key. */
 const maybe = <T extends z.ZodType>(of: T) => of.nullish().transform(value => value ?? null);
@@ -24,21 +30,21 @@ const hardware = z.object({
 
 const model = z.object({
   name: z.string(),
-  layers: atLeastOne,
-  hidden: atLeastOne,
-  intermediate: maybe(count),
-  heads: atLeastOne,
-  kvHeads: atLeastOne,
-  headDim: atLeastOne,
-  vocab: atLeastOne,
+  layers: part,
+  hidden: part,
+  intermediate: maybe(part),
+  heads: part,
+  kvHeads: part,
+  headDim: part,
+  vocab: tokens,
   dtype: z.string(),
   moe: maybe(
     z.object({
-      experts: atLeastOne,
-      topK: atLeastOne,
-      sharedExperts: maybe(count),
+      experts: part,
+      topK: part,
+      sharedExperts: maybe(count.max(65_536)),
       moeIntermediate: atLeastOne,
-      denseLayers: maybe(count),
+      denseLayers: maybe(count.max(65_536)),
     }),
   ),
   /** Figures under the names of the catalogue, where they are given. */
@@ -53,17 +59,17 @@ const model = z.object({
 });
 
 const engineConfig = z.object({
-  gpus: atLeastOne,
-  tp: atLeastOne,
-  pp: maybe(atLeastOne),
-  dp: maybe(atLeastOne),
+  gpus: ranks,
+  tp: ranks,
+  pp: maybe(ranks),
+  dp: maybe(ranks),
   moeEp: maybe(count),
   expertParallel: maybe(z.boolean()),
   /** A number, or a rule such as "= concurrency". */
   maxNumSeqs: maybe(z.union([atLeastOne, z.string()])),
   /** A number, or a rule such as "2 x ISL". */
   maxNumBatchedTokens: maybe(z.union([atLeastOne, z.string()])),
-  maxModelLen: maybe(atLeastOne),
+  maxModelLen: maybe(tokens),
   gpuMemoryUtilization: maybe(z.number().gt(0).max(1)),
   /** Words where the flag is not known but the prompts are random. */
   prefixCaching: maybe(z.union([z.boolean(), z.string()])),
@@ -82,12 +88,12 @@ const workload = z.object({
       distinctPrompts: atLeastOne,
       groups: atLeastOne,
       systemPromptTokens: count,
-      questionTokens: atLeastOne,
+      questionTokens: tokens,
     }),
   ),
-  outputTokens: maybe(z.object({ max: atLeastOne })),
-  isl: maybe(atLeastOne),
-  osl: maybe(atLeastOne),
+  outputTokens: maybe(z.object({ max: tokens })),
+  isl: maybe(tokens),
+  osl: maybe(tokens),
   lengthNote: maybe(z.string()),
   profile: maybe(z.object({ data: maybe(z.object({ prefix_tokens: maybe(count) })) })),
 });

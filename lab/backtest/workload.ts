@@ -47,6 +47,15 @@ export interface WorkloadOptions {
 
 const PROMPTS_PER_PLACE = 10;
 
+/** Requests of one simulation; the largest measured run has 20,480. */
+const MAX_REQUESTS = 1_000_000;
+
+/** How many requests there are to be, if that is a sane number of them. */
+function requestCount(count: number, from: string): number {
+  if (count >= 1 && count <= MAX_REQUESTS) return count;
+  throw new Refused(`${from}: ${count} requests, where a run has 1 to ${MAX_REQUESTS}`);
+}
+
 /** Of the client's run: every scene that its runs need. */
 export function scenesOf(experiment: Experiment, options: WorkloadOptions = {}): Scene[] {
   const loops = experiment.runs.filter(run => run.concurrency !== null);
@@ -171,11 +180,14 @@ function generated(experiment: Experiment, stages: readonly Stage[]): Phase[] {
   if (pool === null) throw new Refused('workload.promptPool: missing');
   const root = textKey(experiment.id);
   const meanTokens = (pool.systemPromptTokens + pool.questionTokens) * RETOKENIZED;
-  const pooled = Array.from({ length: pool.distinctPrompts }, (_, id) => {
-    const spread = normalQuantile(uniform(extend(extendText(root, 'length'), id)));
-    const promptTokens = tokens(meanTokens + PROMPT_DEVIATION_TOKENS * spread);
-    return { promptTokens, prompt: pooledPrompt(experiment, id, promptTokens) };
-  });
+  const pooled = Array.from(
+    { length: requestCount(pool.distinctPrompts, 'workload.promptPool') },
+    (_, id) => {
+      const spread = normalQuantile(uniform(extend(extendText(root, 'length'), id)));
+      const promptTokens = tokens(meanTokens + PROMPT_DEVIATION_TOKENS * spread);
+      return { promptTokens, prompt: pooledPrompt(experiment, id, promptTokens) };
+    },
+  );
   let sent = 0;
   return stages.map((stage, index): Phase => {
     const requests = poissonInstants(extend(extendText(root, 'stage'), index), stage).map(arrivalMs => ({
@@ -191,7 +203,7 @@ function generated(experiment: Experiment, stages: readonly Stage[]): Phase[] {
 
 /** Exactly rate x duration requests, as recorded; of a Poisson process with that count the instants are uniform. */
 function poissonInstants(root: Key, { rateRps, durationS }: Stage): number[] {
-  const count = Math.round(rateRps * durationS);
+  const count = requestCount(Math.round(rateRps * durationS), 'workload.stages');
   const instants = Array.from({ length: count }, (_, i) => uniform(extend(root, i)) * durationS * 1000);
   return instants.sort((a, b) => a - b);
 }
@@ -216,7 +228,8 @@ function closedLoop(experiment: Experiment, run: ExperimentRun, promptsPerPlace:
     const least = Math.floor(longest * LEAST_LENGTH_RATIO);
     return isExact ? longest : least + Math.floor(uniform(key) * (longest - least + 1));
   };
-  const requests = Array.from({ length: concurrency * promptsPerPlace }, (_, row): WorkloadRequest => {
+  const count = requestCount(concurrency * promptsPerPlace, run.id);
+  const requests = Array.from({ length: count }, (_, row): WorkloadRequest => {
     const key = extend(root, row);
     const promptTokens = drawn(isl, extendText(key, 'input'));
     return {

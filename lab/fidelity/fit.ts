@@ -17,7 +17,7 @@ export type FactorName = string;
 /** What a run's factors are fitted on, and how much an error there counts beside one of TPOT. */
 export const FITTED_METRICS: readonly { metric: Metric; weight: number }[] = [
   { metric: 'tpot_mean_ms', weight: 1 },
-  { metric: 'ttft_mean_ms', weight: 0.3 },
+  { metric: 'ttft_mean_ms', weight: 0.5 },
 ];
 
 /** A measured figure, its prediction, and how that moves with each factor. */

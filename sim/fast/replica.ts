@@ -481,7 +481,8 @@ export class FastReplica {
         budget -= tokens;
         this.count(chunked, tokens, givers);
       } else isRun = batch.count > 0 && chunked === undefined;
-    } else budget = this.scheduleOneByOne(step, budget, givers);
+    } else if (this.isOrdered()) budget = this.scheduleShort(step, budget, givers);
+    else budget = this.scheduleOneByOne(step, budget, givers);
     if (this.totals.preemptions === preempted) {
       while (this.waiting.length > 0 && budget > 0 && this.runningCount < limits.maxSequences) {
         const tokens = this.admit(nowNs, budget, givers);
@@ -509,6 +510,16 @@ export class FastReplica {
       limits.maxBatchedTokens - batch.count,
     );
     return tree.blocksFor(request.computed + tokens) - request.hold.blocks + decodeBlocks <= tree.free;
+  }
+
+  /** Whether decodes come before the one prompt that is left, and the last admitted is the one to preempt. */
+  private isOrdered(): boolean {
+    const { loose, limits, batch } = this;
+    return (
+      limits.schedulingPolicy === 'fcfs' &&
+      batch.count <= limits.maxBatchedTokens &&
+      (loose.length === 0 || (loose.length === 1 && loose[0] === this.last))
+    );
   }
 
   private growTo(request: FastRequest, tokens: number): void {
@@ -619,9 +630,35 @@ export class FastReplica {
     return true;
   }
 
-  // ── Shortage: request by request, as in the reference ──
+  // ── Shortage ──
 
-  /** Returns what is left of the budget. */
+  /** First come, first served: decodes take what is free, in order; then the last admitted makes room. */
+  private scheduleShort(step: number, budgetTokens: number, givers: FastRequest[]): number {
+    const { tree, batch, loose } = this;
+    for (let taken = 0; ; ) {
+      const needed = batch.blocksAt(step) - taken;
+      const found = Math.min(needed, tree.free);
+      tree.take(found);
+      taken += found;
+      if (found === needed) break;
+      this.preempt(this.last!, step, 0);
+    }
+    let budget = budgetTokens - batch.count;
+    const chunked = loose[0];
+    if (chunked === undefined || budget === 0) return budget;
+    const tokens = Math.min(this.capped(chunked.target - chunked.computed), budget);
+    if (tree.blocksFor(chunked.computed + tokens) - chunked.hold.blocks > tree.free) {
+      this.preempt(chunked, step, 0);
+      return budget;
+    }
+    this.growTo(chunked, tokens);
+    budget -= tokens;
+    this.count(chunked, tokens, givers);
+    return budget;
+  }
+
+  /** Whatever the order: request by request, as in the reference. */
+
   private scheduleOneByOne(step: number, budgetTokens: number, givers: FastRequest[]): number {
     const { tree, batch } = this;
     let budget = budgetTokens;

@@ -1,47 +1,23 @@
 // `npm run bench -- [NAME…] [--json]`: one line a benchmark, {name, value, unit, detail}. CPU time where the machine is
 // shared; each benchmark is one function below.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadDeployment } from '../../engines/load.ts';
-import { routingPolicies } from '../../gateway/routing/index.ts';
 import { labContext } from '../../lab/lint/context.ts';
 import { lint } from '../../lab/lint/index.ts';
 import { extend, seedKey, uniform } from '../../scenarios/base/key.ts';
-import { loadScenario } from '../../scenarios/cli/load.ts';
 import { parseScenario } from '../../scenarios/formats/scenario.ts';
 import { parseSource } from '../../scenarios/formats/source.ts';
 import { compile } from '../../scenarios/workflows/compile.ts';
 import { walk } from '../../scenarios/workflows/walk.ts';
 import { largeScenario } from '../builders/large-scenario.ts';
-import { planOf, sessionsOf, workflowText } from '../builders/scenarios.ts';
-import { DEPLOYMENT, deploymentOf, simulationOf } from '../builders/worlds.ts';
+import { planOf, workflowText } from '../builders/scenarios.ts';
+import { cpuSeconds, type Figure } from './figure.ts';
 import { importAzure, importGigabyte, importMooncake } from './import.ts';
-
-export interface Figure {
-  value: number;
-  unit: string;
-  detail: string;
-}
+import { simAgentic64, simGrowth, simSessions, simSingle, simTenMillion } from './simulate.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
-const SHARED_TRACES = join(ROOT, '..', 'shared', 'data', 'traces', 'weka-claude-code', 'flat');
-
-/** CPU seconds of this process that `work` takes. */
-function cpuSeconds(work: () => void): number {
-  const before = process.cpuUsage();
-  work();
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1e6;
-}
-
-/** Shared sessions where they are, else the one that the package ships. */
-function traceInput(): string {
-  return existsSync(SHARED_TRACES)
-    ? SHARED_TRACES
-    : join(ROOT, 'scenarios/library/traces/claude-code-session.json');
-}
 
 const BENCHES: Record<string, () => Figure> = {
   /** Hashing one draw from its key. */
@@ -86,50 +62,20 @@ const BENCHES: Record<string, () => Figure> = {
     };
   },
 
-  /** The reference simulator on plain requests: 512 in, 512 out, one replica at about 70 % load. */
-  'sim-reference': () => {
-    const text = workflowText('[ { llm: a, adds: 512, out: 512 } ]', '', 3000).replace(
-      'at_once: true',
-      'poisson: { rate: 8/s }',
-    );
-    const simulation = simulationOf(
-      planOf(text),
-      deploymentOf(
-        DEPLOYMENT(
-          '',
-          'model: affine, base: 6ms, per_token: 12us, per_sequence: 30us, per_context_token: 10ns',
-        ).replace('max_num_seqs: 64', 'max_num_seqs: 256'),
-      ),
-    );
-    const seconds = cpuSeconds(() => {
-      while (simulation.step(10_000));
-    });
-    const { calls } = simulation.finish();
-    return {
-      value: calls.length / seconds,
-      unit: 'requests/cpu-s',
-      detail: `${calls.length} requests of 512 in, 512 out on one replica, in ${seconds.toFixed(1)} CPU s`,
-    };
-  },
+  /** One replica, 512 tokens in and out at 70 % load: requests a CPU second. */
+  'sim-single': simSingle,
 
-  /** Recorded Claude Code sessions on eight H200. */
-  'sim-traces': () => {
-    const seconds = cpuSeconds(() => {
-      const plan = loadScenario(traceInput()).compiled?.plan;
-      const deployment = loadDeployment('8xh200-mistral-small-4', routingPolicies).deployment;
-      if (plan == null || deployment === null) throw new Error('the trace or its deployment does not load');
-      const simulation = simulationOf(plan, deployment);
-      while (simulation.step(10_000));
-      if (simulation.finish().calls.some(call => call.outcome !== 'ok')) throw new Error('a call failed');
-    });
-    const plan = loadScenario(traceInput()).compiled?.plan;
-    const sessions = plan == null ? 0 : sessionsOf(plan).length;
-    return {
-      value: seconds,
-      unit: 'cpu-s',
-      detail: `${sessions} recorded sessions, read, planned and simulated`,
-    };
-  },
+  /** What longer outputs cost a request. */
+  'sim-growth': simGrowth,
+
+  /** Ten million requests in flat memory. */
+  'sim-10m': simTenMillion,
+
+  /** Coding agents on 64 replicas: calls a CPU second, workflows included. */
+  'sim-agentic-64': simAgentic64,
+
+  /** The shared Claude Code sessions, one by one. */
+  'sim-sessions': simSessions,
 
   /** A million calls of Mooncake's form, whose sessions are found by their blocks. */
   'import-mooncake': importMooncake,
@@ -197,7 +143,7 @@ const BENCHES: Record<string, () => Figure> = {
 };
 
 /** Run only when they are named. */
-const ON_REQUEST: readonly string[] = ['import-1gb'];
+const ON_REQUEST: readonly string[] = ['import-1gb', 'sim-10m'];
 
 function main(args: readonly string[]): number {
   const json = args.includes('--json');

@@ -7,7 +7,7 @@ import { runInNewContext } from 'node:vm';
 import { extend, seedKey, uniform } from '../../scenarios/base/key.ts';
 import { emptyTally } from '../../scenarios/importers/importer.ts';
 import { traceSessions } from '../../scenarios/importers/read.ts';
-import type { Figure } from './bench.ts';
+import type { Figure } from './figure.ts';
 
 /** Chats at a time, turns of each, and calls a second: about Mooncake's. */
 const LIVE = 200;
