@@ -82,6 +82,8 @@ export interface Cluster {
   counters(): ReplicaCounters[];
   /** Output tokens of a live request that have appeared; 0 of one that is not there. */
   generatedTokens(id: number): number;
+  /** What the steps so far had that their step models were not tried with: a line for each pool that had any. */
+  beyondRange(): string[];
   /** Gaps between the tokens of a request, over all of them, ms. */
   itlMs(): HistogramCounts;
 }

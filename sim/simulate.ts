@@ -107,7 +107,7 @@ export class Simulation implements World {
   finish(): RunOutput {
     const { plan, header } = this.options;
     return {
-      header,
+      header: { ...header, warnings: [...header.warnings, ...this.options.cluster.beyondRange()] },
       calls: this.fleet.calls,
       nodes: this.fleet.nodes,
       workflows: this.fleet.workflows,

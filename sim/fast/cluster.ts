@@ -11,6 +11,7 @@ import { textKey } from '../../scenarios/base/key.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
 import type { Cluster, ClusterEvent, ReplicaCounters, Submission } from '../cluster.ts';
 import { GapHistogram } from '../gap-histogram.ts';
+import { LoadRange } from '../load-range.ts';
 import { DueHeap } from './due-heap.ts';
 import { FastReplica, STEP_BEGINS, STEP_ENDS } from './replica.ts';
 import type { FastRequest } from './request.ts';
@@ -53,6 +54,7 @@ export class FastCluster implements Cluster {
   private readonly pools = new Map<string, Pool>();
   private readonly live = new IdTable<Place>();
   private readonly gaps = new GapHistogram();
+  private readonly ranges: { spec: PoolSpec; range: LoadRange }[] = [];
   private readonly due: DueHeap;
   /** By time, then as given; those before `inputStart` are done. */
   private inputs: Input[] = [];
@@ -70,12 +72,18 @@ export class FastCluster implements Cluster {
     for (const spec of deployment.pools) {
       invariant(isFast(spec), () => `pool ${spec.name} asks for what the fast engine does not model`);
       invariant(!this.pools.has(spec.name), () => `two pools are named ${spec.name}`);
+      const range = new LoadRange();
       const names = Array.from({ length: spec.replicas }, (_, row) => `${spec.name}/${row}`);
       const replicas = names.map((name, i) => {
         const row = this.replicas.length + i;
-        return new FastReplica(spec, name, row, this.gaps, event => this.record(event));
+        return new FastReplica(spec, name, row, {
+          gaps: this.gaps,
+          range,
+          emit: event => this.record(event),
+        });
       });
       this.replicas.push(...replicas);
+      this.ranges.push({ spec, range });
       const outstanding = names.map(() => 0);
       this.pools.set(spec.name, { router: found.create(options), names, replicas, outstanding });
     }
@@ -211,6 +219,12 @@ export class FastCluster implements Cluster {
     const tokens = replica.generatedTokens(place.request, this.nowNs);
     this.due.moved(replica);
     return tokens;
+  }
+
+  beyondRange(): string[] {
+    return this.ranges
+      .map(({ spec, range }) => range.beyond(spec.name, spec.step))
+      .filter(line => line !== null);
   }
 
   itlMs(): HistogramCounts {

@@ -14,6 +14,7 @@ import { invariant } from '../../scenarios/base/errors.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
 import type { ClusterEvent, ReplicaCounters, Submission } from '../cluster.ts';
 import type { GapHistogram } from '../gap-histogram.ts';
+import type { LoadRange } from '../load-range.ts';
 import { refusalOf } from '../refusal.ts';
 import { Batch } from './batch.ts';
 import { LongestStep } from './longest-step.ts';
@@ -38,6 +39,13 @@ interface Step {
   givers: readonly FastRequest[];
 }
 
+/** Whom a replica tells. */
+interface Told {
+  gaps: GapHistogram;
+  range: LoadRange;
+  emit(event: ClusterEvent): void;
+}
+
 const NOBODY: readonly FastRequest[] = [];
 
 export class FastReplica {
@@ -53,6 +61,7 @@ export class FastReplica {
   private readonly waiting: WaitingQueue;
   private readonly batch: Batch;
   private readonly gaps: GapHistogram;
+  private readonly range: LoadRange;
   private readonly emit: (event: ClusterEvent) => void;
   private readonly longest = new LongestStep();
 
@@ -94,13 +103,7 @@ export class FastReplica {
     steps: 0,
   };
 
-  constructor(
-    pool: PoolSpec,
-    name: string,
-    row: number,
-    gaps: GapHistogram,
-    emit: (event: ClusterEvent) => void,
-  ) {
+  constructor(pool: PoolSpec, name: string, row: number, { gaps, range, emit }: Told) {
     const { limits } = pool;
     this.pool = pool;
     this.name = name;
@@ -111,6 +114,7 @@ export class FastReplica {
     this.batch = new Batch(limits.blockTokens);
     this.tree = new PrefixTree(limits);
     this.gaps = gaps;
+    this.range = range;
     this.emit = emit;
   }
 
@@ -189,6 +193,7 @@ export class FastReplica {
   private applyRun(steps: number): void {
     const { flight, sums, batch, nextStep, runFromNs } = this;
     this.tree.take(batch.blocksFor(nextStep, steps) - (this.runHasBlocks ? batch.blocksAt(nextStep) : 0));
+    this.range.noteDecodes(batch.count, batch.contextTokens(nextStep + steps - 1));
     let ended = flight.length + steps - (this.lag + 1);
     for (; ended > 0 && flight.length > 0; ended--) this.tellDecodes(this.shiftFlight());
     if (ended > 0) {
@@ -572,6 +577,7 @@ export class FastReplica {
     load.decodes += batch.count;
     load.decodeContextTokens += batch.contextTokens(step);
     load.samples += batch.count;
+    this.range.note(load);
     const stepNs = this.pool.step.stepNs(load);
     invariant(
       Number.isSafeInteger(stepNs) && stepNs >= 1,

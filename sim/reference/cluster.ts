@@ -11,6 +11,7 @@ import { runTokens } from '../../scenarios/formats/prompt.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
 import type { Cluster, ClusterEvent, ClusterOptions, ReplicaCounters, Submission } from '../cluster.ts';
 import { GapHistogram } from '../gap-histogram.ts';
+import { type WatchedPool, watchLoads } from '../load-range.ts';
 import { Kernel, type KernelEvent } from './kernel.ts';
 import { buildPool, type Pool, type Surroundings } from './pool.ts';
 import type { RankGroup, Stepper } from './rank-group.ts';
@@ -38,6 +39,7 @@ export class ReferenceCluster implements Cluster {
   private readonly rows = new Map<Replica, number>();
   private readonly options: ReferenceOptions;
   private readonly itl = new GapHistogram();
+  private readonly watched: WatchedPool[] = [];
   private readonly kernel = new Kernel();
   private readonly pools = new Map<string, Pool>();
   private readonly inputs = new Map<number, Input>();
@@ -71,7 +73,9 @@ export class ReferenceCluster implements Cluster {
     };
     for (const spec of deployment.pools) {
       invariant(!this.pools.has(spec.name), () => `two pools are named ${spec.name}`);
-      const pool = buildPool(spec, surroundings);
+      const watched = watchLoads(spec);
+      this.watched.push(watched);
+      const pool = buildPool(watched.spec, surroundings);
       this.pools.set(spec.name, pool);
       this.own(pool);
     }
@@ -232,6 +236,10 @@ export class ReferenceCluster implements Cluster {
 
   generatedTokens(id: number): number {
     return this.live.get(id)?.place(id).replica.request(id).generated ?? 0;
+  }
+
+  beyondRange(): string[] {
+    return this.watched.flatMap(pool => pool.beyond());
   }
 
   itlMs(): HistogramCounts {

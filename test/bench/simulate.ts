@@ -109,11 +109,9 @@ function play(
 }
 
 /** Requests a second that one replica can serve: tokens a second with a deep queue, over the output. */
-function capacityPerSec(outputTokens: number): number {
-  return (
-    play(Math.max(400, Math.round(2_000_000 / outputTokens / 4)), outputTokens, 1e6).tokensPerSec /
-    outputTokens
-  );
+function capacityPerSec(outputTokens: number, kvBlocks: number | null = null): number {
+  const requests = Math.max(2000, Math.round(500_000 / outputTokens));
+  return play(requests, outputTokens, 1e6, kvBlocks).tokensPerSec / outputTokens;
 }
 
 const rounded = (value: number): string => Math.round(value).toLocaleString('en');

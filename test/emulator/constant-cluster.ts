@@ -84,6 +84,10 @@ export class ConstantCluster implements Cluster {
     return this.live.get(id)?.index ?? 0;
   }
 
+  beyondRange(): string[] {
+    return [];
+  }
+
   itlMs(): HistogramCounts {
     return { count: 0, sum: 0, min: 0, max: 0, buckets: [] };
   }

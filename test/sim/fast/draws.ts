@@ -1,6 +1,6 @@
 // Random clusters and what happens to them, from a seed: every feature that both engines model, on at random. Caches of a
 // few requests, short steps and short gaps, so that arrivals, cancels and ends often fall on one instant.
-import type { DeploymentSpec, EngineLimits } from '../../../engines/engine.ts';
+import type { DeploymentSpec, EngineLimits, StepEvidence } from '../../../engines/engine.ts';
 import { routingPolicies } from '../../../gateway/routing/index.ts';
 import { extend, type Key, seedKey, uniform } from '../../../scenarios/base/key.ts';
 import { headOf, type Run, runTokens } from '../../../scenarios/formats/prompt.ts';
@@ -90,7 +90,14 @@ export function drawCase(seed: number): DrawnCase {
     perPairNs: draws.chance(0.3) ? draws.whole(0, 1) : 0,
     perContextTokenUnits: draws.chance(0.5) ? draws.whole(0, 1023) : 0,
   };
-  const spec = pool({ replicas: draws.whole(1, 3), limits: some, step: affineStep(costs) });
+  const range = { decodes: 2, contextTokens: 40, prefillTokens: 10 };
+  const trust: StepEvidence = {
+    error: { ttft: null, tpot: null, e2e: null },
+    nearest: null,
+    range,
+    outOfRange: load => JSON.stringify(load), // so that the largest loads can be compared
+  };
+  const spec = pool({ replicas: draws.whole(1, 3), limits: some, step: { ...affineStep(costs), trust } });
   const inputs: DrawnInput[] = [];
   /** Conversations that later prompts go on from. What a request generates is in no other prompt before it has ended. */
   const threads: Run[][] = [];

@@ -14,6 +14,7 @@ interface Story {
   counters: object[];
   itlMs: object;
   samples: object[];
+  beyondRange: string[];
 }
 
 /** Runs to the end, looking every `lookNs` (0: never) at first. */
@@ -32,7 +33,13 @@ function tell(cluster: Cluster, { inputs }: DrawnCase, lookNs: number): Story {
   }
   // Within one instant the order of replicas is free.
   const events = cluster.drain().map(event => JSON.stringify(event, Object.keys(event).sort()));
-  return { events: events.sort(), counters: cluster.counters(), itlMs: cluster.itlMs(), samples };
+  return {
+    events: events.sort(),
+    counters: cluster.counters(),
+    itlMs: cluster.itlMs(),
+    samples,
+    beyondRange: cluster.beyondRange(),
+  };
 }
 
 test(`${CASES} drawn clusters: the fast engine tells what the reference tells`, () => {
