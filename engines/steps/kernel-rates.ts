@@ -11,11 +11,14 @@ export interface GemmRate {
   notHidden: number;
 }
 
-/** How weights are multiplied: `int4` is unpacked to bf16 on the way, for want of cores or of a matching format. */
-export type KernelType = WeightType | 'int4';
+/**
+ * How weights are multiplied. `int4`: four bits unpacked to bf16 on the way, for want of cores or of their format;
+ * `mxfp4`: against activations in eight bits.
+ */
+export type KernelType = WeightType | 'mxfp4' | 'int4';
 
 export interface KernelRates {
-  gemm: Readonly<Record<KernelType, GemmRate>>;
+  gemm: Readonly<Record<Exclude<KernelType, 'mxfp4'>, GemmRate>>;
   /** Fused MoE kernels: a sum of what they read, compute and pass on. */
   experts: { read: number; compute: Readonly<Record<KernelType, number>>; traffic: number };
   /** Attention of prompts, over the bf16 peak. */
@@ -30,9 +33,9 @@ export type Generation = 'ampere' | 'hopper' | 'ada' | 'blackwell' | 'blackwell-
 const rate = (read: number, compute: number, notHidden: number): GemmRate => ({ read, compute, notHidden });
 
 /** A layer's expert kernels: the same reading and traffic on every card. */
-const experts = (bf16: number, fp8: number, nvfp4: number, int4: number): KernelRates['experts'] => ({
+const experts = (bf16: number, fp8: number, fp4: number, int4: number): KernelRates['experts'] => ({
   read: 1.1,
-  compute: { bf16, fp8, nvfp4, int4 },
+  compute: { bf16, fp8, nvfp4: fp4, mxfp4: fp4, int4 },
   traffic: 2.5,
 });
 
@@ -79,7 +82,7 @@ const RATES: Readonly<Record<Generation, KernelRates>> = {
     gemm: {
       bf16: rate(1.2, 1.35, 0.25),
       fp8: rate(1.3, 2.2, 0.4),
-      nvfp4: rate(1.4, 2.3, 0.4),
+      nvfp4: rate(1.5, 2.36, 0.4),
       int4: rate(1.5, 1.5, 0.4),
     },
     experts: experts(2.5, 4.5, 2.0, 8.4),

@@ -138,15 +138,25 @@ function pairFlops(model: Model): number | string {
 const denseType = (model: Model, type: WeightType): WeightType =>
   type === 'nvfp4' && model.moe !== null ? 'bf16' : type;
 
-/** How such weights are multiplied: four bits without cores for them, or as integers, are unpacked to bf16. */
-const kernelType = ({ model, gpu }: PlacedSetup, type: WeightType): KernelType =>
+/** How projections of such weights are computed: four bits without cores for them, or as integers, are unpacked. */
+const projectionType = ({ model, gpu }: PlacedSetup, type: WeightType): Exclude<KernelType, 'mxfp4'> =>
   type === 'nvfp4' && (!gpu.fp4DenseFlops || /int4/.test(model.nativeWeightDtype ?? '')) ? 'int4' : type;
+
+/** The same of experts. */
+function expertType(setup: PlacedSetup): KernelType {
+  const type = projectionType(setup, setup.weights);
+  return type === 'nvfp4' && /mxfp4/.test(setup.model.nativeWeightDtype ?? '') ? 'mxfp4' : type;
+}
 
 /** Dense FLOP/s of the data sheet. */
 const peakFlops = (gpu: Gpu, type: KernelType): number | null =>
-  ({ bf16: gpu.bf16DenseFlops, fp8: gpu.fp8DenseFlops, nvfp4: gpu.fp4DenseFlops, int4: gpu.bf16DenseFlops })[
-    type
-  ];
+  ({
+    bf16: gpu.bf16DenseFlops,
+    fp8: gpu.fp8DenseFlops,
+    nvfp4: gpu.fp4DenseFlops,
+    mxfp4: gpu.fp8DenseFlops,
+    int4: gpu.bf16DenseFlops,
+  })[type];
 
 /** All operators of `setup`, or the figure that is missing. */
 export function operatorWork(setup: PlacedSetup): OperatorWork | MissingTerm {
@@ -162,8 +172,8 @@ export function operatorWork(setup: PlacedSetup): OperatorWork | MissingTerm {
   if (hiddenSize === null) return lacks('model', 'hiddenSize');
   const others = denseType(model, setup.weights);
   const bf16Flops = gpu.bf16DenseFlops;
-  const denseFlops = peakFlops(gpu, kernelType(setup, others));
-  const expertFlops = peakFlops(gpu, kernelType(setup, setup.weights));
+  const denseFlops = peakFlops(gpu, projectionType(setup, others));
+  const expertFlops = peakFlops(gpu, expertType(setup));
   if (bf16Flops === null) return lacks('gpu', 'bf16DenseFlops');
   if (denseFlops === null || expertFlops === null) return lacks('gpu', `${setup.weights}DenseFlops`);
 
@@ -171,7 +181,7 @@ export function operatorWork(setup: PlacedSetup): OperatorWork | MissingTerm {
   const bandwidth = gpu.memoryBandwidthBytesPerSec;
   const { always, head, moeLayers } = weights;
   const projection = (params: number, type: WeightType, flops: number): Projection => {
-    const { read, compute, notHidden } = rates.gemm[kernelType(setup, type)];
+    const { read, compute, notHidden } = rates.gemm[projectionType(setup, type)];
     return {
       readSec: ((params * WEIGHT_BYTES[type]) / tp / bandwidth) * read,
       secPerToken: ((2 * params) / tp / flops) * compute,
@@ -185,7 +195,7 @@ export function operatorWork(setup: PlacedSetup): OperatorWork | MissingTerm {
     experts: expertWork({
       weights,
       type: setup.weights,
-      kernel: kernelType(setup, setup.weights),
+      kernel: expertType(setup),
       hiddenSize,
       ranks,
       expertRanks,

@@ -171,22 +171,21 @@ export function modelOf(experiment: Experiment): Model {
     kvBytesPerTokenBf16: model.kvBytesPerToken,
     kvBytesPerTokenFp8: model.kvBytesPerToken / 2,
     kvBytesPerTokenGrowing: (model.kvBytesPerToken * full) / model.layers,
-    nativeWeightDtype: model.dtype,
+    nativeWeightDtype: known?.nativeWeightDtype ?? model.dtype,
     source: 'the experiment',
   };
 }
 
 /**
- * The KV cache's precision where closed-loop rows of a quantised model do not say it. InferenceX's scripts of that time
- * pass `--kv-cache-dtype fp8` on Blackwell and nothing on Hopper (benchmarks/70b_b200_docker.sh, 70b_h100_slurm.sh):
- * so do the concurrencies at which measured runs begin to queue. NVIDIA's rows would read a bf16 cache at up to 1.2 x
- * the memory's bandwidth: theirs was FP8.
+ * The KV cache's precision. InferenceX's scripts of the rows that do not say it pass `--kv-cache-dtype fp8` on Blackwell
+ * and nothing on Hopper (benchmarks/70b_b200_docker.sh, 70b_h100_slurm.sh): so do the concurrencies at which those runs
+ * begin to queue.
  */
 function kvOf(experiment: Experiment, gpu: Gpu): KvType {
   const { kvCacheDtype } = experiment.engineConfig;
+  const isUnsaid = kvCacheDtype === null && isInferenceX(experiment);
   const isQuantised = weightType(experiment.model.dtype) !== 'bf16';
-  const isFp8 = isGapAnalysis(experiment) || (isInferenceX(experiment) && /Blackwell/.test(gpu.architecture));
-  return kvCacheDtype === null && isQuantised && isFp8 ? 'fp8' : kvType(kvCacheDtype);
+  return isUnsaid && isQuantised && /Blackwell/.test(gpu.architecture) ? 'fp8' : kvType(kvCacheDtype);
 }
 
 /** InferenceX's scripts pass `async-scheduling: true` to versions that would not have it by themselves. */

@@ -118,6 +118,19 @@ describe('workloads', () => {
     expect(new Set(lengths('NVIDIA gap-analysis runs').map(String))).toEqual(new Set(['100,50']));
   });
 
+  test("a closed loop's prompts share nothing, but for aiperf's hundred", () => {
+    const distinct = (upstream: string, isl: number) => {
+      const workload = { type: 'closed', isl, osl: 10 };
+      const runs = [{ id: 'x/c64', concurrency: 64 }];
+      const experiment = readExperiment(experimentJson('x', { source: { upstream }, workload, runs }));
+      const { requests } = scenesOf(experiment)[0]!.phases[0]!;
+      return new Set(requests.map(({ prompt }) => JSON.stringify(prompt))).size;
+    };
+    expect(distinct('SemiAnalysis InferenceX database dump', 1000)).toBe(640);
+    expect(distinct('NVIDIA gap-analysis runs', 1024)).toBe(640);
+    expect(distinct('NVIDIA gap-analysis runs', 1000)).toBeLessThanOrEqual(100);
+  });
+
   test('stages have exactly their requests, and the pool of prompts goes round', () => {
     const [scene] = scenesOf(readExperiment(stagedJson('x')));
     const [first, second] = scene!.phases;

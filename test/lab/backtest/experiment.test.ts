@@ -84,7 +84,7 @@ describe('what an experiment leaves unsaid', () => {
     expect(setup(inferenceX, 'b200_sxm', 'not stated')).toEqual(['fp8', true, 8192, 1024]);
     expect(setup(inferenceX, 'h100_sxm', 'not stated')).toEqual(['bf16', true, 8192, 1024]);
     // aiconfigurator: a batch of 512, and a budget of 512 + 100 prompt tokens + 1500.
-    expect(setup('NVIDIA gap-analysis runs', 'h200_sxm', '0.12.0')).toEqual(['fp8', false, 2112, 512]);
+    expect(setup('NVIDIA gap-analysis runs', 'h200_sxm', '0.12.0')).toEqual(['bf16', false, 2112, 512]);
     expect(setup('some bench', 'a100_sxm', '0.15.1')).toEqual(['bf16', true, 2048, 256]);
   });
 
