@@ -4,8 +4,13 @@ import type { Gpu } from '../catalog.ts';
 import { type Generation, generationOf, standIn } from './kernel-rates.ts';
 import type { Term, Terms } from './operator-work.ts';
 
-/** Terms whose factor differs by generation: gaps between kernels and the reading of the KV cache. */
-export const BY_GENERATION = ['kvRead', 'layer', 'moeLayer'] as const satisfies readonly Term[];
+/** Terms whose factor differs by generation: gaps between kernels, the reading of the KV cache, the links. */
+export const BY_GENERATION = [
+  'kvRead',
+  'layer',
+  'moeLayer',
+  'collectiveBytes',
+] as const satisfies readonly Term[];
 export type GenerationTerm = (typeof BY_GENERATION)[number];
 
 /** Factors that hold everywhere: of the kernels' own time, or seconds of what is counted. */
@@ -34,7 +39,6 @@ export const FITTED: FactorTable = {
     promptLayer: 10e-6,
     collective: 5e-6,
     eagerCollective: 20e-6,
-    collectiveBytes: 1,
     sequence: 8e-6,
     step: 0.2e-3,
     prompt: 0.5e-3,
@@ -43,11 +47,12 @@ export const FITTED: FactorTable = {
     idlePrompt: 2e-3,
   },
   generations: {
-    hopper: { kvRead: 1.1, layer: 40e-6, moeLayer: 40e-6, runs: 223 },
-    blackwell: { kvRead: 1.1, layer: 40e-6, moeLayer: 25e-6, runs: 318 },
-    ampere: { kvRead: 1.5, layer: 55e-6, moeLayer: 45e-6, runs: 2 },
-    ada: { kvRead: 1.1, layer: 35e-6, moeLayer: 38e-6, runs: 2 },
-    'blackwell-gddr': { kvRead: 1.2, layer: 35e-6, moeLayer: 30e-6, runs: 1 },
+    hopper: { kvRead: 1.1, layer: 40e-6, moeLayer: 40e-6, collectiveBytes: 1, runs: 223 },
+    blackwell: { kvRead: 1.1, layer: 40e-6, moeLayer: 25e-6, collectiveBytes: 1, runs: 318 },
+    ampere: { kvRead: 1.5, layer: 55e-6, moeLayer: 45e-6, collectiveBytes: 1, runs: 2 },
+    ada: { kvRead: 1.1, layer: 35e-6, moeLayer: 40e-6, collectiveBytes: 1, runs: 1 },
+    'ada-geforce': { kvRead: 1.1, layer: 35e-6, moeLayer: 40e-6, collectiveBytes: 1, runs: 1 },
+    'blackwell-gddr': { kvRead: 1.1, layer: 35e-6, moeLayer: 30e-6, collectiveBytes: 1, runs: 1 },
   },
 };
 

@@ -28,7 +28,7 @@ export interface KernelRates {
 }
 
 /** GPUs whose kernels run alike. */
-export type Generation = 'ampere' | 'hopper' | 'ada' | 'blackwell' | 'blackwell-gddr';
+export type Generation = 'ampere' | 'hopper' | 'ada' | 'ada-geforce' | 'blackwell' | 'blackwell-gddr';
 
 const rate = (read: number, compute: number, notHidden: number): GemmRate => ({ read, compute, notHidden });
 
@@ -78,6 +78,18 @@ const RATES: Readonly<Record<Generation, KernelRates>> = {
     attention: 2.2,
     collective: 1.7,
   },
+  // LLMServingSim's profile of an RTX 4090 (lss-dense): its boost clock exceeds what the data sheet's peak assumes.
+  'ada-geforce': {
+    gemm: {
+      bf16: rate(1.08, 1, 0.25),
+      fp8: rate(1.2, 1.4, 0.5),
+      nvfp4: rate(1.2, 1.1, 0.4),
+      int4: rate(1.2, 1.1, 0.4),
+    },
+    experts: experts(1.2, 1.4, 1.1, 1.1),
+    attention: 1.9,
+    collective: 1.7,
+  },
   blackwell: {
     gemm: {
       bf16: rate(1.2, 1.35, 0.25),
@@ -107,7 +119,7 @@ export function generationOf(gpu: Gpu): Generation | null {
   const isGddr = gpu.memoryType.startsWith('GDDR');
   if (/Blackwell/.test(gpu.architecture)) return isGddr ? 'blackwell-gddr' : 'blackwell';
   if (/Hopper/.test(gpu.architecture)) return 'hopper';
-  if (/Ada/.test(gpu.architecture)) return 'ada';
+  if (/Ada/.test(gpu.architecture)) return gpu.memoryType === 'GDDR6X' ? 'ada-geforce' : 'ada';
   if (/Ampere/.test(gpu.architecture)) return 'ampere';
   return null;
 }

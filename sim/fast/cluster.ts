@@ -3,11 +3,12 @@
 //   submit ─▶ route ─▶ replica ─▶ events              order within one instant: steps end, inputs, steps begin
 import type { DeploymentSpec, PoolSpec } from '../../engines/engine.ts';
 import { routingPolicies } from '../../gateway/routing/index.ts';
-import type { Router } from '../../gateway/routing/policy.ts';
+import type { Router, RoutingArrival, RoutingView } from '../../gateway/routing/policy.ts';
 import { invariant, UserError } from '../../scenarios/base/errors.ts';
 import type { HistogramCounts } from '../../scenarios/base/histogram.ts';
 import { IdTable } from '../../scenarios/base/id-table.ts';
-import { textKey } from '../../scenarios/base/key.ts';
+import { type Key, textKey } from '../../scenarios/base/key.ts';
+import type { Run } from '../../scenarios/formats/prompt.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
 import type { Cluster, ClusterEvent, ReplicaCounters, Submission } from '../cluster.ts';
 import { GapHistogram } from '../gap-histogram.ts';
@@ -27,17 +28,27 @@ const NOTHING: ClusterEvent[] = [];
 
 interface Pool {
   readonly router: Router;
-  readonly names: readonly string[];
   readonly replicas: readonly FastReplica[];
   /** Routed and not yet over, by replica; exact. */
   readonly outstanding: number[];
+  readonly view: RoutingView;
 }
 
-/** A live request and where it was routed. */
-interface Place {
-  readonly pool: Pool;
-  readonly row: number;
-  readonly request: FastRequest;
+/** What a router is told of a request; one object for all of them, and the session's key only for who asks. */
+class Arrival implements RoutingArrival {
+  session = '';
+  prompt: readonly Run[] = [];
+  promptTokens = 0;
+
+  set(session: string, prompt: readonly Run[], promptTokens: number): void {
+    this.session = session;
+    this.prompt = prompt;
+    this.promptTokens = promptTokens;
+  }
+
+  get sessionKey(): Key {
+    return textKey(this.session);
+  }
 }
 
 /** Whether the fast engine models all that a pool asks for; sim/reference models the rest. */
@@ -52,7 +63,10 @@ export const isFast = (pool: PoolSpec): boolean =>
 export class FastCluster implements Cluster {
   readonly replicas: FastReplica[] = [];
   private readonly pools = new Map<string, Pool>();
-  private readonly live = new IdTable<Place>();
+  private readonly live = new IdTable<FastRequest>();
+  /** By row of the cluster: its pool, and the row there. */
+  private readonly homes: { pool: Pool; row: number }[] = [];
+  private readonly arrival = new Arrival();
   private readonly gaps = new GapHistogram();
   private readonly ranges: { spec: PoolSpec; range: LoadRange }[] = [];
   private readonly due: DueHeap;
@@ -85,7 +99,10 @@ export class FastCluster implements Cluster {
       this.replicas.push(...replicas);
       this.ranges.push({ spec, range });
       const outstanding = names.map(() => 0);
-      this.pools.set(spec.name, { router: found.create(options), names, replicas, outstanding });
+      const view = { ageMs: 0, replicas: names, outstanding };
+      const pool = { router: found.create(options), replicas, outstanding, view };
+      this.pools.set(spec.name, pool);
+      for (const row of names.keys()) this.homes.push({ pool, row });
     }
     this.due = new DueHeap(this.replicas);
   }
@@ -139,6 +156,8 @@ export class FastCluster implements Cluster {
       if ((top.dueRank === STEP_BEGINS ? top.dueNs + 1 : top.dueNs) > ns) break;
       this.nowNs = top.dueNs;
       top.advance();
+      // Where no input can come between, the next step begins at once: replicas do not see each other.
+      if (top.dueRank === STEP_BEGINS && top.dueNs < inputNs && top.dueNs < ns) top.advance();
       this.due.moved(top);
     }
     this.nowNs = ns;
@@ -154,10 +173,10 @@ export class FastCluster implements Cluster {
       this.route(submission);
       return;
     }
-    const place = this.live.get(cancelId);
-    if (place === undefined) return;
-    const replica = place.pool.replicas[place.row]!;
-    replica.cancel(this.nowNs, place.request);
+    const request = this.live.get(cancelId);
+    if (request === undefined) return;
+    const replica = this.replicas[request.row]!;
+    replica.cancel(this.nowNs, request);
     this.due.moved(replica);
   }
 
@@ -172,23 +191,21 @@ export class FastCluster implements Cluster {
       this.record({ kind: 'rejected', id, atNs: this.nowNs, reason: 'no_pool', message });
       return;
     }
-    const row = pool.router.route(
-      { session, sessionKey: textKey(session), prompt, promptTokens },
-      { ageMs: 0, replicas: pool.names, outstanding: pool.outstanding },
-    );
+    this.arrival.set(session, prompt, promptTokens);
+    const row = pool.router.route(this.arrival, pool.view);
     const replica = pool.replicas[row];
     invariant(replica !== undefined, () => `the router chose row ${row} of ${pool.replicas.length} replicas`);
     const request = replica.submit(this.nowNs, submission);
     this.due.moved(replica);
     if (request === null) return;
-    this.live.set(id, { pool, row, request });
+    this.live.set(id, request);
     pool.outstanding[row]! += 1;
   }
 
   private record(event: ClusterEvent): void {
     this.events.push(event);
     if (event.kind !== 'end' && event.kind !== 'cancelled') return;
-    const { pool, row } = this.live.get(event.id)!;
+    const { pool, row } = this.homes[this.live.get(event.id)!.row]!;
     this.live.delete(event.id);
     pool.outstanding[row]! -= 1;
   }
@@ -213,10 +230,10 @@ export class FastCluster implements Cluster {
   }
 
   generatedTokens(id: number): number {
-    const place = this.live.get(id);
-    if (place === undefined) return 0;
-    const replica = place.pool.replicas[place.row]!;
-    const tokens = replica.generatedTokens(place.request, this.nowNs);
+    const request = this.live.get(id);
+    if (request === undefined) return 0;
+    const replica = this.replicas[request.row]!;
+    const tokens = replica.generatedTokens(request, this.nowNs);
     this.due.moved(replica);
     return tokens;
   }

@@ -17,6 +17,7 @@ import type { GapHistogram } from '../gap-histogram.ts';
 import type { LoadRange } from '../load-range.ts';
 import { refusalOf } from '../refusal.ts';
 import { Batch } from './batch.ts';
+import { Flight, NOBODY, type Step } from './flight.ts';
 import { LongestStep } from './longest-step.ts';
 import { PrefixTree } from './prefix-tree.ts';
 import { FastRequest, goesBefore } from './request.ts';
@@ -27,26 +28,12 @@ import { WaitingQueue } from './waiting-queue.ts';
 export const STEP_ENDS = 0;
 export const STEP_BEGINS = 2;
 
-/** A step that is decided and has not ended. Its object is used again for a later one. */
-interface Step {
-  index: number;
-  endNs: number;
-  /** Since the step before it ended: the token gap of every decode. */
-  gapNs: number;
-  /** Members of the batch whose token appears at its end. */
-  decodes: number;
-  /** Requests outside of the batch that give a token at its end, in order of admission. */
-  givers: readonly FastRequest[];
-}
-
 /** Whom a replica tells. */
 interface Told {
   gaps: GapHistogram;
   range: LoadRange;
   emit(event: ClusterEvent): void;
 }
-
-const NOBODY: readonly FastRequest[] = [];
 
 export class FastReplica {
   readonly pool: PoolSpec;
@@ -76,10 +63,9 @@ export class FastReplica {
 
   /** Index of the next step to decide, not counting the run. */
   private nextStep = 0;
-  private readonly flight: Step[] = [];
-  private readonly spare: Step[] = [];
-  /** Who gives a token at the end of the step that is being decided. */
-  private readonly givers: FastRequest[] = [];
+  private readonly flight = new Flight();
+  /** Who gives a token at the end of the step that is being decided; null for nobody. */
+  private givers: FastRequest[] | null = null;
   /** When the last decided step ends, not counting the run. */
   private busyUntilNs = 0;
 
@@ -146,7 +132,7 @@ export class FastReplica {
   /** Acts now while no step is in flight, else when the next one ends; no token appears for it any more. */
   cancel(atNs: number, request: FastRequest): void {
     this.interrupt(atNs);
-    if (this.flight.length === 0) {
+    if (this.flight.count === 0) {
       this.drop(atNs, request);
       this.wake(atNs);
     } else if (!request.isCancelled) {
@@ -157,7 +143,7 @@ export class FastReplica {
 
   /** A step may begin at this instant if there is room for one and work to do. */
   private wake(atNs: number): void {
-    if (this.runSteps > 0 || this.flight.length > this.lag || !this.hasWork) return;
+    if (this.runSteps > 0 || this.flight.count > this.lag || !this.hasWork) return;
     this.dueNs = atNs;
     this.dueRank = STEP_BEGINS;
   }
@@ -175,7 +161,7 @@ export class FastReplica {
     if (this.runSteps > 0) {
       this.applyRun(this.decidedBefore(ns));
       this.runSteps = 0;
-      this.dueNs = this.flight[0]!.endNs;
+      this.dueNs = this.flight.first.endNs;
       this.dueRank = STEP_ENDS;
     }
     if (this.dueNs === ns && this.dueRank === STEP_ENDS) this.endSteps(ns);
@@ -194,8 +180,8 @@ export class FastReplica {
     const { flight, sums, batch, nextStep, runFromNs } = this;
     this.tree.take(batch.blocksFor(nextStep, steps) - (this.runHasBlocks ? batch.blocksAt(nextStep) : 0));
     this.range.noteDecodes(batch.count, batch.contextTokens(nextStep + steps - 1));
-    let ended = flight.length + steps - (this.lag + 1);
-    for (; ended > 0 && flight.length > 0; ended--) this.tellDecodes(this.shiftFlight());
+    let ended = flight.count + steps - (this.lag + 1);
+    for (; ended > 0 && flight.count > 0; ended--) this.tellDecodes(flight.shift());
     if (ended > 0) {
       this.gaps.recordSteps(sums, 0, ended, batch.count);
       this.totals.generationTokens += batch.count * ended;
@@ -204,39 +190,11 @@ export class FastReplica {
     for (let i = Math.max(0, ended); i < steps; i++) {
       const endNs = runFromNs + sums.sumNs(i + 1);
       const gapNs = sums.lengthNs(i);
-      this.pushFlight(nextStep + i, endNs, gapNs, NOBODY);
+      flight.push(nextStep + i, endNs, gapNs, batch.count, NOBODY);
     }
     this.nextStep += steps;
     this.busyUntilNs = runFromNs + sums.sumNs(steps);
     this.totals.steps += steps;
-  }
-
-  private pushFlight(index: number, endNs: number, gapNs: number, givers: readonly FastRequest[]): void {
-    const decodes = this.batch.count;
-    const step = this.spare.pop();
-    if (step === undefined) {
-      this.flight.push({ index, endNs, gapNs, decodes, givers });
-      return;
-    }
-    step.index = index;
-    step.endNs = endNs;
-    step.gapNs = gapNs;
-    step.decodes = decodes;
-    step.givers = givers;
-    this.flight.push(step);
-  }
-
-  /** Takes the step that ends first; it is told before another one is pushed. */
-  private shiftFlight(): Step {
-    const { flight } = this;
-    const step = flight[0]!;
-    if (flight.length === 1) flight.length = 0;
-    else {
-      flight[0] = flight[1]!;
-      flight.length = 1;
-    }
-    this.spare.push(step);
-    return step;
   }
 
   private tellDecodes(step: Step): void {
@@ -252,7 +210,7 @@ export class FastReplica {
       this.applyRun(this.runSteps);
       this.runSteps = 0;
     }
-    while (flight.length > 0 && flight[0]!.endNs <= nowNs) this.endStep(this.shiftFlight(), nowNs);
+    while (flight.count > 0 && flight.first.endNs <= nowNs) this.endStep(flight.shift(), nowNs);
     if (this.hasWork) {
       this.dueNs = nowNs;
       this.dueRank = STEP_BEGINS;
@@ -261,7 +219,7 @@ export class FastReplica {
 
   /** Until the next step ends, if one is in flight. */
   private rest(): void {
-    this.dueNs = this.flight.length > 0 ? this.flight[0]!.endNs : Number.POSITIVE_INFINITY;
+    this.dueNs = this.flight.count > 0 ? this.flight.first.endNs : Number.POSITIVE_INFINITY;
     this.dueRank = STEP_ENDS;
   }
 
@@ -284,7 +242,7 @@ export class FastReplica {
         giver += 1;
         if (next !== ender) continue;
       }
-      ending.shift();
+      this.dropEnding(0);
       this.finish(ender!, nowNs);
     }
   }
@@ -336,7 +294,7 @@ export class FastReplica {
     let lost = 0;
     const isMember = request.inBatch || (request.isEnding && request.joinStep >= 0);
     const lastStep = request.isEnding ? request.lastStep : this.nextStep - 1;
-    for (const step of ended === undefined ? this.flight : [ended, ...this.flight]) {
+    for (const step of ended === undefined ? this.flight.all() : [ended, ...this.flight.all()]) {
       const place = step.givers.indexOf(request);
       if (place >= 0) {
         step.givers = step.givers.filter(each => each !== request);
@@ -347,7 +305,7 @@ export class FastReplica {
       }
     }
     if (request.inBatch) this.leaveBatch(request, this.nextStep);
-    else if (request.isEnding) this.ending.splice(this.ending.indexOf(request), 1);
+    else if (request.isEnding) this.dropEnding(this.ending.indexOf(request));
     this.leave(request);
     this.emit(this.over('cancelled', request, request.generated - lost, nowNs));
   }
@@ -401,9 +359,9 @@ export class FastReplica {
 
   /** Decides steps while there is room for one in flight. */
   private beginSteps(nowNs: number): void {
-    while (this.hasWork && this.flight.length <= this.lag) {
+    while (this.hasWork && this.flight.count <= this.lag) {
       if (!this.decide(nowNs)) {
-        invariant(this.flight.length > 0, () => this.stuck());
+        invariant(this.flight.count > 0, () => this.stuck());
         break;
       }
       if (this.runSteps > 0) {
@@ -453,6 +411,12 @@ export class FastReplica {
     ending[place] = request;
   }
 
+  private dropEnding(place: number): void {
+    const { ending } = this;
+    for (let i = place + 1; i < ending.length; i++) ending[i - 1] = ending[i]!;
+    ending.pop();
+  }
+
   /** A long prompt leaves room for others, if there are any. */
   private capped(tokens: number): number {
     const { longPrefillTokens } = this.limits;
@@ -469,8 +433,7 @@ export class FastReplica {
     load.prefillContextTokens = 0;
     load.prefillPairs = 0;
     load.samples = 0;
-    const { givers } = this;
-    givers.length = 0;
+    this.givers = null;
     const preempted = this.totals.preemptions;
     let budget = limits.maxBatchedTokens;
     let isRun = false;
@@ -484,13 +447,13 @@ export class FastReplica {
         const tokens = Math.min(this.capped(chunked.target - chunked.computed), budget);
         this.growTo(chunked, tokens);
         budget -= tokens;
-        this.count(chunked, tokens, givers);
+        this.count(chunked, tokens);
       } else isRun = batch.count > 0 && chunked === undefined;
-    } else if (this.isOrdered()) budget = this.scheduleShort(step, budget, givers);
-    else budget = this.scheduleOneByOne(step, budget, givers);
+    } else if (this.isOrdered()) budget = this.scheduleShort(step, budget);
+    else budget = this.scheduleOneByOne(step, budget);
     if (this.totals.preemptions === preempted) {
       while (this.waiting.length > 0 && budget > 0 && this.runningCount < limits.maxSequences) {
-        const tokens = this.admit(nowNs, budget, givers);
+        const tokens = this.admit(nowNs, budget);
         if (tokens === 0) break;
         budget -= tokens;
         isRun = false;
@@ -498,7 +461,7 @@ export class FastReplica {
     }
     if (isRun) return this.beginRun(nowNs, step, true);
     if (batch.count === 0 && load.decodes + load.prefills === 0) return false;
-    this.commit(nowNs, step, givers.length === 0 ? NOBODY : givers.slice());
+    this.commit(nowNs, step);
     return true;
   }
 
@@ -533,17 +496,19 @@ export class FastReplica {
   }
 
   /** A loose request computes `tokens` tokens in this step. */
-  private count(request: FastRequest, tokens: number, givers: FastRequest[]): void {
+  private count(request: FastRequest, tokens: number): void {
     const before = request.computed;
     request.computed += tokens;
     request.computedTokens += tokens;
     const gives = request.computed === request.target;
     addSequence(this.load, before, tokens, gives);
-    if (gives) givers.push(request);
+    if (!gives) return;
+    this.givers ??= [];
+    this.givers.push(request);
   }
 
   /** Admits the head of the queue; returns its tokens in this step, 0 when it stays. */
-  private admit(nowNs: number, budget: number, givers: FastRequest[]): number {
+  private admit(nowNs: number, budget: number): number {
     const { tree, limits } = this;
     const request = this.waiting.head()!;
     if (request.isEnding) return 0;
@@ -567,13 +532,14 @@ export class FastReplica {
       this.emit({ kind: 'scheduled', id, atNs: nowNs, replica: this.name, cachedTokens: hitTokens });
     }
     this.loose.push(request);
-    this.count(request, tokens, givers);
+    this.count(request, tokens);
     return tokens;
   }
 
   /** The step is decided: its length is known, and those that give a token go on in the batch. */
-  private commit(nowNs: number, step: number, givers: readonly FastRequest[]): void {
+  private commit(nowNs: number, step: number): void {
     const { batch, load } = this;
+    const givers = this.givers ?? NOBODY;
     load.decodes += batch.count;
     load.decodeContextTokens += batch.contextTokens(step);
     load.samples += batch.count;
@@ -584,12 +550,7 @@ export class FastReplica {
       () =>
         `a step of model ${this.pool.step.name} in pool ${this.pool.name}, ${JSON.stringify(load)}, is ${stepNs} ns`,
     );
-    const endNs = Math.max(nowNs, this.busyUntilNs) + stepNs;
-    const gapNs = endNs - this.busyUntilNs;
-    this.pushFlight(step, endNs, gapNs, givers);
-    this.nextStep = step + 1;
-    this.busyUntilNs = endNs;
-    this.totals.steps += 1;
+    this.begin(nowNs, step, stepNs, givers);
     for (const request of givers) {
       this.removeLoose(request);
       request.generated += 1;
@@ -604,31 +565,44 @@ export class FastReplica {
     }
   }
 
+  /** The step is in flight from now on. */
+  private begin(nowNs: number, step: number, stepNs: number, givers: readonly FastRequest[]): void {
+    const endNs = Math.max(nowNs, this.busyUntilNs) + stepNs;
+    this.flight.push(step, endNs, endNs - this.busyUntilNs, this.batch.count, givers);
+    this.nextStep = step + 1;
+    this.busyUntilNs = endNs;
+    this.totals.steps += 1;
+  }
+
   /** The batch alone, for as many steps as nothing changes. */
   private beginRun(nowNs: number, step: number, hasBlocks: boolean): boolean {
     const { batch, sums, lag, flight } = this;
     const contextTokens = batch.contextTokens(step);
     const line = this.pool.step.decodeLine(batch.count, contextTokens);
     const units = line.interceptUnits + line.slopeUnits * contextTokens;
-    if (units < UNITS_PER_NS || flight.length < lag) {
+    if (units < UNITS_PER_NS || flight.count < lag) {
       // Another step is decided at this same instant.
       if (!hasBlocks) this.tree.take(batch.blocksAt(step));
-      this.commit(nowNs, step, NOBODY);
+      this.commit(nowNs, step);
       return true;
     }
     let steps = batch.firstToEnd()!.lastStep - step + 1;
     // What happens at the end of a step in flight, or of one to come, ends the run there.
     if (this.ending.length > 0) steps = Math.min(steps, this.ending[0]!.lastStep - step + 1 + lag);
-    for (const each of flight) {
-      if (each.givers.length > 0 || this.cancels.length > 0) {
-        steps = Math.min(steps, each.index - step + 1 + lag);
-        break;
-      }
+    if (flight.count > 0 && (flight.first.givers.length > 0 || this.cancels.length > 0))
+      steps = Math.min(steps, flight.first.index - step + 1 + lag);
+    if (steps > 1) {
+      const from = hasBlocks ? 1 : 0;
+      steps = from + batch.stepsThatFit(step + from, steps - from, this.tree.free);
+      if (line.untilContextTokens < Number.POSITIVE_INFINITY)
+        steps = Math.min(steps, Math.floor((line.untilContextTokens - contextTokens) / batch.count) + 1);
     }
-    const from = hasBlocks ? 1 : 0;
-    steps = from + batch.stepsThatFit(step + from, steps - from, this.tree.free);
-    if (line.untilContextTokens < Number.POSITIVE_INFINITY)
-      steps = Math.min(steps, Math.floor((line.untilContextTokens - contextTokens) / batch.count) + 1);
+    if (steps <= 1) {
+      if (!hasBlocks) this.tree.take(batch.blocksAt(step));
+      this.range.noteDecodes(batch.count, contextTokens);
+      this.begin(nowNs, step, Math.floor(units / UNITS_PER_NS), NOBODY);
+      return true;
+    }
     sums.set(units, line.slopeUnits * batch.count);
     this.runSteps = steps;
     this.runFromNs = Math.max(nowNs, this.busyUntilNs);
@@ -639,7 +613,7 @@ export class FastReplica {
   // ── Shortage ──
 
   /** First come, first served: decodes take what is free, in order; then the last admitted makes room. */
-  private scheduleShort(step: number, budgetTokens: number, givers: FastRequest[]): number {
+  private scheduleShort(step: number, budgetTokens: number): number {
     const { tree, batch, loose } = this;
     for (let taken = 0; ; ) {
       const needed = batch.blocksAt(step) - taken;
@@ -659,13 +633,13 @@ export class FastReplica {
     }
     this.growTo(chunked, tokens);
     budget -= tokens;
-    this.count(chunked, tokens, givers);
+    this.count(chunked, tokens);
     return budget;
   }
 
   /** Whatever the order: request by request, as in the reference. */
 
-  private scheduleOneByOne(step: number, budgetTokens: number, givers: FastRequest[]): number {
+  private scheduleOneByOne(step: number, budgetTokens: number): number {
     const { tree, batch } = this;
     let budget = budgetTokens;
     const chunks: { request: FastRequest; tokens: number }[] = [];
@@ -707,7 +681,7 @@ export class FastReplica {
       this.loose.push(request);
     }
     this.loose.sort((a, b) => a.seq - b.seq);
-    for (const { request, tokens } of chunks) this.count(request, tokens, givers);
+    for (const { request, tokens } of chunks) this.count(request, tokens);
     invariant(batch.count === decodes.size, () => `${this.name} lost count of its batch`);
     return budget;
   }
@@ -740,7 +714,7 @@ export class FastReplica {
     this.noteLongest(request);
     // Without a step in the batch yet its last token is that of `giveToken`.
     if (request.joinStep < step) request.lastTokenNs = this.busyUntilNs;
-    for (const each of this.flight) {
+    for (const each of this.flight.all()) {
       if (each.index < request.joinStep) continue;
       if (request.lastTokenNs === this.busyUntilNs) request.lastTokenNs = each.endNs - each.gapNs;
       each.decodes -= 1;
@@ -769,7 +743,7 @@ export class FastReplica {
     const isMember = request.inBatch || (request.isEnding && request.joinStep >= 0);
     let tokens = request.generated + (request.inBatch ? this.nextStep - request.joinStep : 0);
     const lastStep = request.isEnding ? request.lastStep : this.nextStep - 1;
-    for (const { index, givers } of this.flight) {
+    for (const { index, givers } of this.flight.all()) {
       if (givers.includes(request)) tokens -= 1;
       else if (isMember && index >= request.joinStep && index <= lastStep) tokens -= 1;
     }

@@ -119,7 +119,7 @@ const rounded = (value: number): string => Math.round(value).toLocaleString('en'
 /** CPU seconds of inference-lab on the same case; null where it is not installed. */
 function inferenceLab(requests: number): { cpuSeconds: number; ratePerSec: number } | null {
   const command = process.env.INFERENCE_LAB ?? 'inference-lab';
-  if (spawnSync(command, ['--version']).status !== 0) return null;
+  if (spawnSync(command, ['--help']).status !== 0) return null;
   const folder = mkdtempSync(join(tmpdir(), 'windtunnel-bench-'));
   const ratePerSec = 22; // 70 % of the 31.8 requests/s that its own model can serve
   writeFileSync(
@@ -131,15 +131,16 @@ function inferenceLab(requests: number): { cpuSeconds: number; ratePerSec: numbe
     join(folder, 'load.toml'),
     `arrival_pattern = "poisson"\narrival_rate = ${ratePerSec}.0\nnum_requests = ${requests}\nseed = 42\ninput_len_dist = ${length}\noutput_len_dist = ${length}\n`,
   );
-  const script = 'exec "$0" -c model.toml --hardware h100 -w load.toml -q';
-  const timed = spawnSync('bash', ['-c', `time (${script})`, command], {
+  const script = 'time "$0" -c model.toml --hardware h100 -w load.toml -q >/dev/null; exit $?';
+  const timed = spawnSync('bash', ['-c', script, command], {
     cwd: folder,
     encoding: 'utf8',
     env: { ...process.env, TIMEFORMAT: '%U %S' },
   });
   rmSync(folder, { recursive: true });
   const [user, system] = (timed.stderr.trim().split('\n').at(-1) ?? '').split(' ').map(Number);
-  if (timed.status !== 0 || user === undefined || system === undefined || !(user > 0)) return null;
+  if (timed.status !== 0 || user === undefined || system === undefined || !(user > 0))
+    throw new Error(`inference-lab did not run: ${timed.stderr}`);
   return { cpuSeconds: user + system, ratePerSec };
 }
 
