@@ -97,9 +97,11 @@ const OUTLIER = 0.15;
 const HOPELESS_RATIO = 2;
 
 export interface SolveOptions {
-  /** Expected values, and where the rows say nothing the result. */
+  /** Expected values: the result where the rows say nothing. */
   prior: readonly number[];
-  /** Weight of the prior: a factor that is off by its own size costs as much as this share of all rows being 100 % off. */
+  /** How far from its prior a factor may well be, as a share of it. */
+  spread: readonly number[];
+  /** Weight of the prior: a factor off by its spread costs as much as this share of all rows being off by 100 %. */
   ridge: number;
 }
 
@@ -140,7 +142,7 @@ interface Equation {
 function leastSquares(
   equations: readonly Equation[],
   start: readonly number[],
-  { prior, ridge }: SolveOptions,
+  { prior, spread, ridge }: SolveOptions,
 ): number[] {
   const size = start.length;
   const total = equations.reduce((sum, each) => sum + each.weight, 0);
@@ -152,7 +154,7 @@ function leastSquares(
       for (let j = 0; j < size; j++) normal[i]![j]! += weight * slopes[i]! * slopes[j]!;
     }
   for (let i = 0; i < size; i++) {
-    const hold = (ridge * total) / prior[i]! ** 2;
+    const hold = (ridge * total) / (prior[i]! * spread[i]!) ** 2;
     normal[i]![i]! += hold;
     right[i]! += hold * prior[i]!;
   }

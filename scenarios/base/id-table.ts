@@ -10,10 +10,11 @@ export class IdTable<T> {
   private mask: number;
   size = 0;
 
-  constructor() {
-    this.ids = new Float64Array(64).fill(FREE);
-    this.values = new Array(64).fill(undefined);
-    this.mask = 63;
+  /** `places` to begin with, a power of two; it grows by itself. */
+  constructor(places = 64) {
+    this.ids = new Float64Array(places).fill(FREE);
+    this.values = new Array(places).fill(undefined);
+    this.mask = places - 1;
   }
 
   private home(id: number): number {

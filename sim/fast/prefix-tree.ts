@@ -7,6 +7,7 @@
 // Laws: free = blank + blocks of the nodes and copies in the queue. A node that nobody holds has no held child. Nodes lie
 // in the queue in the order in which they were let go, a child before its parent; blocks leave from the deepest on.
 import { invariant } from '../../scenarios/base/errors.ts';
+import { IdTable } from '../../scenarios/base/id-table.ts';
 import type { Run } from '../../scenarios/formats/prompt.ts';
 
 /** Content of a sequence, prompt and then output, read forwards. */
@@ -137,7 +138,7 @@ function cut(runs: readonly Run[], from: number, tokens: number): Run[] {
 export class Node {
   parent: Node | null;
   /** By mark of the first token; siblings with one mark are chained by `alike`. */
-  children: Map<number, Node> | null = null;
+  children: IdTable<Node> | null = null;
   childCount = 0;
   alike: Node | null = null;
   mark: number;
@@ -375,7 +376,7 @@ export class PrefixTree {
   }
 
   private attach(parent: Node, child: Node): void {
-    parent.children ??= new Map();
+    parent.children ??= new IdTable(4);
     child.alike = parent.children.get(child.mark) ?? null;
     parent.children.set(child.mark, child);
     parent.childCount += 1;

@@ -426,6 +426,10 @@ export class FastReplica {
 
   private schedule(nowNs: number, step: number): boolean {
     const { limits, batch, tree, loose, load } = this;
+    this.givers = null;
+    const isPlain = this.isPlain(step);
+    if (isPlain && loose.length === 0 && this.waiting.length === 0 && batch.count > 0)
+      return this.beginRun(nowNs, step, false);
     load.decodes = 0;
     load.decodeContextTokens = 0;
     load.prefills = 0;
@@ -433,13 +437,10 @@ export class FastReplica {
     load.prefillContextTokens = 0;
     load.prefillPairs = 0;
     load.samples = 0;
-    this.givers = null;
     const preempted = this.totals.preemptions;
     let budget = limits.maxBatchedTokens;
     let isRun = false;
-    if (this.isPlain(step)) {
-      if (loose.length === 0 && this.waiting.length === 0 && batch.count > 0)
-        return this.beginRun(nowNs, step, false);
+    if (isPlain) {
       tree.take(batch.blocksAt(step));
       budget -= batch.count;
       const chunked = loose[0];
@@ -580,17 +581,13 @@ export class FastReplica {
     const contextTokens = batch.contextTokens(step);
     const line = this.pool.step.decodeLine(batch.count, contextTokens);
     const units = line.interceptUnits + line.slopeUnits * contextTokens;
-    if (units < UNITS_PER_NS || flight.count < lag) {
-      // Another step is decided at this same instant.
-      if (!hasBlocks) this.tree.take(batch.blocksAt(step));
-      this.commit(nowNs, step);
-      return true;
-    }
     let steps = batch.firstToEnd()!.lastStep - step + 1;
     // What happens at the end of a step in flight, or of one to come, ends the run there.
     if (this.ending.length > 0) steps = Math.min(steps, this.ending[0]!.lastStep - step + 1 + lag);
     if (flight.count > 0 && (flight.first.givers.length > 0 || this.cancels.length > 0))
       steps = Math.min(steps, flight.first.index - step + 1 + lag);
+    // Where another step is decided at this same instant, and where a step takes no time, one by one.
+    if (units < UNITS_PER_NS || flight.count < lag) steps = 1;
     if (steps > 1) {
       const from = hasBlocks ? 1 : 0;
       steps = from + batch.stepsThatFit(step + from, steps - from, this.tree.free);
@@ -600,7 +597,7 @@ export class FastReplica {
     if (steps <= 1) {
       if (!hasBlocks) this.tree.take(batch.blocksAt(step));
       this.range.noteDecodes(batch.count, contextTokens);
-      this.begin(nowNs, step, Math.floor(units / UNITS_PER_NS), NOBODY);
+      this.begin(nowNs, step, Math.max(1, Math.floor(units / UNITS_PER_NS)), NOBODY);
       return true;
     }
     sums.set(units, line.slopeUnits * batch.count);
