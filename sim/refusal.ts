@@ -2,25 +2,30 @@
 import type { EngineLimits } from '../engines/engine.ts';
 import type { ClusterEvent, Submission } from './cluster.ts';
 
-type Rejection = Extract<ClusterEvent, { kind: 'rejected' }>;
+type Refusal = Pick<Extract<ClusterEvent, { kind: 'rejected' }>, 'reason' | 'message'>;
 
-/** Why a request is refused; null when it is taken. `waiting`: what waits already. */
-export function refusalOf(
+/** Beyond the context window; null when it is within. */
+export function beyondWindow(
   { promptTokens, outputTokens }: Submission,
-  limits: EngineLimits,
+  { maxModelTokens }: EngineLimits,
+): Refusal | null {
+  if (promptTokens + outputTokens <= maxModelTokens) return null;
+  const message = `${promptTokens} prompt and ${outputTokens} output tokens exceed maxModelTokens ${maxModelTokens}`;
+  return { reason: 'too_long', message };
+}
+
+/** A sequence of `tokens` tokens has more blocks than there are; null when it could run alone. */
+export function beyondCache(tokens: number, { kvBlocks, blockTokens }: EngineLimits): string | null {
+  const blocks = Math.ceil(tokens / blockTokens);
+  if (blocks <= kvBlocks) return null;
+  return `needs ${blocks} KV blocks of ${blockTokens} tokens, the replica has kvBlocks ${kvBlocks}`;
+}
+
+/** Behind as many as may wait; null when it may queue up. */
+export function beyondQueue(
   waiting: { requests: number; promptTokens: number },
-): Pick<Rejection, 'reason' | 'message'> | null {
-  const { maxModelTokens, kvBlocks, blockTokens, maxQueuedRequests, maxQueuedTokens } = limits;
-  if (promptTokens + outputTokens > maxModelTokens) {
-    const message = `${promptTokens} prompt and ${outputTokens} output tokens exceed maxModelTokens ${maxModelTokens}`;
-    return { reason: 'too_long', message };
-  }
-  // The last token is never computed itself.
-  const blocks = Math.ceil((promptTokens + outputTokens - 1) / blockTokens);
-  if (blocks > kvBlocks) {
-    const message = `needs ${blocks} KV blocks of ${blockTokens} tokens, the replica has kvBlocks ${kvBlocks}`;
-    return { reason: 'too_long', message };
-  }
+  { maxQueuedRequests, maxQueuedTokens }: EngineLimits,
+): Refusal | null {
   if (maxQueuedRequests !== null && waiting.requests >= maxQueuedRequests) {
     const message = `${waiting.requests} requests wait already, maxQueuedRequests is ${maxQueuedRequests}`;
     return { reason: 'queue_full', message };

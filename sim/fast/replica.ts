@@ -15,7 +15,7 @@ import type { TimelineSample } from '../../scenarios/formats/record.ts';
 import type { ClusterEvent, ReplicaCounters, Submission } from '../cluster.ts';
 import type { GapHistogram } from '../gap-histogram.ts';
 import type { LoadRange } from '../load-range.ts';
-import { refusalOf } from '../refusal.ts';
+import { beyondCache, beyondQueue, beyondWindow } from '../refusal.ts';
 import { Batch } from './batch.ts';
 import { Flight, NOBODY, type Step } from './flight.ts';
 import { LongestStep } from './longest-step.ts';
@@ -113,7 +113,7 @@ export class FastReplica {
   /** Queues a request; null when it is refused, which is reported. */
   submit(atNs: number, submission: Submission): FastRequest | null {
     const { length, promptTokens } = this.waiting;
-    const refusal = refusalOf(submission, this.limits, { requests: length, promptTokens });
+    const refusal = this.refusal(submission, { requests: length, promptTokens });
     if (refusal !== null) {
       this.emit({ kind: 'rejected', id: submission.id, atNs, ...refusal });
       return null;
@@ -127,6 +127,15 @@ export class FastReplica {
     this.waiting.add(request);
     this.wake(atNs);
     return request;
+  }
+
+  private refusal(submission: Submission, waiting: { requests: number; promptTokens: number }) {
+    const { limits } = this;
+    const window = beyondWindow(submission, limits);
+    if (window !== null) return window;
+    // The last token is never computed itself.
+    const never = beyondCache(submission.promptTokens + submission.outputTokens - 1, limits);
+    return never === null ? beyondQueue(waiting, limits) : { reason: 'too_long' as const, message: never };
   }
 
   /** Acts now while no step is in flight, else when the next one ends; no token appears for it any more. */

@@ -6,6 +6,7 @@ import type { EngineLimits, PoolSpec } from '../../engines/engine.ts';
 import { invariant } from '../../scenarios/base/errors.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
 import type { ClusterEvent, ReplicaCounters, Submission } from '../cluster.ts';
+import { beyondQueue, beyondWindow } from '../refusal.ts';
 import type { Engine, Queues } from './engine.ts';
 import { engines } from './engines.ts';
 import { checkNs } from './kernel.ts';
@@ -137,24 +138,12 @@ export class Replica implements Queues {
 
   /** Why a request cannot be taken now; null when it can. */
   refusal(submission: Submission): Pick<Rejection, 'reason' | 'message'> | null {
-    const { maxModelTokens, maxQueuedRequests, maxQueuedTokens } = this.limits;
-    const { promptTokens, outputTokens } = submission;
-    if (promptTokens + outputTokens > maxModelTokens) {
-      const message = `${promptTokens} prompt and ${outputTokens} output tokens exceed maxModelTokens ${maxModelTokens}`;
-      return { reason: 'too_long', message };
-    }
+    const window = beyondWindow(submission, this.limits);
+    if (window !== null) return window;
     const never = this.engine.refusal(submission);
     if (never !== null) return { reason: 'too_long', message: never };
-    if (maxQueuedRequests !== null && this.waitingRequests >= maxQueuedRequests) {
-      const message = `${this.waitingRequests} requests wait already, maxQueuedRequests is ${maxQueuedRequests}`;
-      return { reason: 'queue_full', message };
-    }
-    const waitingTokens = this.waiting.reduce((sum, { submission }) => sum + submission.promptTokens, 0);
-    if (maxQueuedTokens !== null && waitingTokens >= maxQueuedTokens) {
-      const message = `${waitingTokens} prompt tokens wait already, maxQueuedTokens is ${maxQueuedTokens}`;
-      return { reason: 'queue_full', message };
-    }
-    return null;
+    const promptTokens = this.waiting.reduce((sum, { submission }) => sum + submission.promptTokens, 0);
+    return beyondQueue({ requests: this.waitingRequests, promptTokens }, this.limits);
   }
 
   /** The live request of this id. */

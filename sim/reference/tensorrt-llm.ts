@@ -4,6 +4,7 @@
 // by another is passed over, so that it can share it a step later.
 import { headOf } from '../../scenarios/formats/prompt.ts';
 import type { Submission } from '../cluster.ts';
+import { beyondCache } from '../refusal.ts';
 import type { BlockHash } from './block-hash.ts';
 import type { Engine, Queues } from './engine.ts';
 import { awaitsToken } from './pipeline.ts';
@@ -36,11 +37,9 @@ class TensorrtLlm implements Engine {
   }
 
   refusal(submission: Submission): string | null {
-    const { kvBlocks, blockTokens, chunkedPrefill, maxBatchedTokens } = this.queues.limits;
-    const blocks = Math.ceil(this.leastTokens(submission) / blockTokens);
-    if (blocks > kvBlocks) {
-      return `needs ${blocks} KV blocks of ${blockTokens} tokens, the replica has kvBlocks ${kvBlocks}`;
-    }
+    const { chunkedPrefill, maxBatchedTokens } = this.queues.limits;
+    const never = beyondCache(this.leastTokens(submission), this.queues.limits);
+    if (never !== null) return never;
     if (!chunkedPrefill && submission.promptTokens > maxBatchedTokens) {
       return `${submission.promptTokens} prompt tokens exceed maxBatchedTokens ${maxBatchedTokens} without chunked prefill`;
     }

@@ -1,4 +1,5 @@
 // vLLM V1: the step of scheduler.ts over the blocks of kv-cache.ts.
+import { beyondCache } from '../refusal.ts';
 import type { Engine, Queues } from './engine.ts';
 import { KvCache } from './kv-cache.ts';
 import { schedule } from './scheduler.ts';
@@ -6,7 +7,7 @@ import { mostTokens } from './speculative.ts';
 
 export function vllm(queues: Queues): Engine {
   const { pool, limits } = queues;
-  const { kvBlocks, blockTokens } = limits;
+  const { blockTokens } = limits;
   const cache = new KvCache(limits);
   const { tiers } = queues.loads;
   if (tiers !== null) cache.onEvicted = hash => tiers.evicted.push(hash);
@@ -18,11 +19,7 @@ export function vllm(queues: Queues): Engine {
     get evictedBlocks() {
       return cache.evictedBlocks;
     },
-    refusal(submission) {
-      const blocks = cache.blocksFor(mostTokens(pool, submission));
-      if (blocks <= kvBlocks) return null;
-      return `needs ${blocks} KV blocks of ${blockTokens} tokens, the replica has kvBlocks ${kvBlocks}`;
-    },
+    refusal: submission => beyondCache(mostTokens(pool, submission), limits),
     seed({ submission, hashes }) {
       cache.seed(hashes.slice(0, Math.floor(submission.warmTokens / blockTokens)));
     },
