@@ -1,11 +1,14 @@
 // Prefix cache, as AIBrix routes by it: while the replicas are evenly loaded, the one that was sent most of this prompt
 // before; else the least loaded. The router remembers what it sent; what an engine evicted since, it does not know.
+import type { Key } from '../../scenarios/base/key.ts';
 import type { Run } from '../../scenarios/formats/prompt.ts';
 import { refuseOptions } from './options.ts';
 import { defineRoutingPolicy } from './policy.ts';
 
 /** Beyond this spread of outstanding requests the least loaded is taken [AIBrix prefix_cache.go; policies.md 2.3]. */
 const SPREAD_MAX = 8;
+/** Prefixes are known by whole chunks of so many tokens; ours, coarser than an engine's blocks. */
+const CHUNK_TOKENS = 512;
 /** Prefixes remembered in a generation; two are kept. */
 const GENERATION = 1 << 20;
 
@@ -15,35 +18,62 @@ const mix = (h: number, x: number): number => {
   return k ^ (k >>> 16);
 };
 
-/** Which rows were sent a prefix, by a name of all its runs. */
+/** Which rows were sent a prefix, by a name of all its content. */
 class PrefixIndex {
-  private young = new Map<number, number[]>();
-  private old = new Map<number, number[]>();
-  private names: number[] = [];
+  /** One row, as most are, or several. */
+  private young = new Map<number, number | number[]>();
+  private old = new Map<number, number | number[]>();
+  private last: Key | null = null;
+  private lastEnd = 0;
 
-  /** Names of the prefixes of a prompt that end where a run ends, the shortest first. */
+  /** Names of the prefixes of a prompt by whole chunks, the shortest first: equal for equal content, however it was cut. */
   name(prompt: readonly Run[]): readonly number[] {
-    const { names } = this;
-    names.length = prompt.length;
+    const names: number[] = [];
     let high = 0x9747b28c;
     let low = 0x1b873593;
-    for (let i = 0; i < prompt.length; i++) {
-      const { key, from, tokens } = prompt[i] as Run;
-      high = mix(mix(high, key.hi ^ from), tokens);
-      low = mix(mix(low, key.lo ^ tokens), from ^ high);
-      names[i] = (high >>> 0) * 2 ** 21 + (low >>> 11);
+    let room = CHUNK_TOKENS;
+    for (const { key, from, tokens } of prompt) {
+      // A chunk is named by where each piece of it begins: pieces that go on need no name of their own.
+      let goesOn = this.goesOn(key, from);
+      for (let at = 0; at < tokens; ) {
+        if (!goesOn || room === CHUNK_TOKENS) {
+          high = mix(mix(high, key.hi ^ (from + at)), room);
+          low = mix(mix(low, key.lo ^ room), (from + at) ^ high);
+        }
+        goesOn = true;
+        const piece = Math.min(room, tokens - at);
+        at += piece;
+        room -= piece;
+        if (room > 0) continue;
+        names.push((high >>> 0) * 2 ** 21 + (low >>> 11));
+        room = CHUNK_TOKENS;
+      }
+      this.last = key;
+      this.lastEnd = from + tokens;
     }
+    this.last = null;
     return names;
   }
 
-  rows(name: number): readonly number[] | undefined {
+  /** Whether a run of `key` from token `from` on goes on where the one before it ended. */
+  private goesOn(key: Key, from: number): boolean {
+    return this.last !== null && this.lastEnd === from && this.last.lo === key.lo && this.last.hi === key.hi;
+  }
+
+  rows(name: number): number | readonly number[] | undefined {
     return this.young.get(name) ?? this.old.get(name);
+  }
+
+  has(name: number, row: number): boolean {
+    const rows = this.young.get(name);
+    return rows === row || (typeof rows === 'object' && rows.includes(row));
   }
 
   add(name: number, row: number): void {
     const known = this.rows(name);
-    if (known?.includes(row) && this.young.has(name)) return;
-    this.young.set(name, known === undefined ? [row] : known.includes(row) ? [...known] : [...known, row]);
+    if (known === undefined || known === row) this.young.set(name, row);
+    else if (typeof known === 'number') this.young.set(name, [known, row]);
+    else this.young.set(name, known.includes(row) ? [...known] : [...known, row]);
     if (this.young.size < GENERATION) return;
     this.old = this.young;
     this.young = new Map();
@@ -78,8 +108,14 @@ function longestMatch(
   most: number,
 ): number | null {
   for (let i = names.length - 1; i >= 0; i--) {
+    const rows = index.rows(names[i] as number);
+    if (rows === undefined) continue;
+    if (typeof rows === 'number') {
+      if ((outstanding[rows] ?? Number.POSITIVE_INFINITY) <= most) return rows;
+      continue;
+    }
     let best: number | null = null;
-    for (const row of index.rows(names[i] as number) ?? []) {
+    for (const row of rows) {
       const count = outstanding[row];
       if (count === undefined || count > most) continue;
       if (best === null || count < (outstanding[best] as number)) best = row;
@@ -108,7 +144,7 @@ export default defineRoutingPolicy({
         // What this row has not been sent yet, the longest first: what is known of it is known of all before.
         for (let i = names.length - 1; i >= 0; i--) {
           const name = names[i] as number;
-          if (index.rows(name)?.includes(row) === true) break;
+          if (index.has(name, row)) break;
           index.add(name, row);
         }
         return row;

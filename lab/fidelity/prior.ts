@@ -2,6 +2,7 @@
 // of kernels that were measured is 1, as serving runs the same kernels; the rest are counted gaps between them.
 import type { FactorTable } from '../../engines/steps/factors.ts';
 import type { Term } from '../../engines/steps/operator-work.ts';
+import { flatten } from './fit.ts';
 
 const NOT_COUNTED = { runs: 0 };
 
@@ -63,6 +64,11 @@ export const SPREAD: Readonly<Record<Term, number>> = {
   idleSequence: 0.7,
   idlePrompt: 1,
 };
+
+/** Both in the order of the fit. */
+const { names, values } = flatten(PRIOR);
+export const PRIOR_VALUES: readonly number[] = values;
+export const SPREAD_VALUES: readonly number[] = names.map(name => SPREAD[name.split('.').at(-1) as Term]);
 
 /** Weight of the prior, where models and cards that were left out come out best on the whole (docs/fidelity.md). */
 export const RIDGE = 0.0005;

@@ -115,18 +115,18 @@ describe('prefix-cache', () => {
 
   test('sends a conversation back to where most of it was sent, and a new one to the least loaded', () => {
     const router = policy.create({});
-    const system = run('system', 1000);
-    const first = router.route(arrival('a', [system, run('a1', 50)]), view([3, 1, 2]));
+    const system = run('system', 1024);
+    const first = router.route(arrival('a', [system, run('a1', 600)]), view([3, 1, 2]));
     expect(first).toBe(1);
-    expect(router.route(arrival('a', [system, run('a1', 50), run('a2', 9)]), view([2, 2, 1]))).toBe(1);
+    expect(router.route(arrival('a', [system, run('a1', 600), run('a2', 600)]), view([2, 2, 1]))).toBe(1);
     // Another that shares the system prompt follows it, unless that replica is above the mean plus a deviation.
-    expect(router.route(arrival('b', [system, run('b1', 50)]), view([1, 1, 1]))).toBe(1);
-    expect(router.route(arrival('c', [system, run('c1', 50)]), view([1, 8, 1]))).toBe(0);
+    expect(router.route(arrival('b', [system, run('b1', 600)]), view([1, 1, 1]))).toBe(1);
+    expect(router.route(arrival('c', [system, run('c1', 600)]), view([1, 8, 1]))).toBe(0);
   });
 
   test('gives up affinity while replicas differ by more than eight requests', () => {
     const router = policy.create({});
-    const prompt = [run('x', 100)];
+    const prompt = [run('x', 600)];
     expect(router.route(arrival('x', prompt), view([0, 0]))).toBe(0);
     expect(router.route(arrival('x', prompt), view([8, 0]))).toBe(0);
     expect(router.route(arrival('x', prompt), view([9, 0]))).toBe(1);
@@ -134,9 +134,22 @@ describe('prefix-cache', () => {
 
   test('takes the longest prefix that was sent, of several rows the least loaded', () => {
     const router = policy.create({});
-    router.route(arrival('a', [run('p', 10)]), view([0, 1]));
-    router.route(arrival('b', [run('p', 10), run('q', 10)]), view([9, 0]));
-    expect(router.route(arrival('c', [run('p', 10), run('q', 10), run('r', 5)]), view([0, 0]))).toBe(1);
-    expect(router.route(arrival('d', [run('p', 10)]), view([2, 1]))).toBe(1);
+    router.route(arrival('a', [run('p', 512)]), view([0, 1]));
+    router.route(arrival('b', [run('p', 512), run('q', 512)]), view([9, 0]));
+    expect(router.route(arrival('c', [run('p', 512), run('q', 512), run('r', 5)]), view([0, 0]))).toBe(1);
+    expect(router.route(arrival('d', [run('p', 512)]), view([2, 1]))).toBe(1);
+  });
+
+  test('knows equal content however it was cut into runs', () => {
+    const router = policy.create({});
+    const { key } = run('x', 1);
+    const cut = [
+      { key, from: 0, tokens: 300 },
+      { key, from: 300, tokens: 1 },
+      { key, from: 301, tokens: 723 },
+    ];
+    expect(router.route(arrival('a', [run('x', 1024)]), view([1, 0]))).toBe(1);
+    expect(router.route(arrival('b', cut), view([0, 0]))).toBe(1);
+    expect(router.route(arrival('c', [run('y', 1024)]), view([0, 0]))).toBe(0);
   });
 });
