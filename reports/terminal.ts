@@ -107,6 +107,10 @@ function countLines({ counts, tokens, cacheBySegment, throughput }: RunResult): 
   ];
 }
 
+/** What the step times of a simulation rest on; the rest of the evidence is on the page. */
+const stepEvidence = ({ evidence }: RunResult['header']): string[] =>
+  evidence.filter(line => line.includes('step time: ')).slice(0, 2);
+
 /** The summary of one run. */
 export function terminalSummary(result: RunResult, options: TerminalOptions = {}): string {
   const paint = painter(options.colour ?? wantsColour());
@@ -121,6 +125,7 @@ export function terminalSummary(result: RunResult, options: TerminalOptions = {}
     ...countLines(result),
     `  ${paint('bold', 'why:')} ${verdict.why}`,
     `  ${paint('bold', 'try:')} ${verdict.next}`,
+    ...stepEvidence(header).map(line => `  ${paint('bold', 'evidence:')} ${line}`),
     ...header.warnings.slice(0, 3).map(warning => `  ${paint('yellow', 'note:')} ${warning}`),
     ...(options.reportPath === undefined ? [] : [`report: ${paint('underline', options.reportPath)}`]),
   ].join('\n');
