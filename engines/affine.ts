@@ -1,6 +1,6 @@
 // A step that costs a constant, and so much for each token, sequence and KV entry: what a calibration measures, or
 // what a test wants to compute by hand. The rule of every step model: quantise once, then only whole numbers.
-import { InvariantError } from '../scenarios/base/errors.ts';
+import { InvariantError, UserError } from '../scenarios/base/errors.ts';
 import type { StepFile } from '../scenarios/formats/deployment/pool.ts';
 import type { StepLoad, StepModel } from './engine.ts';
 
@@ -14,10 +14,11 @@ export const toUnits = (seconds: number): number => Math.round(seconds * 1e9 * U
 
 /** Whole nanoseconds, at least 1; throws where a sum of units is no longer exact (a step of 2.4 hours). */
 export function unitsToNs(units: number): number {
-  if (!(units >= 0 && units <= Number.MAX_SAFE_INTEGER)) {
-    throw new InvariantError(`a step of ${units} ns/1024 is not exact: it must be from 0 to 2^53 - 1`);
-  }
-  return Math.max(1, Math.floor(units / UNITS_PER_NS));
+  if (units >= 0 && units <= Number.MAX_SAFE_INTEGER) return Math.max(1, Math.floor(units / UNITS_PER_NS));
+  if (!(units > 0)) throw new InvariantError(`a step of ${units} ns/1024`);
+  throw new UserError('an engine step takes more than 2.4 hours, the longest that is counted exactly', {
+    hint: 'look at the costs of the `step` and the `gpu_figures` of the deployment: one of them has the wrong unit',
+  });
 }
 
 /** The step model with the costs that the deployment file gives. */

@@ -42,7 +42,10 @@ function precisionIssue(setup: ReplicaSetup, path: InputPath): Issue | null {
   return null;
 }
 
-/** Heads are split over ranks, so their number must divide. */
+/**
+ * Heads are split over ranks, so their number must divide; KV heads are split evenly, or each stands on equally many
+ * ranks [vLLM model_executor/models/llama.py, LlamaAttention]. Of MLA the catalogue may have the count as KV heads.
+ */
 function tensorParallelIssue(setup: ReplicaSetup, path: InputPath): Issue | null {
   const { model, gpu, tensorParallel } = setup;
   const at = [...path, 'tensor_parallel'];
@@ -57,16 +60,23 @@ function tensorParallelIssue(setup: ReplicaSetup, path: InputPath): Issue | null
     const message = `expected at most ${domain}, the GPUs that ${gpu.scaleUpName} joins; got ${tensorParallel}`;
     return issue(at, 'WT1005', message, 'split the layers too: pipeline_parallel');
   }
-  const heads = model?.numAttentionHeads ?? null;
-  if (model === null || heads === null || heads % tensorParallel === 0) return null;
-  const message = `the ${heads} attention heads of ${model.id} cannot be split over ${tensorParallel} GPUs`;
-  return issue(at, 'WT1005', message, `use one of ${divisors(heads, domain).join(', ')}`);
+  if (model === null) return null;
+  const { mla, numAttentionHeads, numKvHeads } = model;
+  const heads = numAttentionHeads ?? (mla === null ? null : numKvHeads);
+  if (heads === null) return null;
+  const kvHeads = mla === null ? (numKvHeads ?? heads) : heads;
+  const splits = (ranks: number): boolean => heads % ranks === 0;
+  const splitsKv = (ranks: number): boolean => kvHeads % ranks === 0 || ranks % kvHeads === 0;
+  if (splits(tensorParallel) && splitsKv(tensorParallel)) return null;
+  const message = splits(tensorParallel)
+    ? `the ${kvHeads} KV heads of ${model.id} can be neither split over ${tensorParallel} GPUs nor repeated on them`
+    : `the ${heads} attention heads of ${model.id} cannot be split over ${tensorParallel} GPUs`;
+  const ways = Array.from({ length: domain }, (_, index) => index + 1);
+  const hint = `use one of ${ways.filter(each => splits(each) && splitsKv(each)).join(', ')}`;
+  return issue(at, 'WT1005', message, hint);
 }
 
-const divisors = (count: number, most: number): number[] =>
-  Array.from({ length: most }, (_, index) => index + 1).filter(each => count % each === 0);
-
-/** Stages need layers, and ranks that share experts need experts. */
+/** Stages need layers. */
 function stageIssue({ model, pipelineParallel: stages = 1 }: ReplicaSetup, path: InputPath): Issue | null {
   const layers = model?.numLayers ?? null;
   if (model === null || layers === null || stages <= layers) return null;
@@ -74,8 +84,10 @@ function stageIssue({ model, pipelineParallel: stages = 1 }: ReplicaSetup, path:
   return issue([...path, 'pipeline_parallel'], 'WT1005', message, `use at most ${layers}`);
 }
 
+/** Ranks that share experts have whole ones, or equal parts of each [vLLM fused_moe/layer.py]. */
 function expertIssue(pool: PoolFile, { model, tensorParallel }: ReplicaSetup, path: InputPath): Issue | null {
-  if (pool.expert_parallel !== true || model === null) return null;
+  if (model === null) return null;
+  if (pool.expert_parallel !== true) return expertPartsIssue(pool, { model, tensorParallel }, path);
   const at = [...path, 'expert_parallel'];
   if (model.moe === null) {
     const hint = 'leave it out: a dense model has no experts';
@@ -90,6 +102,19 @@ function expertIssue(pool: PoolFile, { model, tensorParallel }: ReplicaSetup, pa
   return issue(at, 'WT1005', message, `use at most ${experts} ranks`);
 }
 
+function expertPartsIssue(
+  { data_parallel: ranks = 1 }: PoolFile,
+  { model, tensorParallel }: Pick<PlacedSetup, 'model' | 'tensorParallel'>,
+  path: InputPath,
+): Issue | null {
+  const width = model.moe?.expertIntermediateSize ?? null;
+  const parts = tensorParallel * ranks;
+  if (width === null || width % parts === 0) return null;
+  const key = ranks > 1 ? 'data_parallel' : 'tensor_parallel';
+  const message = `the experts of ${model.id}, ${width} wide, cannot be cut into ${parts} equal parts (tensor_parallel x data_parallel)`;
+  return issue([...path, key], 'WT1005', message, 'keep them whole: expert_parallel: true');
+}
+
 /** Flags that only vLLM has. */
 const VLLM_ONLY = ['long_prefill_token_threshold', 'max_queued_tokens', 'performance_mode'] as const;
 
@@ -99,6 +124,22 @@ function foreignIssue(engine: EngineKind, given: LimitsFile, path: InputPath): I
   return issue([...path, 'limits', key], 'WT1005', `\`${key}\` is a flag of vLLM, not of ${engine}`, null, {
     atKey: true,
   });
+}
+
+/** Why there can be no such engine, whatever its memory; null when there can. */
+export function impossible(
+  pool: PoolFile,
+  setup: ReplicaSetup,
+  engine: EngineKind,
+  path: InputPath,
+): Issue | null {
+  return (
+    precisionIssue(setup, path) ??
+    tensorParallelIssue(setup, path) ??
+    stageIssue(setup, path) ??
+    expertIssue(pool, setup, path) ??
+    foreignIssue(engine, pool.limits ?? {}, path)
+  );
 }
 
 // ---- KV blocks --------------------------------------------------------------------------------------------------
@@ -148,7 +189,11 @@ function waysToFit(setup: PlacedSetup, use: EngineMemory, maxModelTokens: number
     const room = kvMemory({ ...setup, ...changed }, use);
     return 'kvBytes' in room && room.kvBytes >= room.bytesPerToken * maxModelTokens * FIT_MARGIN;
   };
-  const split = ranksThatFit(setup, tensorParallel => fits({ tensorParallel }));
+  const split = ranksThatFit(
+    setup,
+    tensorParallel =>
+      tensorParallelIssue({ ...setup, tensorParallel }, []) === null && fits({ tensorParallel }),
+  );
   const smaller = setup.weights === 'bf16' && setup.gpu.fp8DenseFlops !== null && fits({ weights: 'fp8' });
   return [
     ...(split === null ? [] : [`tensor_parallel: ${split}`]),
@@ -200,13 +245,8 @@ export function resolveLimits(
 ): ResolvedLimits {
   const given = pool.limits ?? {};
   const at = [...path, 'limits'];
-  const first =
-    precisionIssue(setup, path) ??
-    tensorParallelIssue(setup, path) ??
-    stageIssue(setup, path) ??
-    expertIssue(pool, setup, path) ??
-    foreignIssue(engine, given, path);
-  if (first !== null) return refused(first);
+  const never = impossible(pool, setup, engine, path);
+  if (never !== null) return refused(never);
   const maxModelTokens = windowOf(given, setup, path);
   if (typeof maxModelTokens !== 'number') return refused(maxModelTokens);
 
@@ -215,7 +255,10 @@ export function resolveLimits(
     forThroughput: given.performance_mode === 'throughput',
   });
   const blockTokens = given.block_size ?? defaults.blockTokens;
-  const maxBatchedTokens = given.max_num_batched_tokens ?? defaults.maxBatchedTokens;
+  const chunkedPrefill = given.enable_chunked_prefill ?? true;
+  // Without chunks the longest prompt must go into one step [vLLM engine/arg_utils.py, config/scheduler.py].
+  const longestPrompt = engine === 'vllm' && !chunkedPrefill ? maxModelTokens : 0;
+  const maxBatchedTokens = given.max_num_batched_tokens ?? Math.max(defaults.maxBatchedTokens, longestPrompt);
   // SGLang's batch is settled once its KV tokens are known; the others do not look at them.
   const sequences = (kvTokens: number): number => {
     const usual = defaults.maxSequences(kvTokens, maxModelTokens);
@@ -224,6 +267,12 @@ export function resolveLimits(
   if (engine === 'vllm' && maxBatchedTokens < sequences(0)) {
     const message = `max_num_batched_tokens ${maxBatchedTokens} is below max_num_seqs ${sequences(0)}`;
     const hint = 'each running sequence needs one token of the budget: vLLM refuses this too';
+    return refused(issue([...at, 'max_num_batched_tokens'], 'WT1005', message, hint));
+  }
+  if (maxBatchedTokens < longestPrompt) {
+    const message = `max_num_batched_tokens ${maxBatchedTokens} is below max_model_len ${maxModelTokens}, and enable_chunked_prefill is false`;
+    const hint =
+      'a prompt of that length would fit into no step, vLLM refuses this too: leave it out, or allow chunks';
     return refused(issue([...at, 'max_num_batched_tokens'], 'WT1005', message, hint));
   }
   const use: EngineMemory = {
@@ -261,7 +310,7 @@ export function resolveLimits(
       maxQueuedTokens: given.max_queued_tokens ?? null,
       asyncScheduling: given.async_scheduling ?? true,
       schedulingPolicy: given.scheduling_policy === 'priority' ? 'priority' : 'fcfs',
-      chunkedPrefill: given.enable_chunked_prefill ?? true,
+      chunkedPrefill,
       longPrefillTokens: given.long_prefill_token_threshold ?? 0,
     },
     evidence: memory.evidence,

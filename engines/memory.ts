@@ -289,11 +289,12 @@ const gb = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
 const percent = (ratio: number): string => `${Math.round(ratio * 1000) / 10}%`;
 
 function weightText(setup: PlacedSetup, bytes: number): string {
-  const { tensorParallel, pipelineParallel = 1, expertRanks = 1, weights } = setup;
+  const { tensorParallel, pipelineParallel = 1, expertRanks = 1, weights, draft = null } = setup;
   const split = [
     `tensor_parallel ${tensorParallel}`,
     ...(pipelineParallel > 1 ? [`pipeline_parallel ${pipelineParallel}`] : []),
     ...(expertRanks > 1 ? [`experts over ${expertRanks} ranks`] : []),
+    ...(draft === null ? [] : [`with the draft ${draft.id}`]),
   ];
   return `weights ${gb(bytes)} (${weights}, ${split.join(', ')})`;
 }

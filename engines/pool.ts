@@ -4,9 +4,17 @@ import { type InputPath, type Issue, issue } from '../scenarios/base/issue.ts';
 import { HALVES, halfOf, type PoolFile } from '../scenarios/formats/deployment/pool.ts';
 import { acceptedTokens } from './acceptance.ts';
 import { findModel, type Gpu, type Model, unknownEntry, unknownFigure } from './catalog.ts';
-import type { Disaggregation, Endpoint, EngineKind, KvTier, PoolSpec, Speculative } from './engine.ts';
+import type {
+  Disaggregation,
+  Endpoint,
+  EngineKind,
+  EngineLimits,
+  KvTier,
+  PoolSpec,
+  Speculative,
+} from './engine.ts';
 import { gpuOf } from './gpu-figures.ts';
-import { fewestGpus, resolveLimits } from './limits.ts';
+import { fewestGpus, impossible, resolveLimits } from './limits.ts';
 import { kvBytesPerToken, type ReplicaSetup } from './memory.ts';
 import { createStep } from './step-models.ts';
 
@@ -43,9 +51,11 @@ function resolveReplicas(
   const engine = engineOf(pool);
   const replica = replicaOf(pool, { model, gpu: placed.gpu, draft: speculative.draft }, engine);
   const { setup } = replica;
+  const never = impossible(replica.pool, setup, engine, path);
+  if (never !== null) return { spec: null, issues: [never] };
   const limits = resolveLimits(replica.pool, setup, engine, path);
   const step = createStep(pool.step ?? { model: 'roofline' }, setup, path);
-  const tiers = tiersOf(pool, setup, path);
+  const tiers = tiersOf(pool, setup, limits.limits, path);
   issues.push(...limits.issues, ...step.issues, ...tiers.issues);
   if (limits.limits === null || step.step === null) return { spec: null, issues };
 
@@ -113,6 +123,7 @@ function replicaOf(
     expertRanks: model === null || model.moe === null ? 1 : (pool.data_parallel ?? 1),
     weights: pool.precision?.weights ?? 'bf16',
     kv: pool.precision?.kv ?? 'bf16',
+    asyncScheduling: pool.limits?.async_scheduling ?? true,
   };
   if (pool.engine !== 'nim') return { pool, setup, evidence: [] };
   // KV reuse is off in a NIM unless NIM_ENABLE_KV_CACHE_REUSE says otherwise (policies §1.9).
@@ -178,7 +189,12 @@ function speculativeOf(
   };
 }
 
-function tiersOf(pool: PoolFile, setup: ReplicaSetup, path: InputPath): { tiers: KvTier[]; issues: Issue[] } {
+function tiersOf(
+  pool: PoolFile,
+  setup: ReplicaSetup,
+  limits: EngineLimits | null,
+  path: InputPath,
+): { tiers: KvTier[]; issues: Issue[] } {
   const tiers = (pool.kv_tiers ?? []).map(
     ({ tier, capacity, read, write = read, latency = 0, shared = false }): KvTier => ({
       tier,
@@ -189,8 +205,35 @@ function tiersOf(pool: PoolFile, setup: ReplicaSetup, path: InputPath): { tiers:
       shared,
     }),
   );
-  const unknown = tiers.length === 0 ? null : unknownKvBytes(pool, setup, path, 'what a tier holds');
-  return { tiers, issues: unknown === null ? [] : [unknown] };
+  if (tiers.length === 0) return { tiers, issues: [] };
+  const unknown = unknownKvBytes(pool, setup, path, 'what a tier holds');
+  if (unknown !== null) return { tiers, issues: [unknown] };
+  return { tiers, issues: limits === null ? [] : uselessTiers(tiers, setup, limits, path) };
+}
+
+/** Tiers that could never hold a block, and all of them where nobody looks for one. */
+function uselessTiers(
+  tiers: readonly KvTier[],
+  setup: ReplicaSetup,
+  { prefixCaching, blockTokens }: EngineLimits,
+  path: InputPath,
+): Issue[] {
+  const at = [...path, 'kv_tiers'];
+  if (!prefixCaching) {
+    const message = 'KV tiers keep prefixes, and prefix caching is off';
+    return [
+      issue(at, 'WT1005', message, 'give limits.enable_prefix_caching: true, or leave out `kv_tiers`', {
+        atKey: true,
+      }),
+    ];
+  }
+  const blockBytes = Math.ceil((replicaKvBytes(setup) ?? 0) * blockTokens);
+  return [...tiers.entries()]
+    .filter(([, { capacityBytes }]) => capacityBytes < blockBytes)
+    .map(([index, { capacityBytes }]) => {
+      const message = `${Math.round(capacityBytes)} bytes hold no KV block of ${blockTokens} tokens, ${blockBytes} bytes`;
+      return issue([...at, index, 'capacity'], 'WT1203', message, 'give it more, or leave the tier out');
+    });
 }
 
 function endpoints(pool: PoolFile): Endpoint[] {

@@ -72,18 +72,31 @@ export function serverOf(model: string, plan: Plan, deployment: DeploymentSpec):
 interface TooLong {
   call: Call;
   session: string;
-  readonly server: Server;
+  /** What it exceeds. */
+  beyond: string;
   times: number;
   pass: number;
 }
 
-const windowOf = (server: Server): number | null =>
-  server.kind === 'pool' ? server.pool.limits.maxModelTokens : server.hosted.maxModelTokens;
-
-const nameOf = (server: Server): string =>
-  server.kind === 'pool'
-    ? `pool "${server.pool.name}"`
-    : `"${server.hosted.name}" of provider "${server.hosted.provider}"`;
+/** What a call does not fit into, in words; null when it fits, or when no window is known. */
+function exceeded(server: Server, { promptTokens, outputTokens }: Call): string | null {
+  const of = (tokens: number, name: string) => `the window of ${tokens} tokens of ${name}`;
+  if (server.kind === 'hosted') {
+    const { maxModelTokens, name, provider } = server.hosted;
+    const fits = maxModelTokens === null || promptTokens + outputTokens <= maxModelTokens;
+    return fits ? null : of(maxModelTokens, `"${name}" of provider "${provider}"`);
+  }
+  const { name, engine, limits, disaggregation } = server.pool;
+  if (promptTokens + outputTokens > limits.maxModelTokens) return of(limits.maxModelTokens, `pool "${name}"`);
+  // The prefill half computes the prompt and one token.
+  const prefill = disaggregation?.prefill.limits ?? limits;
+  if (promptTokens + 1 > prefill.maxModelTokens)
+    return of(prefill.maxModelTokens, `the prefill half of pool "${name}"`);
+  const isWhole = engine === 'tensorrt-llm' && !prefill.chunkedPrefill;
+  return isWhole && promptTokens > prefill.maxBatchedTokens
+    ? `the step of ${prefill.maxBatchedTokens} tokens (max_num_batched_tokens) of pool "${name}", which computes prompts whole`
+    : null;
+}
 
 /** WT1008 for each model that only a provider serves: no run calls one yet. */
 export function hostedIssues(plan: Plan, deployment: DeploymentSpec): Issue[] {
@@ -140,25 +153,26 @@ export function prepare(plan: Plan, deployment: DeploymentSpec): Prepared {
     for (const call of walked.calls) {
       const { session } = walked;
       const server = resolve(call.model);
-      const window = server === null ? null : windowOf(server);
-      if (server === null || window === null || call.promptTokens + call.outputTokens <= window) continue;
+      const beyond = server === null ? null : exceeded(server, call);
+      if (beyond === null) continue;
       const found = tooLong.get(call.step);
       const pass = call.iteration ?? 0;
-      if (found === undefined) tooLong.set(call.step, { call, session: session.id, server, times: 1, pass });
+      if (found === undefined) tooLong.set(call.step, { call, session: session.id, beyond, times: 1, pass });
       else {
         found.times++;
         found.pass = Math.min(found.pass, pass);
-        if (call.promptTokens > found.call.promptTokens) Object.assign(found, { call, session: session.id });
+        if (call.promptTokens > found.call.promptTokens)
+          Object.assign(found, { call, session: session.id, beyond });
       }
     }
   }
-  for (const [step, { call, session, server, times, pass }] of tooLong) {
+  for (const [step, { call, session, beyond, times, pass }] of tooLong) {
     const growing = call.loop === null ? '' : `, from pass ${pass + 1} of "${call.loop}" on`;
     issues.push(
       issue(
         ['workflows'],
         'WT1108',
-        `${times} prompt${times === 1 ? '' : 's'} of "${step}" exceed${times === 1 ? 's' : ''} the window of ${windowOf(server)} tokens of ${nameOf(server)}: ` +
+        `${times} prompt${times === 1 ? '' : 's'} of "${step}" exceed${times === 1 ? 's' : ''} ${beyond}: ` +
           `${call.promptTokens} + ${call.outputTokens} output tokens in session ${session}${growing}`,
         'raise limits.max_model_len of the pool, choose a model with a longer window, clamp the amounts with max, or, of a trace, --max-context or --scale-tokens',
       ),

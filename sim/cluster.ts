@@ -17,7 +17,10 @@ export interface Submission {
   outputTokens: number;
   /** What the client allows (`max_tokens`), all that an engine knows before the end; outputTokens where it is not given. */
   maxOutputTokens?: number;
-  /** Names the generated tokens; sums to outputTokens. No two live requests generate the same content. */
+  /**
+   * Names the generated tokens; sums to outputTokens. Rule: while the request lives, no other generates this content and
+   * no other's prompt has it.
+   */
   output: readonly Run[];
   /** Leading prompt tokens that are already in the cache when the request arrives (a resumed session); 0 for none. */
   warmTokens: number;

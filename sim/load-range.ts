@@ -1,5 +1,5 @@
-// The largest loads that a pool's steps had, against those that its step model was tried with.
-import type { PoolSpec, StepLoad, StepModel } from '../engines/engine.ts';
+// The largest loads that the steps of like replicas had, against those that their step model was tried with.
+import type { StepLoad, StepModel } from '../engines/engine.ts';
 import { emptyLoad } from '../engines/step-load.ts';
 
 export class LoadRange {
@@ -33,40 +33,4 @@ export class LoadRange {
     });
     return found == null ? null : `${pool}: beyond what its step times were tried with: ${found}`;
   }
-}
-
-/** A step model that notes what it is asked. */
-const noting = (step: StepModel, range: LoadRange): StepModel => ({
-  ...step,
-  stepNs(load) {
-    range.note(load);
-    return step.stepNs(load);
-  },
-});
-
-export interface WatchedPool {
-  spec: PoolSpec;
-  beyond(): string[];
-}
-
-/** The pool with step models that note what they are asked, for an engine that asks for every step. */
-export function watchLoads(spec: PoolSpec): WatchedPool {
-  const { disaggregation: halves } = spec;
-  const own = new LoadRange();
-  const prefill = new LoadRange();
-  return {
-    spec: {
-      ...spec,
-      step: noting(spec.step, own),
-      disaggregation:
-        halves === null
-          ? null
-          : { ...halves, prefill: { ...halves.prefill, step: noting(halves.prefill.step, prefill) } },
-    },
-    beyond: () =>
-      [
-        own.beyond(spec.name, spec.step),
-        halves === null ? null : prefill.beyond(`${spec.name}/prefill`, halves.prefill.step),
-      ].filter(line => line !== null),
-  };
 }

@@ -1,6 +1,6 @@
 // plan ─▶ records in simulated time. One loop: whatever is due next (the cluster, a tool, a session's start) happens, in
 // that order at equal instants; ends are handed to the fleet, which says what starts.
-import { invariant, UserError } from '../scenarios/base/errors.ts';
+import { invariant } from '../scenarios/base/errors.ts';
 import { Heap } from '../scenarios/base/heap.ts';
 import { IdTable } from '../scenarios/base/id-table.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
@@ -14,10 +14,9 @@ import {
   type World,
 } from '../scenarios/workflows/fleet.ts';
 import type { Cluster, ClusterEvent } from './cluster.ts';
+import { beyondHorizon } from './horizon.ts';
 
 const NS_PER_MS = 1e6;
-/** 2^53 ns. */
-const HORIZON_DAYS = 104;
 /** Samples kept in the timeline, and the fewest instants; beyond, every second one is dropped and the interval doubles. */
 const TIMELINE_SAMPLES = 32_768;
 const TIMELINE_INSTANTS_MIN = 512;
@@ -135,6 +134,7 @@ export class Simulation implements World {
       );
       return false;
     }
+    if (nextNs > Number.MAX_SAFE_INTEGER) throw beyondHorizon();
     invariant(nextNs >= this.nowNs, () => `time went back from ${this.nowNs} to ${nextNs} ns`);
     this.sameInstant = nextNs === this.nowNs ? this.sameInstant + 1 : 0;
     if (this.sameInstant >= LIVELOCK_EVENTS) throw endless(`${LIVELOCK_EVENTS} events at ${this.nowMs} ms`);
@@ -214,12 +214,7 @@ export class Simulation implements World {
   private inNs(delayMs: number): number {
     const atNs = this.nowNs + toNs(delayMs);
     if (atNs <= Number.MAX_SAFE_INTEGER) return atNs;
-    throw new UserError(
-      `the run goes on beyond ${HORIZON_DAYS} days, the longest that nanoseconds count exactly`,
-      {
-        hint: 'shorten waits and arrivals, or cap the gaps of a trace with --gap-cap',
-      },
-    );
+    throw beyondHorizon();
   }
 
   abort(ticket: number): void {

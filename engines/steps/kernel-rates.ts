@@ -19,8 +19,13 @@ export type KernelType = WeightType | 'mxfp4' | 'int4';
 
 export interface KernelRates {
   gemm: Readonly<Record<Exclude<KernelType, 'mxfp4'>, GemmRate>>;
-  /** Fused MoE kernels: a sum of what they read, compute and pass on. */
-  experts: { read: number; compute: Readonly<Record<KernelType, number>>; traffic: number };
+  /** Fused MoE kernels: reading and computing as of a GEMM, and what they pass on. */
+  experts: {
+    read: number;
+    compute: Readonly<Record<KernelType, number>>;
+    notHidden: number;
+    traffic: number;
+  };
   /** Attention of prompts, over the bf16 peak. */
   attention: number;
   /** All-reduce of large messages, over the link's bandwidth in one direction. */
@@ -36,6 +41,7 @@ const rate = (read: number, compute: number, notHidden: number): GemmRate => ({ 
 const experts = (bf16: number, fp8: number, fp4: number, int4: number): KernelRates['experts'] => ({
   read: 1.1,
   compute: { bf16, fp8, nvfp4: fp4, mxfp4: fp4, int4 },
+  notHidden: 0.3,
   traffic: 2.5,
 });
 

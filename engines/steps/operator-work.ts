@@ -2,7 +2,6 @@
 // the physics step, in seconds before any fitted factor. Rule: a step is their sum, never the largest of them.
 import type { WeightType } from '../../scenarios/formats/deployment/pool.ts';
 import type { Gpu, Model } from '../catalog.ts';
-import type { StepLoad } from '../engine.ts';
 import { embeddingParams, kvBytesPerToken, type PlacedSetup, totalParams, WEIGHT_BYTES } from '../memory.ts';
 import { type KernelRates, type KernelType, kernelRates } from './kernel-rates.ts';
 
@@ -19,6 +18,8 @@ export interface ExpertWork {
   /** Activations to the experts and back. */
   trafficSecPerToken: number;
   computeSecPerToken: number;
+  /** Of the lesser of reading and computing, the share that does not hide behind the other. */
+  notHidden: number;
 }
 
 /** Of one GPU of a replica. */
@@ -40,7 +41,7 @@ export interface OperatorWork {
   collectiveSecPerToken: number;
 }
 
-/** The terms of a step: a fitted factor each. Those that count things have a factor in seconds. */
+/** What a step is made of: a fitted factor each. Of the terms that count things it is in seconds. */
 export const TERMS = [
   'dense',
   'head',
@@ -232,7 +233,7 @@ interface ExpertQuestion {
 function expertWork(ask: ExpertQuestion): ExpertWork {
   const { weights, type, kernel, hiddenSize, ranks, expertRanks, gpu, expertFlops, rates } = ask;
   const { expert, moeLayers, experts, expertsPerToken } = weights;
-  if (moeLayers === 0) return { readSec: [0], trafficSecPerToken: 0, computeSecPerToken: 0 };
+  if (moeLayers === 0) return { readSec: [0], trafficSecPerToken: 0, computeSecPerToken: 0, notHidden: 0 };
   const bandwidth = gpu.memoryBandwidthBytesPerSec;
   const allSec =
     ((moeLayers * experts * expert * WEIGHT_BYTES[type]) / ranks / bandwidth) * rates.experts.read;
@@ -247,6 +248,7 @@ function expertWork(ask: ExpertQuestion): ExpertWork {
     readSec,
     trafficSecPerToken: ((moeLayers * activationBytes) / bandwidth) * rates.experts.traffic,
     computeSecPerToken: (flops / ranks / expertFlops) * rates.experts.compute[kernel],
+    notHidden: rates.experts.notHidden,
   };
 }
 
@@ -262,40 +264,13 @@ function collectives(setup: PlacedSetup, layers: number, moeLayers: number, hidd
   return { collectives: reduced + exchanged, collectiveSecPerToken: sent * perByte };
 }
 
-/** Seconds of a projection of n tokens. */
-export const projectionSec = ({ readSec, secPerToken, notHidden }: Projection, tokens: number): number => {
-  const compute = secPerToken * tokens;
-  return Math.max(readSec, compute) + notHidden * Math.min(readSec, compute);
-};
-
-/** The terms of a step of this load; `idle` where the GPU waits while the next step is scheduled. */
-export function termsOf(work: OperatorWork, load: StepLoad, idle: boolean): Terms {
-  const tokens = load.decodes + load.prefillTokens;
-  const sequences = load.decodes + load.prefills;
-  const prompts = load.prefills > 0 ? 1 : 0;
-  const eager = prompts === 1 && tokens > CAPTURED_TOKENS ? 1 : 0;
-  const { experts } = work;
-  return {
-    dense: projectionSec(work.dense, tokens),
-    head: projectionSec(work.head, load.samples),
-    experts: experts.readSec[Math.min(tokens, experts.readSec.length - 1)]!,
-    expertTraffic: experts.trafficSecPerToken * tokens,
-    expertCompute: experts.computeSecPerToken * tokens,
-    activations: work.activationSecPerToken * tokens,
-    kvRead: work.kvSecPerToken * (load.decodeContextTokens + load.prefillContextTokens),
-    attention: work.attentionSecPerPair * load.prefillPairs,
-    layer: work.layers,
-    moeLayer: work.moeLayers,
-    quantisedMoeLayer: work.quantisedMoeLayers,
-    promptLayer: work.layers * prompts,
-    collective: work.collectives * (1 - eager),
-    eagerCollective: work.collectives * eager,
-    collectiveBytes: work.collectiveSecPerToken * tokens,
-    sequence: sequences,
-    step: 1,
-    prompt: prompts,
-    idleStep: idle ? 1 : 0,
-    idleSequence: idle ? sequences : 0,
-    idlePrompt: idle ? prompts : 0,
-  };
+/** The terms that such a replica has work for. `idle`: its GPU waits while the next step is scheduled. */
+export function usedTerms(work: OperatorWork, idle: boolean): Term[] {
+  const absent = new Set<Term>([
+    ...(work.moeLayers === 0 ? (['experts', 'expertTraffic', 'expertCompute', 'moeLayer'] as const) : []),
+    ...(work.quantisedMoeLayers === 0 ? (['quantisedMoeLayer'] as const) : []),
+    ...(work.collectives === 0 ? (['collective', 'eagerCollective', 'collectiveBytes'] as const) : []),
+    ...(idle ? [] : (['idleStep', 'idleSequence', 'idlePrompt'] as const)),
+  ]);
+  return TERMS.filter(term => !absent.has(term));
 }

@@ -8,12 +8,13 @@ import type { PlacedSetup } from '../memory.ts';
 import { type FactorTable, FITTED, factorsOf } from './factors.ts';
 import {
   CAPTURED_TOKENS,
+  type ExpertWork,
   type OperatorWork,
   operatorWork,
   type Projection,
   type Terms,
 } from './operator-work.ts';
-import { trustOf } from './tried.ts';
+import { evidenceLine, evidenceOf } from './tried.ts';
 
 export interface PhysicsResult {
   step: StepModel | null;
@@ -37,9 +38,9 @@ export function physics(setup: PlacedSetup, path: InputPath, table: FactorTable 
   const notes = note === null ? [] : [note];
   if (tensorParallel > 1 && !/NVLink|xGMI/.test(gpu.scaleUpName ?? ''))
     notes.push(`tensor parallel over ${gpu.scaleUpName}: no run without NVLink was in the fit`);
-  const { evidence, trust } = trustOf(setup);
   const step = price(work, factors, setup.asyncScheduling === false);
-  return { step: { name: 'roofline', evidence, trust, ...step }, notes, issues: [] };
+  const told = { name: 'roofline', evidence: evidenceLine(setup), trust: evidenceOf(setup) };
+  return { step: { ...told, ...step }, notes, issues: [] };
 }
 
 /** Whole units of a projection by tokens: the greater of reading and computing, and what of the lesser does not hide. */
@@ -52,6 +53,19 @@ function projectionUnits({ readSec, secPerToken, notHidden }: Projection, factor
     Math.max(read + perTokenNotHidden * tokens, perToken * tokens + readNotHidden);
 }
 
+/** Whole units of the experts by tokens: the same, but what is read depends on the experts that are touched. */
+function expertUnits({ readSec, computeSecPerToken, notHidden }: ExpertWork, factors: Terms) {
+  const read = readSec.map(sec => toUnits(sec * factors.experts));
+  const readNotHidden = read.map(units => Math.round(units * notHidden));
+  const perToken = toUnits(computeSecPerToken * factors.expertCompute);
+  const perTokenNotHidden = Math.round(perToken * notHidden);
+  const allTouched = read.length - 1;
+  return (tokens: number): number => {
+    const row = tokens < allTouched ? tokens : allTouched;
+    return Math.max(read[row]! + perTokenNotHidden * tokens, perToken * tokens + readNotHidden[row]!);
+  };
+}
+
 /** The work at these factors. `idle`: the GPU waits while the next step is scheduled. */
 export function price(
   work: OperatorWork,
@@ -60,12 +74,9 @@ export function price(
 ): Pick<StepModel, 'stepNs' | 'decodeLine'> {
   const dense = projectionUnits(work.dense, factors.dense);
   const head = projectionUnits(work.head, factors.head);
-  const expertRead = work.experts.readSec.map(sec => toUnits(sec * factors.experts));
-  const allTouched = expertRead.length - 1;
-  const { expertTraffic, expertCompute } = factors;
-  const { trafficSecPerToken, computeSecPerToken } = work.experts;
+  const experts = expertUnits(work.experts, factors);
   const perToken =
-    toUnits(trafficSecPerToken * expertTraffic + computeSecPerToken * expertCompute) +
+    toUnits(work.experts.trafficSecPerToken * factors.expertTraffic) +
     toUnits(work.activationSecPerToken * factors.activations) +
     toUnits(work.collectiveSecPerToken * factors.collectiveBytes);
   const perContextToken = toUnits(work.kvSecPerToken * factors.kvRead);
@@ -84,12 +95,7 @@ export function price(
   const beyondGraphs = toUnits(eager) - toUnits(captured);
   /** Of a step without prompts, beside attention. */
   const besideAttention = (tokens: number, sequences: number, samples: number): number =>
-    fixed +
-    dense(tokens) +
-    head(samples) +
-    expertRead[tokens < allTouched ? tokens : allTouched]! +
-    perToken * tokens +
-    perSequence * sequences;
+    fixed + dense(tokens) + head(samples) + experts(tokens) + perToken * tokens + perSequence * sequences;
   return {
     /** Hot: once per engine step. */
     stepNs(load: StepLoad): number {

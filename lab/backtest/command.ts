@@ -13,6 +13,7 @@ import {
   say,
   withCommon,
 } from '../../scenarios/cli/terminal.ts';
+import { crossValidate, FOLDS, type Fold } from '../fidelity/cross-validate.ts';
 import { clockOf, FRONT_END } from './defaults.ts';
 import {
   type Experiment,
@@ -34,6 +35,7 @@ interface BacktestOptions extends CommonOptions {
   experiment: string[] | undefined;
   stages: boolean;
   step: StepChoice;
+  'cross-validate': Fold | undefined;
 }
 
 export const backtestCommand: Command<BacktestOptions> = {
@@ -53,6 +55,11 @@ export const backtestCommand: Command<BacktestOptions> = {
         describe: 'score load stages (…/s0) beside whole runs',
       })
       .option('step', { choices: STEP_CHOICES, default: 'auto' as const, describe: 'step model' })
+      .option('cross-validate', {
+        choices: FOLDS,
+        nargs: 1,
+        describe: 'predict each model, GPU generation or workload by physics factors fitted without it',
+      })
       .example('$0 backtest measured/', 'every experiment of a folder')
       .example('$0 backtest measured/ --family llmservingsim-bench --out predictions.json', 'some of them'),
   handler: options => backtest(options),
@@ -70,24 +77,21 @@ interface Refusal {
 }
 
 function backtest(options: BacktestOptions): void {
+  if (options['cross-validate'] !== undefined && options.step === 'kernels')
+    throw new UserError('--cross-validate fits the physics step; kernels have no factors to fit', {
+      hint: 'leave out --step kernels',
+    });
   // 1.
   const { read, refused } = readAll(options);
   // A file that cannot be written is better told now than after the last run.
   if (options.out !== undefined) writePredictions(options.out, {});
   // 2.
-  const predictions: Record<string, Metrics> = {};
   const progress = new ProgressLine(options);
-  for (const [done, { experiment }] of read.entries()) {
-    progress.show(() => `${done} of ${read.length} experiments: ${experiment.id}`);
-    const attempt = orRefusal(experiment.id, () =>
-      predict(experiment, {
-        stepOf: stepBy(options.step),
-        frontEndOf: ({ family }) => FRONT_END[clockOf(family)],
-      }),
-    );
-    if ('missing' in attempt) refused.push(attempt);
-    else Object.assign(predictions, attempt.value);
-  }
+  const by = options['cross-validate'];
+  const predictions =
+    by === undefined
+      ? predictEach(read, refused, options, progress)
+      : predictUnseen(read, refused, by, progress);
   progress.clear();
   for (const { experiment, missing } of refused)
     process.stderr.write(`${paint('yellow', 'refused', process.stderr)} ${experiment}: ${missing}\n`);
@@ -107,6 +111,42 @@ function backtest(options: BacktestOptions): void {
   if (options.json) printJson({ ok: true, refused, ...result, predictions });
   else say(options, scoreText(result));
   if (options.out !== undefined) say({ ...options, json: true }, `predictions: ${options.out}`);
+}
+
+const frontEndOf = ({ family }: Experiment) => FRONT_END[clockOf(family)];
+
+function predictEach(
+  read: readonly Read[],
+  refused: Refusal[],
+  { step }: BacktestOptions,
+  progress: ProgressLine,
+): Record<string, Metrics> {
+  const predictions: Record<string, Metrics> = {};
+  for (const [done, { experiment }] of read.entries()) {
+    progress.show(() => `${done} of ${read.length} experiments: ${experiment.id}`);
+    const attempt = orRefusal(experiment.id, () => predict(experiment, { stepOf: stepBy(step), frontEndOf }));
+    if ('missing' in attempt) refused.push(attempt);
+    else Object.assign(predictions, attempt.value);
+  }
+  return predictions;
+}
+
+/** Each run by factors that were fitted without its fold. */
+function predictUnseen(
+  read: readonly Read[],
+  refused: Refusal[],
+  by: Fold,
+  progress: ProgressLine,
+): Record<string, Metrics> {
+  progress.show(() => 'how predictions move with each factor: about a minute');
+  const { predictions } = crossValidate(read, by, {
+    frontEndOf,
+    onFold: (left, done, of) => progress.show(() => `${done} of ${of} left out: ${left}`),
+  });
+  for (const { experiment } of read)
+    if (!experiment.runs.some(run => predictions[run.id] !== undefined))
+      refused.push({ experiment: experiment.id, missing: 'leave out --cross-validate to see what it lacks' });
+  return predictions;
 }
 
 /**
@@ -138,7 +178,10 @@ function readAll({ dir, family, experiment: wanted }: BacktestOptions): { read: 
     const id = basename(name, '.json');
     const json = jsonAt(join(folder, name));
     if (!isWanted(json, id, family, wanted)) continue;
-    const attempt = orRefusal(id, () => readExperiment(json));
+    const attempt = orRefusal(id, () => {
+      if (json instanceof Refused) throw json;
+      return readExperiment(json);
+    });
     if ('missing' in attempt) refused.push(attempt);
     else read.push({ experiment: attempt.value, measured: readMeasured(json) });
   }
@@ -160,12 +203,12 @@ function isWanted(json: unknown, id: string, family?: string, wanted?: readonly 
   );
 }
 
-/** Text that is not JSON gives undefined: the experiment is then refused by its file's name. */
+/** Text that is not JSON gives a Refused: the experiment goes by its file's name then. */
 function jsonAt(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'));
-  } catch {
-    return undefined;
+  } catch (error) {
+    return new Refused(`not JSON: ${(error as Error).message}`);
   }
 }
 
@@ -173,6 +216,7 @@ function readAnchors(dir: string): Anchors {
   const path = join(dir, 'anchors.json');
   if (!existsSync(path)) return {};
   const json = jsonAt(path);
+  if (json instanceof Refused) throw new UserError(`${path}: ${json.message}`);
   if (typeof json !== 'object' || json === null)
     throw new UserError(`${path} is not a JSON object`, { hint: 'it maps run ids to published predictions' });
   return json as Anchors;

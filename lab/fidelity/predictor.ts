@@ -1,8 +1,7 @@
 // Predictions of measured experiments with given factors of the physics step; an experiment is predicted again only when
 // a factor changes that its replica has work for.
-import type { StepLoad } from '../../engines/engine.ts';
 import { type FactorTable, factorsOf } from '../../engines/steps/factors.ts';
-import { operatorWork, TERMS, termsOf } from '../../engines/steps/operator-work.ts';
+import { operatorWork, usedTerms } from '../../engines/steps/operator-work.ts';
 import { physics } from '../../engines/steps/physics.ts';
 import type { FrontEnd } from '../backtest/drive.ts';
 import { type Experiment, type Metrics, Refused } from '../backtest/experiment.ts';
@@ -11,17 +10,6 @@ import { replicaOf } from '../backtest/setup.ts';
 
 /** Metrics by run id. */
 export type Predictor = (table: FactorTable) => Readonly<Record<string, Metrics>>;
-
-/** A load in which every term that a replica has is there. */
-const EVERYTHING: StepLoad = {
-  decodes: 1,
-  decodeContextTokens: 1,
-  prefills: 1,
-  prefillTokens: 2,
-  prefillContextTokens: 2,
-  prefillPairs: 3,
-  samples: 2,
-};
 
 /** Experiments that no figures allow to predict are left out. */
 export function predictorOf(
@@ -32,10 +20,7 @@ export function predictorOf(
     const setup = orNull(() => replicaOf(experiment));
     const work = setup === null ? null : operatorWork(setup);
     if (setup === null || work === null || 'missing' in work) return [];
-    const idle = setup.asyncScheduling === false;
-    const terms = termsOf(work, EVERYTHING, idle);
-    const eager = termsOf(work, { ...EVERYTHING, prefillTokens: 1000 }, idle);
-    const used = TERMS.filter(term => terms[term] > 0 || eager[term] > 0);
+    const used = usedTerms(work, setup.asyncScheduling === false);
     return [{ experiment, setup, used, known: new Map<string, Record<string, Metrics>>() }];
   });
   return table => {

@@ -71,4 +71,4 @@ export const PRIOR_VALUES: readonly number[] = values;
 export const SPREAD_VALUES: readonly number[] = names.map(name => SPREAD[name.split('.').at(-1) as Term]);
 
 /** Weight of the prior, where models and cards that were left out come out best on the whole (docs/fidelity.md). */
-export const RIDGE = 0.0005;
+export const RIDGE = 0.001;

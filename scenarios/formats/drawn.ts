@@ -52,8 +52,9 @@ export const ratio = (what: string) => quantity('ratio').describe(`${what}; a ra
 
 export const bytes = (what: string) => quantity('bytes').describe(`${what}; such as 64GB or 64GiB`);
 
+/** Bytes per second, at least 1: over less nothing ever arrives. */
 export const bandwidth = (what: string) =>
-  quantity('bytesPerSec').describe(`${what}; such as 50GB/s or 400Gbit/s`);
+  quantity('bytesPerSec').pipe(z.number().min(1)).describe(`${what}; such as 50GB/s or 400Gbit/s`);
 
 /** A whole number from 1 to `maximum`. */
 export const whole = (maximum: number, what: string) => z.int().min(1).max(maximum).describe(what);

@@ -26,9 +26,4 @@ export class LongestStep {
     }
     return low < this.lengthNs.length ? this.lengthNs[low]! : 0;
   }
-
-  clear(): void {
-    this.index.length = 0;
-    this.lengthNs.length = 0;
-  }
 }

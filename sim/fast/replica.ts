@@ -644,7 +644,6 @@ export class FastReplica {
   }
 
   /** Whatever the order: request by request, as in the reference. */
-
   private scheduleOneByOne(step: number, budgetTokens: number): number {
     const { tree, batch } = this;
     let budget = budgetTokens;

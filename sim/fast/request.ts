@@ -7,7 +7,7 @@ export class FastRequest {
   readonly submission: Submission;
   /** When it came, as an ordinal of the replica. */
   readonly arrival: number;
-  /** Row of its replica, and of that in its pool. */
+  /** Row of its replica in the cluster. */
   readonly row: number;
   readonly hold = new Hold();
   /** Tokens whose KV is there or will be after the steps decided; of a member of the batch: before `joinStep`. */

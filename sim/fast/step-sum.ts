@@ -74,14 +74,4 @@ export class StepSum {
     while (steps < most && this.sumNs(steps) < ns) steps += 1;
     return steps;
   }
-
-  /** The first step at least this long; at most `most`. */
-  firstOfLength(ns: number, most: number): number {
-    if (this.growthUnits === 0) return this.lengthNs(0) >= ns ? 0 : most;
-    const guess = Math.ceil((ns * UNITS_PER_NS - this.firstUnits) / this.growthUnits);
-    let i = Math.min(most, Math.max(0, guess));
-    while (i > 0 && this.lengthNs(i - 1) >= ns) i -= 1;
-    while (i < most && this.lengthNs(i) < ns) i += 1;
-    return i;
-  }
 }

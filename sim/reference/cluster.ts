@@ -11,7 +11,6 @@ import { runTokens } from '../../scenarios/formats/prompt.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
 import type { Cluster, ClusterEvent, ClusterOptions, ReplicaCounters, Submission } from '../cluster.ts';
 import { GapHistogram } from '../gap-histogram.ts';
-import { type WatchedPool, watchLoads } from '../load-range.ts';
 import { Kernel, type KernelEvent } from './kernel.ts';
 import { buildPool, type Pool, type Surroundings } from './pool.ts';
 import type { RankGroup, Stepper } from './rank-group.ts';
@@ -39,7 +38,6 @@ export class ReferenceCluster implements Cluster {
   private readonly rows = new Map<Replica, number>();
   private readonly options: ReferenceOptions;
   private readonly itl = new GapHistogram();
-  private readonly watched: WatchedPool[] = [];
   private readonly kernel = new Kernel();
   private readonly pools = new Map<string, Pool>();
   private readonly inputs = new Map<number, Input>();
@@ -73,9 +71,7 @@ export class ReferenceCluster implements Cluster {
     };
     for (const spec of deployment.pools) {
       invariant(!this.pools.has(spec.name), () => `two pools are named ${spec.name}`);
-      const watched = watchLoads(spec);
-      this.watched.push(watched);
-      const pool = buildPool(watched.spec, surroundings);
+      const pool = buildPool(spec, surroundings);
       this.pools.set(spec.name, pool);
       this.own(pool);
     }
@@ -239,7 +235,7 @@ export class ReferenceCluster implements Cluster {
   }
 
   beyondRange(): string[] {
-    return this.watched.flatMap(pool => pool.beyond());
+    return this.sets().flatMap(set => set.beyondRange() ?? []);
   }
 
   itlMs(): HistogramCounts {

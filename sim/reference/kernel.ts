@@ -1,6 +1,7 @@
 // Simulated time: whole nanoseconds and a total order of events. The kernel knows when and in which order, never what.
 // Rule: time never goes back, and no two events are equal in (atNs, rank, row).
 import { invariant } from '../../scenarios/base/errors.ts';
+import { beyondHorizon } from '../horizon.ts';
 
 /** `row` is a replica's row, for inputs their ordinal, for transfers 0: it is the sequence within an instant and a rank. */
 export interface KernelEvent {
@@ -30,6 +31,7 @@ function compareEvents(a: KernelEvent, b: KernelEvent): number {
 /** Throws unless `ns` is a whole, exact, non-negative number of nanoseconds; `what` names its source. */
 export function checkNs(ns: number, what: string): void {
   invariant(!Number.isNaN(ns), () => `${what} is NaN nanoseconds`);
+  if (ns > Number.MAX_SAFE_INTEGER && ns < Number.POSITIVE_INFINITY) throw beyondHorizon();
   invariant(
     Number.isSafeInteger(ns) && ns >= 0,
     () => `${what} is ${ns} ns, which is not a whole number of nanoseconds from 0 to 2^53 - 1`,

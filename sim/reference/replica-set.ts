@@ -1,9 +1,10 @@
 // Replicas of one kind behind one router: a pool, or one half of a disaggregated one. Knows where each of its requests is.
-import type { PoolSpec } from '../../engines/engine.ts';
+import type { PoolSpec, StepModel } from '../../engines/engine.ts';
 import type { Router } from '../../gateway/routing/policy.ts';
 import { invariant } from '../../scenarios/base/errors.ts';
 import { textKey } from '../../scenarios/base/key.ts';
 import type { Submission } from '../cluster.ts';
+import { LoadRange } from '../load-range.ts';
 import { RankGroup } from './rank-group.ts';
 import type { Replica, ReplicaOptions, ReplicaSink } from './replica.ts';
 
@@ -19,6 +20,9 @@ export class ReplicaSet {
   readonly names: readonly string[];
   /** By row: routed there and not yet ended, cancelled or rejected; exact. */
   readonly outstanding: number[];
+  private readonly name: string;
+  private readonly step: StepModel;
+  private readonly range = new LoadRange();
   private readonly router: Router;
   private readonly places = new Map<number, Place>();
 
@@ -27,12 +31,14 @@ export class ReplicaSet {
     spec: PoolSpec,
     router: Router,
     sink: ReplicaSink,
-    optionsOf: () => ReplicaOptions,
+    optionsOf: () => Omit<ReplicaOptions, 'range'>,
     half?: 'prefill' | 'decode',
   ) {
-    const name = half === undefined ? spec.name : `${spec.name}/${half}`;
-    this.names = Array.from({ length: spec.replicas }, (_, row) => `${name}/${row}`);
-    this.groups = this.names.map(each => new RankGroup(spec, each, sink, optionsOf));
+    this.name = half === undefined ? spec.name : `${spec.name}/${half}`;
+    this.step = spec.step;
+    this.names = Array.from({ length: spec.replicas }, (_, row) => `${this.name}/${row}`);
+    const ranged = () => ({ ...optionsOf(), range: this.range });
+    this.groups = this.names.map(each => new RankGroup(spec, each, sink, ranged));
     this.outstanding = this.names.map(() => 0);
     this.router = router;
   }
@@ -63,5 +69,10 @@ export class ReplicaSet {
 
   place(id: number): Place | null {
     return this.places.get(id) ?? null;
+  }
+
+  /** What its steps so far had that the step model was not tried with; null for nothing. */
+  beyondRange(): string | null {
+    return this.range.beyond(this.name, this.step);
   }
 }

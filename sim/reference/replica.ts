@@ -6,6 +6,7 @@ import type { EngineLimits, PoolSpec } from '../../engines/engine.ts';
 import { invariant } from '../../scenarios/base/errors.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
 import type { ClusterEvent, ReplicaCounters, Submission } from '../cluster.ts';
+import type { LoadRange } from '../load-range.ts';
 import { beyondQueue, beyondWindow } from '../refusal.ts';
 import type { Engine, Queues } from './engine.ts';
 import { engines } from './engines.ts';
@@ -33,6 +34,8 @@ export interface ReplicaOptions {
   tiers: Tiers | null;
   /** Requests that end keep their blocks until `letGo`: another replica will load them. */
   keepsEnded: boolean;
+  /** Told of every step. */
+  range: LoadRange;
 }
 
 /** What a request brings from the replica that computed its prompt. */
@@ -52,6 +55,7 @@ export class Replica implements Queues {
   /** Ended here, and holding their blocks for the replica that generates. */
   readonly kept: Request[] = [];
   private readonly keepsEnded: boolean;
+  private readonly range: LoadRange;
   /** Steps decided and not ended, the one that runs first. */
   readonly steps: StepPlan[] = [];
   /** Steps that may be in flight at once. */
@@ -78,6 +82,7 @@ export class Replica implements Queues {
     this.depth = stepsInFlight(pool);
     this.pipeline = new Pipeline(pool.pipelineStages);
     this.keepsEnded = options.keepsEnded;
+    this.range = options.range;
     this.loads = new Loads(options.tiers, (atNs, request) => {
       this.engine.loaded(request);
       sink.ready(atNs, this);
@@ -218,6 +223,7 @@ export class Replica implements Queues {
   /** How long a step takes, over all stages. */
   stepNs(plan: StepPlan): number {
     const { step, name } = this.pool;
+    this.range.note(plan.load);
     const stepNs = step.stepNs(plan.load);
     checkNs(stepNs, `a step of model ${step.name} in pool ${name}, ${JSON.stringify(plan.load)},`);
     invariant(stepNs >= 1, () => `step model ${step.name} gives a step of ${stepNs} ns`);

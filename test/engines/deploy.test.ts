@@ -356,6 +356,25 @@ kv_tiers:
     ]);
   });
 
+  it('refuses tiers that could never hold a block, and tiers of an engine that looks for none', () => {
+    const llama = 'model: llama-3.1-8b\ngpu: h100-80gb-sxm\n';
+    const tiers = (capacity: string) => `kv_tiers: [{ tier: cpu, capacity: ${capacity}, read: 1GB/s }]`;
+    const message = (lines: string) => resolve(pool(llama + lines)).issues.map(each => each[3]);
+    // 16 tokens of 131,072 bytes: 2 MiB.
+    expect(message(tiers('2.09MB'))).toEqual(['2090000 bytes hold no KV block of 16 tokens, 2097152 bytes']);
+    expect(message(tiers('2MiB'))).toEqual([]);
+    expect(message(`limits: { enable_prefix_caching: false }\n${tiers('1GB')}`)).toEqual([
+      'KV tiers keep prefixes, and prefix caching is off',
+    ]);
+  });
+
+  it('says once that there can be no such engine, and prices no step of it', () => {
+    const { issues } = resolve(pool('model: llama-3.1-8b\ngpu: a100-80gb-sxm\nprecision: { weights: fp8 }'));
+    expect(issues.map(each => each[3])).toEqual([
+      'fp8 weights need FP8 tensor cores; a100-80gb-sxm (Ampere) has none',
+    ]);
+  });
+
   it.each([
     ['', 'tensorrt-llm', 1, false],
     ['nim: { profile: latency }', 'tensorrt-llm', 2, false],

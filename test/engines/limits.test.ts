@@ -189,6 +189,22 @@ describe('what cannot be served is refused with the reason', () => {
     expect(only(setup('llama-3.1-8b', 'rtx-4090', { tensorParallel: 2 })).code).toBe('WT1202');
   });
 
+  it('KV heads that are neither split evenly nor repeated evenly, though the attention heads are', () => {
+    // 96 attention heads, 8 KV heads: 6 GPUs would have 1.33 each.
+    expect(only(setup('mistral-medium-3.5', 'h200-141gb-sxm', { tensorParallel: 6 }))).toMatchObject({
+      code: 'WT1005',
+      message: 'the 8 KV heads of mistral-medium-3.5 can be neither split over 6 GPUs nor repeated on them',
+      hint: 'use one of 1, 2, 4, 8',
+    });
+    // 32 attention heads, 2 KV heads: on 8 GPUs each stands four times.
+    const repeated = setup('qwen3.5-397b-a17b', 'b300-sxm', { tensorParallel: 8, weights: 'fp8' });
+    expect(resolve(repeated, { kv_blocks: 20_000 }).issues).toEqual([]);
+    // MLA: 128 attention heads that share one latent.
+    expect(only(setup('deepseek-r1', 'b300-sxm', { tensorParallel: 3 })).message).toContain(
+      '128 attention heads',
+    );
+  });
+
   it('stages without layers, and ranks without experts', () => {
     const spread = (replica: ReplicaSetup, rest: Partial<PoolFile>) =>
       resolveLimits(
@@ -213,6 +229,25 @@ describe('what cannot be served is refused with the reason', () => {
     expect(spread(few, { expert_parallel: true, data_parallel: 4 }).issues).toEqual([]);
   });
 
+  it('experts that the ranks cannot cut into equal parts', () => {
+    const replica = setup('qwen3-30b-a3b', 'h100-80gb-sxm');
+    const over = (rest: Partial<PoolFile>) =>
+      resolveLimits(
+        { model: replica.model!.id, limits: { max_model_len: 4096 }, ...rest },
+        replica,
+        'vllm',
+        path,
+      ).issues;
+    expect(over({ data_parallel: 5 })[0]).toMatchObject({
+      code: 'WT1005',
+      path: ['pools', 'main', 'data_parallel'],
+      message:
+        'the experts of qwen3-30b-a3b, 768 wide, cannot be cut into 5 equal parts (tensor_parallel x data_parallel)',
+    });
+    expect(over({ data_parallel: 3 })).toEqual([]);
+    expect(over({ data_parallel: 5, expert_parallel: true })).toEqual([]);
+  });
+
   it('a window beyond the model, and a step budget below the batch', () => {
     const replica = setup('qwen3-8b', 'h100-80gb-sxm');
     expect(only(replica, { max_model_len: 50_000 }).message).toContain(
@@ -222,5 +257,19 @@ describe('what cannot be served is refused with the reason', () => {
       'is below max_num_seqs 200',
     );
     expect(resolve(replica, { max_num_batched_tokens: 100 }).limits?.maxSequences).toBe(100);
+  });
+
+  it('a step budget below the window where prompts are not computed in chunks', () => {
+    const replica = setup('qwen3-8b', 'h100-80gb-sxm');
+    const whole = { enable_chunked_prefill: false, max_model_len: 20_000 };
+    expect(only(replica, { ...whole, max_num_batched_tokens: 19_999 })).toMatchObject({
+      code: 'WT1005',
+      path: ['pools', 'main', 'limits', 'max_num_batched_tokens'],
+      message:
+        'max_num_batched_tokens 19999 is below max_model_len 20000, and enable_chunked_prefill is false',
+    });
+    // Left out, the budget is as long as the window, as vLLM makes it.
+    expect(resolve(replica, whole).limits?.maxBatchedTokens).toBe(20_000);
+    expect(resolve(replica, { ...whole, max_model_len: 4096 }).limits?.maxBatchedTokens).toBe(8192);
   });
 });

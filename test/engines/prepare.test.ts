@@ -59,6 +59,30 @@ describe('what serves a model', () => {
   });
 });
 
+describe('what a pool cannot take', () => {
+  const messages = (lines: string, adds: number) =>
+    prepare(
+      planOf(workflowText(`[ { llm: a, adds: ${adds}, out: 10 } ]`)),
+      deployment(`{ m: { ${lines} } }`),
+    ).issues.map(each => each.message);
+
+  it('is a prompt and its first token beyond the window of the prefill half', () => {
+    const halves = `${POOL.replace('limits: { max_model_len: 4096', 'limits: { max_model_len: 8192')}, prefill: { limits: { max_model_len: 2000, kv_blocks: 4096 } }, decode: {}, link: { bandwidth: 50GB/s }`;
+    expect(messages(halves, 1999)).toEqual([]);
+    expect(messages(halves, 2000)[0]).toContain(
+      'exceeds the window of 2000 tokens of the prefill half of pool "m": 2000 + 10',
+    );
+  });
+
+  it('is a prompt beyond the step of TensorRT-LLM without chunks', () => {
+    const whole = `${POOL.replace('limits: {', 'limits: { max_num_batched_tokens: 1000, enable_chunked_prefill: false,')}, engine: tensorrt-llm`;
+    expect(messages(whole, 1000)).toEqual([]);
+    expect(messages(whole, 1001)[0]).toContain(
+      'exceeds the step of 1000 tokens (max_num_batched_tokens) of pool "m", which computes prompts whole: 1001 + 10',
+    );
+  });
+});
+
 describe('a run', () => {
   it('names the models that only a provider serves', () => {
     expect(

@@ -105,6 +105,16 @@ describe('a deployment file', () => {
     expect(found(from, to)).toContainEqual(expected);
   });
 
+  it('a bandwidth over which nothing would ever arrive is refused', () => {
+    expect(found('replicas: 8', 'kv_tiers: [{ tier: cpu, capacity: 1GB, read: 0GB/s }]')).toContainEqual([
+      7,
+      50,
+      'WT1005',
+      'expected at least 1, got "0GB/s"',
+      null,
+    ]);
+  });
+
   /** What no run obeys yet, of the full file with one piece of text replaced. */
   function unbuilt(from: string, to: string) {
     expect(full).toContain(from);
@@ -129,6 +139,12 @@ describe('a deployment file', () => {
     ['replicas: 8', 'cold_start: { median: 2m, p90: 7m }', 7, '`cold_start`'],
     ['replicas: 8', 'lora: { adapters: [a] }', 7, '`lora`'],
     ['replicas: 8', 'retention: { policy: ttl, ttl: 5m }', 7, '`retention`'],
+    [
+      'engine: vllm',
+      'engine: sglang\n    kv_tiers: [{ tier: cpu, capacity: 512GB, read: 55.4GB/s }]',
+      11,
+      '`kv_tiers`',
+    ],
     ['kv_blocks: 5000', 'scheduling_policy: plas', 11, '`scheduling_policy`'],
     ['kv_blocks: 5000', 'cpu_offload_gb: 4', 11, '`cpu_offload_gb`'],
   ])('with %j replaced by %j is understood, and named as what no run obeys', (from, to, line, what) => {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { sha256 } from '../../reports/publish.ts';
 import { summarise } from '../../reports/summary.ts';
+import { UserError } from '../../scenarios/base/errors.ts';
 import { loadScenario } from '../../scenarios/cli/load.ts';
 import { e2eMs, ttftMs } from '../../scenarios/formats/record.ts';
 import type { RunOutput } from '../../scenarios/formats/run.ts';
@@ -121,6 +122,20 @@ describe('ends that are not good', () => {
     );
     expect(run.calls[0]?.error).toBe('too_long');
     expect(run.workflows[0]?.status).toBe('failed');
+  });
+
+  test.each(['vllm', 'sglang'])('a run beyond 104 days is an error of the user, on %s', engine => {
+    // 2,500 steps of an hour are 104.2 days.
+    const slow = `windtunnel: 1
+deployment: slow
+pools:
+  m: { model: m, engine: ${engine}, step: { model: affine, base: 1h }, limits: { max_model_len: 4096, kv_blocks: 5000 } }
+`;
+    const run = (out: number) =>
+      simulated(planOf(workflowText(`[ { llm: a, adds: 1, out: ${out} } ]`, '', 1)), slow);
+    expect(run(2400).durationMs).toBeGreaterThanOrEqual(2400 * 3_600_000);
+    expect(() => run(2510)).toThrow(UserError);
+    expect(() => run(2510)).toThrow('the run goes on beyond 104 days');
   });
 
   test('a NaN step length is a broken invariant that names itself', () => {

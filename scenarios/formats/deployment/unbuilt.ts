@@ -40,8 +40,17 @@ function machineParts(machine: MachineFile, path: InputPath): Issue[] {
   return [...look(machine, MACHINE, path), ...look(machine.limits, LIMITS, [...path, 'limits'])];
 }
 
+/** Tiers stand behind vLLM's blocks alone. */
+function tierParts({ engine = 'vllm', nim, kv_tiers: tiers = [] }: PoolFile, path: InputPath): Issue[] {
+  const isVllm = engine === 'vllm' || (engine === 'nim' && nim?.backend === 'vllm');
+  if (isVllm || tiers.length === 0) return [];
+  return [
+    notBuilt([...path, 'kv_tiers'], 'kv_tiers', `behind ${engine} it is not built: for now vllm has it`),
+  ];
+}
+
 function poolParts(pool: PoolFile, path: InputPath): Issue[] {
-  const issues = [...look(pool, POOL, path), ...machineParts(pool, path)];
+  const issues = [...look(pool, POOL, path), ...tierParts(pool, path), ...machineParts(pool, path)];
   for (const half of ['prefill', 'decode'] as const)
     issues.push(...machineParts(pool[half] ?? {}, [...path, half]));
   return issues;

@@ -1,6 +1,6 @@
 // KV tiers by hand: blocks of 4 tokens and 4 bytes, so a block takes 4 ns over a link of 1 byte a nanosecond.
 import { describe, expect, test } from 'vitest';
-import type { KvTier, PoolSpec } from '../../../engines/engine.ts';
+import type { KvTier, PoolSpec, StepLoad } from '../../../engines/engine.ts';
 import type { Submission } from '../../../sim/cluster.ts';
 import { createCluster, type ReferenceCluster } from '../../../sim/reference/cluster.ts';
 import { affineStep } from '../../builders/steps.ts';
@@ -268,4 +268,21 @@ test('tiers need to know the size of a token', () => {
   expect(() => tiered({ kvBytesPerToken: null })).toThrow(
     'pool pool: `kv_tiers` needs the KV bytes of a token',
   );
+});
+
+test('the prompt that loads are weighed against is no load of the pool: only steps count for the range', () => {
+  const step = affineStep({ baseNs: 100, perTokenNs: 10 });
+  const trust = {
+    error: { ttft: null, tpot: null, e2e: null },
+    nearest: null,
+    range: { decodes: 1, contextTokens: 9, prefillTokens: 8 },
+    outOfRange: (load: StepLoad) => (load.prefillTokens > 8 ? `${load.prefillTokens} prompt tokens` : null),
+  };
+  const rangeOf = (promptTokens: number): string[] => {
+    const cluster = tiered({ step: { ...step, trust } });
+    play(cluster, [0, submission(1, { promptTokens, outputTokens: 2 })]);
+    return cluster.beyondRange();
+  };
+  expect(rangeOf(8)).toEqual([]);
+  expect(rangeOf(9)).toEqual(['pool: beyond what its step times were tried with: 9 prompt tokens']);
 });
