@@ -118,7 +118,7 @@ describe('break-even', () => {
 });
 
 test('mixed-fleet: fan-outs, chains and loops at the same time', () => {
-  const { workflows } = simulatedOn('mixed-fleet', '8xh200-mistral-small-4');
+  const { workflows } = simulatedOn('mixed-fleet', 'workstation-ministral-14b');
   const overlapping = (a: string, b: string) =>
     workflows.some(
       x =>
