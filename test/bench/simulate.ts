@@ -200,8 +200,8 @@ traffic:
   - name: developers
     mix: { session: 97%, delegating: 3% }
     tenant: eng
-    arrival: { closed: { agents: 1280, think: 10m } }
-    sessions: 2560
+    arrival: { closed: { agents: 640, think: 10m } }
+    sessions: 1920
 `;
   const folder = mkdtempSync(join(tmpdir(), 'windtunnel-bench-'));
   const path = join(folder, 'agentic-64.yaml');
