@@ -1,7 +1,7 @@
 // Gaps between tokens, recorded in whole nanoseconds and told in ms. The sum is kept in nanoseconds, where it is exact:
 // neither the order of recording nor how a run of steps was cut changes a byte.
 import { BUCKETS, bucketOf, type HistogramCounts } from '../scenarios/base/histogram.ts';
-import type { StepSum } from './fast/step-sum.ts';
+import type { StepSum } from './step-sum.ts';
 
 const NS_PER_MS = 1e6;
 /** Steps that are cheaper to record one by one than to look for the end of their bucket. */

@@ -16,12 +16,12 @@ import type { ClusterEvent, ReplicaCounters, Submission } from '../cluster.ts';
 import type { GapHistogram } from '../gap-histogram.ts';
 import type { LoadRange } from '../load-range.ts';
 import { beyondCache, beyondQueue, beyondWindow } from '../refusal.ts';
+import { StepSum } from '../step-sum.ts';
 import { Batch } from './batch.ts';
 import { Flight, NOBODY, type Step } from './flight.ts';
 import { LongestStep } from './longest-step.ts';
 import { PrefixTree } from './prefix-tree.ts';
 import { FastRequest, goesBefore } from './request.ts';
-import { StepSum } from './step-sum.ts';
 import { WaitingQueue } from './waiting-queue.ts';
 
 /** Ranks of what happens to a replica at one instant; inputs come between. */

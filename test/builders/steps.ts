@@ -33,3 +33,24 @@ export function affineStep(costs: AffineCosts = { baseNs: 100 }): StepModel {
     }),
   };
 }
+
+/** Decodes cost `units` (ns/1024) more for each KV entry of their batch behind `knotTokens`: lines that end, as of tables. */
+export function kinkedStep(costs: AffineCosts, knotTokens: number, units: number): StepModel {
+  const plain = affineStep(costs);
+  const decodeLine: StepModel['decodeLine'] = (decodes, contextTokens) => {
+    const line = plain.decodeLine(decodes, contextTokens);
+    if (contextTokens <= knotTokens) return { ...line, untilContextTokens: knotTokens };
+    const { interceptUnits, slopeUnits } = line;
+    return { ...line, interceptUnits: interceptUnits - units * knotTokens, slopeUnits: slopeUnits + units };
+  };
+  return {
+    ...plain,
+    name: 'kinked',
+    stepNs(load) {
+      if (load.prefills > 0) return plain.stepNs(load);
+      const { interceptUnits, slopeUnits } = decodeLine(load.decodes, load.decodeContextTokens);
+      return Math.max(1, Math.floor((interceptUnits + slopeUnits * load.decodeContextTokens) / UNITS_PER_NS));
+    },
+    decodeLine,
+  };
+}

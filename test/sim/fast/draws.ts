@@ -5,7 +5,7 @@ import { routingPolicies } from '../../../gateway/routing/index.ts';
 import { extend, type Key, seedKey, uniform } from '../../../scenarios/base/key.ts';
 import { headOf, type Run, runTokens } from '../../../scenarios/formats/prompt.ts';
 import type { Submission } from '../../../sim/cluster.ts';
-import { affineStep } from '../../builders/steps.ts';
+import { affineStep, kinkedStep } from '../../builders/steps.ts';
 import { deployment, limits, pool, run } from '../reference/build.ts';
 
 export type DrawnInput = { atNs: number } & ({ submission: Submission } | { cancel: number });
@@ -97,7 +97,10 @@ export function drawCase(seed: number): DrawnCase {
     range,
     outOfRange: load => JSON.stringify(load), // so that the largest loads can be compared
   };
-  const spec = pool({ replicas: draws.whole(1, 3), limits: some, step: { ...affineStep(costs), trust } });
+  const step = draws.chance(0.3)
+    ? kinkedStep(costs, draws.whole(1, 400), draws.whole(1, 3000))
+    : affineStep(costs);
+  const spec = pool({ replicas: draws.whole(1, 3), limits: some, step: { ...step, trust } });
   const inputs: DrawnInput[] = [];
   /** Conversations that later prompts go on from. What a request generates is in no other prompt before it has ended. */
   const threads: Run[][] = [];

@@ -1,7 +1,7 @@
 // Lengths of consecutive steps whose cost grows by the same amount each time, summed without walking them:
 // length of step i = floor((first + i * growth) / 1024) ns, with first and growth in ns/1024. Exact in whole numbers, so
 // that where a run of steps is cut changes nothing.
-import { UNITS_PER_NS } from '../../engines/affine.ts';
+import { UNITS_PER_NS } from '../engines/affine.ts';
 
 /** Sum over i < steps of floor((a * i + b) / 1024), for whole a and b from 0 to 1023. */
 function smallFloorSum(steps: number, a: number, b: number): number {
