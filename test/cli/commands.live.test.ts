@@ -124,7 +124,7 @@ describe('replay on the emulator', () => {
     write(
       folder,
       'huge.yaml',
-      workflowText('[ { llm: a, adds: 500, out: X.replace(
+      workflowText('[ { llm: a, adds: 500, out: 2000 } ]', '', 5_000_000).replace(
         'at_once: true',
         'poisson: { rate: 1/s }',
       ),
