@@ -35,7 +35,8 @@ const model = z.object({
   intermediate: maybe(part),
   heads: part,
   kvHeads: part,
-  headDim: part,
+  /** Of MLA models it says nothing. */
+  headDim: maybe(part),
   vocab: tokens,
   dtype: z.string(),
   moe: maybe(
@@ -47,8 +48,8 @@ const model = z.object({
       denseLayers: maybe(count.max(65_536)),
     }),
   ),
-  /** Figures under the names of the catalogue, where they are given. */
-  mla: maybe(z.record(z.string(), z.unknown())),
+  /** Figures under the names of the catalogue or of config.json, or only that it is so. */
+  mla: maybe(z.union([z.record(z.string(), z.unknown()), z.boolean(), z.string(), z.number()])),
   slidingWindow: maybe(count),
   tieEmbeddings: maybe(z.boolean()),
   paramsTotalB: figure,

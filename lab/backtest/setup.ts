@@ -100,21 +100,32 @@ const sameShape = ({ model }: Experiment): Model | null =>
       (each.moe?.numExperts ?? null) === (model.moe?.experts ?? null),
   ) ?? null;
 
-function latentAttention({ model }: Experiment, known: Model | null): LatentAttention | null {
-  if (model.mla === null) return null;
-  const given = model.mla as Partial<Record<keyof LatentAttention, unknown>>;
-  const {
-    kvLoraRank,
-    qkRopeHeadDim,
-    qkNopeHeadDim,
-    vHeadDim,
-    qLoraRank = null,
-  } = { ...known?.mla, ...given };
-  const dims = { kvLoraRank, qkRopeHeadDim, qkNopeHeadDim, vHeadDim };
-  for (const [key, value] of Object.entries(dims))
-    if (typeof value !== 'number')
-      throw new Refused(`model.mla.${key}: missing, and no model of that shape is in the catalogue`);
-  return { ...dims, qLoraRank } as LatentAttention;
+/** DeepSeek's parts of a head, which every MLA model of the catalogue has: rotary, other and value dimensions. */
+const LATENT_HEAD = { qkRopeHeadDim: 64, qkNopeHeadDim: 128, vHeadDim: 128 };
+
+const isLatent = ({ model }: Experiment): boolean => model.mla !== null && model.mla !== false;
+
+/**
+ * As the experiment says, else as the catalogue's model of that shape, else as in every MLA model so far, with the rank
+ * that its KV bytes leave.
+ */
+function latentAttention(experiment: Experiment, known: Model | null): LatentAttention | null {
+  const { model } = experiment;
+  if (!isLatent(experiment)) return null;
+  const camel = (key: string): string =>
+    key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  const given = typeof model.mla === 'object' && model.mla !== null ? Object.entries(model.mla) : [];
+  const stated = given
+    .filter(([, value]) => typeof value === 'number')
+    .map(([key, value]) => [camel(key), value]);
+  const perLayer = model.kvBytesPerToken / model.layers / 2;
+  const derived = { ...LATENT_HEAD, kvLoraRank: perLayer - LATENT_HEAD.qkRopeHeadDim, qLoraRank: null };
+  const latent = { ...derived, ...known?.mla, ...Object.fromEntries(stated) };
+  if (!(latent.kvLoraRank > 0 && Number.isInteger(latent.kvLoraRank)))
+    throw new Refused(
+      `model.mla.kvLoraRank: missing, and ${model.kvBytesPerToken} KV bytes a token over ${model.layers} layers leave none`,
+    );
+  return latent;
 }
 
 /** Layers that see the whole context: all of them, unless a model of the catalogue or the note says otherwise. */
@@ -122,6 +133,11 @@ function fullLayers({ model }: Experiment, known: Model | null): number {
   if (model.slidingWindow === null) return model.layers;
   const alternates = /alternat/i.test(model.note ?? '');
   return known?.slidingWindow?.numFullLayers ?? (alternates ? Math.ceil(model.layers / 2) : model.layers);
+}
+
+function headDimOf(experiment: Experiment): number {
+  if (!isLatent(experiment)) throw new Refused('model.headDim: missing');
+  return LATENT_HEAD.qkNopeHeadDim + LATENT_HEAD.qkRopeHeadDim;
 }
 
 /** The experiment's model in the catalogue's terms. */
@@ -141,12 +157,12 @@ export function modelOf(experiment: Experiment): Model {
     hiddenSize: model.hidden,
     numAttentionHeads: model.heads,
     numKvHeads: model.kvHeads,
-    headDim: model.headDim,
+    headDim: model.headDim ?? headDimOf(experiment),
     intermediateSize: model.intermediate,
     vocabSize: model.vocab,
     maxContextTokens: experiment.engineConfig.maxModelLen,
     tieWordEmbeddings: model.tieEmbeddings ?? false,
-    attention: model.mla === null ? 'GQA' : 'MLA',
+    attention: isLatent(experiment) ? 'MLA' : 'GQA',
     mla: latentAttention(experiment, known),
     moe:
       model.moe === null

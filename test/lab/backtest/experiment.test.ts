@@ -143,13 +143,21 @@ describe('hardware and model', () => {
     expect(modelOf(readExperiment(json)).kvBytesPerTokenGrowing).toBe(131072);
   });
 
-  test('latent attention without figures is refused, and taken from a model of the same shape', () => {
+  test('latent attention is as the file says, as a model of the same shape has it, or what its KV bytes leave', () => {
     const json = experimentJson('x');
-    const model = { ...(json.model as object), mla: {} };
-    expect(() => modelOf(readExperiment({ ...json, model }))).toThrow(/mla\.kvLoraRank/);
-    const shape = { layers: 61, hidden: 7168, heads: 64, vocab: 163840 };
+    const latent = (changes: object) =>
+      modelOf(readExperiment({ ...json, model: { ...(json.model as object), ...changes } })).mla;
+    const ours = { layers: 40, kvBytesPerToken: 40 * (256 + 64) * 2, headDim: null };
+    expect(latent({ ...ours, mla: { kv_lora_rank: 128, qk_rope_head_dim: 32 } })).toMatchObject({
+      kvLoraRank: 128,
+      qkRopeHeadDim: 32,
+      vHeadDim: 128,
+    });
+    expect(latent({ ...ours, mla: true })).toMatchObject({ kvLoraRank: 256, qkRopeHeadDim: 64 });
     const moe = { experts: 384, topK: 8, sharedExperts: 1, moeIntermediate: 2048, denseLayers: 1 };
-    const kimi = { ...model, ...shape, moe };
-    expect(modelOf(readExperiment({ ...json, model: kimi })).mla).toMatchObject({ kvLoraRank: 512 });
+    const kimi = { layers: 61, hidden: 7168, heads: 64, vocab: 163840, moe, mla: {} };
+    expect(latent(kimi)).toMatchObject({ kvLoraRank: 512 });
+    expect(() => latent({ ...ours, mla: true, kvBytesPerToken: 40 * 60 })).toThrow(/mla\.kvLoraRank/);
+    expect(() => latent({ headDim: null })).toThrow('model.headDim');
   });
 });
