@@ -106,7 +106,7 @@ export class Simulation implements World {
   finish(): RunOutput {
     const { plan, header } = this.options;
     return {
-      header: { ...header, warnings: [...header.warnings, ...this.options.cluster.beyondRange()] },
+      header: { ...header, warnings: [...this.options.cluster.beyondRange(), ...header.warnings] },
       calls: this.fleet.calls,
       nodes: this.fleet.nodes,
       workflows: this.fleet.workflows,
