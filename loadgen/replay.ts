@@ -1,7 +1,7 @@
 // plan ─▶ records against live endpoints. Sessions start by the plan's clock (open loop); inside a session each call
 // waits for its parents (closed). Instants handed to the fleet are the wanted ones, so our own lag shows in `sentMs`.
 import type { DeploymentSpec, Endpoint, PoolSpec } from '../engines/engine.ts';
-import { routingPolicies } from '../gateway/routing/index.ts';
+import { routingPolicy } from '../gateway/routing/index.ts';
 import type { Router } from '../gateway/routing/policy.ts';
 import { Histogram } from '../scenarios/base/histogram.ts';
 import { textKey } from '../scenarios/base/key.ts';
@@ -100,7 +100,7 @@ export class Replay implements World {
     });
     this.pacer = createPacer(clock);
     for (const spec of deployment.pools) {
-      const policy = routingPolicies[deployment.routing.policy]!;
+      const policy = routingPolicy(deployment.routing.policy);
       this.pools.set(spec.name, {
         spec,
         router: policy.create(deployment.routing.options),

@@ -115,3 +115,14 @@ export interface ReplicaCounters {
   transferredBytes: number;
   maxModelTokens: number;
 }
+
+/** What a replica counts as it goes. */
+export const noTotals = () => ({
+  prefixQueriesTokens: 0,
+  prefixHitsTokens: 0,
+  preemptions: 0,
+  promptTokens: 0,
+  generationTokens: 0,
+  requestsFinished: 0,
+  steps: 0,
+});

@@ -2,9 +2,9 @@
 //
 //   submit ─▶ route ─▶ replica ─▶ events              order within one instant: steps end, inputs, steps begin
 import type { DeploymentSpec, PoolSpec } from '../../engines/engine.ts';
-import { routingPolicies } from '../../gateway/routing/index.ts';
+import { routingPolicy } from '../../gateway/routing/index.ts';
 import type { Router, RoutingArrival, RoutingView } from '../../gateway/routing/policy.ts';
-import { invariant, UserError } from '../../scenarios/base/errors.ts';
+import { invariant } from '../../scenarios/base/errors.ts';
 import type { HistogramCounts } from '../../scenarios/base/histogram.ts';
 import { IdTable } from '../../scenarios/base/id-table.ts';
 import { type Key, textKey } from '../../scenarios/base/key.ts';
@@ -77,12 +77,8 @@ export class FastCluster implements Cluster {
   private nowNs = 0;
 
   constructor(deployment: DeploymentSpec) {
-    const { policy, options } = deployment.routing;
-    const found = Object.hasOwn(routingPolicies, policy) ? routingPolicies[policy] : undefined;
-    if (found === undefined) {
-      const hint = `one of ${Object.keys(routingPolicies).join(', ')}`;
-      throw new UserError(`unknown routing policy ${JSON.stringify(policy)}`, { hint });
-    }
+    const { options } = deployment.routing;
+    const policy = routingPolicy(deployment.routing.policy);
     for (const spec of deployment.pools) {
       invariant(isFast(spec), () => `pool ${spec.name} asks for what the fast engine does not model`);
       invariant(!this.pools.has(spec.name), () => `two pools are named ${spec.name}`);
@@ -100,7 +96,7 @@ export class FastCluster implements Cluster {
       this.ranges.push({ spec, range });
       const outstanding = names.map(() => 0);
       const view = { ageMs: 0, replicas: names, outstanding };
-      const pool = { router: found.create(options), replicas, outstanding, view };
+      const pool = { router: policy.create(options), replicas, outstanding, view };
       this.pools.set(spec.name, pool);
       for (const row of names.keys()) this.homes.push({ pool, row });
     }
@@ -246,7 +242,7 @@ export class FastCluster implements Cluster {
 
   itlMs(): HistogramCounts {
     for (const replica of this.replicas) {
-      replica.counters(this.nowNs);
+      replica.interrupt(this.nowNs);
       this.due.moved(replica);
     }
     return this.gaps.toCountsMs();

@@ -10,6 +10,10 @@ import { invariant } from '../../scenarios/base/errors.ts';
 import { IdTable } from '../../scenarios/base/id-table.ts';
 import type { Run } from '../../scenarios/formats/prompt.ts';
 
+/** A number that token `offset` of a run has in common with its like in any other. */
+const markOf = ({ key, from }: Run, offset: number): number =>
+  (key.lo ^ Math.imul(from + offset, 0x9e3779b1)) >>> 0;
+
 /** Content of a sequence, prompt and then output, read forwards. */
 export class Reader {
   private prompt: readonly Run[];
@@ -41,8 +45,7 @@ export class Reader {
 
   /** A number that equal content at this place has in common, however it was cut. */
   mark(): number {
-    const { key, from } = this.at(this.index);
-    return (key.lo ^ Math.imul(from + this.offset, 0x9e3779b1)) >>> 0;
+    return markOf(this.at(this.index), this.offset);
   }
 
   /** How many tokens from here on, at most `tokens`, are those of `runs`. Stays where it is. */
@@ -409,8 +412,7 @@ export class PrefixTree {
     this.attach(parent, upper);
     node.runs = cut(node.runs, tokens, (node.blocks - blocks) * this.blockTokens);
     node.blocks -= blocks;
-    const { key, from } = node.runs[0]!;
-    node.mark = (key.lo ^ Math.imul(from, 0x9e3779b1)) >>> 0;
+    node.mark = markOf(node.runs[0]!, 0);
     node.parent = upper;
     this.attach(upper, node);
     if (node.refs === 0) this.enqueueBehind(node, upper);

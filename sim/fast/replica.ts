@@ -12,11 +12,12 @@ import type { EngineLimits, PoolSpec, StepLoad } from '../../engines/engine.ts';
 import { addSequence, emptyLoad } from '../../engines/step-load.ts';
 import { invariant } from '../../scenarios/base/errors.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
-import type { ClusterEvent, ReplicaCounters, Submission } from '../cluster.ts';
+import { type ClusterEvent, noTotals, type ReplicaCounters, type Submission } from '../cluster.ts';
 import type { GapHistogram } from '../gap-histogram.ts';
 import type { LoadRange } from '../load-range.ts';
 import { beyondCache, beyondQueue, beyondWindow } from '../refusal.ts';
 import { StepSum } from '../step-sum.ts';
+import { stuckText } from '../stuck.ts';
 import { Batch } from './batch.ts';
 import { Flight, NOBODY, type Step } from './flight.ts';
 import { LongestStep } from './longest-step.ts';
@@ -79,15 +80,7 @@ export class FastReplica {
   private readonly load: StepLoad = emptyLoad();
   private arrivals = 0;
   private admissions = 0;
-  private readonly totals = {
-    prefixQueriesTokens: 0,
-    prefixHitsTokens: 0,
-    preemptions: 0,
-    promptTokens: 0,
-    generationTokens: 0,
-    requestsFinished: 0,
-    steps: 0,
-  };
+  private readonly totals = noTotals();
 
   constructor(pool: PoolSpec, name: string, row: number, { gaps, range, emit }: Told) {
     const { limits } = pool;
@@ -166,7 +159,7 @@ export class FastReplica {
   }
 
   /** Puts the run behind: what was decided before `ns` counts, and the next step is open. Steps that end at `ns` end. */
-  private interrupt(ns: number): void {
+  interrupt(ns: number): void {
     if (this.runSteps > 0) {
       this.applyRun(this.decidedBefore(ns));
       this.runSteps = 0;
@@ -730,14 +723,17 @@ export class FastReplica {
   }
 
   private stuck(): string {
-    const { tree, waiting, limits } = this;
-    const head = waiting.head();
-    return (
-      `${this.name} has work it can never schedule: ${this.runningCount} running, ${waiting.length} waiting, ` +
-      `${tree.free} of ${tree.kvBlocks} KV blocks free, the first waiting needs ` +
-      `${head === undefined ? 0 : tree.blocksFor(head.target)}, ` +
-      `maxBatchedTokens ${limits.maxBatchedTokens}, maxSequences ${limits.maxSequences}`
-    );
+    const { name, limits, tree, waiting } = this;
+    const headTokens = waiting.head()?.target ?? 0;
+    const freeBlocks = tree.free;
+    return stuckText({
+      name,
+      limits,
+      running: this.runningCount,
+      waiting: waiting.length,
+      freeBlocks,
+      headTokens,
+    });
   }
 
   // ── Views ──

@@ -4,8 +4,8 @@
 //   submit ─▶ route ─▶ replica: waiting ─▶ running ─▶ tokens ─▶ end
 //                      [stepEnd]  [transfer]  [input]  [stepBegin]    order within one instant
 import type { DeploymentSpec } from '../../engines/engine.ts';
-import { routingPolicies } from '../../gateway/routing/index.ts';
-import { invariant, UserError, unreachable } from '../../scenarios/base/errors.ts';
+import { routingPolicy } from '../../gateway/routing/index.ts';
+import { invariant, unreachable } from '../../scenarios/base/errors.ts';
 import type { HistogramCounts } from '../../scenarios/base/histogram.ts';
 import { runTokens } from '../../scenarios/formats/prompt.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
@@ -54,14 +54,9 @@ export class ReferenceCluster implements Cluster {
   constructor(deployment: DeploymentSpec, options: ReferenceOptions) {
     this.options = options;
     const { routing } = deployment;
-    const { policy } = routing;
-    const policyOf = Object.hasOwn(routingPolicies, policy) ? routingPolicies[policy] : undefined;
-    if (policyOf === undefined) {
-      const hint = `one of ${Object.keys(routingPolicies).join(', ')}`;
-      throw new UserError(`unknown routing policy ${JSON.stringify(policy)}`, { hint });
-    }
+    const policy = routingPolicy(routing.policy);
     const surroundings: Surroundings = {
-      createRouter: () => policyOf.create(routing.options),
+      createRouter: () => policy.create(routing.options),
       sink: {
         event: event => this.record(event),
         gap: (gapNs, tokens) => this.itl.share(gapNs, tokens),

@@ -5,9 +5,10 @@
 import type { EngineLimits, PoolSpec } from '../../engines/engine.ts';
 import { invariant } from '../../scenarios/base/errors.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
-import type { ClusterEvent, ReplicaCounters, Submission } from '../cluster.ts';
+import { type ClusterEvent, noTotals, type ReplicaCounters, type Submission } from '../cluster.ts';
 import type { LoadRange } from '../load-range.ts';
 import { beyondQueue, beyondWindow } from '../refusal.ts';
+import { stuckText } from '../stuck.ts';
 import type { Engine, Queues } from './engine.ts';
 import { engines } from './engines.ts';
 import { checkNs } from './kernel.ts';
@@ -64,15 +65,7 @@ export class Replica implements Queues {
   private arrivals = 0;
   private readonly cancels: Request[] = [];
   private readonly sink: ReplicaSink;
-  private readonly totals = {
-    prefixQueriesTokens: 0,
-    prefixHitsTokens: 0,
-    preemptions: 0,
-    promptTokens: 0,
-    generationTokens: 0,
-    requestsFinished: 0,
-    steps: 0,
-  };
+  private readonly totals = noTotals();
 
   constructor(pool: PoolSpec, name: string, sink: ReplicaSink, options: ReplicaOptions) {
     this.pool = pool;
@@ -290,15 +283,18 @@ export class Replica implements Queues {
   }
 
   private stuck(): string {
-    const { running, waiting, engine, limits } = this;
-    const head = waiting[0];
-    const need = head === undefined ? 0 : head.submission.promptTokens + head.generated;
-    return (
-      `${this.name} has work it can never schedule: ${running.length} running, ${waiting.length} waiting, ` +
-      `${limits.kvBlocks - engine.usedBlocks} of ${limits.kvBlocks} KV blocks free, the first waiting needs ` +
-      `${Math.ceil(need / limits.blockTokens)}, ` +
-      `maxBatchedTokens ${limits.maxBatchedTokens}, maxSequences ${limits.maxSequences}`
-    );
+    const { name, limits, running, waiting, engine } = this;
+    const [head] = waiting;
+    const headTokens = head === undefined ? 0 : head.submission.promptTokens + head.generated;
+    const freeBlocks = limits.kvBlocks - engine.usedBlocks;
+    return stuckText({
+      name,
+      limits,
+      running: running.length,
+      waiting: waiting.length,
+      freeBlocks,
+      headTokens,
+    });
   }
 
   sample(atMs: number): TimelineSample {

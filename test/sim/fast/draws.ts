@@ -6,13 +6,11 @@ import { extend, type Key, seedKey, uniform } from '../../../scenarios/base/key.
 import { headOf, type Run, runTokens } from '../../../scenarios/formats/prompt.ts';
 import type { Submission } from '../../../sim/cluster.ts';
 import { affineStep, kinkedStep } from '../../builders/steps.ts';
-import { deployment, limits, pool, run } from '../reference/build.ts';
-
-export type DrawnInput = { atNs: number } & ({ submission: Submission } | { cancel: number });
+import { deployment, type Input, limits, pool, run } from '../reference/build.ts';
 
 export interface DrawnCase {
   deployment: DeploymentSpec;
-  inputs: DrawnInput[];
+  inputs: Input[];
 }
 
 /** All requests so far have ended by then. */
@@ -101,7 +99,7 @@ export function drawCase(seed: number): DrawnCase {
     ? kinkedStep(costs, draws.whole(1, 400), draws.whole(1, 3000))
     : affineStep(costs);
   const spec = pool({ replicas: draws.whole(1, 3), limits: some, step: { ...step, trust } });
-  const inputs: DrawnInput[] = [];
+  const inputs: Input[] = [];
   /** Conversations that later prompts go on from. What a request generates is in no other prompt before it has ended. */
   const threads: Run[][] = [];
   let ended: Run[][] = [];

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import type { Cluster } from '../../../sim/cluster.ts';
 import { FastCluster } from '../../../sim/fast/cluster.ts';
 import { createCluster } from '../../../sim/reference/cluster.ts';
+import { give } from '../reference/build.ts';
 import { type DrawnCase, drawCase } from './draws.ts';
 
 const CASES = Number(process.env.WINDTUNNEL_TWINS ?? 500);
@@ -21,8 +22,7 @@ interface Story {
 function tell(cluster: Cluster, { inputs }: DrawnCase, lookNs: number): Story {
   const samples: object[] = [];
   for (const input of inputs) {
-    if ('submission' in input) cluster.submit(input.atNs, input.submission);
-    else cluster.cancel(input.atNs, input.cancel);
+    give(cluster, input);
   }
   let lookAtNs = lookNs;
   for (let ns = cluster.nextNs(); ns < Number.POSITIVE_INFINITY; ns = cluster.nextNs()) {
@@ -92,8 +92,7 @@ test('odd polling, and giving inputs late, changes no event', () => {
     };
     for (const input of drawn.inputs) {
       look(input.atNs, 1 + (seed % 11));
-      if ('submission' in input) cluster.submit(input.atNs, input.submission);
-      else cluster.cancel(input.atNs, input.cancel);
+      give(cluster, input);
     }
     for (let ns = cluster.nextNs(); ns < Number.POSITIVE_INFINITY; ns = cluster.nextNs())
       look(ns, 1 + (seed % 5));

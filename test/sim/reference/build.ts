@@ -104,3 +104,25 @@ export function lines(events: readonly ClusterEvent[]): string[] {
     return `${at} computed ${event.computedTokens} preempted ${event.preemptions}`;
   });
 }
+
+/** Something that is given to a cluster at a time. */
+export type Input = { atNs: number } & ({ submission: Submission } | { cancel: number });
+
+export function give(cluster: Cluster, input: Input, scale = 1): void {
+  if ('submission' in input) cluster.submit(input.atNs * scale, input.submission);
+  else cluster.cancel(input.atNs * scale, input.cancel);
+}
+
+/** The same events, twice as late. */
+export const doubled = (events: readonly ClusterEvent[]): ClusterEvent[] =>
+  events.map(event => ({
+    ...event,
+    atNs: event.atNs * 2,
+    ...('itlMaxNs' in event ? { itlMaxNs: event.itlMaxNs * 2 } : {}),
+  }));
+
+/** The same content, a run for each token. */
+export const singleTokens = (runs: readonly Run[]): Run[] =>
+  runs.flatMap(({ key, from, tokens }) =>
+    Array.from({ length: tokens }, (_, i) => ({ key, from: from + i, tokens: 1 })),
+  );

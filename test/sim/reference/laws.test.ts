@@ -3,16 +3,25 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { routingPolicies } from '../../../gateway/routing/index.ts';
 import type { Run } from '../../../scenarios/formats/prompt.ts';
-import type { Cluster, ClusterEvent, Submission } from '../../../sim/cluster.ts';
+import type { ClusterEvent, Submission } from '../../../sim/cluster.ts';
 import { createCluster, type ReferenceCluster } from '../../../sim/reference/cluster.ts';
 import type { Block } from '../../../sim/reference/free-queue.ts';
 import type { Replica } from '../../../sim/reference/replica.ts';
 import { type Request, targetTokens } from '../../../sim/reference/request.ts';
 import type { StepPlan } from '../../../sim/reference/scheduler.ts';
 import { type AffineCosts, affineStep } from '../../builders/steps.ts';
-import { deployment, type limits, pool, run, runToEnd, submission } from './build.ts';
-
-type Input = { atNs: number } & ({ submission: Submission } | { cancel: number });
+import {
+  deployment,
+  doubled,
+  give,
+  type Input,
+  type limits,
+  pool,
+  run,
+  runToEnd,
+  singleTokens,
+  submission,
+} from './build.ts';
 
 interface Workload {
   limits: ReturnType<typeof limits>;
@@ -106,11 +115,6 @@ function build(workload: Workload, scale = 1, watch?: (cluster: ReferenceCluster
   const spec = pool({ replicas: workload.replicas, limits: workload.limits, step: affineStep(costs) });
   const options = watch === undefined ? {} : { watch };
   return createCluster(deployment([spec], workload.policy), { everyToken: true, ...options });
-}
-
-function give(cluster: Cluster, input: Input, scale = 1): void {
-  if ('submission' in input) cluster.submit(input.atNs * scale, input.submission);
-  else cluster.cancel(input.atNs * scale, input.cancel);
 }
 
 function simulate(
@@ -364,12 +368,7 @@ test('looking at odd times, and giving inputs late or early, changes no event', 
 
 test('doubling every cost and every arrival time doubles the time of every event', () => {
   const property = fc.property(workloads, workload => {
-    const doubled = simulate(workload).map(event => ({
-      ...event,
-      atNs: event.atNs * 2,
-      ...('itlMaxNs' in event ? { itlMaxNs: event.itlMaxNs * 2 } : {}),
-    }));
-    expect(simulate(workload, 2)).toEqual(doubled);
+    expect(simulate(workload, 2)).toEqual(doubled(simulate(workload)));
   });
   fc.assert(property, { numRuns: 200 });
 });
@@ -382,10 +381,6 @@ test('two runs give the same bytes', () => {
 });
 
 test('how a prompt is cut into runs changes no event', () => {
-  const single = (runs: readonly Run[]) =>
-    runs.flatMap(({ key, from, tokens }) =>
-      Array.from({ length: tokens }, (_, i) => ({ key, from: from + i, tokens: 1 })),
-    );
   const property = fc.property(workloads, workload => {
     const inputs = workload.inputs.map(input =>
       'submission' in input
@@ -393,8 +388,8 @@ test('how a prompt is cut into runs changes no event', () => {
             ...input,
             submission: {
               ...input.submission,
-              prompt: single(input.submission.prompt),
-              output: single(input.submission.output),
+              prompt: singleTokens(input.submission.prompt),
+              output: singleTokens(input.submission.output),
             },
           }
         : input,

@@ -4,16 +4,14 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { EngineKind, EngineLimits, KvTier, PoolSpec } from '../../../engines/engine.ts';
 import { routingPolicies } from '../../../gateway/routing/index.ts';
-import type { Cluster, ClusterEvent, Submission } from '../../../sim/cluster.ts';
+import type { ClusterEvent } from '../../../sim/cluster.ts';
 import { createCluster, type ReferenceCluster } from '../../../sim/reference/cluster.ts';
 import type { Block } from '../../../sim/reference/free-queue.ts';
 import type { KvCache } from '../../../sim/reference/kv-cache.ts';
 import type { Replica } from '../../../sim/reference/replica.ts';
 import { type Request, targetTokens } from '../../../sim/reference/request.ts';
 import { affineStep } from '../../builders/steps.ts';
-import { deployment, limits, pool, run, runToEnd, submission } from './build.ts';
-
-type Input = { atNs: number } & ({ submission: Submission } | { cancel: number });
+import { deployment, doubled, give, type Input, limits, pool, run, runToEnd, submission } from './build.ts';
 
 interface Drawn {
   /** Every time of the pool is multiplied by `scale`, every bandwidth divided. */
@@ -169,11 +167,6 @@ function build(
 ): ReferenceCluster {
   const options = watch === undefined ? {} : { watch };
   return createCluster(deployment([spec(scale)], policy), { everyToken: true, ...options });
-}
-
-function give(cluster: Cluster, input: Input, scale = 1): void {
-  if ('submission' in input) cluster.submit(input.atNs * scale, input.submission);
-  else cluster.cancel(input.atNs * scale, input.cancel);
 }
 
 function simulate(drawn: Drawn, scale = 1): ClusterEvent[] {
@@ -437,12 +430,7 @@ test.each(kinds)('%s: two runs give the same bytes', (_, kind) => {
 // Without bytes and stages, whose shares end between whole nanoseconds and are rounded; links.test.ts scales those.
 test.each([...kinds, ...otherEngines])('%s: doubling every cost and gap doubles every time', (_, kind) => {
   const property = fc.property(drawnPools({ ...kind, kvBytesPerToken: 0, stages: [1] }), drawn => {
-    const doubled = simulate(drawn).map(event => ({
-      ...event,
-      atNs: event.atNs * 2,
-      ...('itlMaxNs' in event ? { itlMaxNs: event.itlMaxNs * 2 } : {}),
-    }));
-    expect(simulate(drawn, 2)).toEqual(doubled);
+    expect(simulate(drawn, 2)).toEqual(doubled(simulate(drawn)));
   });
   fc.assert(property, { numRuns: 100 });
 });

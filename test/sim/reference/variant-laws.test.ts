@@ -8,9 +8,7 @@ import type { Cluster, ClusterEvent, Submission } from '../../../sim/cluster.ts'
 import { createCluster, type ReferenceCluster } from '../../../sim/reference/cluster.ts';
 import type { StepPlan } from '../../../sim/reference/scheduler.ts';
 import { type AffineCosts, affineStep } from '../../builders/steps.ts';
-import { deployment, pool, run, runToEnd, submission } from './build.ts';
-
-type Input = { atNs: number } & ({ submission: Submission } | { cancel: number });
+import { deployment, doubled, type Input, pool, run, runToEnd, singleTokens, submission } from './build.ts';
 
 interface Workload {
   engine: EngineKind;
@@ -308,28 +306,19 @@ test('looking at odd times, and giving inputs late or early, changes no event', 
 
 test('doubling every cost, arrival and duration doubles the time of every event', () => {
   const property = fc.property(workloads, workload => {
-    const doubled = simulate(workload).map(event => ({
-      ...event,
-      atNs: event.atNs * 2,
-      ...('itlMaxNs' in event ? { itlMaxNs: event.itlMaxNs * 2 } : {}),
-    }));
-    expect(simulate(workload, 2)).toEqual(doubled);
+    expect(simulate(workload, 2)).toEqual(doubled(simulate(workload)));
   });
   fc.assert(property, { numRuns: 200 });
 });
 
 test('how a prompt is cut into runs changes no event', () => {
-  const single = (runs: readonly Run[]) =>
-    runs.flatMap(each =>
-      Array.from({ length: each.tokens }, (_, i) => ({ ...each, from: each.from + i, tokens: 1 })),
-    );
   const property = fc.property(workloads, workload => {
     const inputs = workload.inputs.map(input => {
       if ('cancel' in input) return input;
       const { prompt, output } = input.submission;
       return {
         ...input,
-        submission: { ...input.submission, prompt: single(prompt), output: single(output) },
+        submission: { ...input.submission, prompt: singleTokens(prompt), output: singleTokens(output) },
       };
     });
     expect(simulate({ ...workload, inputs })).toEqual(simulate(workload));
