@@ -108,8 +108,13 @@ function countLines({ counts, tokens, cacheBySegment, throughput }: RunResult): 
 }
 
 /** What the step times of a simulation rest on; the rest of the evidence is on the page. */
-const stepEvidence = ({ evidence }: RunResult['header']): string[] =>
-  evidence.filter(line => line.includes('step time: ')).slice(0, 2);
+const stepEvidence = ({ world, evidence }: RunResult['header'], paint: Paint): string[] =>
+  world === 'live'
+    ? []
+    : evidence
+        .filter(line => line.includes('step time: '))
+        .slice(0, 2)
+        .map(line => `  ${paint('bold', 'evidence:')} ${line}`);
 
 /** The summary of one run. */
 export function terminalSummary(result: RunResult, options: TerminalOptions = {}): string {
@@ -125,7 +130,7 @@ export function terminalSummary(result: RunResult, options: TerminalOptions = {}
     ...countLines(result),
     `  ${paint('bold', 'why:')} ${verdict.why}`,
     `  ${paint('bold', 'try:')} ${verdict.next}`,
-    ...stepEvidence(header).map(line => `  ${paint('bold', 'evidence:')} ${line}`),
+    ...stepEvidence(header, paint),
     ...header.warnings.slice(0, 3).map(warning => `  ${paint('yellow', 'note:')} ${warning}`),
     ...(options.reportPath === undefined ? [] : [`report: ${paint('underline', options.reportPath)}`]),
   ].join('\n');
@@ -134,7 +139,7 @@ export function terminalSummary(result: RunResult, options: TerminalOptions = {}
 /** The summary of a validation: each metric in both worlds. */
 export function validationSummary(validation: ValidationResult, options: TerminalOptions = {}): string {
   const paint = painter(options.colour ?? wantsColour());
-  const { rows, pass, live } = validation;
+  const { rows, pass, sim, live } = validation;
   const [head, ...lines] = columns([
     ['', 'simulated', 'live', 'error', 'tolerance'],
     ...rows
@@ -153,6 +158,7 @@ export function validationSummary(validation: ValidationResult, options: Termina
     paint('dim', `  ${head}`),
     ...lines.map((line, i) => `  ${rows[i]!.pass ? line : paint('red', line)}`),
     ...(rows.length > 18 ? [`    and ${rows.length - 18} more, in the report`] : []),
+    ...stepEvidence(sim.header, paint),
     ...(options.reportPath === undefined ? [] : [`report: ${paint('underline', options.reportPath)}`]),
   ].join('\n');
 }

@@ -100,11 +100,23 @@ export function evidenceOf(setup: PlacedSetup): StepEvidence {
   return { error, nearest: named(nearest), range, outOfRange: load => beyondRange(range, load) };
 }
 
+/** What no measured run had anything of: its step times serve for ranking. */
+function untried({ model, gpu, pipelineParallel = 1 }: PlacedSetup): string[] {
+  return [
+    generationOf(gpu) === null ? `no card like ${gpu.id}` : null,
+    model.mla === null ? null : 'no latent attention (MLA)',
+    model.linearAttention === null ? null : 'no linear attention',
+    pipelineParallel === 1 ? null : 'no pipeline stages',
+  ].filter(each => each !== null);
+}
+
 /** The same in one sentence. */
 export function evidenceLine(setup: PlacedSetup): string {
   const nearest = nearestOf(setup);
   const { error, range } = nearest;
   const { decodes, contextTokens, prefillTokens } = range;
   const off = `TPOT ${percent(error.tpot)} and TTFT ${percent(error.ttft)} off with that model left out`;
-  return `physics of the catalogue with factors fitted on ${RUNS} measured vLLM runs; nearest: ${named(nearest)} (${off}; up to ${decodes} decodes, ${contextTokens} tokens of context, ${prefillTokens} prompt tokens a step)`;
+  const strange = untried(setup);
+  const stamp = strange.length === 0 ? '' : `for ranking only, ${strange.join(', ')} was measured; `;
+  return `${stamp}physics of the catalogue with factors fitted on ${RUNS} measured vLLM runs; nearest: ${named(nearest)} (${off}; up to ${decodes} decodes, ${contextTokens} tokens of context, ${prefillTokens} prompt tokens a step)`;
 }

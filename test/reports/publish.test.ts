@@ -128,6 +128,15 @@ describe('the terminal summary', () => {
     expect(lines.join('\n')).toMatch(/why: .+\n.*try: /);
   });
 
+  test('says what the step times of a simulation rest on; a live run has none', () => {
+    const told = (world: 'sim' | 'live'): string => {
+      const evidence = ['main: 100 KV blocks, as given', 'main: step time: measured here'];
+      return terminalSummary({ ...result, header: { ...result.header, world, evidence } }, { colour: false });
+    };
+    expect(told('sim')).toMatch(/evidence: main: step time: measured here$/m);
+    expect(told('live')).not.toContain('evidence:');
+  });
+
   test('has colour only when asked', () => {
     const escapeCode = String.fromCharCode(27);
     expect(terminalSummary(result, { colour: false })).not.toContain(escapeCode);

@@ -7,7 +7,7 @@ import { addSequence, decodeLoad, emptyLoad } from '../../../engines/step-load.t
 import { FITTED } from '../../../engines/steps/factors.ts';
 import { operatorWork, usedTerms } from '../../../engines/steps/operator-work.ts';
 import { physics } from '../../../engines/steps/physics.ts';
-import { evidenceOf } from '../../../engines/steps/tried.ts';
+import { evidenceLine, evidenceOf } from '../../../engines/steps/tried.ts';
 
 const setup = (model: string | Model, gpu: string | Gpu, rest: Partial<PlacedSetup> = {}): PlacedSetup => ({
   model: typeof model === 'string' ? findModel(model)! : model,
@@ -191,6 +191,14 @@ describe('what a physics step says of itself', () => {
     expect(step.evidence).toMatch(
       /fitted on 547 measured vLLM runs; nearest: Llama-3\.1-8B bf16 on h100-80gb-sxm, TP 1 \(TPOT \d+ % and TTFT \d+ % off with that model left out; up to 43 decodes, 840 tokens of context/,
     );
+  });
+
+  it('is for ranking only where nothing like it was ever measured', () => {
+    const stamp = (...of: Parameters<typeof setup>) =>
+      /^for ranking only, (.*?) was measured/.exec(evidenceLine(setup(...of)))?.[1];
+    expect(stamp('llama-3.1-8b', 'h100-80gb-sxm')).toBeUndefined();
+    expect(stamp('mistral-small-4', 'h200-141gb-sxm', { weights: 'fp8' })).toBe('no latent attention (MLA)');
+    expect(stamp('llama-3.1-8b', 'h100-80gb-sxm', { pipelineParallel: 2 })).toBe('no pipeline stages');
   });
 
   it('prefers the same card and kind of model to the same size', () => {
