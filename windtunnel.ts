@@ -49,6 +49,11 @@ const COMMANDS: readonly Listed[] = [
     load: async () => (await import('./lab/validate.ts')).validateCommand,
   },
   {
+    usage: 'bench-policies <scenario>',
+    doc: 'the same plan under every policy of a kind, over a range of loads: which differences are real',
+    load: async () => (await import('./lab/policy-bench/command.ts')).benchPoliciesCommand,
+  },
+  {
     usage: 'backtest <dir>',
     doc: 'predict measured runs from their inputs, and score the predictions',
     load: async () => (await import('./lab/backtest/command.ts')).backtestCommand,

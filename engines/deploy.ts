@@ -3,10 +3,12 @@ import { type InputPath, type Issue, issue } from '../scenarios/base/issue.ts';
 import type { DeploymentFile } from '../scenarios/formats/deployment/deployment.ts';
 import { didYouMean } from '../scenarios/formats/suggest.ts';
 import type { Model } from './catalog.ts';
-import type { DeploymentSpec } from './engine.ts';
+import type { DeploymentSpec, PolicyChoice, SignalAges } from './engine.ts';
 import { resolveProvider } from './hosted.ts';
 import { resolvePool } from './pool.ts';
 
+/** A scrape of llm-d's endpoint picker, and events a few milliseconds late. */
+export const DEFAULT_SIGNALS: SignalAges = { scrapeMs: 50, delayMs: 5, kvEventsMs: 5 };
 /** Where the file names no policy: the plainest one that looks at load. */
 const DEFAULT_ROUTING = 'least-outstanding';
 
@@ -28,6 +30,12 @@ function resolveRouting(file: DeploymentFile, known: readonly string[]) {
   return { routing: { policy, options: options as Record<string, unknown> }, issues };
 }
 
+/** The file's schema has the names and options of admission policies; durations are ms by now. */
+function resolveAdmission({ gateway }: DeploymentFile): PolicyChoice {
+  const { policy, ...options } = gateway?.admission ?? { policy: 'always' as const };
+  return { policy, options };
+}
+
 /** Resolves every pool; `deployment` is null when there is an error. */
 export function resolveDeployment(
   file: DeploymentFile,
@@ -44,5 +52,16 @@ export function resolveDeployment(
   const issues = [...[...pools, ...providers].flatMap(each => each.issues), ...routingIssues];
   const specs = pools.map(each => each.spec).filter(spec => spec !== null);
   if (issues.some(each => each.severity === 'error')) return { deployment: null, issues };
-  return { deployment: { name: file.deployment, sha256, pools: specs, hosted, routing }, issues };
+  return {
+    deployment: {
+      name: file.deployment,
+      sha256,
+      pools: specs,
+      hosted,
+      routing,
+      signals: DEFAULT_SIGNALS,
+      admission: resolveAdmission(file),
+    },
+    issues,
+  };
 }

@@ -116,7 +116,10 @@ export interface KvTier {
 
 /** Replicas that only compute prompts, and the way of their KV blocks to the replicas that generate. */
 export interface Disaggregation {
-  prefill: Pick<PoolSpec, 'replicas' | 'limits' | 'step' | 'gpuId' | 'tensorParallel' | 'usdPerGpuHour'>;
+  prefill: Pick<
+    PoolSpec,
+    'replicas' | 'limits' | 'step' | 'gpuId' | 'tensorParallel' | 'usdPerGpuHour' | 'scaling' | 'coldStart'
+  >;
   /** Of one replica, each way. */
   linkBytesPerSec: number;
   linkLatencyMs: number;
@@ -125,6 +128,43 @@ export interface Disaggregation {
   firstToken: 'decode' | 'prefill';
   /** Prompts whose uncached part is shorter are computed by the decode replica itself; 0: none. */
   localBelowTokens: number;
+}
+
+/** A policy and its options, as a file names them. */
+export interface PolicyChoice {
+  policy: string;
+  options: Record<string, unknown>;
+}
+
+/** Replicas that come and go. */
+export interface ScalingSpec extends PolicyChoice {
+  /** Fewest and most replicas; at the start there are as many as the pool says, within them. */
+  min: number;
+  max: number;
+  /** How old the metrics are that it sees. */
+  signalAgeMs: number;
+  /** What a replica finishes before it goes: its calls, or its workflows too (their later calls still come to it). */
+  drain: 'calls' | 'workflows';
+  /** A drain ends after so long, whatever is left; Infinity: when it is done. */
+  drainMaxMs: number;
+}
+
+/** From the wish for a replica to its first answer. */
+export interface ColdStart {
+  /** Drawn anew for each replica; `draw` is a uniform number strictly between 0 and 1. */
+  draw(uniform: number): number;
+  /** In words, for the evidence of a run. */
+  text: string;
+}
+
+/** How old what a router sees of its replicas is. */
+export interface SignalAges {
+  /** Between two scrapes of the engines' metrics, ms. */
+  scrapeMs: number;
+  /** From a scrape until the router has it, ms. */
+  delayMs: number;
+  /** From a change of a KV cache until the router knows; null: there are no such events. */
+  kvEventsMs: number | null;
 }
 
 /** A live address of a pool. */
@@ -161,6 +201,14 @@ export interface PoolSpec {
   disaggregation: Disaggregation | null;
   /** KV bytes of one token on all GPUs of a replica, for transfers; null where the model is not known. */
   kvBytesPerToken: number | null;
+  /** How urgent a call is to the engine (gateway/scheduling); other than by arrival only with `limits.schedulingPolicy` priority. */
+  scheduling: PolicyChoice;
+  /** Which KV blocks go first (sim/retention); null: the least recently used, or as the engine does. */
+  retention: PolicyChoice | null;
+  /** Null: `replicas` is fixed. */
+  scaling: ScalingSpec | null;
+  /** Null: a new replica is ready at once. */
+  coldStart: ColdStart | null;
   /** From the client's send to the engine's queue: network, HTTP, tokenizing. */
   apiLatencyMs: number;
   endpoints: Endpoint[];
@@ -197,6 +245,10 @@ export interface DeploymentSpec {
   pools: PoolSpec[];
   /** Hosted APIs, a row per model; no run calls them yet. */
   hosted: HostedModel[];
-  /** Name of the routing policy and its options. */
-  routing: { policy: string; options: Record<string, unknown> };
+  /** Which replica takes a call (gateway/routing). */
+  routing: PolicyChoice;
+  /** What the router sees, and how late. */
+  signals: SignalAges;
+  /** Who is let in (gateway/admission). */
+  admission: PolicyChoice;
 }

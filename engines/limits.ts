@@ -309,7 +309,7 @@ export function resolveLimits(
       maxQueuedRequests: given.max_queued_requests ?? null,
       maxQueuedTokens: given.max_queued_tokens ?? null,
       asyncScheduling: given.async_scheduling ?? true,
-      schedulingPolicy: given.scheduling_policy === 'priority' ? 'priority' : 'fcfs',
+      schedulingPolicy: (given.scheduling_policy ?? 'fcfs') === 'fcfs' ? 'fcfs' : 'priority',
       chunkedPrefill,
       longPrefillTokens: given.long_prefill_token_threshold ?? 0,
     },

@@ -13,7 +13,18 @@ import { hostedIssues, prepare } from './prepare.ts';
 import { addedModels, digestWith } from './user-catalog.ts';
 
 /** Routing policies by name: what there is to choose, and their own checks of options. */
-type Policies = Readonly<Record<string, { create(options: Record<string, unknown>): unknown }>>;
+type Policies = Readonly<
+  Record<string, { create(options: Record<string, unknown>, setup: RouterSetup): unknown }>
+>;
+
+/** As in gateway/routing/policy.ts, of which engines know nothing. */
+interface RouterSetup {
+  readonly role: 'both';
+  readonly blockTokens: number;
+  readonly kvTokens: number;
+  readonly maxBatchedTokens: number;
+  readonly maxSequences: number;
+}
 
 export interface LoadedDeployment {
   readonly source: Source;
@@ -23,8 +34,12 @@ export interface LoadedDeployment {
   readonly unbuilt: readonly Issue[];
 }
 
-export function loadDeployment(input: string, policies: Policies): LoadedDeployment {
-  const { path, source, sha256, parsed } = loadDeploymentFile(input);
+export function loadDeployment(
+  input: string,
+  policies: Policies,
+  set: readonly string[] = [],
+): LoadedDeployment {
+  const { path, source, sha256, parsed } = loadDeploymentFile(input, set);
   const { file, unbuilt } = parsed;
   if (file === null) return { source, deployment: null, issues: parsed.issues, unbuilt };
   const added = addedModels(path);
@@ -54,9 +69,13 @@ export interface ReadyRun {
 
 /** A policy checks its own options when it is made. */
 function optionIssues(deployment: DeploymentSpec | null, policies: Policies): Issue[] {
-  if (deployment === null) return [];
+  const limits = deployment?.pools[0]?.limits;
+  if (deployment === null || limits === undefined) return [];
+  const { blockTokens, kvBlocks, maxBatchedTokens, maxSequences } = limits;
+  const kvTokens = kvBlocks * blockTokens;
+  const setup = { role: 'both', blockTokens, kvTokens, maxBatchedTokens, maxSequences } as const;
   try {
-    policies[deployment.routing.policy]?.create(deployment.routing.options);
+    policies[deployment.routing.policy]?.create(deployment.routing.options, setup);
     return [];
   } catch (error) {
     if (!(error instanceof UserError)) throw error;

@@ -10,6 +10,7 @@ import type {
   EngineKind,
   EngineLimits,
   KvTier,
+  PolicyChoice,
   PoolSpec,
   Speculative,
 } from './engine.ts';
@@ -88,6 +89,10 @@ function resolveReplicas(
     kvTiers: tiers.tiers,
     disaggregation: null,
     kvBytesPerToken: replicaKvBytes(setup),
+    scheduling: { policy: pool.limits?.scheduling_policy ?? 'fcfs', options: {} },
+    retention: retentionOf(pool),
+    scaling: null,
+    coldStart: null,
     apiLatencyMs: pool.api_latency ?? 0,
     endpoints: endpoints(pool),
     usdPerGpuHour: paid.usdPerGpuHour,
@@ -236,6 +241,12 @@ function uselessTiers(
     });
 }
 
+function retentionOf({ retention }: PoolFile): PolicyChoice | null {
+  if (retention === undefined) return null;
+  const { policy, ...options } = retention;
+  return { policy, options };
+}
+
 function endpoints(pool: PoolFile): Endpoint[] {
   return (pool.endpoints ?? []).map(each => ({
     url: each.url.replace(/\/+$/, ''),
@@ -324,9 +335,9 @@ function disaggregationOf(pool: PoolFile, prefill: PoolSpec, model: Model | null
   const { bandwidth, latency, overlap, first_token, local_below } = pool.link as NonNullable<
     PoolFile['link']
   >;
-  const { replicas, limits, step, gpuId, tensorParallel, usdPerGpuHour } = prefill;
+  const { replicas, limits, step, gpuId, tensorParallel, usdPerGpuHour, scaling, coldStart } = prefill;
   return {
-    prefill: { replicas, limits, step, gpuId, tensorParallel, usdPerGpuHour },
+    prefill: { replicas, limits, step, gpuId, tensorParallel, usdPerGpuHour, scaling, coldStart },
     linkBytesPerSec: bandwidth,
     linkLatencyMs: latency ?? 0,
     overlapLayers: overlap === true ? (model?.numLayers ?? null) : null,

@@ -31,6 +31,7 @@ export interface CallRequest {
   headers?: Readonly<Record<string, string>>;
   /** Overrides the client's. */
   timeoutMs?: number;
+  onFirstToken?: () => void;
 }
 
 export interface Client {
@@ -66,7 +67,11 @@ export function createClient(options: ClientOptions): Client {
   function stream(request: CallRequest): CallHandle {
     const { wire, baseUrl, headers } = request;
     const body = Buffer.from(requestBody(wire));
-    const call = new StreamedCall(clock, itlMs, { idleTimeoutMs, timeoutMs: request.timeoutMs ?? timeoutMs });
+    const call = new StreamedCall(clock, itlMs, {
+      idleTimeoutMs,
+      timeoutMs: request.timeoutMs ?? timeoutMs,
+      onFirstToken: request.onFirstToken,
+    });
     calls.add(call);
     void call.result.then(() => calls.delete(call));
     try {

@@ -1,8 +1,11 @@
 // plan ─▶ records against live endpoints. Sessions start by the plan's clock (open loop); inside a session each call
 // waits for its parents (closed). Instants handed to the fleet are the wanted ones, so our own lag shows in `sentMs`.
 import type { DeploymentSpec, Endpoint, PoolSpec } from '../engines/engine.ts';
+import { admissionArrival, GateKeeper } from '../gateway/admission/gate-keeper.ts';
+import { admissionPolicy } from '../gateway/admission/index.ts';
+import { Balancer, type Signals } from '../gateway/routing/balancer.ts';
 import { routingPolicy } from '../gateway/routing/index.ts';
-import type { Router } from '../gateway/routing/policy.ts';
+import type { RoutingPolicy } from '../gateway/routing/policy.ts';
 import { Histogram } from '../scenarios/base/histogram.ts';
 import { textKey } from '../scenarios/base/key.ts';
 import { quantile } from '../scenarios/base/statistics.ts';
@@ -48,21 +51,20 @@ export interface ReplayOptions {
   /** Mixed into all content; equal salts find each other's cache on the same server. */
   salt?: string;
   onCall?: (record: CallRecord) => void;
+  /** In place of the deployment's: a policy from outside. */
+  routing?: RoutingPolicy;
 }
 
 /** A pool's live addresses behind its router. */
 interface LivePool {
   readonly spec: PoolSpec;
-  readonly router: Router;
+  readonly balancer: Balancer;
   readonly replicas: readonly string[];
-  readonly outstanding: number[];
   readonly writers: readonly PromptWriter[];
 }
 
 interface LiveCall {
   readonly handle: CallHandle;
-  readonly pool: LivePool;
-  readonly row: number;
 }
 
 /** One live run. `run` resolves when every session has ended, or after `interrupt` when all calls have been given up. */
@@ -76,6 +78,9 @@ export class Replay implements World {
   private readonly timers = new Map<number, () => void>();
   private readonly outputs = new Map<string, { writer: PromptWriter; output: readonly Run[] }[]>();
   private readonly itl = new Histogram();
+  private readonly gate: GateKeeper | null;
+  /** When the gate will be looked at next. */
+  private gateMs = Number.POSITIVE_INFINITY;
   private readonly timeline: TimelineSample[] = [];
   /** The instant that the fleet is being told of. */
   private wantedMs = 0;
@@ -100,15 +105,17 @@ export class Replay implements World {
     });
     this.pacer = createPacer(clock);
     for (const spec of deployment.pools) {
-      const policy = routingPolicy(deployment.routing.policy);
-      this.pools.set(spec.name, {
-        spec,
-        router: policy.create(deployment.routing.options),
-        replicas: spec.endpoints.map((_, row) => `${spec.name}/${row}`),
-        outstanding: spec.endpoints.map(() => 0),
-        writers: writersOf(spec, options),
-      });
+      const replicas = spec.endpoints.map((_, row) => `${spec.name}/${row}`);
+      const balancer = balancerOf(spec, deployment, options.routing);
+      for (const [row, name] of replicas.entries()) balancer.open(row, name);
+      this.pools.set(spec.name, { spec, balancer, replicas, writers: writersOf(spec, options) });
     }
+    const { admission } = deployment;
+    const view = (pool: string) => this.pools.get(pool)!.balancer.view(this.nowMs());
+    this.gate =
+      admission.policy === 'always'
+        ? null
+        : new GateKeeper(admissionPolicy(admission.policy).create(admission.options), { view });
     this.fleet = new Fleet({
       plan,
       world: this,
@@ -198,6 +205,7 @@ export class Replay implements World {
     try {
       this.wantedMs = wantedMs;
       piece();
+      this.passGate();
       this.armStarts();
       this.settle();
     } catch (error) {
@@ -220,23 +228,51 @@ export class Replay implements World {
     if (this.fleet.isDone) this.finished();
   }
 
-  send(ticket: number, { call, session, pool: poolName }: SendRequest): void {
+  send(ticket: number, request: SendRequest): void {
+    if (this.gate === null || this.gate.arrive(ticket, request, this.nowMs())) this.sendNow(ticket, request);
+  }
+
+  /** Calls that waited at the gate go on or are turned away. */
+  private passGate(): void {
+    const { gate } = this;
+    if (gate === null) return;
+    for (const { id, request, refusal } of gate.decide(this.nowMs())) {
+      if (refusal === null) this.sendNow(id, request);
+      else this.endUnsent(id, refusal);
+    }
+    const nextMs = gate.nextMs(this.nowMs());
+    if (nextMs >= this.gateMs) return;
+    this.gateMs = nextMs;
+    this.pacer.at(this.zeroMs + nextMs, () => {
+      this.gateMs = Number.POSITIVE_INFINITY;
+      this.at(Math.max(nextMs, this.nowMs()), () => {});
+    });
+  }
+
+  /** A call ends that was never sent. */
+  private endUnsent(ticket: number, error: string): void {
+    const endMs = this.nowMs();
+    const outcome = error === 'cancelled' ? (this.interrupted ? 'unfinished' : 'cancelled') : 'error';
+    this.lastEndMs = Math.max(this.lastEndMs, endMs);
+    this.fleet.callEnded(ticket, { ...UNSENT, outcome, error, endMs }, endMs);
+  }
+
+  sessionEnded(session: string): void {
+    this.gate?.sessionEnded(session, this.nowMs());
+  }
+
+  private sendNow(ticket: number, request: SendRequest): void {
+    const { call, session, pool: poolName } = request;
     const pool = this.pools.get(poolName)!;
+    const { balancer } = pool;
     const sessionId = session.id;
-    const row = pool.router.route(
-      {
-        session: sessionId,
-        sessionKey: textKey(sessionId),
-        prompt: call.prompt,
-        promptTokens: call.promptTokens,
-      },
-      { ageMs: 0, replicas: pool.replicas, outstanding: pool.outstanding },
-    );
+    const row = balancer.choose(admissionArrival(ticket, request), this.nowMs());
     const endpoint = pool.spec.endpoints[row] as Endpoint;
     const writer = pool.writers[row] as PromptWriter;
     const handle = this.client.stream({
       baseUrl: endpoint.url,
       headers: this.headersOf(endpoint.keyEnv, sessionId),
+      onFirstToken: () => balancer.firstToken(ticket, this.nowMs()),
       wire: {
         model: endpoint.model,
         prompt: writer.write(call.prompt, call.parts),
@@ -245,15 +281,15 @@ export class Replay implements World {
         strict: false,
       },
     });
-    pool.outstanding[row] = (pool.outstanding[row] as number) + 1;
-    this.live.set(ticket, { handle, pool, row });
+    this.live.set(ticket, { handle });
     void handle.result.then(result => {
-      pool.outstanding[row] = (pool.outstanding[row] as number) - 1;
+      balancer.ended(ticket, result.outputTokens, this.nowMs());
       this.live.delete(ticket);
       if (result.outcome === 'ok') this.remember(sessionId, pool, call, result);
       const ended = this.resultOf(result, pool.replicas[row] as string);
       const endMs = ended.endMs as number;
       this.lastEndMs = Math.max(this.lastEndMs, endMs);
+      this.gate?.ended(ticket, endMs);
       this.at(endMs, () => this.fleet.callEnded(ticket, ended, endMs));
     });
   }
@@ -277,6 +313,9 @@ export class Replay implements World {
     this.timers.get(ticket)?.();
     this.timers.delete(ticket);
     this.live.get(ticket)?.handle.abort();
+    // Its driver is told when it is done with what it does now.
+    if (this.gate?.withdraw(ticket) === true)
+      queueMicrotask(() => this.at(this.nowMs(), () => this.endUnsent(ticket, 'cancelled')));
   }
 
   /** Later calls of the session send back what was answered, to whatever pool; ids mean nothing to another model. */
@@ -328,12 +367,15 @@ export class Replay implements World {
 
   private async scrape(): Promise<void> {
     for (const pool of this.pools.values()) {
+      const seen: Signals[] = [];
       for (const [row, endpoint] of pool.spec.endpoints.entries()) {
         const text = await this.client.text(endpoint.url.replace(/\/v1$/, ''), '/metrics');
         const sample =
           text === null ? null : sampleOf(text, this.nowMs(), pool.spec.name, pool.replicas[row] as string);
+        seen.push(sample === null ? NO_SIGNALS : signalsOf(sample));
         if (sample !== null) this.timeline.push(sample);
       }
+      pool.balancer.scraped(this.nowMs(), row => seen[row] ?? NO_SIGNALS);
     }
   }
 
@@ -356,6 +398,48 @@ export class Replay implements World {
     };
   }
 }
+
+/** Endpoints send no KV events: policies remember what they sent. What is scraped is seen at once. */
+function balancerOf(
+  { limits }: PoolSpec,
+  { routing }: DeploymentSpec,
+  outside: RoutingPolicy = routingPolicy(routing.policy),
+): Balancer {
+  const { blockTokens, kvBlocks, maxBatchedTokens, maxSequences } = limits;
+  const kvTokens = kvBlocks * blockTokens;
+  return new Balancer({
+    policy: outside,
+    options: routing.options,
+    setup: { role: 'both', blockTokens, kvTokens, maxBatchedTokens, maxSequences },
+    delayMs: 0,
+    cache: null,
+  });
+}
+
+const NO_SIGNALS: Signals = { running: 0, waiting: 0, kvUsedRatio: 0 };
+const signalsOf = ({ runningRequests, waitingRequests, kvUsedRatio }: TimelineSample): Signals => ({
+  running: runningRequests,
+  waiting: waitingRequests,
+  kvUsedRatio,
+});
+
+/** A call of which no server has heard. */
+const UNSENT: FleetResult = {
+  outcome: 'error',
+  error: null,
+  replica: null,
+  sentMs: null,
+  scheduledMs: null,
+  firstTokenMs: null,
+  endMs: null,
+  promptTokens: null,
+  cachedTokens: null,
+  computedTokens: null,
+  outputTokens: 0,
+  reasoningTokens: 0,
+  itlMsMax: null,
+  preemptions: null,
+};
 
 /** One writer for each endpoint; endpoints of one kind share it, so that what one gave another can be told. */
 function writersOf(spec: PoolSpec, { vocabTokens, salt = '' }: ReplayOptions): PromptWriter[] {

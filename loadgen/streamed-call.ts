@@ -70,6 +70,8 @@ interface Failure {
 export interface Limits {
   idleTimeoutMs: number;
   timeoutMs: number;
+  /** Told once. */
+  onFirstToken?: (() => void) | undefined;
 }
 
 /** Given to `dispatch` as its handler. */
@@ -177,7 +179,9 @@ export class StreamedCall implements CallHandle {
       this.end(failure, this.readMs);
       return;
     }
+    const isFirst = this.meter.firstTokenMs === null;
     this.meter.take(delta, this.readMs);
+    if (isFirst && this.meter.firstTokenMs !== null) this.limits.onFirstToken?.();
     if (!delta.done) return;
     this.doneMs = this.readMs;
     clearTimeout(this.watchdog);

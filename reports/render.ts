@@ -1,7 +1,7 @@
 // Vega-Lite to Vega, and to SVG without a browser. The one home of vega and vega-lite; both are heavy, so vega is
 // loaded only to draw, and importers of this file load it late.
 import { compile, type TopLevelSpec } from 'vega-lite';
-import type { ChartSpec } from './charts/chart.ts';
+import { type ChartSpec, PALETTE } from './charts/chart.ts';
 
 /** A Vega specification: plain JSON, data by name and still to be filled in. */
 export interface VegaSpec {
@@ -21,10 +21,61 @@ export function toVega(spec: ChartSpec): VegaSpec {
   return compile(spec as unknown as TopLevelSpec, { logger: logger as never }).spec as unknown as VegaSpec;
 }
 
-/** A chart as SVG text, `widthPx` wide, on white. */
-export async function toSvg(spec: ChartSpec, widthPx = 720): Promise<string> {
+/** The colours of the report page's dark theme (page.css). */
+const DARK = {
+  ink: '#e7eaf0',
+  faint: '#9aa4b4',
+  paper: '#171b22',
+  band: '#272d38',
+  line: '#2a303b',
+} as const;
+/** Blue lines are too dark for dark paper; the other colours carry over. */
+const DARK_BLUE = [PALETTE.blue, '#2680cb'] as const;
+
+/** The same spec in colours for dark paper. */
+function darkened(spec: ChartSpec): ChartSpec {
+  const {
+    params = [],
+    config = {},
+    ...rest
+  } = spec as ChartSpec & {
+    params?: readonly { name: string; value?: unknown }[];
+    config?: object;
+  };
+  const axis = {
+    labelColor: DARK.faint,
+    titleColor: DARK.faint,
+    gridColor: DARK.line,
+    domainColor: DARK.line,
+  };
+  const themed = {
+    ...rest,
+    params: params.map(param =>
+      param.name in DARK ? { ...param, value: DARK[param.name as keyof typeof DARK] } : param,
+    ),
+    config: {
+      ...config,
+      axis: { ...axis, tickColor: DARK.line },
+      legend: { labelColor: DARK.ink, titleColor: DARK.ink },
+      title: { color: DARK.ink },
+    },
+  };
+  return JSON.parse(JSON.stringify(themed).replaceAll(...DARK_BLUE));
+}
+
+/** A chart as SVG text, `widthPx` wide, on white paper or dark. */
+export async function toSvg(
+  spec: ChartSpec,
+  widthPx = 720,
+  theme: 'light' | 'dark' = 'light',
+): Promise<string> {
   const vega = await import('vega');
-  const compiled = { ...toVega(spec), width: widthPx, background: 'white' };
+  const isDark = theme === 'dark';
+  const compiled = {
+    ...toVega(isDark ? darkened(spec) : spec),
+    width: widthPx,
+    background: isDark ? DARK.paper : 'white',
+  };
   const view = new vega.View(vega.parse(compiled as never), { renderer: 'none' });
   const svg = await view.toSVG();
   view.finalize();

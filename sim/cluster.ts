@@ -1,8 +1,11 @@
 // The cluster as one steppable object: `simulate` drives it on virtual time, the emulator on real time. Submitting
 // behind now throws; a cancel acts at the next step boundary; odd polling changes no byte.
+import type { RoutingPolicy, RoutingView } from '../gateway/routing/policy.ts';
 import type { HistogramCounts } from '../scenarios/base/histogram.ts';
 import type { Retention, Run } from '../scenarios/formats/prompt.ts';
-import type { TimelineSample } from '../scenarios/formats/record.ts';
+import type { ReplicaSpan, TimelineSample } from '../scenarios/formats/record.ts';
+import type { CallFacts } from '../scenarios/workflows/fleet.ts';
+import type { OracleView } from './scaling/policy.ts';
 
 /** One request to a pool. `prompt` and `output` name their content, so that later prompts can hit it. */
 export interface Submission {
@@ -26,6 +29,8 @@ export interface Submission {
   warmTokens: number;
   /** Lower goes first, where the engine schedules by priority. */
   priority: number;
+  /** Unknown to a server that is asked by a stranger. */
+  call?: CallFacts;
   /** How long parts of the prompt are worth keeping, where the engine retains by priority (TensorRT-LLM); none by default. */
   retention?: readonly Retention[];
 }
@@ -38,6 +43,8 @@ export type ClusterEvent =
   | ({ kind: 'end' } & Ended)
   /** Cancelled on request; the blocks are free again. */
   | ({ kind: 'cancelled' } & Ended)
+  /** Its replica is gone. */
+  | ({ kind: 'failed'; reason: 'replica_lost' } & Ended)
   /** Refused: the request can never run here (`too_long`) or the queue is full (`queue_full`). */
   | {
       kind: 'rejected';
@@ -64,13 +71,19 @@ interface Ended {
 export interface ClusterOptions {
   /** Report every output token, not only the first: for an emulator that streams them. */
   everyToken?: boolean;
+  /** Seed of what the cluster itself draws: cold starts. */
+  seed?: number | string;
+  /** In place of the deployment's: a policy from outside. */
+  routing?: RoutingPolicy;
+  /** What the plan wants and when, for an autoscaler that knows. */
+  oracle?: OracleView;
 }
 
 export interface Cluster {
   /** Throws when `atNs` lies behind the last `advanceTo`. */
   submit(atNs: number, submission: Submission): void;
   cancel(atNs: number, id: number): void;
-  /** When something happens next, without further input; Infinity when idle. */
+  /** When something happens next, without further input; Infinity when idle and nobody looks at even times. */
   nextNs(): number;
   /**
    * Runs everything up to and including `ns`. A step that begins at `ns` stays open for requests of that instant: it is
@@ -89,6 +102,20 @@ export interface Cluster {
   beyondRange(): string[];
   /** Gaps between the tokens of a request, over all of them, ms. */
   itlMs(): HistogramCounts;
+}
+
+/** A cluster with policies that hear of sessions, and replicas that come and go. */
+export interface ManagedCluster extends Cluster {
+  /** A session is over: policies that keep something of it may forget it. */
+  sessionEnded(atNs: number, session: string, workflow: string): void;
+  /** A ready replica of the pool, by a uniform draw, is lost with all it has; another is started. */
+  crash(atNs: number, pool: string, draw: number): void;
+  /** No request is here or on its way, whatever autoscalers may still look at. */
+  isIdle(): boolean;
+  /** What a gateway sees of a pool now; of a disaggregated one its decode half. */
+  view(pool: string): RoutingView;
+  /** When each replica was asked for, ready and gone. */
+  replicaSpans(): ReplicaSpan[];
 }
 
 export interface ReplicaCounters {
@@ -125,4 +152,24 @@ export const noTotals = () => ({
   generationTokens: 0,
   requestsFinished: 0,
   steps: 0,
+});
+
+/** Nothing will ever serve it. */
+export const noPool = ({ id, pool }: Submission, isThere: boolean, atNs: number): ClusterEvent => ({
+  kind: 'rejected',
+  id,
+  atNs,
+  reason: 'no_pool',
+  message: isThere ? `pool ${pool} has no replica` : `no pool ${pool}`,
+});
+
+/** Cancelled before it was sent anywhere. */
+export const withdrawn = (id: number, atNs: number): ClusterEvent => ({
+  kind: 'cancelled',
+  id,
+  atNs,
+  outputTokens: 0,
+  computedTokens: 0,
+  preemptions: 0,
+  itlMaxNs: 0,
 });

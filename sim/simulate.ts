@@ -4,7 +4,7 @@ import { invariant } from '../scenarios/base/errors.ts';
 import { Heap } from '../scenarios/base/heap.ts';
 import { IdTable } from '../scenarios/base/id-table.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
-import type { TimelineSample } from '../scenarios/formats/record.ts';
+import type { CallRecord, TimelineSample, WorkflowRecord } from '../scenarios/formats/record.ts';
 import type { RunHeader, RunOutput } from '../scenarios/formats/run.ts';
 import {
   type CallResult,
@@ -13,7 +13,10 @@ import {
   type SendRequest,
   type World,
 } from '../scenarios/workflows/fleet.ts';
-import type { Cluster, ClusterEvent } from './cluster.ts';
+import { admissionPolicy } from '../gateway/admission/index.ts';
+import { GateKeeper } from '../gateway/admission/gate-keeper.ts';
+import type { PolicyChoice } from '../engines/engine.ts';
+import type { ClusterEvent, ManagedCluster } from './cluster.ts';
 import { beyondHorizon } from './horizon.ts';
 
 const NS_PER_MS = 1e6;
@@ -45,11 +48,18 @@ interface InFlight {
 
 export interface SimulationOptions {
   plan: Plan;
-  cluster: Cluster;
+  cluster: ManagedCluster;
   poolOf: (model: string) => string;
   /** From the client to the engine's queue, ms, by pool; 0 where absent. */
   apiLatencyMs?: ReadonlyMap<string, number>;
   header: RunHeader;
+  /** Who is let in; everybody where absent. */
+  admission?: PolicyChoice;
+  /** Told of each call as it ends, and of each session. */
+  onCall?: (record: CallRecord) => void;
+  onSession?: (record: WorkflowRecord) => void;
+  /** False: neither records nor a timeline are kept. Default true. */
+  keepRecords?: boolean;
 }
 
 /** One simulated run: `step` until done, then `finish`. */
@@ -63,6 +73,9 @@ export class Simulation implements World {
   private readonly waiting = new IdTable<true>();
   private readonly inFlight = new IdTable<InFlight>();
   private readonly timeline = new Timeline();
+  private readonly gate: GateKeeper | null;
+  /** Aborted while they waited at the gate. */
+  private readonly withdrawn: number[] = [];
   private nowNs = 0;
   private sequence = 0;
   private sameInstant = 0;
@@ -70,7 +83,14 @@ export class Simulation implements World {
 
   constructor(options: SimulationOptions) {
     this.options = options;
-    this.fleet = new Fleet({ plan: options.plan, world: this, poolOf: options.poolOf });
+    const { admission, cluster } = options;
+    const isOpen = admission === undefined || admission.policy === 'always';
+    this.gate = isOpen
+      ? null
+      : new GateKeeper(admissionPolicy(admission.policy).create(admission.options), {
+          view: pool => cluster.view(pool),
+        });
+    this.fleet = new Fleet({ ...options, world: this });
   }
 
   get nowMs(): number {
@@ -78,8 +98,8 @@ export class Simulation implements World {
   }
 
   get progress(): { sessionsStarted: number; activeSessions: number; callsEnded: number } {
-    const { sessionsStarted, activeSessions, calls } = this.fleet;
-    return { sessionsStarted, activeSessions, callsEnded: calls.length };
+    const { sessionsStarted, activeSessions, callsEnded } = this.fleet;
+    return { sessionsStarted, activeSessions, callsEnded };
   }
 
   /** Handles up to `events` instants; false when nothing is left. */
@@ -111,6 +131,7 @@ export class Simulation implements World {
       nodes: this.fleet.nodes,
       workflows: this.fleet.workflows,
       timeline: this.timeline.samples,
+      replicas: this.options.cluster.replicaSpans(),
       itlMs: this.options.cluster.itlMs(),
       assertions: [...plan.assertions],
       durationMs: this.nowMs,
@@ -122,11 +143,12 @@ export class Simulation implements World {
 
   private advance(): boolean {
     const { cluster } = this.options;
-    if (this.interrupted) return false;
+    if (this.interrupted || (this.fleet.isDone && cluster.isIdle())) return false;
     const startNs = this.startNs();
     const timerNs = this.nextTimer()?.atNs ?? Number.POSITIVE_INFINITY;
     const clusterNs = cluster.nextNs();
-    const nextNs = Math.min(startNs, timerNs, clusterNs);
+    const gateNs = this.gateNs();
+    const nextNs = Math.min(startNs, timerNs, clusterNs, gateNs);
     if (nextNs === Number.POSITIVE_INFINITY) {
       invariant(
         this.fleet.isDone,
@@ -138,11 +160,13 @@ export class Simulation implements World {
     invariant(nextNs >= this.nowNs, () => `time went back from ${this.nowNs} to ${nextNs} ns`);
     this.sameInstant = nextNs === this.nowNs ? this.sameInstant + 1 : 0;
     if (this.sameInstant >= LIVELOCK_EVENTS) throw endless(`${LIVELOCK_EVENTS} events at ${this.nowMs} ms`);
-    this.timeline.upTo(toMs(nextNs), atMs => cluster.sample(atMs));
+    if (this.options.keepRecords !== false) this.timeline.upTo(toMs(nextNs), atMs => cluster.sample(atMs));
     this.nowNs = nextNs;
     if (clusterNs === nextNs) {
       cluster.advanceTo(nextNs);
       for (const event of cluster.drain()) this.onClusterEvent(event);
+    } else if (gateNs === nextNs) {
+      this.bringCluster();
     } else if (timerNs === nextNs) {
       const timer = this.timers.pop() as Timer;
       this.waiting.delete(timer.ticket);
@@ -151,7 +175,37 @@ export class Simulation implements World {
       // The planned instant itself: rounded to whole nanoseconds it may lie a hair before it.
       this.fleet.startDue(this.fleet.nextStartMs());
     }
+    if (this.gate !== null) this.passGate(this.gate);
     return true;
+  }
+
+  private gateNs(): number {
+    if (this.withdrawn.length > 0) return this.nowNs;
+    const ms = this.gate?.nextMs(this.nowMs) ?? Number.POSITIVE_INFINITY;
+    return ms === Number.POSITIVE_INFINITY ? ms : Math.max(this.nowNs, toNs(ms));
+  }
+
+  /** The gate looks at the cluster as it is now; nothing is due there before. */
+  private bringCluster(): void {
+    this.options.cluster.advanceTo(this.nowNs);
+    for (const event of this.options.cluster.drain()) this.onClusterEvent(event);
+  }
+
+  /** Calls that waited at the gate go on or are turned away. */
+  private passGate(gate: GateKeeper): void {
+    for (const ticket of this.withdrawn.splice(0)) this.endEarly(ticket, 'cancelled', 'cancelled');
+    for (const { id, request, refusal } of gate.decide(this.nowMs)) {
+      if (refusal === null) this.submit(id, request, this.inFlight.get(id)!);
+      else this.endEarly(id, 'error', refusal);
+    }
+  }
+
+  /** A call ends that never reached an engine. */
+  private endEarly(ticket: number, outcome: 'error' | 'cancelled', error: string): void {
+    const flight = this.inFlight.get(ticket);
+    if (flight === undefined) return;
+    this.inFlight.delete(ticket);
+    this.fleet.callEnded(ticket, { ...flight.result, outcome, error, endMs: this.nowMs }, this.nowMs);
   }
 
   private startNs(): number {
@@ -162,7 +216,7 @@ export class Simulation implements World {
   }
 
   send(ticket: number, request: SendRequest): void {
-    const { call, session, pool } = request;
+    const { call } = request;
     const result: CallResult = {
       outcome: 'unfinished',
       error: null,
@@ -179,8 +233,15 @@ export class Simulation implements World {
       itlMsMax: null,
       preemptions: 0,
     };
+    const flight = { result, submitNs: Number.NaN, reasoningTokens: call.reasoningTokens };
+    this.inFlight.set(ticket, flight);
+    if (this.gate === null || this.gate.arrive(ticket, request, this.nowMs)) this.submit(ticket, request, flight);
+  }
+
+  /** On its way to the engine's queue. */
+  private submit(ticket: number, { call, session, pool, facts }: SendRequest, flight: InFlight): void {
     const submitNs = this.inNs(this.options.apiLatencyMs?.get(pool) ?? 0);
-    this.inFlight.set(ticket, { result, submitNs, reasoningTokens: call.reasoningTokens });
+    flight.submitNs = submitNs;
     this.options.cluster.submit(submitNs, {
       id: ticket,
       pool,
@@ -190,10 +251,16 @@ export class Simulation implements World {
       outputTokens: call.outputTokens,
       output: call.output,
       warmTokens: call.warmTokens,
+      call: facts,
       ...(call.retention === undefined ? {} : { retention: call.retention }),
       // Engines count the other way: lower goes first.
       priority: 0 - (call.priority ?? session.priority),
     });
+  }
+
+  sessionEnded(session: string, workflow: string): void {
+    this.gate?.sessionEnded(session, this.nowMs);
+    this.options.cluster.sessionEnded(this.nowNs, session, workflow);
   }
 
   delay(ticket: number, delayMs: number): void {
@@ -220,6 +287,11 @@ export class Simulation implements World {
   abort(ticket: number): void {
     this.waiting.delete(ticket);
     const flight = this.inFlight.get(ticket);
+    if (flight !== undefined && this.gate?.withdraw(ticket) === true) {
+      // Its driver is told when it is done with what it does now.
+      this.withdrawn.push(ticket);
+      return;
+    }
     // A request still on its way is cancelled on arrival: what follows it cannot overtake it.
     if (flight !== undefined && !this.interrupted) {
       this.options.cluster.cancel(Math.max(this.nowNs, flight.submitNs), ticket);
@@ -241,14 +313,15 @@ export class Simulation implements World {
         if (event.index === 0) result.firstTokenMs = atMs;
         break;
       case 'end':
+      case 'failed':
       case 'cancelled':
         result.outputTokens = event.outputTokens;
         result.reasoningTokens = Math.min(flight.reasoningTokens, event.outputTokens);
         result.itlMsMax = event.outputTokens > 1 ? toMs(event.itlMaxNs) : null;
         result.computedTokens = event.computedTokens;
         result.preemptions = event.preemptions;
-        result.outcome = event.kind === 'end' ? 'ok' : 'cancelled';
-        result.error = event.kind === 'end' ? null : 'cancelled';
+        result.outcome = event.kind === 'end' ? 'ok' : event.kind === 'failed' ? 'error' : 'cancelled';
+        result.error = event.kind === 'end' ? null : event.kind === 'failed' ? event.reason : 'cancelled';
         this.end(event.id, result, atMs);
         break;
       case 'rejected':
@@ -262,6 +335,7 @@ export class Simulation implements World {
   private end(ticket: number, result: CallResult, atMs: number): void {
     result.endMs = atMs;
     this.inFlight.delete(ticket);
+    this.gate?.ended(ticket, atMs);
     this.fleet.callEnded(ticket, result, atMs);
   }
 }

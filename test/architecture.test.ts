@@ -50,6 +50,8 @@ const RIMS = [
   'sim/command.ts',
   'sim/emulator/',
   'reports/publish.ts',
+  'reports/chart-files.ts',
+  'reports/bench/publish.ts',
   'reports/trace/publish.ts',
   'reports/command.ts',
   'reports/render.ts',

@@ -324,6 +324,10 @@ export function poolOf(
     apiLatencyMs: 0,
     endpoints: [],
     usdPerGpuHour: null,
+    scheduling: { policy: 'fcfs', options: {} },
+    retention: null,
+    scaling: null,
+    coldStart: null,
     evidence: [],
   };
 }

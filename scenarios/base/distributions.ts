@@ -254,3 +254,6 @@ export function meanOf(of: Distribution, map: (value: number) => number = value 
 
 /** Cosine of a whole number of turns: 1 at 0, -1 at a half. */
 export const cosine = (turns: number): number => Math.cos(2 * Math.PI * turns);
+
+/** e to the power of x, for x up to 0: a weight from 0 to 1. */
+export const falling = (x: number): number => Math.exp(x);

@@ -55,7 +55,7 @@ type Container = Record<string, unknown>;
 const isContainer = (value: unknown): value is Container => typeof value === 'object' && value !== null;
 
 /** Sets `a.b.0.c=value` in a parsed document; the number behind the last item of a list adds one. */
-function applySet<T>(value: T, assignments: readonly string[]): T {
+export function applySet<T>(value: T, assignments: readonly string[]): T {
   const root: unknown = structuredClone(value);
   // What is no mapping is told as such when it is checked.
   if (isContainer(root)) for (const assignment of assignments) setOne(root, assignment);

@@ -7,7 +7,7 @@ import { parseDeployment } from '../formats/deployment/deployment.ts';
 import type { RunHeader } from '../formats/run.ts';
 import type { Source } from '../formats/source.ts';
 import { findInput } from './library.ts';
-import { type LoadedScenario, type LoadOptions, loadScenario } from './load.ts';
+import { applySet, type LoadedScenario, type LoadOptions, loadScenario } from './load.ts';
 import { resolveSource } from './resolve.ts';
 import { claimFolder } from './run-folder.ts';
 import { type CommonOptions, withCommon } from './terminal.ts';
@@ -127,15 +127,19 @@ export const loadRun = (
   how: Pick<LoadOptions, 'coldStart'> = {},
 ): LoadedScenario => loadScenario(options.scenario, { ...loadOptionsOf(options), ...how });
 
-/** A deployment file, read and checked against its schema. */
-export function loadDeploymentFile(input: string): {
+/** A deployment file with `path=value` overrides, read and checked against its schema. */
+export function loadDeploymentFile(
+  input: string,
+  set: readonly string[] = [],
+): {
   path: string;
   source: Source;
   sha256: string;
   parsed: ReturnType<typeof parseDeployment>;
 } {
   const path = findInput(input, 'deployments');
-  const source = resolveSource(path, 'deployments');
+  const read = resolveSource(path, 'deployments');
+  const source = set.length === 0 ? read : { ...read, value: applySet(read.value, set) };
   const digest = createHash('sha256').update(JSON.stringify(source.value)).digest('hex');
   return { path, source, sha256: digest, parsed: parseDeployment(source) };
 }

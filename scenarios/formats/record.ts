@@ -115,6 +115,19 @@ export interface TimelineSample {
   kvUsedRatio: number;
 }
 
+/** A replica from the wish for it to its end, ms of the run. */
+export interface ReplicaSpan {
+  pool: string;
+  replica: string;
+  askedMs: number;
+  /** null: it never was. */
+  readyMs: number | null;
+  /** null: it was there to the end. */
+  goneMs: number | null;
+  gpus: number;
+  usdPerGpuHour: number | null;
+}
+
 const minus = (end: number | null, start: number | null): number | null =>
   end === null || start === null ? null : end - start;
 

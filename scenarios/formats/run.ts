@@ -1,7 +1,7 @@
 // A finished (or interrupted) run as a world hands it over: header and raw records, before any statistics.
 import type { HistogramCounts } from '../base/histogram.ts';
 import type { Assertion } from './assertion.ts';
-import type { CallRecord, NodeRecord, TimelineSample, WorkflowRecord } from './record.ts';
+import type { CallRecord, NodeRecord, ReplicaSpan, TimelineSample, WorkflowRecord } from './record.ts';
 
 /** Who ran what: enough to run it again. */
 export interface RunHeader {
@@ -27,6 +27,8 @@ export interface RunOutput {
   nodes: NodeRecord[];
   workflows: WorkflowRecord[];
   timeline: TimelineSample[];
+  /** Simulated runs: every replica there was. */
+  replicas?: ReplicaSpan[];
   /** Gaps between successive tokens, ms, over all calls. */
   itlMs: HistogramCounts;
   assertions: Assertion[];

@@ -3,6 +3,7 @@
 import { invariant, UserError } from '../base/errors.ts';
 import { Heap } from '../base/heap.ts';
 import { IdTable } from '../base/id-table.ts';
+import { extendText, type Key } from '../base/key.ts';
 import type { ClosedCohort, Plan, PlannedSession } from '../formats/plan.ts';
 import type {
   CallOutcome,
@@ -11,6 +12,7 @@ import type {
   WorkflowRecord,
   WorkflowStatus,
 } from '../formats/record.ts';
+import { Deadlines } from './deadlines.ts';
 import { type Action, type Call, type LiveNode, SessionProgress } from './progress.ts';
 
 /** What a world does for a fleet. Tickets are unique in a run. */
@@ -21,6 +23,22 @@ export interface World {
   delay(ticket: number, delayMs: number): void;
   /** The call or delay is no longer wanted. A call still ends with `callEnded`, a delay does not end. */
   abort(ticket: number): void;
+  /** A session is over; nothing of it is under way any more, but for calls that were aborted. */
+  sessionEnded?(session: string, workflow: string): void;
+}
+
+/** What gateway and engine may know of a call beside its prompt. */
+export interface CallFacts {
+  /** Names the call: what policies draw is hashed from it. */
+  readonly key: Key;
+  readonly workflow: string;
+  readonly tenant: string | null;
+  readonly step: string;
+  readonly sessionStartMs: number;
+  /** When it should have ended, by an SLO; null: none. */
+  readonly deadlineMs: number | null;
+  /** Tickets of the calls of its session whose ends released it. */
+  readonly parents: readonly number[];
 }
 
 export interface SendRequest {
@@ -30,6 +48,9 @@ export interface SendRequest {
   readonly pool: string;
   /** When the workflow wanted it, ms. */
   readonly plannedMs: number;
+  readonly facts: CallFacts;
+  /** No call of its session has come before. */
+  readonly isFirst: boolean;
 }
 
 /** What became of a call. Times in ms of the run. */
@@ -59,6 +80,8 @@ export interface FleetOptions {
   /** Told of each call as it ends, and of each session. */
   onCall?: (record: CallRecord) => void;
   onSession?: (record: WorkflowRecord) => void;
+  /** False: records are told and not kept, so that memory stays flat. Default true. */
+  keepRecords?: boolean;
 }
 
 interface ActiveSession {
@@ -67,7 +90,40 @@ interface ActiveSession {
   readonly record: WorkflowRecord;
   readonly restart: { cohort: ClosedCohort; agent: number; ordinal: number } | null;
   callsInFlight: number;
+  /** By path of a node that has ended: the last call on the way to it. */
+  readonly lastCalls: Map<string, number>;
 }
+
+/** The facts of one call; its name becomes a key when somebody draws. */
+class Facts implements CallFacts {
+  private readonly active: ActiveSession;
+  private readonly path: string;
+  readonly step: string;
+  readonly deadlineMs: number | null;
+  readonly parents: readonly number[];
+
+  constructor(active: ActiveSession, path: string, step: string, deadlineMs: number | null, parents: readonly number[]) {
+    this.active = active;
+    this.path = path;
+    this.step = step;
+    this.deadlineMs = deadlineMs;
+    this.parents = parents;
+  }
+  get key(): Key {
+    return extendText(this.active.planned.key, this.path);
+  }
+  get workflow(): string {
+    return this.active.record.workflow;
+  }
+  get tenant(): string | null {
+    return this.active.planned.tenant;
+  }
+  get sessionStartMs(): number {
+    return this.active.record.startMs;
+  }
+}
+
+const NO_PARENTS: readonly number[] = [];
 
 interface Ticket {
   readonly active: ActiveSession;
@@ -112,6 +168,8 @@ export class Fleet {
   readonly nodes: NodeRecord[] = [];
   readonly workflows: WorkflowRecord[] = [];
   private readonly options: FleetOptions;
+  private readonly keeps: boolean;
+  private readonly deadlines: Deadlines;
   private readonly starts = new Heap<Start>(
     (a, b) =>
       a.atMs < b.atMs ||
@@ -123,10 +181,13 @@ export class Fleet {
   private sequence = 0;
   private nextTicket = 0;
   private startedSessions = 0;
+  private endedCalls = 0;
   private stopped = false;
 
   constructor(options: FleetOptions) {
     this.options = options;
+    this.keeps = options.keepRecords ?? true;
+    this.deadlines = new Deadlines(options.plan.assertions);
     for (const cohort of options.plan.cohorts) {
       if (cohort.kind === 'open') this.queueNext(cohort.index, cohort.sessions()[Symbol.iterator]());
       else for (let agent = 0; agent < cohort.agents; agent++) this.queueAgent(cohort, agent, 0, 0);
@@ -144,6 +205,10 @@ export class Fleet {
 
   get sessionsStarted(): number {
     return this.startedSessions;
+  }
+
+  get callsEnded(): number {
+    return this.endedCalls;
   }
 
   get isDone(): boolean {
@@ -170,6 +235,9 @@ export class Fleet {
     const entry = this.tickets.get(ticket);
     if (entry === undefined || entry.aborted) return;
     this.tickets.delete(ticket);
+    const { path, cause } = entry.node;
+    const last = cause === null ? undefined : entry.active.lastCalls.get(cause);
+    if (last !== undefined) entry.active.lastCalls.set(path, last);
     this.act(entry.active, entry.active.progress.finish(entry.node.row, null, nowMs), nowMs);
   }
 
@@ -178,6 +246,7 @@ export class Fleet {
     invariant(entry !== undefined, () => `call ${ticket} ended, but is not in flight`);
     this.tickets.delete(ticket);
     this.record(entry, result);
+    entry.active.lastCalls.set(entry.node.path, ticket);
     entry.active.callsInFlight--;
     if (entry.aborted || this.stopped) return;
     const error = result.outcome === 'ok' ? null : (result.error ?? result.outcome);
@@ -257,10 +326,10 @@ export class Fleet {
       criticalPath: emptyCriticalPath(),
     };
     const progress = new SessionProgress(id, planned.key, program, node => {
-      this.nodes.push(node);
+      if (this.keeps) this.nodes.push(node);
       if (node.kind === 'tool' && node.status !== 'skipped') record.toolCalls++;
     });
-    const active: ActiveSession = { planned, progress, record, restart: start.restart, callsInFlight: 0 };
+    const active: ActiveSession = { planned, progress, record, restart: start.restart, callsInFlight: 0, lastCalls: new Map() };
     this.startedSessions++;
     this.active.add(active);
     this.act(active, progress.start(nowMs), nowMs, plannedMs);
@@ -277,12 +346,15 @@ export class Fleet {
           active.callsInFlight++;
           active.record.widthMax = Math.max(active.record.widthMax, active.callsInFlight);
           const { planned } = active;
+          const { call, node } = action;
           this.options.world.send(ticket, {
-            call: action.call,
-            path: action.node.path,
+            call,
+            path: node.path,
             session: planned,
             pool,
             plannedMs,
+            facts: this.factsOf(active, node, call.step, nowMs),
+            isFirst: active.record.calls === 1,
           });
           break;
         }
@@ -306,6 +378,13 @@ export class Fleet {
     }
   }
 
+  private factsOf(active: ActiveSession, { path, cause }: LiveNode, step: string, nowMs: number): CallFacts {
+    const { workflow, startMs } = active.record;
+    const last = cause === null ? undefined : active.lastCalls.get(cause);
+    const deadlineMs = this.deadlines.of(workflow, step, startMs, nowMs);
+    return new Facts(active, path, step, deadlineMs, last === undefined ? NO_PARENTS : [last]);
+  }
+
   private issue(active: ActiveSession, node: LiveNode, pool: string, plannedMs: number): number {
     const ticket = this.nextTicket++;
     this.tickets.set(ticket, { active, node, pool, plannedMs, aborted: false });
@@ -318,9 +397,10 @@ export class Fleet {
     record.status = status;
     record.error = error;
     record.endMs = status === 'unfinished' ? null : nowMs;
-    this.workflows.push(record);
+    if (this.keeps) this.workflows.push(record);
     this.active.delete(active);
     this.options.onSession?.(record);
+    this.options.world.sessionEnded?.(record.session, record.workflow);
     if (restart === null || this.stopped) return;
     const { cohort, agent, ordinal } = restart;
     this.queueAgent(cohort, agent, ordinal + 1, nowMs + cohort.thinkMs(agent, ordinal));
@@ -361,7 +441,8 @@ export class Fleet {
     active.record.promptTokens += record.promptTokens;
     active.record.cachedTokens += record.cachedTokens ?? 0;
     active.record.outputTokens += record.outputTokens;
-    this.calls.push(record);
+    this.endedCalls++;
+    if (this.keeps) this.calls.push(record);
     this.options.onCall?.(record);
   }
 }

@@ -211,6 +211,7 @@ export class Emulation {
         this.live.delete(live.id);
         return;
       case 'cancelled':
+      case 'failed':
         live.isEnded = true;
         this.live.delete(live.id);
         return;

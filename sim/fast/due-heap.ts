@@ -2,13 +2,14 @@
 import type { FastReplica } from './replica.ts';
 
 export class DueHeap {
-  private readonly heap: FastReplica[];
-  private readonly places: Int32Array;
+  private readonly heap: FastReplica[] = [];
+  /** By row of the cluster. */
+  private readonly places: number[] = [];
 
-  /** All rows of a cluster, in order. */
-  constructor(replicas: readonly FastReplica[]) {
-    this.heap = [...replicas];
-    this.places = Int32Array.from(replicas, (_, row) => row);
+  /** The next row of the cluster. */
+  add(replica: FastReplica): void {
+    this.places[replica.row] = this.heap.push(replica) - 1;
+    this.moved(replica);
   }
 
   /** Undefined without replicas. */

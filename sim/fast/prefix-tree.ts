@@ -231,6 +231,11 @@ export class PrefixTree {
     return this.blank + this.kept;
   }
 
+  /** Free blocks that can be taken without evicting anything. */
+  get blankBlocks(): number {
+    return this.blank;
+  }
+
   get usedBlocks(): number {
     return this.kvBlocks - this.free;
   }

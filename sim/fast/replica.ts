@@ -11,6 +11,8 @@ import { UNITS_PER_NS } from '../../engines/affine.ts';
 import type { EngineLimits, PoolSpec, StepLoad } from '../../engines/engine.ts';
 import { addSequence, emptyLoad } from '../../engines/step-load.ts';
 import { invariant } from '../../scenarios/base/errors.ts';
+import type { Signals } from '../../gateway/routing/balancer.ts';
+import type { Run } from '../../scenarios/formats/prompt.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
 import { type ClusterEvent, noTotals, type ReplicaCounters, type Submission } from '../cluster.ts';
 import type { GapHistogram } from '../gap-histogram.ts';
@@ -29,6 +31,8 @@ import { WaitingQueue } from './waiting-queue.ts';
 export const STEP_ENDS = 0;
 export const STEP_BEGINS = 2;
 
+const NO_OUTPUT: readonly Run[] = [];
+
 /** Whom a replica tells. */
 interface Told {
   gaps: GapHistogram;
@@ -44,6 +48,8 @@ export class FastReplica {
   dueNs = Number.POSITIVE_INFINITY;
   dueRank = STEP_ENDS;
   readonly tree: PrefixTree;
+  /** It is gone. */
+  isStopped = false;
   private readonly limits: EngineLimits;
   private readonly lag: number;
   private readonly waiting: WaitingQueue;
@@ -141,6 +147,17 @@ export class FastReplica {
       request.isCancelled = true;
       this.cancels.push(request);
     }
+  }
+
+  /** It is gone, and what it had fails. */
+  stop(atNs: number): void {
+    this.interrupt(atNs);
+    while (this.first !== null) this.drop(atNs, this.first, undefined, 'failed');
+    for (let head = this.waiting.head(); head !== undefined; head = this.waiting.head())
+      this.drop(atNs, head, undefined, 'failed');
+    this.isStopped = true;
+    this.dueNs = Number.POSITIVE_INFINITY;
+    this.dueRank = STEP_ENDS;
   }
 
   /** A step may begin at this instant if there is room for one and work to do. */
@@ -281,17 +298,25 @@ export class FastReplica {
   }
 
   private over(
-    kind: 'end' | 'cancelled',
+    kind: 'end' | 'cancelled' | 'failed',
     request: FastRequest,
     outputTokens: number,
     atNs: number,
   ): ClusterEvent {
     const { submission, computedTokens, preemptions, itlMaxNs } = request;
-    return { kind, id: submission.id, atNs, outputTokens, computedTokens, preemptions, itlMaxNs };
+    const { id } = submission;
+    if (kind !== 'failed') return { kind, id, atNs, outputTokens, computedTokens, preemptions, itlMaxNs };
+    const reason = 'replica_lost';
+    return { kind, reason, id, atNs, outputTokens, computedTokens, preemptions, itlMaxNs };
   }
 
   /** Cancelled. Of `ended`, the step that ends now, and of those in flight it gives no token any more. */
-  private drop(nowNs: number, request: FastRequest, ended?: Step): void {
+  private drop(
+    nowNs: number,
+    request: FastRequest,
+    ended?: Step,
+    kind: 'cancelled' | 'failed' = 'cancelled',
+  ): void {
     this.noteLongest(request);
     let lost = 0;
     const isMember = request.inBatch || (request.isEnding && request.joinStep >= 0);
@@ -309,7 +334,7 @@ export class FastReplica {
     if (request.inBatch) this.leaveBatch(request, this.nextStep);
     else if (request.isEnding) this.dropEnding(this.ending.indexOf(request));
     this.leave(request);
-    this.emit(this.over('cancelled', request, request.generated - lost, nowNs));
+    this.emit(this.over(kind, request, request.generated - lost, nowNs));
   }
 
   /** Out of its queue, its blocks free. */
@@ -758,15 +783,37 @@ export class FastReplica {
     return this.tree.usedBlocks + this.batch.blocksFor(this.nextStep, this.decidedBefore(ns)) - taken;
   }
 
+  /** Requests it has. */
+  get live(): number {
+    return this.runningCount + this.waiting.length;
+  }
+
+  /** What its metrics say. A step that is decided at an instant shows only after it. */
+  signals(atNs: number): Signals {
+    return {
+      running: this.runningCount,
+      waiting: this.waiting.length,
+      kvUsedRatio: this.usedBlocks(atNs - 1) / this.limits.kvBlocks,
+    };
+  }
+
+  /** Prompt tokens that a request would find in the cache if it were admitted now. */
+  cachedTokens(atNs: number, prompt: readonly Run[], promptTokens: number): number {
+    // A run takes its blocks when it is put behind: what they evict must be gone before anybody looks.
+    if (this.runSteps > 0 && this.batch.blocksFor(this.nextStep, this.decidedBefore(atNs)) > this.tree.blankBlocks)
+      this.interrupt(atNs);
+    return this.tree.match(prompt, NO_OUTPUT, promptTokens).blocks * this.limits.blockTokens;
+  }
+
   sample(atMs: number): TimelineSample {
+    const { running, waiting, kvUsedRatio } = this.signals(Math.round(atMs * 1e6));
     return {
       atMs,
       pool: this.pool.name,
       replica: this.name,
-      runningRequests: this.runningCount,
-      waitingRequests: this.waiting.length,
-      // A step that is decided at an instant shows only after it.
-      kvUsedRatio: this.usedBlocks(Math.round(atMs * 1e6) - 1) / this.limits.kvBlocks,
+      runningRequests: running,
+      waitingRequests: waiting,
+      kvUsedRatio,
     };
   }
 

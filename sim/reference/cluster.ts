@@ -4,12 +4,21 @@
 //   submit ─▶ route ─▶ replica: waiting ─▶ running ─▶ tokens ─▶ end
 //                      [stepEnd]  [transfer]  [input]  [stepBegin]    order within one instant
 import type { DeploymentSpec } from '../../engines/engine.ts';
-import { routingPolicy } from '../../gateway/routing/index.ts';
+import type { RoutingView } from '../../gateway/routing/policy.ts';
 import { invariant, unreachable } from '../../scenarios/base/errors.ts';
 import type { HistogramCounts } from '../../scenarios/base/histogram.ts';
+import { seedKey } from '../../scenarios/base/key.ts';
 import { runTokens } from '../../scenarios/formats/prompt.ts';
-import type { TimelineSample } from '../../scenarios/formats/record.ts';
-import type { Cluster, ClusterEvent, ClusterOptions, ReplicaCounters, Submission } from '../cluster.ts';
+import type { ReplicaSpan, TimelineSample } from '../../scenarios/formats/record.ts';
+import {
+  type ClusterEvent,
+  type ClusterOptions,
+  type ManagedCluster,
+  noPool,
+  type ReplicaCounters,
+  type Submission,
+  withdrawn,
+} from '../cluster.ts';
 import { GapHistogram } from '../gap-histogram.ts';
 import { Kernel, type KernelEvent } from './kernel.ts';
 import { buildPool, type Pool, type Surroundings } from './pool.ts';
@@ -18,7 +27,10 @@ import type { Replica } from './replica.ts';
 import type { ReplicaSet } from './replica-set.ts';
 import { Transfers } from './transfers.ts';
 
-type Input = { kind: 'submit'; submission: Submission } | { kind: 'cancel'; id: number };
+type Input =
+  | { kind: 'submit'; submission: Submission }
+  | { kind: 'cancel'; id: number }
+  | { kind: 'crash'; pool: string; draw: number };
 
 export interface ReferenceOptions extends ClusterOptions {
   /** Called after every kernel event; tests check the laws there. */
@@ -29,7 +41,7 @@ export function createCluster(deployment: DeploymentSpec, options: ReferenceOpti
   return new ReferenceCluster(deployment, options);
 }
 
-export class ReferenceCluster implements Cluster {
+export class ReferenceCluster implements ManagedCluster {
   /** Engines of all pools, in order of the deployment; their ranks one by one. */
   readonly replicas: Replica[] = [];
   /** What steps, with the group it belongs to; a kernel event's row. */
@@ -42,45 +54,44 @@ export class ReferenceCluster implements Cluster {
   private readonly pools = new Map<string, Pool>();
   private readonly inputs = new Map<number, Input>();
   private inputCount = 0;
-  /** The pool of each live request. */
-  private readonly live = new Map<number, Pool>();
+  /** Each live request and its pool. */
+  private readonly live = new Map<number, { pool: Pool; submission: Submission }>();
   private readonly transfers = new Transfers();
   /** When the kernel looks at the transfers next; Infinity while it need not. */
   private transferNs = Number.POSITIVE_INFINITY;
+  /** The same for what fronts do by themselves. */
+  private frontNs = Number.POSITIVE_INFINITY;
   /** Steppers, by row, whose next step is in the kernel already. */
   private readonly due = new Set<number>();
   private events: ClusterEvent[] = [];
 
   constructor(deployment: DeploymentSpec, options: ReferenceOptions) {
     this.options = options;
-    const { routing } = deployment;
-    const policy = routingPolicy(routing.policy);
     const surroundings: Surroundings = {
-      createRouter: () => policy.create(routing.options),
+      deployment,
+      cluster: options,
+      key: seedKey(options.seed ?? 0),
       sink: {
         event: event => this.record(event),
         gap: (gapNs, tokens) => this.itl.share(gapNs, tokens),
         ready: (atNs, replica) => this.wakeReplica(atNs, replica),
       },
       transfers: this.transfers,
+      started: group => this.own(group),
     };
     for (const spec of deployment.pools) {
       invariant(!this.pools.has(spec.name), () => `two pools are named ${spec.name}`);
-      const pool = buildPool(spec, surroundings);
-      this.pools.set(spec.name, pool);
-      this.own(pool);
+      this.pools.set(spec.name, buildPool(spec, surroundings));
     }
+    this.retime();
   }
 
-  /** Takes the engines of a pool under its clock. */
-  private own({ sets }: Pool): void {
-    for (const group of sets.flatMap(({ groups }) => groups)) {
-      this.replicas.push(...group.ranks);
-      for (const stepper of new Set(group.steppers)) {
-        const row = this.steppers.push({ stepper, group }) - 1;
-        for (const [i, rank] of group.ranks.entries())
-          if (group.steppers[i] === stepper) this.rows.set(rank, row);
-      }
+  /** Takes the engines of a replica under its clock. */
+  private own(group: RankGroup): void {
+    this.replicas.push(...group.ranks);
+    for (const stepper of new Set(group.steppers)) {
+      const row = this.steppers.push({ stepper, group }) - 1;
+      for (const [i, rank] of group.ranks.entries()) if (group.steppers[i] === stepper) this.rows.set(rank, row);
     }
   }
 
@@ -92,6 +103,29 @@ export class ReferenceCluster implements Cluster {
   /** Of a request that has ended, or is not there, does nothing: the cancel and the end may cross on their way. */
   cancel(atNs: number, id: number): void {
     this.addInput(atNs, { kind: 'cancel', id });
+  }
+
+  sessionEnded(atNs: number, session: string, workflow: string): void {
+    for (const { before } of this.pools.values()) before.sessionEnded(session, workflow, atNs);
+    for (const replica of this.replicas) replica.sessionEnded(atNs, session);
+    this.retime();
+  }
+
+  crash(atNs: number, pool: string, draw: number): void {
+    this.addInput(atNs, { kind: 'crash', pool, draw });
+  }
+
+  isIdle(): boolean {
+    const holds = [...this.pools.values()].some(({ before }) => before.held.length > 0);
+    return this.live.size === 0 && this.inputs.size === 0 && this.transferNs === Number.POSITIVE_INFINITY && !holds;
+  }
+
+  view(pool: string): RoutingView {
+    return this.pools.get(pool)!.sets[0]!.front.view(this.kernel.nowNs);
+  }
+
+  replicaSpans(): ReplicaSpan[] {
+    return [...this.pools.values()].flatMap(({ before }) => before.spans());
   }
 
   private addInput(atNs: number, input: Input): void {
@@ -113,20 +147,26 @@ export class ReferenceCluster implements Cluster {
     });
   }
 
-  /** The kernel holds one event for whatever transfer is due next. */
+  /** The kernel holds one event for whatever transfer is due next, and one for the fronts. */
   private retime(): void {
-    const nextNs = this.transfers.nextNs();
-    if (nextNs === this.transferNs) return;
-    if (this.transferNs < Number.POSITIVE_INFINITY)
-      this.kernel.remove({ atNs: this.transferNs, kind: 'transfer', row: 0 });
-    if (nextNs < Number.POSITIVE_INFINITY) this.kernel.add({ atNs: nextNs, kind: 'transfer', row: 0 });
-    this.transferNs = nextNs;
+    let frontNs = Number.POSITIVE_INFINITY;
+    for (const { before } of this.pools.values()) frontNs = Math.min(frontNs, before.nextNs());
+    this.transferNs = this.move('transfer', this.transferNs, this.transfers.nextNs());
+    this.frontNs = this.move('front', this.frontNs, frontNs);
+  }
+
+  private move(kind: 'transfer' | 'front', fromNs: number, toNs: number): number {
+    if (toNs === fromNs) return toNs;
+    if (fromNs < Number.POSITIVE_INFINITY) this.kernel.remove({ atNs: fromNs, kind, row: 0 });
+    if (toNs < Number.POSITIVE_INFINITY) this.kernel.add({ atNs: toNs, kind, row: 0 });
+    return toNs;
   }
 
   private handle({ kind, row, atNs }: KernelEvent): void {
     switch (kind) {
       case 'stepEnd': {
         const { stepper, group } = this.steppers[row]!;
+        if (group.isStopped) return;
         group.observe(atNs);
         stepper.endStep(atNs);
         this.wake(atNs, row);
@@ -136,16 +176,25 @@ export class ReferenceCluster implements Cluster {
         this.transferNs = Number.POSITIVE_INFINITY;
         this.transfers.advanceTo(atNs);
         return;
+      case 'front':
+        this.frontNs = Number.POSITIVE_INFINITY;
+        for (const pool of this.pools.values()) {
+          pool.before.advanceTo(atNs);
+          if (pool.before.isOpen) for (const held of pool.before.held.splice(0)) this.send(pool, held, atNs);
+        }
+        return;
       case 'input': {
         const input = this.inputs.get(row)!;
         this.inputs.delete(row);
         if (input.kind === 'submit') this.route(atNs, input.submission);
-        else this.cancelLive(atNs, input.id);
+        else if (input.kind === 'cancel') this.cancelLive(atNs, input.id);
+        else this.pools.get(input.pool)?.before.fronts[0]!.crash(input.draw, atNs);
         return;
       }
       case 'stepBegin': {
         this.due.delete(row);
         const { stepper, group } = this.steppers[row]!;
+        if (group.isStopped) return;
         group.observe(atNs);
         while (stepper.canBegin) {
           const endNs = stepper.beginStep(atNs);
@@ -175,20 +224,29 @@ export class ReferenceCluster implements Cluster {
     const { id } = submission;
     invariant(!this.live.has(id), () => `request ${id} is submitted while another of that id is live`);
     const pool = this.pools.get(submission.pool);
-    if (pool === undefined || pool.sets.some(({ groups }) => groups.length === 0)) {
-      const message =
-        pool === undefined ? `no pool ${submission.pool}` : `pool ${submission.pool} has no replica`;
-      this.record({ kind: 'rejected', id, atNs, reason: 'no_pool', message });
+    if (pool?.before.isOpen === true) this.send(pool, submission, atNs);
+    else if (pool?.before.opens === true) pool.before.held.push(submission);
+    else this.record(noPool(submission, pool !== undefined, atNs));
+  }
+
+  private send(pool: Pool, given: Submission, atNs: number): void {
+    const { id } = given;
+    const submission = pool.before.scheduledBy(given, atNs);
+    if (!pool.submit(atNs, submission)) {
+      pool.before.ended(id, 0, atNs);
       return;
     }
-    if (!pool.submit(atNs, submission)) return;
-    this.live.set(id, pool);
+    this.live.set(id, { pool, submission });
     this.wakeReplica(atNs, pool.place(id).replica);
   }
 
   private cancelLive(atNs: number, id: number): void {
-    const place = this.live.get(id)?.place(id);
-    if (place === undefined) return;
+    const place = this.live.get(id)?.pool.place(id);
+    if (place === undefined) {
+      for (const { before } of this.pools.values())
+        if (before.withdraw(id) !== undefined) this.record(withdrawn(id, atNs));
+      return;
+    }
     place.group.observe(atNs);
     place.replica.cancel(atNs, id);
     // At once where no step is in flight: others may have waited for its blocks.
@@ -198,9 +256,20 @@ export class ReferenceCluster implements Cluster {
   private record(event: ClusterEvent): void {
     if (event.kind === 'token' && event.index > 0 && this.options.everyToken !== true) return;
     this.events.push(event);
-    if (event.kind !== 'end' && event.kind !== 'cancelled') return;
-    this.live.get(event.id)!.leave(event.id);
-    this.live.delete(event.id);
+    const { kind, id, atNs } = event;
+    const live = kind === 'rejected' ? undefined : this.live.get(id);
+    if (live === undefined) return;
+    const { pool, submission } = live;
+    if (kind === 'scheduled') {
+      pool.sets[0]!.front.scheduled(id, submission.prompt, event.cachedTokens, atNs);
+      pool.before.scheduled(id, atNs);
+    } else if (kind === 'token') {
+      if (event.index === 0) pool.sets[0]!.front.firstToken(id, atNs);
+    } else if (kind !== 'rejected') {
+      this.live.delete(id);
+      pool.leave(id, event.outputTokens, kind === 'end', atNs);
+      pool.before.ended(id, event.outputTokens, atNs);
+    }
   }
 
   drain(): ClusterEvent[] {
@@ -210,7 +279,9 @@ export class ReferenceCluster implements Cluster {
   }
 
   sample(atMs: number): TimelineSample[] {
-    return this.groups().map(group => group.sample(atMs));
+    return this.groups()
+      .filter(({ isStopped }) => !isStopped)
+      .map(group => group.sample(atMs));
   }
 
   counters(): ReplicaCounters[] {
@@ -226,7 +297,7 @@ export class ReferenceCluster implements Cluster {
   }
 
   generatedTokens(id: number): number {
-    return this.live.get(id)?.place(id).replica.request(id).generated ?? 0;
+    return this.live.get(id)?.pool.place(id).replica.request(id).generated ?? 0;
   }
 
   beyondRange(): string[] {
@@ -244,7 +315,7 @@ export class ReferenceCluster implements Cluster {
 
   /** Exact count of live requests by replica; of a disaggregated pool one at both of its replicas while its prompt is computed. */
   outstanding(): number[] {
-    return this.sets().flatMap(set => set.outstanding);
+    return this.sets().flatMap(({ front }) => front.view(this.kernel.nowNs).outstanding);
   }
 }
 

@@ -27,6 +27,8 @@ export interface Engine {
   readonly evictedBlocks: number;
   /** Why this request can never run here; null when it can. */
   refusal(submission: Submission): string | null;
+  /** A request has come, before it is seeded and queued. */
+  arrived?(request: Request, atNs: number): void;
   /** Before a request is queued: its first `warmTokens` are in the cache, as if a request had just released them. */
   seed(request: Request): void;
   /** Prompt tokens that a request would find in the cache if it were admitted now. */
@@ -39,4 +41,6 @@ export interface Engine {
   loaded(request: Request): void;
   /** A request that ended or was cancelled, and is in no queue any more, lets go of its blocks. */
   release(request: Request, atNs: number): void;
+  /** No call of this session will come any more. */
+  sessionEnded?(session: string, atNs: number): void;
 }

@@ -3,14 +3,14 @@
 import { invariant } from '../../scenarios/base/errors.ts';
 import { beyondHorizon } from '../horizon.ts';
 
-/** `row` is a replica's row, for inputs their ordinal, for transfers 0: it is the sequence within an instant and a rank. */
+/** `row` is a replica's row, for inputs their ordinal, for transfers and fronts 0: it is the sequence within an instant and a rank. */
 export interface KernelEvent {
   readonly atNs: number;
   readonly kind: EventKind;
   readonly row: number;
 }
 
-export type EventKind = 'stepEnd' | 'transfer' | 'input' | 'stepBegin';
+export type EventKind = 'stepEnd' | 'transfer' | 'front' | 'input' | 'stepBegin';
 
 /** What goes first within one instant. */
 const RANK: Record<EventKind, number> = {
@@ -18,10 +18,12 @@ const RANK: Record<EventKind, number> = {
   stepEnd: 0,
   /** KV arrives: what waited for it may join the step that begins now. */
   transfer: 1,
+  /** Metrics are scraped, replicas come and go. */
+  front: 2,
   /** Submissions and cancels, in the order in which they were given. */
-  input: 2,
+  input: 3,
   /** Last, so that every arrival of the instant can join the step which begins at it. */
-  stepBegin: 3,
+  stepBegin: 4,
 };
 
 function compareEvents(a: KernelEvent, b: KernelEvent): number {

@@ -1,9 +1,11 @@
 // A pool as the cluster sees it: requests go in, and it knows where they are. A disaggregated one is in split-pool.ts.
-import type { PoolSpec } from '../../engines/engine.ts';
-import type { Router } from '../../gateway/routing/policy.ts';
-import type { Submission } from '../cluster.ts';
+import type { DeploymentSpec, PoolSpec } from '../../engines/engine.ts';
+import type { Key } from '../../scenarios/base/key.ts';
+import type { ClusterOptions, Submission } from '../cluster.ts';
+import { PoolFront } from '../pool-front.ts';
+import type { RankGroup } from './rank-group.ts';
 import type { ReplicaSink } from './replica.ts';
-import { type Place, ReplicaSet } from './replica-set.ts';
+import { type Place, ReplicaSet, type ReplicaSetOptions } from './replica-set.ts';
 import { splitPool } from './split-pool.ts';
 import { tiersOf } from './tiers.ts';
 import type { Transfers } from './transfers.ts';
@@ -11,20 +13,31 @@ import type { Transfers } from './transfers.ts';
 export interface Pool {
   /** All replicas, in the order in which they are reported. */
   readonly sets: readonly ReplicaSet[];
+  readonly before: PoolFront;
   /** Routes and queues a request; false when it was rejected, which has been reported. */
   submit(atNs: number, submission: Submission): boolean;
   /** The engine that acts on a live request now. */
   place(id: number): Place;
-  /** It has ended or was cancelled. */
-  leave(id: number): void;
+  /** It has ended, failed or was cancelled. */
+  leave(id: number, outputTokens: number, isOk: boolean, atNs: number): void;
 }
 
 /** What a pool is built into. */
 export interface Surroundings {
-  readonly createRouter: () => Router;
+  readonly deployment: DeploymentSpec;
+  readonly cluster: ClusterOptions;
+  /** Cold starts are drawn from it. */
+  readonly key: Key;
   readonly sink: ReplicaSink;
   readonly transfers: Transfers;
+  /** The cluster takes the engines of a new replica under its clock. */
+  readonly started: (group: RankGroup) => void;
 }
+
+/** What both halves of a pool have in common. */
+export const setOptions = (
+  surroundings: Surroundings,
+): Pick<ReplicaSetOptions, 'deployment' | 'cluster' | 'key' | 'sink' | 'started'> => surroundings;
 
 export function buildPool(spec: PoolSpec, surroundings: Surroundings): Pool {
   const { disaggregation } = spec;
@@ -33,18 +46,26 @@ export function buildPool(spec: PoolSpec, surroundings: Surroundings): Pool {
     : splitPool({ ...spec, disaggregation }, surroundings);
 }
 
-function wholePool(spec: PoolSpec, { createRouter, sink, transfers }: Surroundings): Pool {
-  const tiers = tiersOf(spec, transfers);
-  const set = new ReplicaSet(spec, createRouter(), sink, () => ({ tiers: tiers(spec), keepsEnded: false }));
+function wholePool(spec: PoolSpec, surroundings: Surroundings): Pool {
+  const tiers = tiersOf(spec, surroundings.transfers);
+  const held: Submission[] = [];
+  const set = new ReplicaSet({
+    ...setOptions(surroundings),
+    spec,
+    half: null,
+    optionsOf: () => ({ tiers: tiers(spec), keepsEnded: false }),
+    held: () => held.length,
+  });
   return {
     sets: [set],
+    before: new PoolFront(spec, [set.front], held),
     submit(atNs, submission) {
       const place = set.choose(atNs, submission);
-      if (!place.replica.submit(atNs, submission)) return false;
-      set.enter(submission.id, place);
-      return true;
+      if (place.replica.submit(atNs, submission)) return true;
+      set.leave(submission.id, 0, false, atNs);
+      return false;
     },
     place: id => set.place(id)!,
-    leave: id => set.leave(id),
+    leave: (id, outputTokens, isOk, atNs) => set.leave(id, outputTokens, isOk, atNs),
   };
 }

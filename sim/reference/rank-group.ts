@@ -29,6 +29,7 @@ export class RankGroup {
   readonly ranks: readonly Replica[];
   /** Of each rank, what steps it. */
   readonly steppers: readonly Stepper[];
+  isStopped = false;
   private readonly engine: EngineKind;
   private counts: Count[];
   /** Of which refresh `counts` are. */
@@ -46,6 +47,12 @@ export class RankGroup {
     const lockStep = pool.ranksInLockStep && this.ranks.length > 1 ? new LockStep(this.ranks) : null;
     this.steppers = this.ranks.map(rank => lockStep ?? rank);
     this.counts = this.ranks.map(countsOf);
+  }
+
+  /** It is gone, and what it had fails. */
+  stop(atNs: number): void {
+    this.isStopped = true;
+    for (const rank of this.ranks) rank.stop(atNs);
   }
 
   /** Before anything at `atNs` changes a rank: if counts were sent since the last change, they are those of now. */

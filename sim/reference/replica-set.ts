@@ -1,70 +1,96 @@
-// Replicas of one kind behind one router: a pool, or one half of a disaggregated one. Knows where each of its requests is.
-import type { PoolSpec, StepModel } from '../../engines/engine.ts';
-import type { Router } from '../../gateway/routing/policy.ts';
-import { invariant } from '../../scenarios/base/errors.ts';
-import { textKey } from '../../scenarios/base/key.ts';
-import type { Submission } from '../cluster.ts';
+// Replicas of one kind behind one front: a pool, or one half of a disaggregated one. Knows where each of its requests is.
+import type { DeploymentSpec, PoolSpec, StepModel } from '../../engines/engine.ts';
+import type { Key } from '../../scenarios/base/key.ts';
+import type { Run } from '../../scenarios/formats/prompt.ts';
+import type { ClusterOptions, Submission } from '../cluster.ts';
+import { Front, frontOptions } from '../front.ts';
 import { LoadRange } from '../load-range.ts';
+import { Arrival } from '../pool-front.ts';
 import { RankGroup } from './rank-group.ts';
 import type { Replica, ReplicaOptions, ReplicaSink } from './replica.ts';
 
-/** Where a request was routed to: the row of the replica, and the engine of it. */
+/** Where a request was routed to: the id of the replica, and the engine of it. */
 export interface Place {
-  readonly row: number;
+  readonly id: number;
   readonly group: RankGroup;
   readonly replica: Replica;
 }
 
+export interface ReplicaSetOptions {
+  readonly spec: PoolSpec;
+  /** Of a disaggregated pool; part of the replicas' names. */
+  readonly half: 'prefill' | 'decode' | null;
+  readonly deployment: DeploymentSpec;
+  readonly cluster: ClusterOptions;
+  readonly key: Key;
+  readonly sink: ReplicaSink;
+  /** Asked once for each engine. */
+  readonly optionsOf: () => Omit<ReplicaOptions, 'range'>;
+  /** Told of each replica as it begins. */
+  readonly started: (group: RankGroup, id: number) => void;
+  readonly held: () => number;
+}
+
 export class ReplicaSet {
-  readonly groups: readonly RankGroup[];
-  readonly names: readonly string[];
-  /** By row: routed there and not yet ended, cancelled or rejected; exact. */
-  readonly outstanding: number[];
+  /** All there ever were, by id. */
+  readonly groups: RankGroup[] = [];
+  readonly front: Front;
   private readonly name: string;
   private readonly step: StepModel;
   private readonly range = new LoadRange();
-  private readonly router: Router;
   private readonly places = new Map<number, Place>();
+  private readonly arrival = new Arrival();
 
-  /** `optionsOf` is asked once for each engine; `half`, if any, is part of the replicas' names. */
-  constructor(
-    spec: PoolSpec,
-    router: Router,
-    sink: ReplicaSink,
-    optionsOf: () => Omit<ReplicaOptions, 'range'>,
-    half?: 'prefill' | 'decode',
-  ) {
-    this.name = half === undefined ? spec.name : `${spec.name}/${half}`;
+  constructor(options: ReplicaSetOptions) {
+    const { spec, half, deployment, cluster, key, sink, optionsOf, started, held } = options;
+    this.name = half === null ? spec.name : `${spec.name}/${half}`;
     this.step = spec.step;
-    this.names = Array.from({ length: spec.replicas }, (_, row) => `${this.name}/${row}`);
     const ranged = () => ({ ...optionsOf(), range: this.range });
-    this.groups = this.names.map(each => new RankGroup(spec, each, sink, ranged));
-    this.outstanding = this.names.map(() => 0);
-    this.router = router;
+    const ranksOf = (id: number): readonly Replica[] => this.groups[id]!.ranks;
+    const most = (id: number, of: (rank: Replica) => number): number => Math.max(...ranksOf(id).map(of));
+    this.front = new Front({
+      ...frontOptions(deployment, cluster),
+      spec,
+      name: this.name,
+      role: half ?? 'both',
+      key,
+      held,
+      engines: {
+        start: (id, name) => {
+          const group = new RankGroup(spec, name, sink, ranged);
+          this.groups[id] = group;
+          started(group, id);
+        },
+        stop: (id, atNs) => this.groups[id]!.stop(atNs),
+        signals: (id, atNs) => {
+          const { runningRequests, waitingRequests, kvUsedRatio } = this.groups[id]!.sample(atNs / 1e6);
+          return { running: runningRequests, waiting: waitingRequests, kvUsedRatio };
+        },
+        live: id => ranksOf(id).reduce((sum, rank) => sum + rank.running.length + rank.waitingRequests, 0),
+        cachedTokens: (id, prompt, promptTokens) => most(id, rank => rank.cachedTokens(prompt, promptTokens)),
+        ...(spec.kvTiers.length === 0
+          ? {}
+          : {
+              behind: (id: number, prompt: readonly Run[], promptTokens: number, deviceTokens: number) =>
+                ranksOf(id)[0]!.tierTokens(prompt, promptTokens, deviceTokens),
+            }),
+      },
+    });
   }
 
-  choose(atNs: number, { session, prompt, promptTokens }: Submission): Place {
-    const { names, outstanding, groups } = this;
-    const row = this.router.route(
-      { session, sessionKey: textKey(session), prompt, promptTokens },
-      { ageMs: 0, replicas: names, outstanding },
-    );
-    const group = groups[row];
-    invariant(group !== undefined, () => `the router chose row ${row} of ${groups.length} replicas`);
-    return { row, group, replica: group.choose(atNs) };
+  /** Routes a request; it counts as outstanding there until it leaves. */
+  choose(atNs: number, submission: Submission): Place {
+    const id = this.front.choose(atNs, this.arrival.of(submission));
+    const group = this.groups[id]!;
+    const place = { id, group, replica: group.choose(atNs) };
+    this.places.set(submission.id, place);
+    return place;
   }
 
-  /** The request counts as outstanding there until it leaves. */
-  enter(id: number, place: Place): void {
-    this.places.set(id, place);
-    this.outstanding[place.row]! += 1;
-  }
-
-  leave(id: number): void {
-    const place = this.place(id);
-    invariant(place !== null, () => `request ${id} leaves ${this.names[0]} and was not there`);
+  /** Its part here is over. `isOk`: it was done. */
+  leave(id: number, outputTokens: number, isOk: boolean, atNs: number): void {
     this.places.delete(id);
-    this.outstanding[place.row]! -= 1;
+    this.front.ended(id, outputTokens, isOk, atNs);
   }
 
   place(id: number): Place | null {

@@ -4,6 +4,7 @@
 // Rule: a replica with work never idles.
 import type { EngineLimits, PoolSpec } from '../../engines/engine.ts';
 import { invariant } from '../../scenarios/base/errors.ts';
+import type { Run } from '../../scenarios/formats/prompt.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
 import { type ClusterEvent, noTotals, type ReplicaCounters, type Submission } from '../cluster.ts';
 import type { LoadRange } from '../load-range.ts';
@@ -21,6 +22,16 @@ import { acceptedTokens } from './speculative.ts';
 import type { Tiers } from './tiers.ts';
 
 type Rejection = Extract<ClusterEvent, { kind: 'rejected' }>;
+
+/** A request that only asks. */
+const PROBE: Omit<Submission, 'pool' | 'prompt' | 'promptTokens'> = {
+  id: -1,
+  session: '',
+  outputTokens: 1,
+  output: [],
+  warmTokens: 0,
+  priority: 0,
+};
 
 /** Whom a replica tells. */
 export interface ReplicaSink {
@@ -107,6 +118,7 @@ export class Replica implements Queues {
       return false;
     }
     const request = newRequest(submission, this.limits.blockTokens, this.arrivals++);
+    this.engine.arrived?.(request, atNs);
     this.engine.seed(request);
     this.enqueue(request);
     return true;
@@ -117,15 +129,32 @@ export class Replica implements Queues {
     this.engine.seed(newRequest(submission, this.limits.blockTokens, this.arrivals));
   }
 
-  /** Prompt tokens that this request would have to compute here. */
-  uncachedTokens(submission: Submission): number {
-    const request = newRequest(submission, this.limits.blockTokens, this.arrivals);
-    return submission.promptTokens - this.engine.cachedTokens(request);
+  /** Prompt tokens that a request would find in the cache if it were admitted now. */
+  cachedTokens(prompt: readonly Run[], promptTokens: number): number {
+    return this.engine.cachedTokens(this.probe(prompt, promptTokens));
+  }
+
+  /** Of its tiers, tokens that go on where the cache ends. */
+  tierTokens(prompt: readonly Run[], promptTokens: number, cachedTokens: number): { host: number; disk: number } {
+    const blocks = Math.floor(cachedTokens / this.limits.blockTokens);
+    return this.loads.tiers?.held(this.probe(prompt, promptTokens), blocks) ?? { host: 0, disk: 0 };
+  }
+
+  private probe(prompt: readonly Run[], promptTokens: number): Request {
+    const submission = { ...PROBE, pool: this.pool.name, prompt, promptTokens };
+    return newRequest(submission, this.limits.blockTokens, this.arrivals);
   }
 
   /** Queues a request whose prompt another replica has computed. */
   takeOver(submission: Submission, carried: Carried): void {
-    this.enqueue(Object.assign(newRequest(submission, this.limits.blockTokens, this.arrivals++), carried));
+    const request = Object.assign(newRequest(submission, this.limits.blockTokens, this.arrivals++), carried);
+    this.engine.arrived?.(request, carried.lastTokenNs);
+    this.enqueue(request);
+  }
+
+  /** No call of this session will come any more. */
+  sessionEnded(atNs: number, session: string): void {
+    this.engine.sessionEnded?.(session, atNs);
   }
 
   private enqueue(request: Request): void {
@@ -165,6 +194,16 @@ export class Replica implements Queues {
   private drop(atNs: number, request: Request): void {
     this.leave(atNs, request);
     this.sink.event({ kind: 'cancelled', atNs, ...ended(request) });
+  }
+
+  /** It is gone, and what it had fails. */
+  stop(atNs: number): void {
+    const { running, waiting, loads } = this;
+    for (const request of [...running, ...waiting, ...loads.underWay, ...loads.done]) {
+      this.leave(atNs, request);
+      this.sink.event({ kind: 'failed', reason: 'replica_lost', atNs, ...ended(request) });
+    }
+    this.steps.length = 0;
   }
 
   /** Out of its queue, its blocks free. Steps in flight compute its tokens all the same. */

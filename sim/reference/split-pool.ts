@@ -10,7 +10,9 @@ import type { Run } from '../../scenarios/formats/prompt.ts';
 import type { ClusterEvent, Submission } from '../cluster.ts';
 import { type Leg, newLink } from '../links.ts';
 import type { Handover } from './loads.ts';
-import type { Pool, Surroundings } from './pool.ts';
+import { PoolFront } from '../pool-front.ts';
+import { type Pool, type Surroundings, setOptions } from './pool.ts';
+import type { RankGroup } from './rank-group.ts';
 import type { ReplicaSink } from './replica.ts';
 import { type Place, ReplicaSet } from './replica-set.ts';
 import { blockBytesOf, tiersOf } from './tiers.ts';
@@ -29,15 +31,39 @@ interface Parts {
   readonly sink: ReplicaSink;
 }
 
-export function splitPool(spec: SplitSpec, { createRouter, sink, transfers }: Surroundings): Pool {
+export function splitPool(spec: SplitSpec, surroundings: Surroundings): Pool {
+  const { sink, transfers } = surroundings;
   const tiers = tiersOf(spec, transfers);
   const half: PoolSpec = { ...spec, ...spec.disaggregation.prefill, disaggregation: null };
-  const decodeOptions = () => ({ tiers: tiers(spec), keepsEnded: false });
-  const decode = new ReplicaSet(spec, createRouter(), sink, decodeOptions, 'decode');
+  const held: Submission[] = [];
+  const links = { egress: [] as Leg[], ingress: [] as Leg[] };
+  const bytesPerSec = Math.max(1, Math.round(spec.disaggregation.linkBytesPerSec));
+  const leg = ({ name }: RankGroup): Leg => ({ link: newLink(name), bytesPerSec });
+  const common = { ...setOptions(surroundings), held: () => held.length };
+  const decode = new ReplicaSet({
+    ...common,
+    spec,
+    half: 'decode',
+    optionsOf: () => ({ tiers: tiers(spec), keepsEnded: false }),
+    started: (group, id) => {
+      links.ingress[id] = leg(group);
+      surroundings.started(group);
+    },
+  });
   const prefillSink: ReplicaSink = { ...sink, event: event => pool.prefillEvent(event) };
-  const prefillOptions = () => ({ tiers: tiers(half), keepsEnded: true });
-  const prefill = new ReplicaSet(half, createRouter(), prefillSink, prefillOptions, 'prefill');
-  const pool = new SplitPool({ spec, prefill, decode, transfers, sink });
+  const prefill = new ReplicaSet({
+    ...common,
+    spec: half,
+    half: 'prefill',
+    sink: prefillSink,
+    optionsOf: () => ({ tiers: tiers(half), keepsEnded: true }),
+    started: (group, id) => {
+      links.egress[id] = leg(group);
+      surroundings.started(group);
+    },
+  });
+  const before = new PoolFront(spec, [decode.front, prefill.front], held, [spec, half]);
+  const pool = new SplitPool({ spec, prefill, decode, transfers, sink }, before, links);
   return pool;
 }
 
@@ -55,18 +81,16 @@ class SplitPool implements Pool {
   /** Bytes of a KV block of the decode side. */
   private readonly blockBytes: number;
   private readonly prefilling = new Map<number, Prefilling>();
-  /** Of each replica, by row: prefill sides send, decode sides receive. */
-  private readonly egress: readonly Leg[];
-  private readonly ingress: readonly Leg[];
+  readonly before: PoolFront;
+  /** Of each replica, by id: prefill sides send, decode sides receive. */
+  private readonly links: { readonly egress: readonly Leg[]; readonly ingress: readonly Leg[] };
 
-  constructor(parts: Parts) {
+  constructor(parts: Parts, before: PoolFront, links: SplitPool['links']) {
     this.parts = parts;
+    this.before = before;
+    this.links = links;
     this.blockBytes = blockBytesOf(parts.spec, 'link');
     this.sets = [parts.decode, parts.prefill];
-    const bytesPerSec = Math.max(1, Math.round(parts.spec.disaggregation.linkBytesPerSec));
-    const legs = ({ names }: ReplicaSet) => names.map(name => ({ link: newLink(name), bytesPerSec }));
-    this.egress = legs(parts.prefill);
-    this.ingress = legs(parts.decode);
   }
 
   /**
@@ -80,19 +104,26 @@ class SplitPool implements Pool {
     const place = decode.choose(atNs, submission);
     const refusal = place.replica.refusal(submission);
     if (refusal !== null) {
+      decode.leave(id, 0, false, atNs);
       sink.event({ kind: 'rejected', id, atNs, ...refusal });
       return false;
     }
     place.replica.seed(submission);
-    if (localBelowTokens > 0 && place.replica.uncachedTokens(submission) < localBelowTokens) {
+    const { prompt, promptTokens } = submission;
+    const isLocal =
+      localBelowTokens > 0 &&
+      promptTokens - place.replica.cachedTokens(prompt, promptTokens) < localBelowTokens;
+    if (isLocal) {
       place.replica.submit(atNs, submission);
-    } else {
-      const first = prefill.choose(atNs, submission);
-      if (!first.replica.submit(atNs, promptOnly(submission))) return false;
-      prefill.enter(id, first);
-      this.prefilling.set(id, { submission, decode: place, scheduledNs: atNs, cachedTokens: 0 });
+      return true;
     }
-    decode.enter(id, place);
+    const first = prefill.choose(atNs, submission);
+    if (!first.replica.submit(atNs, promptOnly(submission))) {
+      prefill.leave(id, 0, false, atNs);
+      decode.leave(id, 0, false, atNs);
+      return false;
+    }
+    this.prefilling.set(id, { submission, decode: place, scheduledNs: atNs, cachedTokens: 0 });
     return true;
   }
 
@@ -102,29 +133,32 @@ class SplitPool implements Pool {
     return place;
   }
 
-  leave(id: number): void {
-    this.parts.decode.leave(id);
+  leave(id: number, outputTokens: number, isOk: boolean, atNs: number): void {
+    this.parts.decode.leave(id, outputTokens, isOk, atNs);
   }
 
   /** An event of a prefill replica, of which callers hear only what happens to the request as a whole. */
   prefillEvent(event: ClusterEvent): void {
-    const { spec, sink } = this.parts;
+    const { spec, sink, prefill } = this.parts;
     switch (event.kind) {
       case 'scheduled': {
         const request = this.prefilling.get(event.id)!;
         request.scheduledNs = event.atNs;
         request.cachedTokens = event.cachedTokens;
+        prefill.front.scheduled(event.id, request.submission.prompt, event.cachedTokens, event.atNs);
         sink.event(event);
         return;
       }
       case 'token':
+        prefill.front.firstToken(event.id, event.atNs);
         if (spec.disaggregation.firstToken === 'prefill') sink.event(event);
         return;
       case 'rejected':
         sink.event(event);
         return;
       case 'cancelled':
-        this.leavePrefill(event.id);
+      case 'failed':
+        this.leavePrefill(event.id, false, event.atNs);
         sink.event(event);
         return;
       case 'end':
@@ -135,18 +169,18 @@ class SplitPool implements Pool {
     }
   }
 
-  private leavePrefill(id: number): { request: Prefilling; place: Place } {
+  private leavePrefill(id: number, isOk: boolean, atNs: number): { request: Prefilling; place: Place } {
     const request = this.prefilling.get(id)!;
     const place = this.parts.prefill.place(id)!;
     this.prefilling.delete(id);
-    this.parts.prefill.leave(id);
+    this.parts.prefill.leave(id, 0, isOk, atNs);
     return { request, place };
   }
 
   private promptComputed(event: Extract<ClusterEvent, { kind: 'end' }>): void {
     const { spec, sink } = this.parts;
     const { id, atNs, computedTokens, preemptions } = event;
-    const { request, place } = this.leavePrefill(id);
+    const { request, place } = this.leavePrefill(id, true, atNs);
     const { submission, decode, cachedTokens } = request;
     const generated = spec.disaggregation.firstToken === 'prefill' ? 1 : 0;
     if (generated === submission.outputTokens) {
@@ -168,11 +202,11 @@ class SplitPool implements Pool {
   }
 
   private handover(from: Place, { submission, decode, scheduledNs }: Prefilling, atNs: number): Handover {
-    const { blockBytes } = this;
+    const { blockBytes, links } = this;
     const { spec, transfers } = this.parts;
     const { linkBytesPerSec, linkLatencyMs, overlapLayers } = spec.disaggregation;
     const { id, promptTokens } = submission;
-    const legs = [this.egress[from.row]!, this.ingress[decode.row]!];
+    const legs = [links.egress[from.id]!, links.ingress[decode.id]!];
     const setupNs = Math.round(linkLatencyMs * NS_PER_MS);
     const sendableBytes = ((atNs - scheduledNs) * linkBytesPerSec) / 1e9;
     return {

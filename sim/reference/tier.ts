@@ -26,6 +26,7 @@ export class Tier {
   /** Where its own evictions go. */
   private readonly next: Tier | null;
   private readonly link;
+  private readonly clock: Leg = { link: newLink('clock'), bytesPerSec: 1 };
   private writing: readonly BlockHash[] = [];
   private toWrite: BlockHash[] = [];
 
@@ -116,6 +117,11 @@ export class Tier {
       this.writing = [];
       this.writeOn(ns);
     });
+  }
+
+  /** Calls back when `delayNs` are over, beside the link. */
+  wait(atNs: number, delayNs: number, then: (atNs: number) => void): Travel {
+    return this.transfers.start(atNs, { legs: [this.clock], bytes: 0, setupNs: delayNs }, then);
   }
 
   private get setupNs(): number {

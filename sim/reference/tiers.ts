@@ -37,7 +37,12 @@ export class Tiers {
   find(request: Request, hitBlocks: number): Load | null {
     // At least one token stays to be computed, as with hits.
     const most = Math.floor((targetTokens(request) - 1) / this.blockTokens);
-    const found = this.lookUp(request.hashes.slice(hitBlocks, most));
+    return this.load(request.hashes.slice(0, most), hitBlocks);
+  }
+
+  /** Of these blocks, what goes on where the first `hitBlocks` of them end. */
+  load(hashes: readonly BlockHash[], hitBlocks: number): Load | null {
+    const found = this.lookUp(hashes.slice(hitBlocks));
     if (found.length === 0) return null;
     const blocks = found.reduce((sum, { hashes }) => sum + hashes.length, 0);
     return {
@@ -62,6 +67,28 @@ export class Tiers {
       place = end;
     }
     return found;
+  }
+
+  /** Tokens of a prompt that the tiers have from a block on, without a gap: in CPU memory, and farther. */
+  held(request: Request, fromBlock: number): { host: number; disk: number } {
+    const held = { host: 0, disk: 0 };
+    const most = Math.floor((targetTokens(request) - 1) / this.blockTokens);
+    for (const hash of request.hashes.slice(fromBlock, most)) {
+      const tier = this.nearest(hash);
+      if (tier === undefined) break;
+      held[tier.spec.tier === 'cpu' ? 'host' : 'disk'] += this.blockTokens;
+    }
+    return held;
+  }
+
+  /** Calls back when `delayNs` are over: a transfer of nothing. */
+  wait(atNs: number, delayNs: number, then: (atNs: number) => void): Travel {
+    return this.tiers[0]!.wait(atNs, delayNs, then);
+  }
+
+  /** What it would take to read so many tokens from the nearest tier if they were there, ns. */
+  readNs(tokens: number): number {
+    return this.tiers[0]!.readNs(Math.ceil(tokens / this.blockTokens));
   }
 
   private nearest(hash: BlockHash): Tier | undefined {

@@ -135,8 +135,6 @@ describe('a deployment file', () => {
     ['routing:', 'gateway: { retry: { max: 2 } }\nrouting:', 15, '`gateway`'],
     ['routing:', 'tools: { sandbox: { start: 442ms } }\nrouting:', 15, '`tools`'],
     ['routing:', 'places: { here: { kind: client } }\nrouting:', 15, '`places`'],
-    ['replicas: 8', 'autoscaler: { policy: hpa, metric: queue, target: 4, max: 8 }', 7, '`autoscaler`'],
-    ['replicas: 8', 'cold_start: { median: 2m, p90: 7m }', 7, '`cold_start`'],
     ['replicas: 8', 'lora: { adapters: [a] }', 7, '`lora`'],
     ['replicas: 8', 'retention: { policy: ttl, ttl: 5m }', 7, '`retention`'],
     [
@@ -308,8 +306,6 @@ describe('the whole language', () => {
       'providers',
       'tools',
       'gateway',
-      'pools.local.autoscaler',
-      'pools.local.cold_start',
     ]);
   });
 
@@ -347,10 +343,31 @@ describe('the whole language', () => {
       'write a number with its unit, or a distribution',
     ],
     [
+      'cold_start: 70s',
+      'cold_start: { weights: { bandwidth: 2GB/s, cashed: 20% } }',
+      'WT1003',
+      'unknown key "cashed"',
+      'did you mean "cached"?',
+    ],
+    [
+      'cold_start: 70s',
+      'cold_start: { schedule: 5s, nodes: 60s }',
+      'WT1003',
+      'unknown key "nodes"',
+      'did you mean "node"?',
+    ],
+    [
+      'cold_start: 70s',
+      'cold_start: { median: 70s, p9: 90s }',
+      'WT1003',
+      'unknown key "p9" in a lognormal distribution',
+      'did you mean "p90"?',
+    ],
+    [
       'policy: dynamo',
       'policy: dinamo',
       'WT1005',
-      'expected one of "hpa", "keda", "knative", "aibrix", "dynamo", "wva", "oracle"; got "dinamo"',
+      'expected one of "fixed", "hpa", "keda", "knative", "aibrix", "dynamo", "wva", "schedule", "workflow-aware", "oracle"; got "dinamo"',
       'did you mean "dynamo"?',
     ],
     ['predictor:', 'prediktor:', 'WT1003', 'unknown key "prediktor"', 'did you mean "predictor"?'],

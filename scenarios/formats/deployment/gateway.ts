@@ -1,7 +1,7 @@
 // The gateway of a deployment file: which model a call goes to, who is let in, what is tried again and where else. Its
 // parts stand in the order in which a call meets them.
 import { z } from 'zod';
-import { drawn, duration, ratio, whole } from '../drawn.ts';
+import { bytes, drawn, duration, ratio, tokens, whole } from '../drawn.ts';
 import { breaker, budget, complexity, hedge, rateLimit, retry, timeout } from '../policies.ts';
 import { quantity, written } from '../quantity.ts';
 import { ROLES } from '../steps.ts';
@@ -38,9 +38,39 @@ const classifier = z
   })
   .describe('what tells the complexity of a call where the rules ask for it');
 
+const maxWait = (usual: string) =>
+  duration(`those who wait longer are turned away (default: ${usual})`).optional();
 const waiting = {
   queue: z.int().min(0).describe('how many may wait; beyond, they are turned away (default 0)').optional(),
-  max_wait: duration('those who wait longer are turned away (default: no limit)').optional(),
+  max_wait: maxWait('no limit'),
+};
+const interval = duration('between two looks at what waits (default 1ms)')
+  .pipe(z.number().min(0.001))
+  .optional();
+const lowPriorities = z
+  .int()
+  .describe('only calls of a lower priority are turned away (default 0)')
+  .optional();
+const metrics = {
+  queue_depth: z
+    .number()
+    .positive()
+    .describe('waiting calls of a replica that are too many (default 5)')
+    .optional(),
+  kv_usage: ratio('of KV in use that is too much (default 80%)').optional(),
+  max_age: duration('older metrics count as saturated (default 200ms)').optional(),
+};
+/** What tells that a pool is saturated. */
+const saturated = {
+  detector: z
+    .enum(['utilization', 'requests', 'tokens', 'hybrid'])
+    .describe(
+      'by metrics, as old as they are (utilization, default), or by what is in flight: requests, tokens, or the larger',
+    )
+    .optional(),
+  ...metrics,
+  max_requests: whole(10_000_000, 'calls in flight that fill a replica (default 100)').optional(),
+  max_tokens: tokens('in flight that fill a replica (default 1M)').optional(),
 };
 const admission = z
   .discriminatedUnion('policy', [
@@ -52,33 +82,92 @@ const admission = z
       .strictObject({
         policy: z.literal('sessions'),
         max: whole(10_000_000, 'sessions under way'),
-        ...waiting,
+        queue: z
+          .int()
+          .min(0)
+          .describe('how many sessions may wait; beyond, they are turned away (default 0)')
+          .optional(),
+        max_wait: maxWait('no limit'),
       })
       .describe('whole sessions: the calls of one that was let in are never turned away'),
     z
       .strictObject({
         policy: z.literal('token_bucket'),
-        capacity: quantity('tokens').describe('tokens that may come at once (default 10000)').optional(),
-        refill: quantity('perSec').describe('tokens per second (default 1000/s)').optional(),
+        capacity: quantity('tokens')
+          .describe('prompt tokens that may come at once (default 10000); a longer prompt never passes')
+          .optional(),
+        refill: quantity('perSec')
+          .pipe(z.number().min(0.001))
+          .describe('prompt tokens per second (default 1000/s)')
+          .optional(),
         ...waiting,
       })
-      .describe('tokens at a rate'),
+      .describe('tokens at a rate (BLIS)'),
+    z
+      .strictObject({ policy: z.literal('saturation'), priority_below: lowPriorities, ...saturated })
+      .describe('sheds low priorities when replicas are saturated (llm-d)'),
     z
       .strictObject({
-        policy: z.literal('saturation'),
-        queue_depth: z
+        policy: z.literal('probabilistic'),
+        priority_below: lowPriorities,
+        power: z.number().positive().describe('how steep the chance grows (default 5)').optional(),
+        k: z
           .number()
           .positive()
-          .describe('waiting calls of a replica that are too many (default 5)')
+          .describe('chance at saturation 1, before it is cut at 1 (default 300)')
           .optional(),
-        kv_usage: ratio('of KV in use that is too much (default 80%)').optional(),
-        priority_below: z
-          .int()
-          .describe('only calls of a lower priority are turned away (default 0)')
-          .optional(),
-        max_age: duration('older metrics count as saturated (default 200ms)').optional(),
+        ...saturated,
       })
-      .describe('sheds low priorities when replicas are saturated (llm-d)'),
+      .describe('sheds low priorities by chance: min(k * saturation^power, 1) (llm-d)'),
+    z
+      .strictObject({
+        policy: z.literal('tier_shed'),
+        overload: z.int().min(0).describe('calls of a replica that are not too many (default 0)').optional(),
+        min_priority: z.int().describe('calls of a lower priority are turned away (default 0)').optional(),
+      })
+      .describe('sheds low priorities while any replica has too many calls (BLIS)'),
+    z
+      .strictObject({
+        policy: z.literal('flow_control'),
+        fairness: z
+          .enum(['global_strict', 'round_robin'])
+          .describe('within a priority: the best call of all tenants (default), or tenants in turn')
+          .optional(),
+        ordering: z
+          .enum(['fcfs', 'edf'])
+          .describe('within a tenant: by arrival (default), or by deadline')
+          .optional(),
+        band_bytes: bytes('that may wait in one priority, 4 to a token (default 1GB)').optional(),
+        band_requests: z
+          .int()
+          .min(0)
+          .describe('calls that may wait in one priority (default: no limit)')
+          .optional(),
+        max_wait: maxWait('60s'),
+        interval,
+        ...saturated,
+      })
+      .describe('holds calls while replicas are saturated, by priority and tenant (llm-d)'),
+    z
+      .strictObject({
+        policy: z.literal('dynamo_queue'),
+        order: z
+          .enum(['fcfs', 'lcfs', 'wspt', 'session_las'])
+          .describe(
+            'first come first (default), last come first, by weight over uncached tokens, or least served session first',
+          )
+          .optional(),
+        threshold: z
+          .number()
+          .min(0)
+          .describe('prefill tokens of a busy replica, as a multiple of max_num_batched_tokens (default 16)')
+          .optional(),
+        queue: z.int().min(0).describe('calls that may wait for each replica (default: no limit)').optional(),
+        queue_tokens: tokens('of prompts that may wait for each replica (default: no limit)').optional(),
+        max_wait: maxWait('no limit'),
+        interval,
+      })
+      .describe('holds calls while all replicas have too much prefill to do (Dynamo)'),
   ])
   .describe('who is let in');
 

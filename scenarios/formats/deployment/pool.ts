@@ -5,6 +5,8 @@ import { bandwidth, bytes, drawn, duration, tokens, whole } from '../drawn.ts';
 import { engineProfileSchema } from '../engine-profile.ts';
 import { quantity } from '../quantity.ts';
 import { autoscaler } from './autoscaler.ts';
+import { coldStart } from './cold-start.ts';
+import { retention } from './retention.ts';
 
 const limits = z
   .strictObject({
@@ -39,8 +41,10 @@ const limits = z
       .describe('throughput doubles the default token budget and batch (default balanced)')
       .optional(),
     scheduling_policy: z
-      .enum(['fcfs', 'priority', 'plas', 'atlas', 'continuum', 'kvflow', 'kairos'])
-      .describe('order of waiting requests: fcfs (default), by priority, or by the program they belong to')
+      .enum(['fcfs', 'priority', 'edf', 'shortest_prompt', 'plas', 'atlas', 'kairos', 'program_fcfs'])
+      .describe(
+        'order of waiting requests: fcfs (default), by priority, deadline or prompt, or by the program they belong to',
+      )
       .optional(),
     enable_chunked_prefill: z.boolean().describe('long prompts over several steps (default true)').optional(),
     long_prefill_token_threshold: z
@@ -139,15 +143,6 @@ const lora = z
   })
   .describe('LoRA adapters');
 
-const retention = z
-  .strictObject({
-    policy: z
-      .enum(['lru', 'priority', 'ttl', 'workflow'])
-      .describe('which KV blocks go first: the least recently used (default), or by what is known of them'),
-    ttl: duration('how long a block of a paused session is kept').optional(),
-  })
-  .describe('what the KV cache keeps');
-
 const teraflops = (type: string) =>
   z.number().positive().describe(`dense ${type} rate, 1e12 FLOP/s`).optional();
 
@@ -190,10 +185,12 @@ const machine = {
     .optional(),
   speculative: speculative.optional(),
   autoscaler: autoscaler.optional(),
-  cold_start: drawn(
-    'ms',
-    'from the wish for a replica to its first answer: 70s, or { median: 2m, p90: 7m }',
-  ).optional(),
+  cold_start: coldStart.optional(),
+  drain: z
+    .enum(['calls', 'workflows'])
+    .describe('what a replica finishes before it goes: its calls (default), or their workflows too')
+    .optional(),
+  drain_max: duration('after which it goes, whatever is left (default 10m)').optional(),
 };
 const half = z.strictObject(machine);
 

@@ -13,18 +13,28 @@ const ROOT: Later = {
   tools: ['for now a tool draws its duration in the scenario'],
   places: ['for now everything is in one place'],
   links: ['for now every link is instant; `api_latency` of a pool is what there is'],
-  gateway: ['for now `routing` is what there is'],
+};
+/** Of the gateway a run obeys `admission`. */
+const GATEWAY: Later = {
+  place: ['for now everything is in one place'],
+  signal_age: ['for now the gateway sees metrics as old as the router does'],
+  rate_limits: ['for now `admission` can bound tokens: { policy: token_bucket }'],
+  budget: ['for now no session is cut short'],
+  anomalies: ['for now no session is cut short'],
+  classifier: ['for now no call is looked at before it is sent'],
+  choose: ['for now a call goes to the model that its step names'],
+  destinations: ['for now a call goes to the model that its step names'],
+  timeout: ['for now a call takes as long as it takes'],
+  retry: ['for now `try` with `on_error` runs other steps after a failure'],
+  hedge: ['for now each call is sent once'],
+  breaker: ['for now each call is sent'],
+  fallback: ['for now `try` with `on_error` can call another model'],
+  degraded: ['for now a call that fails fails'],
 };
 const POOL: Later = {
-  retention: ['for now the least recently used blocks go first'],
   lora: ['for now every call is of the base model'],
 };
-const MACHINE: Later = {
-  autoscaler: ['for now `replicas` is fixed'],
-  cold_start: ['for now all replicas are ready at time 0'],
-};
 const LIMITS: Later = {
-  scheduling_policy: ['for now fcfs or priority', 'fcfs', 'priority'],
   cpu_offload_gb: ['for now all weights are in GPU memory', 0],
 };
 
@@ -36,9 +46,8 @@ const look = (value: object | undefined, later: Later, path: InputPath): Issue[]
     return obeyed.includes(given) ? [] : [notBuilt([...path, key], key, what)];
   });
 
-function machineParts(machine: MachineFile, path: InputPath): Issue[] {
-  return [...look(machine, MACHINE, path), ...look(machine.limits, LIMITS, [...path, 'limits'])];
-}
+const machineParts = (machine: MachineFile, path: InputPath): Issue[] =>
+  look(machine.limits, LIMITS, [...path, 'limits']);
 
 /** Tiers stand behind vLLM's blocks alone. */
 function tierParts({ engine = 'vllm', nim, kv_tiers: tiers = [] }: PoolFile, path: InputPath): Issue[] {
@@ -49,8 +58,22 @@ function tierParts({ engine = 'vllm', nim, kv_tiers: tiers = [] }: PoolFile, pat
   ];
 }
 
+/** vLLM's blocks alone have ranks; TensorRT-LLM's have priorities by themselves. */
+function retentionParts({ engine = 'vllm', nim, retention }: PoolFile, path: InputPath): Issue[] {
+  const behind = engine === 'nim' ? (nim?.backend ?? 'tensorrt-llm') : engine;
+  const itsOwn = behind === 'tensorrt-llm' ? 'priority' : 'lru';
+  if (retention === undefined || behind === 'vllm' || retention.policy === itsOwn) return [];
+  const what = `behind ${behind} there is only ${itsOwn}: for now vllm has the others`;
+  return [notBuilt([...path, 'retention'], 'retention', what)];
+}
+
 function poolParts(pool: PoolFile, path: InputPath): Issue[] {
-  const issues = [...look(pool, POOL, path), ...tierParts(pool, path), ...machineParts(pool, path)];
+  const issues = [
+    ...look(pool, POOL, path),
+    ...tierParts(pool, path),
+    ...retentionParts(pool, path),
+    ...machineParts(pool, path),
+  ];
   for (const half of ['prefill', 'decode'] as const)
     issues.push(...machineParts(pool[half] ?? {}, [...path, half]));
   return issues;
@@ -59,5 +82,6 @@ function poolParts(pool: PoolFile, path: InputPath): Issue[] {
 /** What of this file no run can give; each is an error for a run, a warning for a check. */
 export const unbuiltOfDeployment = (file: DeploymentFile): Issue[] => [
   ...look(file, ROOT, []),
+  ...look(file.gateway, GATEWAY, ['gateway']),
   ...Object.entries(file.pools ?? {}).flatMap(([name, pool]) => poolParts(pool, ['pools', name])),
 ];

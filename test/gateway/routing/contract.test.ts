@@ -1,155 +1,201 @@
-// What every routing policy must do, run over the registry, and what each one promises beyond it.
+// What every routing policy must do, run over the registry and over one from outside.
+import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { routingPolicies } from '../../../gateway/routing/index.ts';
-import type { RoutingArrival, RoutingView } from '../../../gateway/routing/policy.ts';
-import { textKey } from '../../../scenarios/base/key.ts';
+import { routingPolicies, routingPolicy } from '../../../gateway/routing/index.ts';
+import {
+  defineRoutingPolicy,
+  type RoutingPolicy,
+  type RoutingView,
+} from '../../../gateway/routing/policy.ts';
+import { arrival, content, setup, view } from '../../builders/routing.ts';
 
-const arrival = (
-  session: string,
-  prompt = [{ key: textKey(session), from: 0, tokens: 100 }],
-): RoutingArrival => ({
-  session,
-  sessionKey: textKey(session),
-  prompt,
-  promptTokens: prompt.reduce((sum, { tokens }) => sum + tokens, 0),
+/** A policy as a user would write it, in a file of their own. */
+const outside = defineRoutingPolicy({
+  name: 'fewest-prefill-tokens',
+  doc: 'Takes the replica with the fewest prompt tokens that wait for their first token.',
+  source: 'this test',
+  create(options) {
+    if (Object.keys(options).length > 0)
+      throw new Error(`policy fewest-prefill-tokens has no option ${Object.keys(options)[0]}`);
+    return { route: (_arrival, { prefillTokens }) => prefillTokens.indexOf(Math.min(...prefillTokens)) };
+  },
 });
 
-const view = (outstanding: number[]): RoutingView => ({
-  ageMs: 0,
-  replicas: outstanding.map((_, row) => `pool/${row}`),
-  outstanding,
-});
+const policies: Record<string, RoutingPolicy> = { ...routingPolicies, [outside.name]: outside };
 
-/** A deep-frozen view: a policy that writes to it throws. */
-function frozen(outstanding: number[]): RoutingView {
-  const { ageMs, replicas } = view(outstanding);
-  return Object.freeze({
-    ageMs,
-    replicas: Object.freeze(replicas),
-    outstanding: Object.freeze([...outstanding]),
-  });
-}
+/** Keeps every replica but one idle, on purpose: the baseline of a study. */
+const UNEVEN = ['always-busiest'];
 
-const trials = fc.array(
-  fc.record({ session: fc.nat(9), outstanding: fc.array(fc.nat(5), { minLength: 1, maxLength: 6 }) }),
-  { minLength: 1, maxLength: 30 },
+type Step =
+  | { kind: 'route'; session: number; turn: number; gapMs: number; hits: number | null }
+  | { kind: 'open' }
+  | { kind: 'close'; which: number }
+  | { kind: 'first_token'; which: number }
+  | { kind: 'ended'; which: number; outputTokens: number };
+
+const steps: fc.Arbitrary<Step[]> = fc.array(
+  fc.oneof(
+    {
+      weight: 5,
+      arbitrary: fc.record({
+        kind: fc.constant('route' as const),
+        session: fc.nat(4),
+        turn: fc.nat(3),
+        gapMs: fc.integer({ min: 0, max: 100_000 }),
+        hits: fc.option(fc.nat(400)),
+      }),
+    },
+    fc.record({ kind: fc.constant('open' as const) }),
+    fc.record({ kind: fc.constant('close' as const), which: fc.nat() }),
+    fc.record({ kind: fc.constant('first_token' as const), which: fc.nat() }),
+    fc.record({ kind: fc.constant('ended' as const), which: fc.nat(), outputTokens: fc.nat(500) }),
+  ),
+  { minLength: 1, maxLength: 40 },
 );
 
-describe.each(Object.entries(routingPolicies))('routing policy %s', (name, policy) => {
-  const rows = (sequence: { session: number; outstanding: number[] }[]) => {
-    const router = policy.create({});
-    return sequence.map(({ session, outstanding }) =>
-      router.route(arrival(`s${session}`), frozen(outstanding)),
-    );
-  };
+interface Request {
+  id: number;
+  replicaId: number;
+  tokens: number;
+  hasToken: boolean;
+}
 
-  test('is registered under its own name, with a line of documentation', () => {
+/** A deep-frozen view: a policy that writes to it throws. */
+function frozen(given: Parameters<typeof view>[0]): RoutingView {
+  const made = view(given);
+  const hits = made.prefixHits();
+  if (hits !== null) for (const column of Object.values(hits)) Object.freeze(column);
+  for (const column of Object.values(made)) if (Array.isArray(column)) Object.freeze(column);
+  return Object.freeze(made);
+}
+
+/** Plays the steps to a new router; returns the row of each request and how many rows there were. */
+function play(
+  policy: RoutingPolicy,
+  given: readonly Step[],
+  role: 'both' | 'prefill' | 'decode',
+): { row: number; rows: number }[] {
+  const router = policy.create({}, { ...setup, role });
+  const live: Request[] = [];
+  const routed: { row: number; rows: number }[] = [];
+  let ids = [0, 1];
+  let nextId = 2;
+  let atMs = 0;
+  for (const step of given) {
+    const request = 'which' in step ? live[step.which % Math.max(1, live.length)] : undefined;
+    if (step.kind === 'open') ids = [...ids, nextId++];
+    else if (step.kind === 'close' && ids.length > 1) {
+      const [replicaId] = ids.slice(step.which % ids.length);
+      ids = ids.filter(id => id !== replicaId);
+      router.observe?.({ kind: 'left', replicaId: replicaId!, atMs });
+    } else if (step.kind === 'first_token' && request !== undefined && !request.hasToken) {
+      request.hasToken = true;
+      router.observe?.({ kind: 'first_token', id: request.id, replicaId: request.replicaId, atMs });
+    } else if (step.kind === 'ended' && request !== undefined) {
+      live.splice(live.indexOf(request), 1);
+      const { id, replicaId } = request;
+      router.observe?.({ kind: 'ended', id, replicaId, atMs, outputTokens: step.outputTokens });
+    } else if (step.kind === 'route') {
+      atMs += step.gapMs;
+      const prompt = [content('system', 48), content(`session ${step.session}`, 100 * (step.turn + 1))];
+      const call = Object.freeze(
+        arrival({ id: routed.length, session: `s${step.session}`, prompt: Object.freeze(prompt) }),
+      );
+      const at = (id: number, of: (each: Request) => number) =>
+        live.filter(({ replicaId }) => replicaId === id).reduce((sum, each) => sum + of(each), 0);
+      const seen = frozen({
+        nowMs: atMs,
+        ids,
+        outstanding: ids.map(id => at(id, () => 1)),
+        prefillTokens: ids.map(id => at(id, ({ hasToken, tokens }) => (hasToken ? 0 : tokens))),
+        decodeTokens: ids.map(id => at(id, ({ hasToken, tokens }) => (hasToken ? tokens : 0))),
+        running: ids.map(id => id % 3),
+        kvUsedRatio: ids.map(id => (id % 5) / 5),
+        hits: step.hits === null ? null : { device: ids.map(id => (id * step.hits!) % 400) },
+      });
+      const row = router.route(call, seen);
+      routed.push({ row, rows: ids.length });
+      live.push({ id: call.id, replicaId: ids[row]!, tokens: call.promptTokens, hasToken: false });
+    }
+  }
+  return routed;
+}
+
+describe.each(Object.entries(policies))('routing policy %s', (name, policy) => {
+  test('goes by its own name, with a line of documentation and its source', () => {
     expect(policy.name).toBe(name);
     expect(policy.doc).toMatch(/^[A-Z].*\.$/);
+    expect(policy.source).not.toBe('');
   });
 
-  test('returns a row of the view, for pools that grow and shrink, and changes nothing in it', () => {
+  test.each(['both', 'prefill', 'decode'] as const)(
+    'returns a row of the view, for pools that grow and shrink, and changes nothing in it (%s)',
+    role => {
+      fc.assert(
+        fc.property(steps, given => {
+          for (const { row, rows } of play(policy, given, role)) {
+            expect(Number.isInteger(row)).toBe(true);
+            expect(row).toBeGreaterThanOrEqual(0);
+            expect(row).toBeLessThan(rows);
+          }
+        }),
+      );
+    },
+  );
+
+  test('gives the same rows for the same steps, and two routers share no memory', () => {
     fc.assert(
-      fc.property(trials, sequence => {
-        for (const [i, row] of rows(sequence).entries()) {
-          expect(Number.isInteger(row)).toBe(true);
-          expect(row).toBeGreaterThanOrEqual(0);
-          expect(row).toBeLessThan(sequence[i]!.outstanding.length);
-        }
+      fc.property(steps, given => {
+        expect(play(policy, given, 'both')).toEqual(play(policy, given, 'both'));
       }),
     );
   });
 
-  test('gives the same rows for the same arrivals, and two routers share no memory', () => {
-    fc.assert(
-      fc.property(trials, sequence => {
-        expect(rows(sequence)).toEqual(rows(sequence));
-      }),
-    );
-  });
-
-  test('uses every replica of a pool for many sessions that never end', () => {
-    const router = policy.create({});
+  test.skipIf(UNEVEN.includes(name))('uses every replica for many sessions that never end', () => {
+    const router = policy.create({}, setup);
+    const ids = [3, 4, 5, 6];
+    const replicas = ids.map(id => `pool/${id}`);
     const outstanding = [0, 0, 0, 0];
-    for (let i = 0; i < 400; i++) outstanding[router.route(arrival(`session ${i}`), view(outstanding))]! += 1;
+    const prefillTokens = [0, 0, 0, 0];
+    for (let i = 0; i < 400; i++) {
+      const call = arrival({ session: `session ${i}` });
+      const row = router.route(call, view({ nowMs: i, ids, replicas, outstanding, prefillTokens }));
+      outstanding[row]! += 1;
+      prefillTokens[row]! += call.promptTokens;
+    }
     for (const count of outstanding) expect(count).toBeGreaterThan(60);
   });
 
   test('refuses an option it does not have', () => {
-    expect(() => policy.create({ chioces: 2 })).toThrow(`routing policy ${name} has no option chioces`);
+    expect(() => policy.create({ chioces: 2 }, setup)).toThrow(`policy ${name} has no option chioces`);
   });
 });
 
-test('round-robin takes the replicas in turn', () => {
-  const router = routingPolicies['round-robin']!.create({});
-  expect([1, 2, 3, 4].map(i => router.route(arrival(`${i}`), view([9, 0, 0])))).toEqual([0, 1, 2, 0]);
-});
+describe('the registry', () => {
+  const folder = new URL('../../../gateway/routing/', import.meta.url);
+  const read = (file: string): string => readFileSync(new URL(file, folder), 'utf8');
 
-test('least-outstanding takes the fewest, of several the lowest row', () => {
-  const router = routingPolicies['least-outstanding']!.create({});
-  expect(router.route(arrival('a'), view([3, 1, 2, 1]))).toBe(1);
-  expect(router.route(arrival('a'), view([0, 0]))).toBe(0);
-});
-
-test('session-affinity keeps a session on one replica, and a new replica takes only its own share', () => {
-  const router = routingPolicies['session-affinity']!.create({});
-  const sessions = Array.from({ length: 1000 }, (_, i) => arrival(`session ${i}`));
-  const four = sessions.map(session => router.route(session, view([0, 0, 0, 0])));
-  expect(sessions.map(session => router.route(session, view([7, 1, 9, 3])))).toEqual(four);
-  const five = sessions.map(session => router.route(session, view([0, 0, 0, 0, 0])));
-  const moved = five.filter((row, i) => row !== four[i]);
-  expect(moved.every(row => row === 4)).toBe(true);
-  expect(moved.length).toBeGreaterThan(150);
-  expect(moved.length).toBeLessThan(250);
-  for (const row of [0, 1, 2, 3]) {
-    const share = four.filter(other => other === row).length;
-    expect(share).toBeGreaterThan(200);
-    expect(share).toBeLessThan(300);
-  }
-});
-
-describe('prefix-cache', () => {
-  const run = (name: string, tokens: number) => ({ key: textKey(name), from: 0, tokens });
-  const policy = routingPolicies['prefix-cache']!;
-
-  test('sends a conversation back to where most of it was sent, and a new one to the least loaded', () => {
-    const router = policy.create({});
-    const system = run('system', 1024);
-    const first = router.route(arrival('a', [system, run('a1', 600)]), view([3, 1, 2]));
-    expect(first).toBe(1);
-    expect(router.route(arrival('a', [system, run('a1', 600), run('a2', 600)]), view([2, 2, 1]))).toBe(1);
-    // Another that shares the system prompt follows it, unless that replica is above the mean plus a deviation.
-    expect(router.route(arrival('b', [system, run('b1', 600)]), view([1, 1, 1]))).toBe(1);
-    expect(router.route(arrival('c', [system, run('c1', 600)]), view([1, 8, 1]))).toBe(0);
+  test('needs one line for a policy: a file beside it, named as the policy is', () => {
+    const lines = read('registry.ts')
+      .split('\n')
+      .filter(line => line.startsWith('export'));
+    expect(lines.length).toBe(Object.keys(routingPolicies).length);
+    for (const name of Object.keys(routingPolicies)) {
+      expect(lines.filter(line => line.includes(`'./${name}.ts'`))).toHaveLength(1);
+      expect(read('index.ts')).not.toContain(name);
+    }
   });
 
-  test('gives up affinity while replicas differ by more than eight requests', () => {
-    const router = policy.create({});
-    const prompt = [run('x', 600)];
-    expect(router.route(arrival('x', prompt), view([0, 0]))).toBe(0);
-    expect(router.route(arrival('x', prompt), view([8, 0]))).toBe(0);
-    expect(router.route(arrival('x', prompt), view([9, 0]))).toBe(1);
+  test('has every policy of its folder', () => {
+    const files = readdirSync(folder).filter(file =>
+      read(file).includes('export default defineRoutingPolicy('),
+    );
+    expect(files.map(file => file.replace('.ts', '')).sort()).toEqual(Object.keys(routingPolicies).sort());
   });
 
-  test('takes the longest prefix that was sent, of several rows the least loaded', () => {
-    const router = policy.create({});
-    router.route(arrival('a', [run('p', 512)]), view([0, 1]));
-    router.route(arrival('b', [run('p', 512), run('q', 512)]), view([9, 0]));
-    expect(router.route(arrival('c', [run('p', 512), run('q', 512), run('r', 5)]), view([0, 0]))).toBe(1);
-    expect(router.route(arrival('d', [run('p', 512)]), view([2, 1]))).toBe(1);
-  });
-
-  test('knows equal content however it was cut into runs', () => {
-    const router = policy.create({});
-    const { key } = run('x', 1);
-    const cut = [
-      { key, from: 0, tokens: 300 },
-      { key, from: 300, tokens: 1 },
-      { key, from: 301, tokens: 723 },
-    ];
-    expect(router.route(arrival('a', [run('x', 1024)]), view([1, 0]))).toBe(1);
-    expect(router.route(arrival('b', cut), view([0, 0]))).toBe(1);
-    expect(router.route(arrival('c', [run('y', 1024)]), view([0, 0]))).toBe(0);
+  test('tells which policies there are when asked for one that is not', () => {
+    expect(() => routingPolicy('fastest')).toThrow('unknown routing policy "fastest"');
+    expect(() => routingPolicy('constructor')).toThrow('unknown routing policy "constructor"');
   });
 });

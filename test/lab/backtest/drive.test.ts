@@ -10,6 +10,7 @@ import { textKey } from '../../../scenarios/base/key.ts';
 import { runTokens } from '../../../scenarios/formats/prompt.ts';
 import { createCluster } from '../../../sim/reference/cluster.ts';
 import { experimentJson, stagedJson } from '../../builders/experiments.ts';
+import { deployment } from '../../sim/reference/build.ts';
 
 const step = affine({ model: 'affine', base: 10 });
 const NO_FRONT_END: FrontEnd = { beforeMs: 0, beforeMsPerToken: 0, afterMs: 0 };
@@ -27,7 +28,7 @@ function played(phases: readonly Phase[], frontEnd = NO_FRONT_END, version = '0.
   const experiment = readExperiment(experimentJson('x', { engine: { name: 'vLLM', version } }));
   const pool = poolOf(experiment, experiment.runs[0]!, replicaOf(experiment), step);
   const routing = { policy: 'least-outstanding', options: {} };
-  const cluster = createCluster({ name: 'x', sha256: '', pools: [pool], hosted: [], routing });
+  const cluster = createCluster({ ...deployment([pool]), routing });
   return drive(cluster, POOL, phases, frontEnd);
 }
 

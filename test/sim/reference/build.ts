@@ -41,6 +41,10 @@ export const pool = (some: Partial<PoolSpec> = {}): PoolSpec => ({
   kvTiers: [],
   disaggregation: null,
   kvBytesPerToken: null,
+  scheduling: { policy: 'fcfs', options: {} },
+  retention: null,
+  scaling: null,
+  coldStart: null,
   apiLatencyMs: 0,
   endpoints: [],
   usdPerGpuHour: null,
@@ -54,6 +58,8 @@ export const deployment = (pools: PoolSpec[], policy = 'round-robin'): Deploymen
   pools,
   hosted: [],
   routing: { policy, options: {} },
+  signals: { scrapeMs: 50, delayMs: 5, kvEventsMs: 5 },
+  admission: { policy: 'always', options: {} },
 });
 
 /** A request with a prompt of its own, unless runs are given. */

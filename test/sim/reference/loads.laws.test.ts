@@ -148,6 +148,8 @@ const drawnPools = ({
                   gpuId: null,
                   tensorParallel: 1,
                   usdPerGpuHour: null,
+                  scaling: null,
+                  coldStart: null,
                 },
                 linkBytesPerSec: (drawn.linkBytesPerNs * 1e9) / scale,
                 linkLatencyMs: drawn.linkNs * scale * 1e-6,

@@ -24,6 +24,8 @@ function split(
         gpuId: null,
         tensorParallel: 1,
         usdPerGpuHour: null,
+        scaling: null,
+        coldStart: null,
         ...prefill,
       },
       linkBytesPerSec: 1e9,

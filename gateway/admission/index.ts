@@ -1,0 +1,32 @@
+// The registry: every admission policy by its name. A new one is a file beside this and a line here.
+import { UserError } from '../../scenarios/base/errors.ts';
+import always from './always.ts';
+import calls from './calls.ts';
+import dynamoQueue from './dynamo-queue.ts';
+import flowControl from './flow-control.ts';
+import type { AdmissionPolicy } from './policy.ts';
+import probabilistic from './probabilistic.ts';
+import saturation from './saturation.ts';
+import sessions from './sessions.ts';
+import tierShed from './tier-shed.ts';
+import tokenBucket from './token-bucket.ts';
+
+export const admissionPolicies: Record<string, AdmissionPolicy> = {
+  [always.name]: always,
+  [calls.name]: calls,
+  [sessions.name]: sessions,
+  [tokenBucket.name]: tokenBucket,
+  [saturation.name]: saturation,
+  [probabilistic.name]: probabilistic,
+  [tierShed.name]: tierShed,
+  [flowControl.name]: flowControl,
+  [dynamoQueue.name]: dynamoQueue,
+};
+
+/** The policy of this name; throws UserError with those there are. */
+export function admissionPolicy(name: string): AdmissionPolicy {
+  const found = Object.hasOwn(admissionPolicies, name) ? admissionPolicies[name] : undefined;
+  if (found !== undefined) return found;
+  const hint = `one of ${Object.keys(admissionPolicies).join(', ')}`;
+  throw new UserError(`unknown admission policy ${JSON.stringify(name)}`, { hint });
+}

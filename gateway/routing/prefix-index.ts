@@ -1,0 +1,362 @@
+// What a router remembers of what it sent: a radix tree of prompts, whose nodes are stretches of content and the replicas
+// that were sent them. What an engine evicted since, it does not know; it forgets by its own age limit and capacity.
+// Laws: a replica that holds a node holds the way to it, and uses the way no earlier: what is forgotten are ends.
+import { IdTable } from '../../scenarios/base/id-table.ts';
+import type { Key } from '../../scenarios/base/key.ts';
+import { appendRuns, headOf, type Run, tailOf } from '../../scenarios/formats/prompt.ts';
+
+/** All replicas together; beyond it a replica forgets its own for each that it is sent. Bounds our memory, not theirs. */
+const STRETCHES_MAX = 1 << 20;
+
+export interface PrefixIndexOptions {
+  /** Prefixes are known by whole chunks of so many tokens. */
+  chunkTokens: number;
+  /** What was not sent for so long is forgotten; without it, never. */
+  ttlMs?: number;
+  /** Of each replica; beyond it what was sent least recently is forgotten. Without it, no limit. */
+  capacityTokens?: number;
+  /** Only so many tokens at the start of a prompt are looked at and remembered; without it, all. */
+  promptTokensMax?: number;
+}
+
+/** A stretch of content that a replica was sent. */
+export interface Stretch {
+  readonly tokens: number;
+  /** When it was last sent, and how often. */
+  readonly usedMs: number;
+  readonly uses: number;
+  /** The next to go after this one. */
+  readonly younger: Stretch | null;
+}
+
+class Node {
+  parent: Node | null;
+  /** Names the first chunk. */
+  mark: number;
+  tokens: number;
+  /** Content of exactly these tokens. */
+  runs: Run[];
+  /** By mark. */
+  children: IdTable<Node> | null = null;
+  readonly holds: Hold[] = [];
+
+  constructor(parent: Node | null, mark: number, tokens: number, runs: Run[]) {
+    this.parent = parent;
+    this.mark = mark;
+    this.tokens = tokens;
+    this.runs = runs;
+  }
+}
+
+/** That one replica was sent one node; a place in the replica's list by time of use. */
+class Hold implements Stretch {
+  readonly node: Node;
+  readonly holder: Holder;
+  usedMs: number;
+  uses: number;
+  older: Hold | null = null;
+  younger: Hold | null = null;
+
+  constructor(node: Node, holder: Holder, usedMs: number, uses: number) {
+    this.node = node;
+    this.holder = holder;
+    this.usedMs = usedMs;
+    this.uses = uses;
+  }
+
+  get tokens(): number {
+    return this.node.tokens;
+  }
+}
+
+/** A replica. */
+class Holder {
+  tokens = 0;
+  oldest: Hold | null = null;
+  youngest: Hold | null = null;
+  /** Its row in the question of this number. */
+  row = 0;
+  question = 0;
+}
+
+const mix = (h: number, x: number): number => {
+  let k = Math.imul(h ^ x, 0x85ebca6b);
+  k = Math.imul(k ^ (k >>> 13), 0xc2b2ae35);
+  return k ^ (k >>> 16);
+};
+
+const isSame = (a: Key, b: Key): boolean => a === b || (a.lo === b.lo && a.hi === b.hi);
+
+/** Names the `tokens` tokens from token `offset` of run `index` on: equal content has equal names, however it was cut. */
+function nameOf(runs: readonly Run[], index: number, offset: number, tokens: number): number {
+  let high = 0x9747b28c;
+  let low = 0x1b873593;
+  let last: Key | null = null;
+  let lastEnd = 0;
+  for (let left = tokens; left > 0; index++, offset = 0) {
+    const { key, from, tokens: has } = runs[index]!;
+    const begin = from + offset;
+    // Named by where each piece begins: one that goes on where the last ended needs no name of its own.
+    if (last === null || lastEnd !== begin || !isSame(last, key)) {
+      high = mix(mix(high, key.hi ^ begin), left);
+      low = mix(mix(low, key.lo ^ left), begin ^ high);
+    }
+    last = key;
+    lastEnd = from + has;
+    left -= has - offset;
+  }
+  return (high >>> 0) * 2 ** 21 + (low >>> 11);
+}
+
+export class PrefixIndex {
+  private readonly chunkTokens: number;
+  private readonly ttlMs: number;
+  private readonly capacityTokens: number;
+  private readonly promptTokensMax: number;
+  private readonly root = new Node(null, 0, 0, []);
+  private readonly holders = new IdTable<Holder>();
+  private readonly matched: number[] = [];
+  private question = 0;
+  private stretches = 0;
+  /** Where in the prompt the walk is. */
+  private index = 0;
+  private offset = 0;
+
+  constructor({
+    chunkTokens,
+    ttlMs = Number.POSITIVE_INFINITY,
+    capacityTokens = Number.POSITIVE_INFINITY,
+    promptTokensMax = Number.POSITIVE_INFINITY,
+  }: PrefixIndexOptions) {
+    this.chunkTokens = chunkTokens;
+    this.ttlMs = ttlMs;
+    this.capacityTokens = capacityTokens;
+    this.promptTokensMax = promptTokensMax;
+  }
+
+  /**
+   * For each of `ids`, tokens at the start of the prompt that it was sent before, in whole chunks. The same array each
+   * time. Hot: once per request.
+   */
+  match(prompt: readonly Run[], ids: readonly number[], nowMs: number): readonly number[] {
+    const { matched } = this;
+    const question = ++this.question;
+    matched.length = ids.length;
+    for (let row = 0; row < ids.length; row++) {
+      matched[row] = 0;
+      const holder = this.holders.get(ids[row]!);
+      if (holder === undefined) continue;
+      this.expire(holder, nowMs);
+      holder.row = row;
+      holder.question = question;
+    }
+    const end = this.begin(prompt);
+    for (let at = 0, node = this.root; at < end; ) {
+      const child = this.childOf(node, prompt);
+      const tokens = child === undefined ? 0 : this.common(prompt, child, end - at);
+      if (tokens === 0) break;
+      at += tokens;
+      node = child!;
+      for (const { holder } of node.holds) if (holder.question === question) matched[holder.row] = at;
+      if (tokens < node.tokens) break;
+      this.skip(prompt, tokens);
+    }
+    return matched;
+  }
+
+  /** The prompt is sent to the replica. Hot: once per request. */
+  add(prompt: readonly Run[], id: number, nowMs: number): void {
+    let holder = this.holders.get(id);
+    if (holder === undefined) {
+      holder = new Holder();
+      this.holders.set(id, holder);
+    }
+    this.expire(holder, nowMs);
+    const end = this.begin(prompt);
+    let node = this.root;
+    for (let at = 0; at < end; ) {
+      const child = this.childOf(node, prompt);
+      const tokens = child === undefined ? 0 : this.common(prompt, child, end - at);
+      if (tokens === 0) {
+        node = this.extend(node, prompt, end - at, holder);
+        break;
+      }
+      node = tokens < child!.tokens ? this.split(child!, tokens) : child!;
+      at += tokens;
+      this.skip(prompt, tokens);
+    }
+    // From the end to the beginning, so that a beginning is always younger than what follows it.
+    for (; node.parent !== null; node = node.parent) this.use(node, holder, nowMs);
+    while (holder.tokens > this.capacityTokens) this.evict(holder, holder.tokens - this.capacityTokens);
+    while (this.stretches > STRETCHES_MAX && holder.oldest !== null) this.remove(holder.oldest);
+  }
+
+  /** The replica is gone, and all it was sent. */
+  forget(id: number): void {
+    const holder = this.holders.get(id);
+    if (holder === undefined) return;
+    while (holder.oldest !== null) this.remove(holder.oldest);
+    this.holders.delete(id);
+  }
+
+  /** Tokens that the replica was sent and that are not forgotten, shared beginnings once. */
+  heldTokens(id: number): number {
+    return this.holders.get(id)?.tokens ?? 0;
+  }
+
+  /** What the replica was sent least recently. */
+  oldest(id: number): Stretch | null {
+    return this.holders.get(id)?.oldest ?? null;
+  }
+
+  /** Returns how many tokens of the prompt count. */
+  private begin(prompt: readonly Run[]): number {
+    this.index = 0;
+    this.offset = 0;
+    let tokens = 0;
+    for (let i = 0; i < prompt.length; i++) tokens += prompt[i]!.tokens;
+    return this.whole(Math.min(tokens, this.promptTokensMax));
+  }
+
+  private whole(tokens: number): number {
+    return tokens - (tokens % this.chunkTokens);
+  }
+
+  /** The child that may go on as the prompt does. */
+  private childOf(node: Node, prompt: readonly Run[]): Node | undefined {
+    return node.children?.get(nameOf(prompt, this.index, this.offset, this.chunkTokens));
+  }
+
+  /** Tokens of the node's content that the prompt goes on with, at most `most`, in whole chunks. Moves nothing. */
+  private common(prompt: readonly Run[], { runs, tokens }: Node, most: number): number {
+    const limit = Math.min(tokens, most);
+    let { index, offset } = this;
+    let i = 0;
+    let done = 0;
+    let matched = 0;
+    while (matched < limit) {
+      const ours = prompt[index]!;
+      const theirs = runs[i]!;
+      if (ours.from + offset !== theirs.from + done || !isSame(ours.key, theirs.key)) break;
+      const ourLeft = ours.tokens - offset;
+      const theirLeft = theirs.tokens - done;
+      const step = Math.min(ourLeft, theirLeft);
+      matched += step;
+      offset += step;
+      done += step;
+      if (step === ourLeft) {
+        index += 1;
+        offset = 0;
+      }
+      if (step === theirLeft) {
+        i += 1;
+        done = 0;
+      }
+    }
+    return this.whole(Math.min(matched, limit));
+  }
+
+  private skip(prompt: readonly Run[], tokens: number): void {
+    this.offset += tokens;
+    while (this.index < prompt.length && this.offset >= prompt[this.index]!.tokens) {
+      this.offset -= prompt[this.index]!.tokens;
+      this.index += 1;
+    }
+  }
+
+  /** Puts the next `tokens` tokens of the prompt behind the node: in it, where only this replica has it. */
+  private extend(node: Node, prompt: readonly Run[], tokens: number, holder: Holder): Node {
+    const rest = headOf(tailOf(prompt.slice(this.index), this.offset), tokens);
+    if (node.children === null && node.holds.length === 1 && node.holds[0]!.holder === holder) {
+      appendRuns(node.runs, rest);
+      node.tokens += tokens;
+      holder.tokens += tokens;
+      return node;
+    }
+    const child = new Node(node, nameOf(rest, 0, 0, this.chunkTokens), tokens, rest);
+    node.children ??= new IdTable(4);
+    node.children.set(child.mark, child);
+    return child;
+  }
+
+  /** Parts a node behind its first `tokens` tokens; returns the new upper part. */
+  private split(node: Node, tokens: number): Node {
+    const upper = new Node(node.parent, node.mark, tokens, headOf(node.runs, tokens));
+    if (node.parent!.children!.get(node.mark) === node) node.parent!.children!.set(node.mark, upper);
+    node.runs = tailOf(node.runs, tokens);
+    node.tokens -= tokens;
+    node.mark = nameOf(node.runs, 0, 0, this.chunkTokens);
+    node.parent = upper;
+    upper.children = new IdTable(4);
+    upper.children.set(node.mark, node);
+    for (const hold of node.holds) this.link(new Hold(upper, hold.holder, hold.usedMs, hold.uses), hold);
+    return upper;
+  }
+
+  private use(node: Node, holder: Holder, nowMs: number): void {
+    const { holds } = node;
+    let hold: Hold | undefined;
+    for (let i = 0; i < holds.length && hold === undefined; i++)
+      if (holds[i]!.holder === holder) hold = holds[i];
+    if (hold === undefined) {
+      this.link(new Hold(node, holder, nowMs, 1), holder.youngest);
+      holder.tokens += node.tokens;
+      return;
+    }
+    hold.usedMs = nowMs;
+    hold.uses += 1;
+    if (holder.youngest === hold) return;
+    this.unqueue(hold);
+    this.enqueue(hold, holder.youngest);
+  }
+
+  private link(hold: Hold, older: Hold | null): void {
+    hold.node.holds.push(hold);
+    this.stretches += 1;
+    this.enqueue(hold, older);
+  }
+
+  private enqueue(hold: Hold, older: Hold | null): void {
+    const { holder } = hold;
+    hold.older = older;
+    hold.younger = older === null ? holder.oldest : older.younger;
+    if (hold.older === null) holder.oldest = hold;
+    else hold.older.younger = hold;
+    if (hold.younger === null) holder.youngest = hold;
+    else hold.younger.older = hold;
+  }
+
+  private unqueue({ holder, older, younger }: Hold): void {
+    if (older === null) holder.oldest = younger;
+    else older.younger = younger;
+    if (younger === null) holder.youngest = older;
+    else younger.older = older;
+  }
+
+  private expire(holder: Holder, nowMs: number): void {
+    const { ttlMs } = this;
+    while (holder.oldest !== null && holder.oldest.usedMs + ttlMs <= nowMs) this.remove(holder.oldest);
+  }
+
+  /** Forgets the least recent, `tokens` tokens of it at least and no chunk more. */
+  private evict(holder: Holder, tokens: number): void {
+    const hold = holder.oldest!;
+    const stays = this.whole(Math.max(0, hold.tokens - tokens));
+    if (stays > 0) this.split(hold.node, stays);
+    this.remove(hold);
+  }
+
+  private remove(hold: Hold): void {
+    const { node, holder } = hold;
+    this.unqueue(hold);
+    this.stretches -= 1;
+    holder.tokens -= node.tokens;
+    node.holds[node.holds.indexOf(hold)] = node.holds[node.holds.length - 1]!;
+    node.holds.pop();
+    if (node.holds.length > 0) return;
+    // Nobody has what is behind it either.
+    const siblings = node.parent!.children!;
+    if (siblings.get(node.mark) === node) siblings.delete(node.mark);
+    if (siblings.size === 0) node.parent!.children = null;
+  }
+}

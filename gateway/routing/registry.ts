@@ -1,0 +1,22 @@
+// Every routing policy: a new one is a file beside this and a line here.
+export { default as aibrixLeastLatency } from './aibrix-least-latency.ts';
+export { default as aibrixPd } from './aibrix-pd.ts';
+export { default as aibrixVtc } from './aibrix-vtc.ts';
+export { default as alwaysBusiest } from './always-busiest.ts';
+export { default as blisWeighted } from './blis-weighted.ts';
+export { default as consistentHash } from './consistent-hash.ts';
+export { default as dynamoKv } from './dynamo-kv.ts';
+export { default as kvAware } from './kv-aware.ts';
+export { default as leastOutstanding } from './least-outstanding.ts';
+export { default as llmD } from './llm-d.ts';
+export { default as lmetric } from './lmetric.ts';
+export { default as powerOfTwo } from './power-of-two.ts';
+export { default as preble } from './preble.ts';
+export { default as prefixCache } from './prefix-cache.ts';
+export { default as productionStackKv } from './production-stack-kv.ts';
+export { default as productionStackPrefix } from './production-stack-prefix.ts';
+export { default as random } from './random.ts';
+export { default as rayPrefixPow2 } from './ray-prefix-pow2.ts';
+export { default as roundRobin } from './round-robin.ts';
+export { default as sessionAffinity } from './session-affinity.ts';
+export { default as sglangCacheAware } from './sglang-cache-aware.ts';

@@ -1,0 +1,58 @@
+// One case of a grid: which simulation, as plain data that a worker thread can be sent, and what came of it.
+import type { DeploymentSpec, PolicyChoice, PoolSpec, SignalAges } from '../../engines/engine.ts';
+import type { LoadOptions } from '../../scenarios/cli/load.ts';
+import type { RunFigures } from '../../scenarios/formats/grid.ts';
+
+/** What a case changes of a deployment once its file is resolved. Plain data. */
+export interface DeploymentChange {
+  readonly routing?: PolicyChoice;
+  readonly admission?: PolicyChoice;
+  readonly signals?: Partial<SignalAges>;
+  /** Of every pool. */
+  readonly pool?: Partial<Pick<PoolSpec, 'replicas' | 'scheduling' | 'retention' | 'scaling'>>;
+}
+
+export interface GridCase {
+  readonly scenario: {
+    /** File, library entry or trace. */
+    readonly input: string;
+    /** Seed, overrides, and how a trace is read. */
+    readonly options: LoadOptions;
+  };
+  readonly deployment: {
+    readonly input: string;
+    /** Overrides of the file, `path=value`. */
+    readonly set?: readonly string[];
+    readonly change?: DeploymentChange;
+  };
+  /** Speeds up the clock of open arrivals; 1 as the scenario says. See load-factor.ts. */
+  readonly loadFactor: number;
+}
+
+/** A case that threw. */
+export interface CaseFailure {
+  readonly message: string;
+  readonly hint: string | null;
+  readonly exitCode: number;
+}
+
+export type Outcome =
+  | { readonly ok: true; readonly figures: RunFigures }
+  | { readonly ok: false; readonly failure: CaseFailure };
+
+/** The deployment with the change. Engines order by urgency only where they are told to. */
+export function changed(deployment: DeploymentSpec, change: DeploymentChange): DeploymentSpec {
+  const { pool: given = {}, signals, ...rest } = change;
+  const pools = deployment.pools.map(pool => ({
+    ...pool,
+    ...given,
+    limits:
+      given.scheduling === undefined
+        ? pool.limits
+        : {
+            ...pool.limits,
+            schedulingPolicy: given.scheduling.policy === 'fcfs' ? ('fcfs' as const) : ('priority' as const),
+          },
+  }));
+  return { ...deployment, ...rest, pools, signals: { ...deployment.signals, ...signals } };
+}

@@ -1,0 +1,189 @@
+// The figures of a run, taken call by call as it goes, so that no record is kept.
+import type { DeploymentSpec, PoolSpec } from '../../engines/engine.ts';
+import { jainIndex, quantileSorted, sorted } from '../../scenarios/base/statistics.ts';
+import type { SloMetric } from '../../scenarios/formats/assertion.ts';
+import type { RunFigures } from '../../scenarios/formats/grid.ts';
+import type { Plan } from '../../scenarios/formats/plan.ts';
+import {
+  type CallRecord,
+  e2eMs,
+  makespanMs,
+  tpotMs,
+  ttftMs,
+  type WorkflowRecord,
+} from '../../scenarios/formats/record.ts';
+
+type Targets = Partial<Record<SloMetric, number>>;
+
+/** What a call must keep where the scenario gives its step no SLO: a person waits for the first token, then reads. */
+export const DEFAULT_SLO = { ttft: 2000, tpot: 50 } as const satisfies Targets;
+/** The same in words. */
+export const DEFAULT_SLO_TEXT = 'TTFT <= 2 s and TPOT <= 50 ms';
+
+const isWithin = (value: number | null, limit: number | undefined): boolean =>
+  value === null || limit === undefined || value <= limit;
+
+function keeps(call: CallRecord, { ttft, tpot, e2e, itl }: Targets): boolean {
+  return (
+    isWithin(ttftMs(call), ttft) &&
+    isWithin(tpotMs(call), tpot) &&
+    isWithin(e2eMs(call), e2e) &&
+    isWithin(call.itlMsMax, itl)
+  );
+}
+
+const byDefault = (): Targets => DEFAULT_SLO;
+
+/** The targets of a call by the SLOs of the plan's steps, else the default. */
+function targetsOf({ assertions }: Plan): (call: CallRecord) => Targets {
+  const slos = assertions.flatMap(({ subject, filter }) =>
+    subject.kind === 'attainment' && subject.of === 'calls' ? [{ filter, targets: subject.withinMs }] : [],
+  );
+  if (slos.length === 0) return byDefault;
+  return ({ workflow, step }) =>
+    slos.find(
+      ({ filter }) => filter.step === step && (filter.workflow === undefined || filter.workflow === workflow),
+    )?.targets ?? DEFAULT_SLO;
+}
+
+/** Whether every call is judged by `DEFAULT_SLO`. */
+export const isJudgedByDefault = (plan: Plan): boolean => targetsOf(plan) === byDefault;
+
+const gpusOf = ({ tensorParallel, pipelineStages, dataParallelRanks }: PoolSpec): number =>
+  tensorParallel * pipelineStages * dataParallelRanks;
+
+/** GPUs and their price an hour of a fixed deployment; `perHour` null where a pool has no price. */
+function fleetOf({ pools }: DeploymentSpec): { gpus: number; usdPerHour: number | null } {
+  let gpus = 0;
+  let usdPerHour: number | null = 0;
+  const add = (count: number, price: number | null): void => {
+    gpus += count;
+    if (count > 0) usdPerHour = usdPerHour === null || price === null ? null : usdPerHour + count * price;
+  };
+  for (const pool of pools) {
+    add(pool.replicas * gpusOf(pool), pool.usdPerGpuHour);
+    const prefill = pool.disaggregation?.prefill;
+    if (prefill !== undefined) add(prefill.replicas * prefill.tensorParallel, prefill.usdPerGpuHour);
+  }
+  return { gpus, usdPerHour };
+}
+
+/** Collects one run: its `onCall` and `onSession` go to the simulation. */
+export class FigureCollector {
+  private readonly targets: (call: CallRecord) => Targets;
+  private readonly ttfts: number[] = [];
+  private readonly e2es: number[] = [];
+  private readonly makespans: number[] = [];
+  /** In order. */
+  private readonly ends: number[] = [];
+  /** By tenant, or by cohort where there are none. */
+  private readonly tenants = new Map<string, { judged: number; good: number }>();
+  private calls = 0;
+  private cancelled = 0;
+  private failed = 0;
+  private good = 0;
+  private sessions = 0;
+  private completed = 0;
+  private windowMs = 0;
+  private promptTokens = 0;
+  private cachedTokens = 0;
+  private computedTokens = 0;
+  private wastedTokens = 0;
+
+  constructor(plan: Plan) {
+    this.targets = targetsOf(plan);
+  }
+
+  readonly onCall = (call: CallRecord): void => {
+    this.calls += 1;
+    const computed = call.computedTokens ?? 0;
+    const cached = call.cachedTokens ?? 0;
+    this.computedTokens += computed;
+    if (call.scheduledMs !== null) {
+      this.promptTokens += call.promptTokens;
+      this.cachedTokens += cached;
+    }
+    if (call.outcome !== 'ok') {
+      this.wastedTokens += computed;
+      if (call.outcome === 'cancelled') {
+        this.cancelled += 1;
+        return;
+      }
+      this.failed += 1;
+      this.tenantOf(call).judged += 1;
+      return;
+    }
+    const onceTokens = call.promptTokens - cached + Math.max(0, call.outputTokens - 1);
+    this.wastedTokens += Math.max(0, computed - onceTokens);
+    this.ends.push(call.endMs as number);
+    this.ttfts.push(ttftMs(call) as number);
+    this.e2es.push(e2eMs(call) as number);
+    const tenant = this.tenantOf(call);
+    tenant.judged += 1;
+    if (!keeps(call, this.targets(call))) return;
+    tenant.good += 1;
+    this.good += 1;
+  };
+
+  readonly onSession = (session: WorkflowRecord): void => {
+    this.sessions += 1;
+    this.windowMs = Math.max(this.windowMs, session.startMs);
+    const tookMs = makespanMs(session);
+    if (tookMs === null) return;
+    this.completed += 1;
+    this.makespans.push(tookMs);
+  };
+
+  private tenantOf({ tenant, cohort }: CallRecord): { judged: number; good: number } {
+    const name = tenant ?? cohort;
+    const known = this.tenants.get(name);
+    if (known !== undefined) return known;
+    const made = { judged: 0, good: 0 };
+    this.tenants.set(name, made);
+    return made;
+  }
+
+  /** Without the start of a run, where little is under way, and its tail. */
+  private servedPerSec(): number {
+    const from = Math.floor(this.ends.length / 4);
+    const to = Math.floor((this.ends.length * 3) / 4);
+    const tookMs = (this.ends[to] ?? 0) - (this.ends[from] ?? 0);
+    return tookMs > 0 ? ((to - from) / tookMs) * 1000 : 0;
+  }
+
+  figures(durationMs: number, deployment: DeploymentSpec): RunFigures {
+    const [ttfts, e2es, makespans] = [this.ttfts, this.e2es, this.makespans].map(sorted);
+    const at = (values: Float64Array | undefined, q: number): number | null =>
+      values === undefined || values.length === 0 ? null : quantileSorted(values, q);
+    const share = (part: number, whole: number): number | null => (whole === 0 ? null : part / whole);
+    const windowMs = this.windowMs > 0 ? this.windowMs : durationMs;
+    const perSec = (count: number): number => (windowMs === 0 ? 0 : (count / windowMs) * 1000);
+    const { gpus, usdPerHour } = fleetOf(deployment);
+    const hours = durationMs / 3_600_000;
+    const shares = [...this.tenants.values()].map(({ good, judged }) => good / judged);
+    return {
+      durationMs,
+      windowMs,
+      calls: this.calls,
+      failedCalls: this.failed,
+      goodCalls: this.good,
+      sessions: this.sessions,
+      completedSessions: this.completed,
+      offeredPerSec: perSec(this.calls),
+      servedPerSec: this.servedPerSec(),
+      goodputPerSec: perSec(this.good),
+      sloRatio: share(this.good, this.calls - this.cancelled),
+      makespanMsP50: at(makespans, 0.5),
+      makespanMsP95: at(makespans, 0.95),
+      ttftMsP50: at(ttfts, 0.5),
+      ttftMsP95: at(ttfts, 0.95),
+      ttftMsP99: at(ttfts, 0.99),
+      e2eMsP95: at(e2es, 0.95),
+      hitRatio: share(this.cachedTokens, this.promptTokens),
+      wasteRatio: share(this.wastedTokens, this.computedTokens),
+      gpuHours: gpus * hours,
+      usd: usdPerHour === null ? null : usdPerHour * hours,
+      fairnessRatio: jainIndex(shares),
+    };
+  }
+}

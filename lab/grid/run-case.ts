@@ -1,0 +1,100 @@
+// Runs cases one after the other, in this thread. Files are read, compiled and checked once for as long as cases keep
+// asking for them.
+import { loadDeployment, type ReadyRun, readyRun } from '../../engines/load.ts';
+import { routingPolicies } from '../../gateway/routing/index.ts';
+import { EXIT, UserError } from '../../scenarios/base/errors.ts';
+import { type LoadedScenario, loadScenario } from '../../scenarios/cli/load.ts';
+import { headerOf } from '../../scenarios/cli/run-options.ts';
+import { InputIssues } from '../../scenarios/cli/terminal.ts';
+import { formatIssues } from '../../scenarios/formats/source.ts';
+import { createCluster } from '../../sim/create-cluster.ts';
+import { apiLatencies, Simulation } from '../../sim/simulate.ts';
+import { type CaseFailure, changed, type GridCase, type Outcome } from './case.ts';
+import { FigureCollector } from './figures.ts';
+import { agentsAt, atLoad } from './load-factor.ts';
+
+/** Scenarios and pairs kept: cases come in order, so a few are asked for again and again. */
+const KEPT = 4;
+/** Instants between two looks at the clock of the loop. */
+const SLICE = 10_000;
+const SILENT = { json: true, quiet: true };
+
+/** The last few values by key. */
+class Recent<T> {
+  private readonly values = new Map<string, T>();
+
+  get(key: string, make: () => T): T {
+    const known = this.values.get(key);
+    const value = known ?? make();
+    this.values.delete(key);
+    this.values.set(key, value);
+    const [oldest] = this.values.keys();
+    if (this.values.size > KEPT && oldest !== undefined) this.values.delete(oldest);
+    return value;
+  }
+}
+
+interface Ready {
+  readonly loaded: LoadedScenario;
+  readonly ready: ReadyRun;
+}
+
+export class CaseRunner {
+  private readonly scenarios = new Recent<LoadedScenario>();
+  private readonly pairs = new Recent<Ready>();
+
+  /** Never throws: what went wrong is the outcome. */
+  run(given: GridCase): Outcome {
+    try {
+      return { ok: true, figures: this.simulate(given) };
+    } catch (error) {
+      return { ok: false, failure: failureOf(error) };
+    }
+  }
+
+  private simulate(given: GridCase) {
+    const { loaded, ready } = this.ready(given);
+    const deployment = changed(ready.deployment, given.deployment.change ?? {});
+    const plan = atLoad(ready.plan, given.loadFactor);
+    const collector = new FigureCollector(plan);
+    const simulation = new Simulation({
+      plan,
+      cluster: createCluster(deployment),
+      poolOf: ready.poolOf,
+      apiLatencyMs: apiLatencies(deployment.pools),
+      header: headerOf({ world: 'sim', loaded, deployment, evidence: [], warnings: [], startedAt: null }),
+      onCall: collector.onCall,
+      onSession: collector.onSession,
+      keepRecords: false,
+    });
+    while (simulation.step(SLICE));
+    return collector.figures(simulation.nowMs, deployment);
+  }
+
+  private ready({ scenario, deployment: { input, set = [] }, loadFactor }: GridCase): Ready {
+    const base = this.scenarios.get(JSON.stringify(scenario), () =>
+      loadScenario(scenario.input, scenario.options),
+    );
+    const agents = agentsAt(base, loadFactor);
+    const key = JSON.stringify([scenario, input, set, agents]);
+    return this.pairs.get(key, () => {
+      const options = { ...scenario.options, set: [...(scenario.options.set ?? []), ...agents] };
+      const loaded = agents.length === 0 ? base : loadScenario(scenario.input, options);
+      return { loaded, ready: readyRun(loaded, loadDeployment(input, routingPolicies, set), SILENT) };
+    });
+  }
+}
+
+function failureOf(error: unknown): CaseFailure {
+  if (error instanceof InputIssues) {
+    const message = error.groups
+      .filter(({ issues }) => issues.length > 0)
+      .map(({ issues, source }) => formatIssues(issues, source, { colour: false }))
+      .join('\n');
+    return { message, hint: null, exitCode: EXIT.badInput };
+  }
+  if (error instanceof UserError)
+    return { message: error.message, hint: error.hint, exitCode: error.exitCode };
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { message, hint: 'this is our failure: please report it', exitCode: EXIT.internal };
+}

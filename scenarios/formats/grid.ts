@@ -1,0 +1,44 @@
+// One run of many, in a few figures: what a grid of simulations answers with, since records of thousands of runs would
+// fit nowhere.
+
+/** What one run came to. Times in ms, shares 0-1; null where nothing was there to judge. */
+export interface RunFigures {
+  /** From the start to the last end. */
+  durationMs: number;
+  /** In which sessions start: to the last start, or the whole run where all start at once. */
+  windowMs: number;
+  calls: number;
+  /** Ended other than well; those that their own workflow cancelled not counted. */
+  failedCalls: number;
+  /** Ended well and within their SLO. */
+  goodCalls: number;
+  sessions: number;
+  completedSessions: number;
+  /** Calls of the run over the window: the load that was offered. */
+  offeredPerSec: number;
+  /** While the middle half of the calls ended: how many a second. */
+  servedPerSec: number;
+  /** Good calls over the window. */
+  goodputPerSec: number;
+  /** Good calls over calls, cancelled ones left out. */
+  sloRatio: number | null;
+  makespanMsP50: number | null;
+  makespanMsP95: number | null;
+  ttftMsP50: number | null;
+  ttftMsP95: number | null;
+  ttftMsP99: number | null;
+  e2eMsP95: number | null;
+  /** Prompt tokens found in a cache, over prompt tokens. */
+  hitRatio: number | null;
+  /** Tokens computed a second time or for calls that did not end well, over tokens computed. */
+  wasteRatio: number | null;
+  /** GPUs times the time that their replicas were there. */
+  gpuHours: number;
+  /** Null where a pool has no price. */
+  usd: number | null;
+  /** Jain's index of the tenants' shares of good calls: 1 when all fare alike, 1/n when one has it all. */
+  fairnessRatio: number | null;
+}
+
+/** Figures that are plain numbers, by which runs are compared. */
+export type FigureName = keyof RunFigures;

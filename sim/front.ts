@@ -1,0 +1,361 @@
+// What stands before the engines of one set of replicas (a pool, or one half of a disaggregated one): the router with
+// what it sees, and the replicas that come and go. Both engines have the same one, so that no policy means two things.
+import type { DeploymentSpec, PolicyChoice, PoolSpec, SignalAges } from '../engines/engine.ts';
+import { Balancer, type Signals } from '../gateway/routing/balancer.ts';
+import { routingPolicy } from '../gateway/routing/index.ts';
+import type { RoutingArrival, RoutingPolicy, RoutingView } from '../gateway/routing/policy.ts';
+import { IdTable } from '../scenarios/base/id-table.ts';
+import { extendText, type Key } from '../scenarios/base/key.ts';
+import type { Run } from '../scenarios/formats/prompt.ts';
+import type { ClusterOptions } from './cluster.ts';
+import { scalingPolicy } from './scaling/index.ts';
+import { Lifecycle, type Member } from './scaling/lifecycle.ts';
+import type { Flow, OracleView, ReplicaSignals, ScalingView } from './scaling/policy.ts';
+
+const NS_PER_MS = 1e6;
+
+/** The engines of a set, by id of the replica. */
+export interface Engines {
+  /** A new one, idle. */
+  start(id: number, name: string): void;
+  /** It has gone; what it still has fails. */
+  stop(id: number, atNs: number): void;
+  signals(id: number, atNs: number): Signals;
+  /** Requests it has. */
+  live(id: number): number;
+  /** Tokens at the start of a prompt whose KV it has now. */
+  cachedTokens(id: number, prompt: readonly Run[], promptTokens: number): number;
+  /** Of its tiers, tokens beyond those. */
+  behind?(id: number, prompt: readonly Run[], promptTokens: number, deviceTokens: number): {
+    host: number;
+    disk: number;
+  };
+}
+
+export interface FrontOptions {
+  readonly spec: PoolSpec;
+  /** Names of replicas begin with it. */
+  readonly name: string;
+  readonly role: 'both' | 'prefill' | 'decode';
+  readonly routing: PolicyChoice & { readonly by: RoutingPolicy };
+  readonly signals: SignalAges;
+  readonly engines: Engines;
+  /** Cold starts are drawn from it. */
+  readonly key: Key;
+  readonly oracle: OracleView | null;
+  /** Calls that wait because no replica is ready. */
+  readonly held: () => number;
+}
+
+/** What all fronts of a deployment have in common. */
+export const frontOptions = (
+  { routing, signals }: DeploymentSpec,
+  { routing: outside, oracle }: ClusterOptions,
+): Pick<FrontOptions, 'routing' | 'signals' | 'oracle'> => ({
+  routing: { ...routing, by: outside ?? routingPolicy(routing.policy) },
+  signals,
+  oracle: oracle ?? null,
+});
+
+/** A call on its way, as an autoscaler counts it. */
+interface Counted {
+  readonly sentNs: number;
+  readonly promptTokens: number;
+  firstNs: number;
+  cachedTokens: number;
+}
+
+export class Front {
+  readonly lifecycle: Lifecycle;
+  private readonly balancer: Balancer;
+  private readonly options: FrontOptions;
+  /** Only where replicas come and go. */
+  private readonly flow: FlowCounter | null;
+  /** By session: the replica it was last sent to; only where a drain waits for sessions. */
+  private readonly homes: Map<string, number> | null;
+  private readonly scrapeNs: number;
+  private nextScrapeNs = Number.POSITIVE_INFINITY;
+
+  constructor(options: FrontOptions) {
+    const { spec, name, role, routing, signals, engines, key, oracle } = options;
+    const { limits, scaling } = spec;
+    this.options = options;
+    this.scrapeNs = Math.round(signals.scrapeMs * NS_PER_MS);
+    this.balancer = new Balancer({
+      policy: routing.by,
+      options: routing.options,
+      setup: {
+        role,
+        blockTokens: limits.blockTokens,
+        kvTokens: limits.kvBlocks * limits.blockTokens,
+        maxBatchedTokens: limits.maxBatchedTokens,
+        maxSequences: limits.maxSequences,
+      },
+      // A look at every decision is never late.
+      delayMs: this.scrapeNs === 0 ? 0 : signals.delayMs,
+      cache:
+        signals.kvEventsMs === null || !limits.prefixCaching
+          ? null
+          : {
+              delayMs: signals.kvEventsMs,
+              device: (id, prompt, promptTokens) => engines.cachedTokens(id, prompt, promptTokens),
+              ...(engines.behind === undefined ? {} : { behind: engines.behind }),
+            },
+    });
+    const gpusPerReplica = spec.tensorParallel * spec.pipelineStages * spec.dataParallelRanks;
+    const autoscaler =
+      scaling === null
+        ? null
+        : scalingPolicy(scaling.policy).create(scaling.options, {
+            role,
+            limits,
+            step: spec.step,
+            gpusPerReplica,
+            tokensPerStep: spec.speculative?.acceptedTokens ?? 1,
+            coldStartMs: spec.coldStart?.draw(0.5) ?? 0,
+            oracle,
+          });
+    this.flow = autoscaler === null ? null : new FlowCounter(scaling!.signalAgeMs, autoscaler.intervalMs);
+    this.homes = scaling?.drain === 'workflows' ? new Map() : null;
+    this.lifecycle = new Lifecycle({
+      name,
+      replicas: spec.replicas,
+      scaling,
+      autoscaler,
+      coldStart: spec.coldStart,
+      key: extendText(key, name),
+      view: () => this.flow!.view(this.balancer.view(0), options.held()),
+      sink: {
+        ready: member => {
+          engines.start(member.id, member.name);
+          this.balancer.open(member.id, member.name);
+        },
+        draining: (member, atNs) => this.balancer.close(member.id, atNs / NS_PER_MS),
+        gone: ({ id }, started, atNs) => {
+          this.balancer.close(id, atNs / NS_PER_MS);
+          if (started) engines.stop(id, atNs);
+        },
+        isBusy: member => this.isBusy(member),
+      },
+    });
+  }
+
+  private isBusy({ id }: Member): boolean {
+    if (this.options.engines.live(id) > 0) return true;
+    if (this.homes === null) return false;
+    for (const home of this.homes.values()) if (home === id) return true;
+    return false;
+  }
+
+  /** A replica takes requests. */
+  get isOpen(): boolean {
+    return this.balancer.isOpen;
+  }
+
+  /** One takes requests, or will. */
+  get opens(): boolean {
+    return this.isOpen || this.options.spec.scaling !== null || this.lifecycle.count('starting') > 0;
+  }
+
+  view(nowNs: number): RoutingView {
+    return this.balancer.view(nowNs / NS_PER_MS);
+  }
+
+  // ── Time ──
+
+  nextNs(): number {
+    return Math.min(this.nextScrapeNs, this.lifecycle.nextNs(), this.flow?.nextNs ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** What is due at `atNs` happens: metrics are scraped before anybody looks at them. */
+  advanceTo(atNs: number): void {
+    if (this.nextScrapeNs <= atNs) this.scrape(atNs);
+    if (this.flow !== null && this.flow.nextNs <= atNs) this.flow.scrape(atNs, this.signalsOfAll(atNs));
+    if (this.lifecycle.nextNs() > atNs) return;
+    if (this.flow !== null) this.flow.look(atNs, () => this.signalsOfAll(atNs));
+    this.lifecycle.advanceTo(atNs);
+  }
+
+  private signalsOfAll(atNs: number): ReplicaSignals[] {
+    return this.balancer.ids.map(id => ({
+      ...this.options.engines.signals(id, atNs),
+      readySinceMs: this.lifecycle.members[id]!.readyNs / NS_PER_MS,
+    }));
+  }
+
+  private scrape(atNs: number): void {
+    let isIdle = true;
+    this.balancer.scraped(atNs / NS_PER_MS, id => {
+      const signals = this.options.engines.signals(id, atNs);
+      if (signals.running > 0 || signals.waiting > 0 || signals.kvUsedRatio > 0) isIdle = false;
+      return signals;
+    });
+    // Nothing changes any more until the next request.
+    this.nextScrapeNs = isIdle ? Number.POSITIVE_INFINITY : atNs + this.scrapeNs;
+  }
+
+  // ── Requests ──
+
+  /** Sends a request to a replica that takes some: its id. */
+  choose(atNs: number, arrival: RoutingArrival): number {
+    const nowMs = atNs / NS_PER_MS;
+    if (this.scrapeNs === 0) this.balancer.scraped(nowMs, id => this.options.engines.signals(id, atNs));
+    const id = this.drainingHome(arrival) ?? this.balancer.choose(arrival, nowMs);
+    this.homes?.set(arrival.session, id);
+    this.flow?.came(arrival, atNs);
+    if (this.nextScrapeNs === Number.POSITIVE_INFINITY && this.scrapeNs > 0 && this.balancer.wantsScrapes)
+      this.nextScrapeNs = (Math.floor(atNs / this.scrapeNs) + 1) * this.scrapeNs;
+    return id;
+  }
+
+  /** A workflow goes on where it began, though that replica drains. */
+  private drainingHome(arrival: RoutingArrival): number | null {
+    const home = this.homes?.get(arrival.session);
+    if (home === undefined || this.lifecycle.members[home]!.state !== 'draining') return null;
+    this.balancer.enter(arrival, home);
+    return home;
+  }
+
+  scheduled(id: number, prompt: readonly Run[], cachedTokens: number, atNs: number): void {
+    this.balancer.scheduled(id, prompt, cachedTokens, atNs / NS_PER_MS);
+    this.flow?.scheduled(id, cachedTokens);
+  }
+
+  firstToken(id: number, atNs: number): void {
+    this.balancer.firstToken(id, atNs / NS_PER_MS);
+    this.flow?.firstToken(id, atNs);
+  }
+
+  /** `isOk`: it was answered. */
+  ended(id: number, outputTokens: number, isOk: boolean, atNs: number): void {
+    const replicaId = this.balancer.ended(id, outputTokens, atNs / NS_PER_MS);
+    this.flow?.ended(id, outputTokens, isOk, atNs);
+    const member = this.lifecycle.members[replicaId]!;
+    if (member.state === 'draining') this.lifecycle.settle(member, atNs);
+  }
+
+  placeOf(id: number): number | undefined {
+    return this.balancer.placeOf(id);
+  }
+
+  sessionEnded(session: string, atNs: number): void {
+    this.flow?.sessionEnded(session);
+    const home = this.homes?.get(session);
+    if (home === undefined) return;
+    this.homes!.delete(session);
+    this.lifecycle.settle(this.lifecycle.members[home]!, atNs);
+  }
+
+  /** One of the ready replicas, by a uniform draw, is lost with what it has; another is asked for at once. */
+  crash(draw: number, atNs: number): void {
+    const ready = this.lifecycle.members.filter(({ state }) => state === 'ready');
+    const member = ready[Math.floor(draw * ready.length)];
+    if (member === undefined) return;
+    this.lifecycle.end(member, atNs);
+    this.lifecycle.start(atNs);
+  }
+}
+
+/** What an autoscaler sees of the calls of a set. */
+class FlowCounter {
+  /** When metrics are scraped for the look that comes `ageMs` later. */
+  nextNs: number;
+  private readonly ageNs: number;
+  private readonly intervalNs: number;
+  private readonly counted = new IdTable<Counted>();
+  private readonly sessions = new Set<string>();
+  private scrapes: { atNs: number; replicas: ReplicaSignals[] }[] = [];
+  private since = noFlow();
+  private sinceNs = 0;
+  private ttftNs = 0;
+  private decodeNs = 0;
+  private decodeGaps = 0;
+  private lastCameNs = Number.NEGATIVE_INFINITY;
+  private nowNs = 0;
+  private seen: { atNs: number; replicas: ReplicaSignals[] } = { atNs: 0, replicas: [] };
+
+  constructor(ageMs: number, intervalMs: number) {
+    this.ageNs = Math.round(ageMs * NS_PER_MS);
+    this.intervalNs = Math.max(1, Math.round(intervalMs * NS_PER_MS));
+    this.nextNs = this.ageNs === 0 ? Number.POSITIVE_INFINITY : Math.max(0, this.intervalNs - this.ageNs);
+  }
+
+  scrape(atNs: number, replicas: ReplicaSignals[]): void {
+    this.scrapes.push({ atNs, replicas });
+    this.nextNs += this.intervalNs;
+  }
+
+  look(atNs: number, fresh: () => ReplicaSignals[]): void {
+    this.nowNs = atNs;
+    if (this.ageNs === 0) this.seen = { atNs, replicas: fresh() };
+    while (this.scrapes.length > 0 && this.scrapes[0]!.atNs + this.ageNs <= atNs)
+      this.seen = this.scrapes.shift()!;
+  }
+
+  came({ id, session, promptTokens }: RoutingArrival, atNs: number): void {
+    this.counted.set(id, { sentNs: atNs, promptTokens, firstNs: -1, cachedTokens: 0 });
+    this.sessions.add(session);
+    this.since.arrivals += 1;
+    this.since.promptTokens += promptTokens;
+    this.lastCameNs = atNs;
+  }
+
+  scheduled(id: number, cachedTokens: number): void {
+    const counted = this.counted.get(id);
+    if (counted !== undefined) counted.cachedTokens = cachedTokens;
+  }
+
+  firstToken(id: number, atNs: number): void {
+    const counted = this.counted.get(id);
+    if (counted !== undefined && counted.firstNs < 0) counted.firstNs = atNs;
+  }
+
+  ended(id: number, outputTokens: number, isOk: boolean, atNs: number): void {
+    const counted = this.counted.get(id);
+    this.counted.delete(id);
+    if (counted === undefined || !isOk) return;
+    const { sentNs, cachedTokens } = counted;
+    const firstNs = counted.firstNs < 0 ? atNs : counted.firstNs;
+    this.since.ended += 1;
+    this.since.cachedTokens += cachedTokens;
+    this.since.outputTokens += outputTokens;
+    this.ttftNs += firstNs - sentNs;
+    this.decodeNs += atNs - firstNs;
+    this.decodeGaps += Math.max(0, outputTokens - 1);
+  }
+
+  sessionEnded(session: string): void {
+    this.sessions.delete(session);
+  }
+
+  /** Counts since the last look, which begin anew. */
+  view(
+    routed: RoutingView,
+    queuedAtGateway: number,
+  ): Omit<ScalingView, 'ready' | 'starting' | 'draining' | 'min' | 'max'> {
+    const { nowNs, since, seen } = this;
+    const flow: Flow = {
+      ...since,
+      overMs: (nowNs - this.sinceNs) / NS_PER_MS,
+      ttftMs: since.ended === 0 ? 0 : this.ttftNs / since.ended / NS_PER_MS,
+      itlMs: this.decodeGaps === 0 ? 0 : this.decodeNs / this.decodeGaps / NS_PER_MS,
+    };
+    this.since = noFlow();
+    this.sinceNs = nowNs;
+    this.ttftNs = 0;
+    this.decodeNs = 0;
+    this.decodeGaps = 0;
+    return {
+      nowMs: nowNs / NS_PER_MS,
+      replicas: seen.replicas.slice(0, routed.ids.length),
+      signalAgeMs: (nowNs - seen.atNs) / NS_PER_MS,
+      queuedAtGateway,
+      inFlight: this.counted.size + queuedAtGateway,
+      sessions: this.sessions.size,
+      flow,
+      idleMs: (nowNs - this.lastCameNs) / NS_PER_MS,
+    };
+  }
+}
+
+const noFlow = () => ({ arrivals: 0, ended: 0, promptTokens: 0, cachedTokens: 0, outputTokens: 0 });
