@@ -35,6 +35,7 @@ export interface Gpu {
   scaleUpName: string | null;
   scaleUpDomainGpus: number | null;
   p2pLatencySec: number | null;
+  pcieBandwidthBytesPerSecPerDirection?: number | null;
   prices: readonly GpuPrice[];
   source: readonly string[];
 }

@@ -36,6 +36,16 @@ function resolveAdmission({ gateway }: DeploymentFile): PolicyChoice {
   return { policy, options };
 }
 
+/** A router that looks at every decision is never late. */
+function resolveSignals({ signals = {} }: DeploymentFile): SignalAges {
+  const { scrape = DEFAULT_SIGNALS.scrapeMs, delay, kv_events: events } = signals;
+  return {
+    scrapeMs: scrape,
+    delayMs: delay ?? (scrape === 0 ? 0 : DEFAULT_SIGNALS.delayMs),
+    kvEventsMs: events === 'off' ? null : (events ?? DEFAULT_SIGNALS.kvEventsMs),
+  };
+}
+
 /** Resolves every pool; `deployment` is null when there is an error. */
 export function resolveDeployment(
   file: DeploymentFile,
@@ -48,8 +58,13 @@ export function resolveDeployment(
     resolveProvider(name, each, addedModels),
   );
   const hosted = providers.flatMap(each => each.hosted);
+  const { scrape, delay } = file.signals ?? {};
+  const late = scrape === 0 && (delay ?? 0) > 0;
+  const signalIssues = late
+    ? [issue(['signals', 'delay'], 'WT1005', 'a scrape at every decision has no delay', 'give `scrape` an interval')]
+    : [];
   const { routing, issues: routingIssues } = resolveRouting(file, routingPolicies);
-  const issues = [...[...pools, ...providers].flatMap(each => each.issues), ...routingIssues];
+  const issues = [...[...pools, ...providers].flatMap(each => each.issues), ...routingIssues, ...signalIssues];
   const specs = pools.map(each => each.spec).filter(spec => spec !== null);
   if (issues.some(each => each.severity === 'error')) return { deployment: null, issues };
   return {
@@ -59,7 +74,7 @@ export function resolveDeployment(
       pools: specs,
       hosted,
       routing,
-      signals: DEFAULT_SIGNALS,
+      signals: resolveSignals(file),
       admission: resolveAdmission(file),
     },
     issues,

@@ -118,7 +118,7 @@ export interface KvTier {
 export interface Disaggregation {
   prefill: Pick<
     PoolSpec,
-    'replicas' | 'limits' | 'step' | 'gpuId' | 'tensorParallel' | 'usdPerGpuHour' | 'scaling' | 'coldStart'
+    'replicas' | 'limits' | 'step' | 'gpuId' | 'tensorParallel' | 'usdPerGpuHour' | 'scaling' | 'coldStart' | 'spot'
   >;
   /** Of one replica, each way. */
   linkBytesPerSec: number;
@@ -153,8 +153,18 @@ export interface ScalingSpec extends PolicyChoice {
 export interface ColdStart {
   /** Drawn anew for each replica; `draw` is a uniform number strictly between 0 and 1. */
   draw(uniform: number): number;
+  /** Sum of the medians of its parts: what a planner reckons with. */
+  medianMs: number;
   /** In words, for the evidence of a run. */
   text: string;
+}
+
+/** Replicas that their owner takes back. */
+export interface Spot {
+  /** How often each one is taken, per second that it is ready. */
+  perSec: number;
+  /** From the notice to the end, ms: it takes no new requests meanwhile. */
+  noticeMs: number;
 }
 
 /** How old what a router sees of its replicas is. */
@@ -209,6 +219,8 @@ export interface PoolSpec {
   scaling: ScalingSpec | null;
   /** Null: a new replica is ready at once. */
   coldStart: ColdStart | null;
+  /** Null: replicas stay until they are told to go. */
+  spot: Spot | null;
   /** From the client's send to the engine's queue: network, HTTP, tokenizing. */
   apiLatencyMs: number;
   endpoints: Endpoint[];

@@ -67,6 +67,13 @@ export interface ReadyRun {
   readonly standIns: readonly string[];
 }
 
+/** The same run behind another router, which has its defaults; undefined: as the deployment says. */
+export function withRouting(ready: ReadyRun, policy: string | undefined): ReadyRun {
+  const { deployment } = ready;
+  if (policy === undefined || policy === deployment.routing.policy) return ready;
+  return { ...ready, deployment: { ...deployment, routing: { policy, options: {} } } };
+}
+
 /** A policy checks its own options when it is made. */
 function optionIssues(deployment: DeploymentSpec | null, policies: Policies): Issue[] {
   const limits = deployment?.pools[0]?.limits;

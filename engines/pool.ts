@@ -4,6 +4,7 @@ import { type InputPath, type Issue, issue } from '../scenarios/base/issue.ts';
 import { HALVES, halfOf, type PoolFile } from '../scenarios/formats/deployment/pool.ts';
 import { acceptedTokens } from './acceptance.ts';
 import { findModel, type Gpu, type Model, unknownEntry, unknownFigure } from './catalog.ts';
+import { resolveColdStart } from './cold-start.ts';
 import type {
   Disaggregation,
   Endpoint,
@@ -17,6 +18,7 @@ import type {
 import { gpuOf } from './gpu-figures.ts';
 import { fewestGpus, impossible, resolveLimits } from './limits.ts';
 import { kvBytesPerToken, type ReplicaSetup } from './memory.ts';
+import { resolveScaling } from './scaling.ts';
 import { createStep } from './step-models.ts';
 
 export interface ResolvedPool {
@@ -57,7 +59,11 @@ function resolveReplicas(
   const limits = resolveLimits(replica.pool, setup, engine, path);
   const step = createStep(pool.step ?? { model: 'roofline' }, setup, path);
   const tiers = tiersOf(pool, setup, limits.limits, path);
-  issues.push(...limits.issues, ...step.issues, ...tiers.issues);
+  const ranks = pool.data_parallel ?? 1;
+  const gpus = setup.tensorParallel * (setup.pipelineParallel ?? 1) * ranks;
+  const scaling = resolveScaling(pool, path);
+  const cold = resolveColdStart(pool.cold_start, { modelId: pool.model, setup, gpus }, path);
+  issues.push(...limits.issues, ...step.issues, ...tiers.issues, ...scaling.issues, ...cold.issues);
   if (limits.limits === null || step.step === null) return { spec: null, issues };
 
   const paid = price(pool, placed.gpu);
@@ -69,10 +75,11 @@ function resolveReplicas(
     `step time: ${step.step.evidence}`,
     ...step.notes,
     ...paid.evidence,
+    ...scaling.evidence,
+    ...cold.evidence,
   ];
   if (pool.expert_parallel === true) lines.push('experts are evenly loaded: no rank waits for another');
   if (model === null) lines.push(`${pool.model} is not in the catalogue: no list price`);
-  const ranks = pool.data_parallel ?? 1;
   const spec: PoolSpec = {
     name,
     modelId: pool.model,
@@ -91,8 +98,9 @@ function resolveReplicas(
     kvBytesPerToken: replicaKvBytes(setup),
     scheduling: { policy: pool.limits?.scheduling_policy ?? 'fcfs', options: {} },
     retention: retentionOf(pool),
-    scaling: null,
-    coldStart: null,
+    scaling: scaling.scaling,
+    coldStart: cold.coldStart,
+    spot: pool.spot === undefined ? null : { perSec: pool.spot.rate, noticeMs: pool.spot.notice ?? 30_000 },
     apiLatencyMs: pool.api_latency ?? 0,
     endpoints: endpoints(pool),
     usdPerGpuHour: paid.usdPerGpuHour,
@@ -335,9 +343,9 @@ function disaggregationOf(pool: PoolFile, prefill: PoolSpec, model: Model | null
   const { bandwidth, latency, overlap, first_token, local_below } = pool.link as NonNullable<
     PoolFile['link']
   >;
-  const { replicas, limits, step, gpuId, tensorParallel, usdPerGpuHour, scaling, coldStart } = prefill;
+  const { replicas, limits, step, gpuId, tensorParallel, usdPerGpuHour, scaling, coldStart, spot } = prefill;
   return {
-    prefill: { replicas, limits, step, gpuId, tensorParallel, usdPerGpuHour, scaling, coldStart },
+    prefill: { replicas, limits, step, gpuId, tensorParallel, usdPerGpuHour, scaling, coldStart, spot },
     linkBytesPerSec: bandwidth,
     linkLatencyMs: latency ?? 0,
     overlapLayers: overlap === true ? (model?.numLayers ?? null) : null,

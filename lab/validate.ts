@@ -2,8 +2,10 @@
 //
 //   1. simulate   2. replay (on the deployment's endpoints, or on its emulator)   3. compare   4. one page for both
 import { join } from 'node:path';
-import { loadDeployment, type ReadyRun, readyRun } from '../engines/load.ts';
+import { loadDeployment, type ReadyRun, readyRun, withRouting } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
+import { chosenRouting } from '../gateway/routing/outside.ts';
+import type { RoutingPolicy } from '../gateway/routing/policy.ts';
 import { type LiveOptions, refuseWarm, runReplay, withLive } from '../loadgen/command.ts';
 import { publish, publishValidation } from '../reports/publish.ts';
 import { EXIT, UserError } from '../scenarios/base/errors.ts';
@@ -46,10 +48,11 @@ export const validateCommand: Command<ValidateOptions> = {
     // Both worlds begin alike: a live server has no context from before a window.
     const loaded = loadRun(options, { coldStart: true });
     refuseWarm(loaded);
+    const routing = await chosenRouting(options.routing);
     const deployed = loadDeployment(options.deployment, routingPolicies);
-    const ready = readyRun(loaded, deployed, options);
+    const ready = withRouting(readyRun(loaded, deployed, options), routing?.name);
     const out = outFolder(options, runName(ready), 'validate');
-    process.exitCode = await validate({ loaded, ready, options, out });
+    process.exitCode = await validate({ loaded, ready, options, out, routing });
   },
 };
 
@@ -65,16 +68,18 @@ export interface ValidateInput {
   ready: ReadyRun;
   options: ValidateHow;
   out: string;
+  /** In place of the deployment's: a policy from outside. */
+  routing?: RoutingPolicy | null;
 }
 
 /** Runs both worlds, writes `out/sim`, `out/live` and the page of both; returns the exit code. */
-export async function validate({ loaded, ready, options, out }: ValidateInput): Promise<number> {
+export async function validate({ loaded, ready, options, out, routing = null }: ValidateInput): Promise<number> {
   const tolerances: Tolerances = {
     timeRatio: ratioOption('tolerance', options.tolerance, options.emulate ? 0.03 : 0.1),
     countRatio: ratioOption('count-tolerance', options['count-tolerance'], options.emulate ? 0 : 0.02),
   };
   // 1.
-  const sim = await runSimulation(loaded, ready, options);
+  const sim = await runSimulation(loaded, ready, options, routing);
   // Written before the live run, which may take long or be cut off.
   const simulated = await publish(sim, { out: join(out, 'sim') });
   if (sim.interrupted) {
@@ -87,7 +92,7 @@ export async function validate({ loaded, ready, options, out }: ValidateInput): 
       `simulated ${sim.calls.length} calls, ${(sim.durationMs / 1000).toFixed(1)} s; replaying them now`,
     );
   // 2.
-  const live = await replayed({ loaded, ready, options, out });
+  const live = await replayed({ loaded, ready, options, out, routing });
   // 3. and 4.
   const livePublished = await publish(live, { out: join(out, 'live') });
   const rows = compareWorlds(sim, live, tolerances);
@@ -111,13 +116,13 @@ export async function validate({ loaded, ready, options, out }: ValidateInput): 
 }
 
 /** On the deployment's endpoints, or on its own emulator in a second process. */
-async function replayed({ loaded, ready, options, out }: ValidateInput): Promise<RunOutput> {
+async function replayed({ loaded, ready, options, out, routing = null }: ValidateInput): Promise<RunOutput> {
   const folder = join(out, 'live');
-  if (!options.emulate) return runReplay(loaded, ready, options, { folder });
+  if (!options.emulate) return runReplay(loaded, ready, options, { folder, routing });
   const emulator = await startEmulatorProcess(options.deployment);
   try {
     const where = 'measured on the emulator of this deployment, at';
-    return await runReplay(loaded, ready, { ...options, endpoint: [emulator.baseUrl] }, { folder, where });
+    return await runReplay(loaded, ready, { ...options, endpoint: [emulator.baseUrl] }, { folder, where, routing });
   } finally {
     await emulator.close();
   }

@@ -3,8 +3,10 @@ import { createWriteStream, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Argv } from 'yargs';
 import type { DeploymentSpec } from '../engines/engine.ts';
-import { loadDeployment, type ReadyRun, readyRun } from '../engines/load.ts';
+import { loadDeployment, type ReadyRun, readyRun, withRouting } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
+import { chosenRouting } from '../gateway/routing/outside.ts';
+import type { RoutingPolicy } from '../gateway/routing/policy.ts';
 import { UserError } from '../scenarios/base/errors.ts';
 import type { LoadedScenario } from '../scenarios/cli/load.ts';
 import {
@@ -158,6 +160,8 @@ interface ReplayPlace {
   folder: string;
   /** `measured at`, unless told otherwise. */
   where?: string;
+  /** In place of the deployment's: a policy from outside. */
+  routing?: RoutingPolicy | null;
 }
 
 /** Runs to the end with progress and calls.jsonl; the first Ctrl-C gives up what is under way and keeps the rest. */
@@ -165,7 +169,7 @@ export async function runReplay(
   loaded: LoadedScenario,
   ready: ReadyRun,
   options: LiveOptions & CommonOptions,
-  { folder, where = 'measured at' }: ReplayPlace,
+  { folder, where = 'measured at', routing = null }: ReplayPlace,
 ): Promise<RunOutput> {
   const { plan, poolOf } = ready;
   const warnings = [...primedWarnings(loaded), ...ready.warnings];
@@ -188,6 +192,7 @@ export async function runReplay(
     idleTimeoutMs: durationOption('stall', options.stall),
     vocabTokens: options.vocab,
     salt: options.salt ?? startedAt,
+    ...(routing == null ? {} : { routing }),
   });
   const line = new ProgressLine(options);
   const stop = onInterrupt(() => replay.interrupt());
@@ -219,10 +224,11 @@ export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions
   handler: async options => {
     const loaded = loadRun(options);
     refuseWarm(loaded);
+    const routing = await chosenRouting(options.routing);
     const deployed = loadDeployment(options.deployment, routingPolicies);
-    const ready = readyRun(loaded, deployed, options);
+    const ready = withRouting(readyRun(loaded, deployed, options), routing?.name);
     const folder = outFolder(options, runName(ready), 'live');
-    const published = await publish(await runReplay(loaded, ready, options, { folder }), { out: folder });
+    const published = await publish(await runReplay(loaded, ready, options, { folder, routing }), { out: folder });
     if (options.json) printJson(published.result);
     say(options, published.summaryText);
     process.exitCode = published.exitCode;

@@ -76,7 +76,7 @@ export interface ClusterOptions {
   /** In place of the deployment's: a policy from outside. */
   routing?: RoutingPolicy;
   /** What the plan wants and when, for an autoscaler that knows. */
-  oracle?: OracleView;
+  oracle?: (pool: string) => OracleView;
 }
 
 export interface Cluster {

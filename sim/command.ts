@@ -1,6 +1,8 @@
 // `simulate` and `emulate`: the simulator's commands.
-import { loadDeployment, type ReadyRun, readyRun } from '../engines/load.ts';
+import { loadDeployment, type ReadyRun, readyRun, withRouting } from '../engines/load.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
+import { chosenRouting } from '../gateway/routing/outside.ts';
+import type { RoutingPolicy } from '../gateway/routing/policy.ts';
 import type { LoadedScenario } from '../scenarios/cli/load.ts';
 import {
   headerOf,
@@ -19,26 +21,26 @@ import {
   say,
 } from '../scenarios/cli/terminal.ts';
 import type { PublishRun, RunOutput } from '../scenarios/formats/run.ts';
-import { createCluster } from './create-cluster.ts';
-import { apiLatencies, Simulation } from './simulate.ts';
+import { startSimulation } from './start.ts';
 
 /** Instants handled between two looks at the signals and the terminal. */
 const SLICE = 2000;
 
 const pause = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
 
-/** Runs to the end on the reference cluster, with progress; the first Ctrl-C ends it early, with what there is. */
+/** Runs to the end, with progress; the first Ctrl-C ends it early, with what there is. */
 export async function runSimulation(
   loaded: LoadedScenario,
   { plan, deployment, poolOf, warnings }: ReadyRun,
   options: CommonOptions,
+  routing: RoutingPolicy | null = null,
 ): Promise<RunOutput> {
   const evidence = deployment.pools.flatMap(pool => pool.evidence);
-  const simulation = new Simulation({
+  const simulation = startSimulation({
     plan,
-    cluster: createCluster(deployment),
+    deployment,
     poolOf,
-    apiLatencyMs: apiLatencies(deployment.pools),
+    routing,
     header: headerOf({ world: 'sim', loaded, deployment, evidence, warnings, startedAt: null }),
   });
   const line = new ProgressLine(options);
@@ -65,13 +67,15 @@ export const simulateCommand = (publish: PublishRun): Command<RunOptions> => ({
   builder: yargs =>
     withRun(yargs)
       .example('$0 simulate job-scanner -d workstation-ministral-14b', 'a library scenario on one GPU')
+      .example('$0 simulate mixed-fleet -d edge --routing ./mine.ts', 'with a routing policy of your own')
       .example('$0 simulate traces/ -d 8xh200-mistral-small-4 --warm', 'recorded sessions, caches warm'),
   handler: async options => {
     const loaded = loadRun(options);
+    const routing = await chosenRouting(options.routing);
     const deployed = loadDeployment(options.deployment, routingPolicies);
-    const ready = readyRun(loaded, deployed, options);
+    const ready = withRouting(readyRun(loaded, deployed, options), routing?.name);
     const out = outFolder(options, runName(ready), 'sim');
-    const published = await publish(await runSimulation(loaded, ready, options), { out });
+    const published = await publish(await runSimulation(loaded, ready, options, routing), { out });
     if (options.json) printJson(published.result);
     say(options, published.summaryText);
     process.exitCode = published.exitCode;

@@ -50,11 +50,12 @@ export interface FrontOptions {
 /** What all fronts of a deployment have in common. */
 export const frontOptions = (
   { routing, signals }: DeploymentSpec,
+  pool: string,
   { routing: outside, oracle }: ClusterOptions,
 ): Pick<FrontOptions, 'routing' | 'signals' | 'oracle'> => ({
   routing: { ...routing, by: outside ?? routingPolicy(routing.policy) },
   signals,
-  oracle: oracle ?? null,
+  oracle: oracle?.(pool) ?? null,
 });
 
 /** A call on its way, as an autoscaler counts it. */
@@ -112,7 +113,7 @@ export class Front {
             step: spec.step,
             gpusPerReplica,
             tokensPerStep: spec.speculative?.acceptedTokens ?? 1,
-            coldStartMs: spec.coldStart?.draw(0.5) ?? 0,
+            coldStartMs: spec.coldStart?.medianMs ?? 0,
             oracle,
           });
     this.flow = autoscaler === null ? null : new FlowCounter(scaling!.signalAgeMs, autoscaler.intervalMs);
@@ -123,6 +124,7 @@ export class Front {
       scaling,
       autoscaler,
       coldStart: spec.coldStart,
+      spot: spec.spot,
       key: extendText(key, name),
       view: () => this.flow!.view(this.balancer.view(0), options.held()),
       sink: {

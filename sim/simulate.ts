@@ -4,7 +4,7 @@ import { invariant } from '../scenarios/base/errors.ts';
 import { Heap } from '../scenarios/base/heap.ts';
 import { IdTable } from '../scenarios/base/id-table.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
-import type { CallRecord, TimelineSample, WorkflowRecord } from '../scenarios/formats/record.ts';
+import type { CallRecord, ReplicaSpan, TimelineSample, WorkflowRecord } from '../scenarios/formats/record.ts';
 import type { RunHeader, RunOutput } from '../scenarios/formats/run.ts';
 import {
   type CallResult,
@@ -17,6 +17,7 @@ import { admissionPolicy } from '../gateway/admission/index.ts';
 import { GateKeeper } from '../gateway/admission/gate-keeper.ts';
 import type { PolicyChoice } from '../engines/engine.ts';
 import type { ClusterEvent, ManagedCluster } from './cluster.ts';
+import { Crashes } from './crashes.ts';
 import { beyondHorizon } from './horizon.ts';
 
 const NS_PER_MS = 1e6;
@@ -74,6 +75,7 @@ export class Simulation implements World {
   private readonly inFlight = new IdTable<InFlight>();
   private readonly timeline = new Timeline();
   private readonly gate: GateKeeper | null;
+  private readonly crashes: Crashes;
   /** Aborted while they waited at the gate. */
   private readonly withdrawn: number[] = [];
   private nowNs = 0;
@@ -90,6 +92,7 @@ export class Simulation implements World {
       : new GateKeeper(admissionPolicy(admission.policy).create(admission.options), {
           view: pool => cluster.view(pool),
         });
+    this.crashes = new Crashes(options.plan, [...(options.apiLatencyMs?.keys() ?? [])]);
     this.fleet = new Fleet({ ...options, world: this });
   }
 
@@ -123,6 +126,10 @@ export class Simulation implements World {
     }
   }
 
+  replicaSpans(): ReplicaSpan[] {
+    return this.options.cluster.replicaSpans();
+  }
+
   finish(): RunOutput {
     const { plan, header } = this.options;
     return {
@@ -131,7 +138,7 @@ export class Simulation implements World {
       nodes: this.fleet.nodes,
       workflows: this.fleet.workflows,
       timeline: this.timeline.samples,
-      replicas: this.options.cluster.replicaSpans(),
+      replicas: this.replicaSpans(),
       itlMs: this.options.cluster.itlMs(),
       assertions: [...plan.assertions],
       durationMs: this.nowMs,
@@ -148,7 +155,8 @@ export class Simulation implements World {
     const timerNs = this.nextTimer()?.atNs ?? Number.POSITIVE_INFINITY;
     const clusterNs = cluster.nextNs();
     const gateNs = this.gateNs();
-    const nextNs = Math.min(startNs, timerNs, clusterNs, gateNs);
+    const crashNs = this.crashNs();
+    const nextNs = Math.min(startNs, timerNs, clusterNs, gateNs, crashNs);
     if (nextNs === Number.POSITIVE_INFINITY) {
       invariant(
         this.fleet.isDone,
@@ -165,6 +173,8 @@ export class Simulation implements World {
     if (clusterNs === nextNs) {
       cluster.advanceTo(nextNs);
       for (const event of cluster.drain()) this.onClusterEvent(event);
+    } else if (crashNs === nextNs) {
+      for (const { pool, draw } of this.crashes.due(this.nowMs)) cluster.crash(nextNs, pool, draw);
     } else if (gateNs === nextNs) {
       this.bringCluster();
     } else if (timerNs === nextNs) {
@@ -177,6 +187,11 @@ export class Simulation implements World {
     }
     if (this.gate !== null) this.passGate(this.gate);
     return true;
+  }
+
+  private crashNs(): number {
+    const ms = this.crashes.nextMs();
+    return ms === Number.POSITIVE_INFINITY ? ms : Math.max(this.nowNs, toNs(ms));
   }
 
   private gateNs(): number {
@@ -366,11 +381,6 @@ class Timeline {
     this.nextMs = Math.ceil(this.nextMs / this.intervalMs) * this.intervalMs;
   }
 }
-
-/** The latencies of a deployment's pools. */
-export const apiLatencies = (
-  pools: readonly { name: string; apiLatencyMs: number }[],
-): ReadonlyMap<string, number> => new Map(pools.map(pool => [pool.name, pool.apiLatencyMs]));
 
 /** Runs to the end at once. */
 export function simulate(options: SimulationOptions): RunOutput {

@@ -44,6 +44,7 @@ const RIMS = [
   'scenarios/importers/paths.ts',
   'scenarios/importers/read.ts',
   'scenarios/importers/servegen/read.ts',
+  'gateway/routing/outside.ts',
   'engines/load.ts',
   'engines/command.ts',
   'engines/user-catalog.ts',

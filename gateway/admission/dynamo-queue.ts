@@ -13,9 +13,6 @@ import {
 import { type Due, hasCome, Line, refused, SEND, WAIT, WaitingRoom } from './queue.ts';
 
 const MS_PER_SEC = 1000;
-/** What the router credits blocks on a host or a disk with, beside those on the device [Dynamo router docs]. */
-const HOST_CREDIT = 0.75;
-const DISK_CREDIT = 0.25;
 
 const OPTIONS = {
   /** `session_las`: the session that has had the least service. */
@@ -38,24 +35,12 @@ interface Held {
   wakeMs: number;
 }
 
-/** Tokens of a prompt that the best replica would still compute, at least 1. */
-function newTokens({ promptTokens }: AdmissionArrival, view: RoutingView): number {
-  const hits = view.prefixHits();
-  let cached = 0;
-  if (hits !== null)
-    for (let row = 0; row < hits.device.length; row++)
-      cached = Math.max(
-        cached,
-        hits.device[row]! + HOST_CREDIT * hits.host[row]! + DISK_CREDIT * hits.disk[row]!,
-      );
-  return Math.max(1, promptTokens - cached);
-}
-
 /**
  * Each pool by itself. A worker is busy when prefill tokens > threshold * max_num_batched_tokens; a call waits when all
  * are [lib/kv-router/src/scheduling/policy_config.rs, queue.rs; 16 is the default of a policy class]. The highest score
  * goes first [policy.rs, session_las.rs], with jump = max(priority, 0) seconds:
- * fcfs jump - arrival; lcfs jump + arrival; wspt (1 + jump) / new tokens; session_las -(prompt tokens of its session so far).
+ * fcfs jump - arrival; lcfs jump + arrival; wspt (1 + jump) / tokens; session_las -(prompt tokens of its session so far).
+ * Dynamo counts the tokens that are not cached where most are; before the gate nobody knows, so here it is the prompt.
  * Beyond a limit of its class a call gets a 529: `shed`.
  */
 export default defineAdmissionPolicy({
@@ -85,7 +70,7 @@ function dynamoQueue(
     attained.set(call.session, (attained.get(call.session) ?? 0) + tokens);
   };
   /** Lower goes first: the score with its sign turned. */
-  const rankOf = (call: AdmissionArrival, nowMs: number, view: RoutingView): number => {
+  const rankOf = (call: AdmissionArrival, nowMs: number): number => {
     const jumpSec = Math.max(0, call.priority);
     switch (order) {
       case 'fcfs':
@@ -93,7 +78,7 @@ function dynamoQueue(
       case 'lcfs':
         return -nowMs - jumpSec * MS_PER_SEC;
       case 'wspt':
-        return -(1 + jumpSec) / newTokens(call, view);
+        return -(1 + jumpSec) / call.promptTokens;
       default:
         return attained.get(call.session) ?? 0;
     }
@@ -115,7 +100,7 @@ function dynamoQueue(
       const workers = Math.max(1, replicas.replicas.length);
       if (held.calls + 1 > queue * workers || held.tokens + call.promptTokens > queue_tokens * workers)
         return refused('shed');
-      held.line.add(room.enter(call, nowMs, rankOf(call, nowMs, replicas)));
+      held.line.add(room.enter(call, nowMs, rankOf(call, nowMs)));
       held.calls++;
       held.tokens += call.promptTokens;
       held.wakeMs = nowMs + interval;

@@ -1,9 +1,10 @@
 // The gateway's gate in either world: calls that wait there, and those that are turned away. The policy decides; this
 // keeps who waits.
-import type { AdmissionArrival, Gate, PoolsView, Refusal } from './policy.ts';
+
 import type { Key } from '../../scenarios/base/key.ts';
 import { textKey } from '../../scenarios/base/key.ts';
 import type { SendRequest } from '../../scenarios/workflows/fleet.ts';
+import type { AdmissionArrival, Gate, PoolsView, Refusal } from './policy.ts';
 
 /** A call at the gate, as policies see it. */
 export function admissionArrival(id: number, request: SendRequest): AdmissionArrival {

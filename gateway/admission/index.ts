@@ -8,6 +8,7 @@ import type { AdmissionPolicy } from './policy.ts';
 import probabilistic from './probabilistic.ts';
 import saturation from './saturation.ts';
 import sessions from './sessions.ts';
+import thunderAgent from './thunder-agent.ts';
 import tierShed from './tier-shed.ts';
 import tokenBucket from './token-bucket.ts';
 
@@ -21,6 +22,7 @@ export const admissionPolicies: Record<string, AdmissionPolicy> = {
   [tierShed.name]: tierShed,
   [flowControl.name]: flowControl,
   [dynamoQueue.name]: dynamoQueue,
+  [thunderAgent.name]: thunderAgent,
 };
 
 /** The policy of this name; throws UserError with those there are. */

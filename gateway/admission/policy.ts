@@ -19,15 +19,38 @@ export interface Refused {
   readonly reason: Refusal;
 }
 
-/** What the gate sees of the pools behind it; while a call arrives, `prefixHits` are those of its prompt. */
+/** What the gate sees of the pools behind it; `prefixHits` are of the last prompt that was routed: not for a gate. */
 export interface PoolsView {
   view(pool: string): RoutingView;
 }
 
-/** What a gate is made for: by pool, of each replica's engine (of a disaggregated pool, where prompts are computed). */
+/** What a gate is made for: by pool, of each replica's engine. */
 export type AdmissionSetup = Readonly<
   Record<string, Readonly<Pick<RouterSetup, 'maxBatchedTokens' | 'kvTokens'>>>
 >;
+
+interface Limits {
+  readonly maxBatchedTokens: number;
+  readonly kvBlocks: number;
+  readonly blockTokens: number;
+}
+interface Pool {
+  readonly name: string;
+  readonly limits: Limits;
+  readonly disaggregation: { readonly prefill: { readonly limits: Limits } } | null;
+}
+
+/** Of a disaggregated pool, the budget of a step where prompts are computed, and the KV where answers are. */
+export const admissionSetup = (pools: readonly Pool[]): AdmissionSetup =>
+  Object.fromEntries(
+    pools.map(({ name, limits, disaggregation }) => [
+      name,
+      {
+        maxBatchedTokens: (disaggregation?.prefill ?? { limits }).limits.maxBatchedTokens,
+        kvTokens: limits.kvBlocks * limits.blockTokens,
+      },
+    ]),
+  );
 
 export interface Gate {
   arrive(arrival: AdmissionArrival, nowMs: number, pools: PoolsView): Verdict;

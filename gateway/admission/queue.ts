@@ -48,6 +48,11 @@ export class Line {
     this.heap = new Heap(before);
   }
 
+  /** Entries kept, those that have left included: at most twice as many as wait, or 64. */
+  get places(): number {
+    return this.heap.size;
+  }
+
   add(waiting: Waiting): void {
     this.heap.push(waiting);
     if (this.heap.size >= this.sweepAt) this.sweep();

@@ -1,6 +1,6 @@
 // Options of a policy come from a deployment file: an unknown one is refused, never ignored.
 import { UserError } from '../../scenarios/base/errors.ts';
-import { didYouMean } from '../../scenarios/formats/suggest.ts';
+import { didYouMean, show } from '../../scenarios/formats/suggest.ts';
 
 /** For a policy that has nothing to set. */
 export function refuseOptions(policy: string, options: Record<string, unknown>): void {
@@ -32,7 +32,7 @@ export function numberOptions<T extends Record<string, number>>(
     const limit = most[name as keyof T] ?? Number.POSITIVE_INFINITY;
     if (typeof value !== 'number' || !(value >= 0) || value > limit) {
       const range = limit === Number.POSITIVE_INFINITY ? 'from 0 on' : `from 0 to ${limit}`;
-      throw new UserError(`option ${name} of policy ${policy} is ${JSON.stringify(value)}`, {
+      throw new UserError(`option ${name} of policy ${policy} is ${show(value)}`, {
         hint: `expected a number ${range}`,
       });
     }
@@ -51,7 +51,7 @@ export function choiceOption<const T extends string | boolean>(
   const value = Object.hasOwn(options, name) ? options[name] : choices[0];
   const choice = choices.find(each => each === value);
   if (choice !== undefined) return choice;
-  throw new UserError(`option ${name} of policy ${policy} is ${JSON.stringify(value)}`, {
+  throw new UserError(`option ${name} of policy ${policy} is ${show(value)}`, {
     hint: `expected one of ${choices.join(', ')}`,
   });
 }

@@ -2,11 +2,8 @@
 // that were sent them. What an engine evicted since, it does not know; it forgets by its own age limit and capacity.
 // Laws: a replica that holds a node holds the way to it, and uses the way no earlier: what is forgotten are ends.
 import { IdTable } from '../../scenarios/base/id-table.ts';
-import type { Key } from '../../scenarios/base/key.ts';
 import { appendRuns, headOf, type Run, tailOf } from '../../scenarios/formats/prompt.ts';
-
-/** All replicas together; beyond it a replica forgets its own for each that it is sent. Bounds our memory, not theirs. */
-const STRETCHES_MAX = 1 << 20;
+import { nameOf, PromptWalk } from './prompt-walk.ts';
 
 export interface PrefixIndexOptions {
   /** Prefixes are known by whole chunks of so many tokens. */
@@ -17,6 +14,11 @@ export interface PrefixIndexOptions {
   capacityTokens?: number;
   /** Only so many tokens at the start of a prompt are looked at and remembered; without it, all. */
   promptTokensMax?: number;
+  /**
+   * Of all replicas together; beyond it a replica forgets its oldest for each that it is sent. It bounds our memory (some
+   * 300 bytes each), and is beyond what the systems hold. 2^20 without it.
+   */
+  stretchesMax?: number;
 }
 
 /** A stretch of content that a replica was sent. */
@@ -79,59 +81,31 @@ class Holder {
   question = 0;
 }
 
-const mix = (h: number, x: number): number => {
-  let k = Math.imul(h ^ x, 0x85ebca6b);
-  k = Math.imul(k ^ (k >>> 13), 0xc2b2ae35);
-  return k ^ (k >>> 16);
-};
-
-const isSame = (a: Key, b: Key): boolean => a === b || (a.lo === b.lo && a.hi === b.hi);
-
-/** Names the `tokens` tokens from token `offset` of run `index` on: equal content has equal names, however it was cut. */
-function nameOf(runs: readonly Run[], index: number, offset: number, tokens: number): number {
-  let high = 0x9747b28c;
-  let low = 0x1b873593;
-  let last: Key | null = null;
-  let lastEnd = 0;
-  for (let left = tokens; left > 0; index++, offset = 0) {
-    const { key, from, tokens: has } = runs[index]!;
-    const begin = from + offset;
-    // Named by where each piece begins: one that goes on where the last ended needs no name of its own.
-    if (last === null || lastEnd !== begin || !isSame(last, key)) {
-      high = mix(mix(high, key.hi ^ begin), left);
-      low = mix(mix(low, key.lo ^ left), begin ^ high);
-    }
-    last = key;
-    lastEnd = from + has;
-    left -= has - offset;
-  }
-  return (high >>> 0) * 2 ** 21 + (low >>> 11);
-}
-
 export class PrefixIndex {
   private readonly chunkTokens: number;
   private readonly ttlMs: number;
   private readonly capacityTokens: number;
   private readonly promptTokensMax: number;
+  private readonly stretchesMax: number;
   private readonly root = new Node(null, 0, 0, []);
   private readonly holders = new IdTable<Holder>();
   private readonly matched: number[] = [];
   private question = 0;
   private stretches = 0;
-  /** Where in the prompt the walk is. */
-  private index = 0;
-  private offset = 0;
+  private readonly walk = new PromptWalk();
 
   constructor({
     chunkTokens,
     ttlMs = Number.POSITIVE_INFINITY,
     capacityTokens = Number.POSITIVE_INFINITY,
     promptTokensMax = Number.POSITIVE_INFINITY,
+    stretchesMax = 2 ** 20,
   }: PrefixIndexOptions) {
     this.chunkTokens = chunkTokens;
     this.ttlMs = ttlMs;
     this.capacityTokens = capacityTokens;
     this.promptTokensMax = promptTokensMax;
+    this.stretchesMax = stretchesMax;
   }
 
   /**
@@ -152,14 +126,14 @@ export class PrefixIndex {
     }
     const end = this.begin(prompt);
     for (let at = 0, node = this.root; at < end; ) {
-      const child = this.childOf(node, prompt);
-      const tokens = child === undefined ? 0 : this.common(prompt, child, end - at);
+      const child = this.childOf(node);
+      const tokens = child === undefined ? 0 : this.common(child, end - at);
       if (tokens === 0) break;
       at += tokens;
       node = child!;
       for (const { holder } of node.holds) if (holder.question === question) matched[holder.row] = at;
       if (tokens < node.tokens) break;
-      this.skip(prompt, tokens);
+      this.walk.skip(tokens);
     }
     return matched;
   }
@@ -175,20 +149,20 @@ export class PrefixIndex {
     const end = this.begin(prompt);
     let node = this.root;
     for (let at = 0; at < end; ) {
-      const child = this.childOf(node, prompt);
-      const tokens = child === undefined ? 0 : this.common(prompt, child, end - at);
+      const child = this.childOf(node);
+      const tokens = child === undefined ? 0 : this.common(child, end - at);
       if (tokens === 0) {
-        node = this.extend(node, prompt, end - at, holder);
+        node = this.extend(node, end - at, holder);
         break;
       }
       node = tokens < child!.tokens ? this.split(child!, tokens) : child!;
       at += tokens;
-      this.skip(prompt, tokens);
+      this.walk.skip(tokens);
     }
     // From the end to the beginning, so that a beginning is always younger than what follows it.
     for (; node.parent !== null; node = node.parent) this.use(node, holder, nowMs);
     while (holder.tokens > this.capacityTokens) this.evict(holder, holder.tokens - this.capacityTokens);
-    while (this.stretches > STRETCHES_MAX && holder.oldest !== null) this.remove(holder.oldest);
+    while (this.stretches > this.stretchesMax && holder.oldest !== null) this.remove(holder.oldest);
   }
 
   /** The replica is gone, and all it was sent. */
@@ -209,64 +183,28 @@ export class PrefixIndex {
     return this.holders.get(id)?.oldest ?? null;
   }
 
-  /** Returns how many tokens of the prompt count. */
-  private begin(prompt: readonly Run[]): number {
-    this.index = 0;
-    this.offset = 0;
-    let tokens = 0;
-    for (let i = 0; i < prompt.length; i++) tokens += prompt[i]!.tokens;
-    return this.whole(Math.min(tokens, this.promptTokensMax));
-  }
-
   private whole(tokens: number): number {
     return tokens - (tokens % this.chunkTokens);
   }
 
+  /** Goes to the beginning of the prompt; returns how many tokens of it count. */
+  private begin(prompt: readonly Run[]): number {
+    return this.whole(Math.min(this.walk.begin(prompt), this.promptTokensMax));
+  }
+
   /** The child that may go on as the prompt does. */
-  private childOf(node: Node, prompt: readonly Run[]): Node | undefined {
-    return node.children?.get(nameOf(prompt, this.index, this.offset, this.chunkTokens));
+  private childOf(node: Node): Node | undefined {
+    return node.children?.get(this.walk.name(this.chunkTokens));
   }
 
-  /** Tokens of the node's content that the prompt goes on with, at most `most`, in whole chunks. Moves nothing. */
-  private common(prompt: readonly Run[], { runs, tokens }: Node, most: number): number {
-    const limit = Math.min(tokens, most);
-    let { index, offset } = this;
-    let i = 0;
-    let done = 0;
-    let matched = 0;
-    while (matched < limit) {
-      const ours = prompt[index]!;
-      const theirs = runs[i]!;
-      if (ours.from + offset !== theirs.from + done || !isSame(ours.key, theirs.key)) break;
-      const ourLeft = ours.tokens - offset;
-      const theirLeft = theirs.tokens - done;
-      const step = Math.min(ourLeft, theirLeft);
-      matched += step;
-      offset += step;
-      done += step;
-      if (step === ourLeft) {
-        index += 1;
-        offset = 0;
-      }
-      if (step === theirLeft) {
-        i += 1;
-        done = 0;
-      }
-    }
-    return this.whole(Math.min(matched, limit));
-  }
-
-  private skip(prompt: readonly Run[], tokens: number): void {
-    this.offset += tokens;
-    while (this.index < prompt.length && this.offset >= prompt[this.index]!.tokens) {
-      this.offset -= prompt[this.index]!.tokens;
-      this.index += 1;
-    }
+  /** Tokens of the node's content that the prompt goes on with, at most `most`, in whole chunks. */
+  private common({ runs, tokens }: Node, most: number): number {
+    return this.whole(this.walk.common(runs, Math.min(tokens, most)));
   }
 
   /** Puts the next `tokens` tokens of the prompt behind the node: in it, where only this replica has it. */
-  private extend(node: Node, prompt: readonly Run[], tokens: number, holder: Holder): Node {
-    const rest = headOf(tailOf(prompt.slice(this.index), this.offset), tokens);
+  private extend(node: Node, tokens: number, holder: Holder): Node {
+    const rest = this.walk.read(tokens);
     if (node.children === null && node.holds.length === 1 && node.holds[0]!.holder === holder) {
       appendRuns(node.runs, rest);
       node.tokens += tokens;

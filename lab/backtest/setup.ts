@@ -328,6 +328,7 @@ export function poolOf(
     retention: null,
     scaling: null,
     coldStart: null,
+  spot: null,
     evidence: [],
   };
 }

@@ -1,5 +1,11 @@
 // One case of a grid: which simulation, as plain data that a worker thread can be sent, and what came of it.
-import type { DeploymentSpec, PolicyChoice, PoolSpec, SignalAges } from '../../engines/engine.ts';
+import type {
+  DeploymentSpec,
+  PolicyChoice,
+  PoolSpec,
+  ScalingSpec,
+  SignalAges,
+} from '../../engines/engine.ts';
 import type { LoadOptions } from '../../scenarios/cli/load.ts';
 import type { RunFigures } from '../../scenarios/formats/grid.ts';
 
@@ -9,8 +15,20 @@ export interface DeploymentChange {
   readonly admission?: PolicyChoice;
   readonly signals?: Partial<SignalAges>;
   /** Of every pool. */
-  readonly pool?: Partial<Pick<PoolSpec, 'replicas' | 'scheduling' | 'retention' | 'scaling'>>;
+  readonly pool?: Partial<Pick<PoolSpec, 'replicas' | 'scheduling' | 'retention'>> & {
+    /** Over what the pool has, else over `defaultBounds`. */
+    readonly scaling?: PolicyChoice & Partial<ScalingSpec>;
+  };
 }
+
+/** What an autoscaler gets where the pool has none of its own: from one replica to twice as many as it had. */
+const defaultBounds = ({ replicas }: PoolSpec): Omit<ScalingSpec, keyof PolicyChoice> => ({
+  min: Math.min(1, replicas),
+  max: 2 * replicas,
+  signalAgeMs: 0,
+  drain: 'calls',
+  drainMaxMs: Number.POSITIVE_INFINITY,
+});
 
 export interface GridCase {
   readonly scenario: {
@@ -42,10 +60,11 @@ export type Outcome =
 
 /** The deployment with the change. Engines order by urgency only where they are told to. */
 export function changed(deployment: DeploymentSpec, change: DeploymentChange): DeploymentSpec {
-  const { pool: given = {}, signals, ...rest } = change;
+  const { pool: { scaling, ...given } = {}, signals, ...rest } = change;
   const pools = deployment.pools.map(pool => ({
     ...pool,
     ...given,
+    scaling: scaling === undefined ? pool.scaling : { ...(pool.scaling ?? defaultBounds(pool)), ...scaling },
     limits:
       given.scheduling === undefined
         ? pool.limits

@@ -1,5 +1,4 @@
 // The figures of a run, taken call by call as it goes, so that no record is kept.
-import type { DeploymentSpec, PoolSpec } from '../../engines/engine.ts';
 import { jainIndex, quantileSorted, sorted } from '../../scenarios/base/statistics.ts';
 import type { SloMetric } from '../../scenarios/formats/assertion.ts';
 import type { RunFigures } from '../../scenarios/formats/grid.ts';
@@ -8,6 +7,7 @@ import {
   type CallRecord,
   e2eMs,
   makespanMs,
+  type ReplicaSpan,
   tpotMs,
   ttftMs,
   type WorkflowRecord,
@@ -49,23 +49,19 @@ function targetsOf({ assertions }: Plan): (call: CallRecord) => Targets {
 /** Whether every call is judged by `DEFAULT_SLO`. */
 export const isJudgedByDefault = (plan: Plan): boolean => targetsOf(plan) === byDefault;
 
-const gpusOf = ({ tensorParallel, pipelineStages, dataParallelRanks }: PoolSpec): number =>
-  tensorParallel * pipelineStages * dataParallelRanks;
-
-/** GPUs and their price an hour of a fixed deployment; `perHour` null where a pool has no price. */
-function fleetOf({ pools }: DeploymentSpec): { gpus: number; usdPerHour: number | null } {
-  let gpus = 0;
-  let usdPerHour: number | null = 0;
-  const add = (count: number, price: number | null): void => {
-    gpus += count;
-    if (count > 0) usdPerHour = usdPerHour === null || price === null ? null : usdPerHour + count * price;
-  };
-  for (const pool of pools) {
-    add(pool.replicas * gpusOf(pool), pool.usdPerGpuHour);
-    const prefill = pool.disaggregation?.prefill;
-    if (prefill !== undefined) add(prefill.replicas * prefill.tensorParallel, prefill.usdPerGpuHour);
+/** GPUs and money from the wish for a replica to its end; `usd` null where one has no price. */
+function paidFor(
+  spans: readonly ReplicaSpan[],
+  durationMs: number,
+): { gpuHours: number; usd: number | null } {
+  let gpuHours = 0;
+  let usd: number | null = 0;
+  for (const { askedMs, goneMs, gpus, usdPerGpuHour } of spans) {
+    const hours = (gpus * Math.max(0, (goneMs ?? durationMs) - askedMs)) / 3_600_000;
+    gpuHours += hours;
+    usd = usd === null || usdPerGpuHour === null ? null : usd + hours * usdPerGpuHour;
   }
-  return { gpus, usdPerHour };
+  return { gpuHours, usd };
 }
 
 /** Collects one run: its `onCall` and `onSession` go to the simulation. */
@@ -151,15 +147,13 @@ export class FigureCollector {
     return tookMs > 0 ? ((to - from) / tookMs) * 1000 : 0;
   }
 
-  figures(durationMs: number, deployment: DeploymentSpec): RunFigures {
+  figures(durationMs: number, spans: readonly ReplicaSpan[]): RunFigures {
     const [ttfts, e2es, makespans] = [this.ttfts, this.e2es, this.makespans].map(sorted);
     const at = (values: Float64Array | undefined, q: number): number | null =>
       values === undefined || values.length === 0 ? null : quantileSorted(values, q);
     const share = (part: number, whole: number): number | null => (whole === 0 ? null : part / whole);
     const windowMs = this.windowMs > 0 ? this.windowMs : durationMs;
     const perSec = (count: number): number => (windowMs === 0 ? 0 : (count / windowMs) * 1000);
-    const { gpus, usdPerHour } = fleetOf(deployment);
-    const hours = durationMs / 3_600_000;
     const shares = [...this.tenants.values()].map(({ good, judged }) => good / judged);
     return {
       durationMs,
@@ -181,8 +175,7 @@ export class FigureCollector {
       e2eMsP95: at(e2es, 0.95),
       hitRatio: share(this.cachedTokens, this.promptTokens),
       wasteRatio: share(this.wastedTokens, this.computedTokens),
-      gpuHours: gpus * hours,
-      usd: usdPerHour === null ? null : usdPerHour * hours,
+      ...paidFor(spans, durationMs),
       fairnessRatio: jainIndex(shares),
     };
   }

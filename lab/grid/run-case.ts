@@ -7,8 +7,7 @@ import { type LoadedScenario, loadScenario } from '../../scenarios/cli/load.ts';
 import { headerOf } from '../../scenarios/cli/run-options.ts';
 import { InputIssues } from '../../scenarios/cli/terminal.ts';
 import { formatIssues } from '../../scenarios/formats/source.ts';
-import { createCluster } from '../../sim/create-cluster.ts';
-import { apiLatencies, Simulation } from '../../sim/simulate.ts';
+import { startSimulation } from '../../sim/start.ts';
 import { type CaseFailure, changed, type GridCase, type Outcome } from './case.ts';
 import { FigureCollector } from './figures.ts';
 import { agentsAt, atLoad } from './load-factor.ts';
@@ -57,18 +56,17 @@ export class CaseRunner {
     const deployment = changed(ready.deployment, given.deployment.change ?? {});
     const plan = atLoad(ready.plan, given.loadFactor);
     const collector = new FigureCollector(plan);
-    const simulation = new Simulation({
+    const simulation = startSimulation({
       plan,
-      cluster: createCluster(deployment),
+      deployment,
       poolOf: ready.poolOf,
-      apiLatencyMs: apiLatencies(deployment.pools),
       header: headerOf({ world: 'sim', loaded, deployment, evidence: [], warnings: [], startedAt: null }),
       onCall: collector.onCall,
       onSession: collector.onSession,
       keepRecords: false,
     });
     while (simulation.step(SLICE));
-    return collector.figures(simulation.nowMs, deployment);
+    return collector.figures(simulation.nowMs, simulation.replicaSpans());
   }
 
   private ready({ scenario, deployment: { input, set = [] }, loadFactor }: GridCase): Ready {

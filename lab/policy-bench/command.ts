@@ -94,7 +94,7 @@ async function bench(options: BenchOptions, stopped: { now: boolean }): Promise<
     if (!(Number.isInteger(options[name]) && options[name] > 0))
       throw new UserError(`--${name} ${options[name]}: expected a whole number above 0`);
   }
-  const kind = kindOf(options.kind);
+  const kind = BENCHED_KINDS[options.kind];
   const names = policiesOf(options, kind);
   // 1.
   const loaded = loadRun(options);
@@ -145,14 +145,6 @@ function exitCodeOf({ leftOut }: PolicyBenchResult, { policies }: BenchOptions):
   const codes = leftOut.map(({ exitCode }) => exitCode);
   const serious = policies === 'all' ? codes.filter(code => code !== EXIT.badInput) : codes;
   return serious[0] ?? EXIT.ok;
-}
-
-function kindOf(name: PolicyKind): BenchedKind {
-  const kind = BENCHED_KINDS[name];
-  if (kind !== undefined) return kind;
-  throw new UserError(`${name} policies cannot be compared yet`, {
-    hint: `--kind is one of ${Object.keys(BENCHED_KINDS).join(', ')}`,
-  });
 }
 
 function policiesOf({ policies }: BenchOptions, { policies: known, baseline }: BenchedKind): string[] {
@@ -206,7 +198,7 @@ const caseMaker =
   (from: { options: BenchOptions; ready: ReadyRun; kind: BenchedKind; loading: LoadOptions }): CaseOf =>
   (policy, seed, loadFactor) => {
     const { options, ready, kind, loading } = from;
-    const change = kind.change(choiceOf(kind, ready, policy), ready.deployment);
+    const change = kind.change(choiceOf(kind, ready, policy));
     return {
       scenario: { input: options.scenario, options: { ...loading, seed } },
       deployment: { input: options.deployment, change },

@@ -36,14 +36,10 @@ export function benchPage(bench: PolicyBenchResult, runtime: PageRuntime): strin
     </section>
     <section class="block"><h2>Over load</h2>${first}${rest}</section>
     ${leftOutList(bench)}
-    <section class="block"><h2>The policies</h2>${table(
-      ['Policy', 'what it does', 'options'],
-      curves.map(({ policy, doc, options }) => [
-        policy,
-        doc,
-        Object.keys(options).length === 0 ? 'defaults' : html`<code>${JSON.stringify(options)}</code>`,
-      ]),
-    )}</section>
+    <section class="block"><h2>The policies</h2><dl class="facts">${curves.map(
+      ({ policy, doc, options }) =>
+        html`<dt>${policy}</dt><dd>${doc}${Object.keys(options).length > 0 && html` <code>${JSON.stringify(options)}</code>`}</dd>`,
+    )}</dl></section>
     <section class="block"><h2>Where these numbers come from</h2><dl class="facts">
       <dt>Run it again</dt><dd><code class="command">${header.command}</code></dd>
       <dt>Rests on</dt><dd><ul>${header.evidence.map(text => html`<li>${text}</li>`)}</ul></dd>

@@ -17,6 +17,7 @@ import { version } from './version.ts';
 export interface RunOptions extends CommonOptions, TraceOptions {
   scenario: string;
   deployment: string;
+  routing?: string | undefined;
   seed: string | undefined;
   set: string[];
   out: string | undefined;
@@ -33,7 +34,12 @@ const DEPLOYMENT = { alias: 'd', type: 'string', describe: 'deployment file or l
 
 /** Options of commands that run a scenario on a deployment. */
 export const withRun = <T>(yargs: Argv<T>) =>
-  withScenario(yargs).option('deployment', { ...DEPLOYMENT, demandOption: true });
+  withScenario(yargs)
+    .option('deployment', { ...DEPLOYMENT, demandOption: true })
+    .option('routing', {
+      type: 'string',
+      describe: "another router: a policy's name, or a file of your own such as ./mine.ts",
+    });
 
 /** The same where the deployment may be left out. */
 export const withOptionalDeployment = <T>(yargs: Argv<T>) =>

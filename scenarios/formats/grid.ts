@@ -32,7 +32,7 @@ export interface RunFigures {
   hitRatio: number | null;
   /** Tokens computed a second time or for calls that did not end well, over tokens computed. */
   wasteRatio: number | null;
-  /** GPUs times the time that their replicas were there. */
+  /** Of replicas from the wish for them to their end, cold starts and drains included. */
   gpuHours: number;
   /** Null where a pool has no price. */
   usd: number | null;

@@ -59,6 +59,18 @@ export interface Plan {
   readonly modelsUsed: readonly string[];
   /** Sessions in all where that is known beforehand. */
   readonly sessionCount: number | null;
+  /** Replicas that the scenario takes away. */
+  readonly crashes?: readonly PlannedCrash[];
+}
+
+/** Replicas that are lost: one at a time, or so often. */
+export interface PlannedCrash {
+  /** A pool; null: any. */
+  readonly pool: string | null;
+  /** When; null: at a rate. */
+  readonly atMs: number | null;
+  /** How often, per second; null: once. */
+  readonly perSec: number | null;
 }
 
 export interface ModelAlias {

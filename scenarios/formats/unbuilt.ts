@@ -53,7 +53,7 @@ export const UNBUILT: Readonly<Record<string, Later>> = {
   tools: TOOL,
   traffic: COHORT,
   tenants: TENANT,
-  scenario: { faults: 'for now a tool has `fail`, its share of runs that fail' },
+  scenario: { faults: 'of faults a run brings about `replica_crash`, at a time or at a rate' },
 };
 
 /** WT1008: `key` is understood, but no run obeys it yet. */
@@ -88,9 +88,18 @@ export function unbuiltParts(file: ScenarioFile): Issue[] {
   for (const name of used.tools) look(file.tools?.[name], TOOL, ['tools', name]);
   for (const [index, cohort] of file.traffic.entries()) look(cohort, COHORT, ['traffic', index]);
   for (const name of used.tenants) look(file.tenants?.[name], TENANT, ['tenants', name]);
-  if ((file.faults ?? []).length > 0)
-    issues.push(notBuilt(['faults'], 'faults', 'for now a tool has `fail`, its share of runs that fail'));
+  for (const [index, each] of (file.faults ?? []).entries())
+    issues.push(...faultIssues(each, ['faults', index]));
   return issues;
+}
+
+/** Of faults a run brings about that replicas are lost. */
+function faultIssues(given: NonNullable<ScenarioFile['faults']>[number], path: InputPath): Issue[] {
+  if (given.fault !== 'replica_crash')
+    return [notBuilt([...path, 'fault'], given.fault, 'for now `replica_crash`, or a tool with `fail`')];
+  return (['for', 'factor', 'share'] as const)
+    .filter(key => given[key] !== undefined)
+    .map(key => notBuilt([...path, key], key, 'a lost replica is started again at once, after its cold start'));
 }
 
 /** Every name that the traffic of a file reaches. */

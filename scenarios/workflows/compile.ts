@@ -19,6 +19,7 @@ import { segmentsOf } from './compile-leaves.ts';
 import { compileSlos } from './compile-slos.ts';
 import { compileList } from './compile-steps.ts';
 import { childLists, eachStep, type Segment, type Step, type Workflow } from './program.ts';
+import { compileCrashes } from './compile-faults.ts';
 
 export interface Compiled {
   readonly plan: Plan | null;
@@ -83,6 +84,7 @@ export function compile(input: CompileInput): Compiled {
     models,
     modelsUsed: modelsUsed(input, workflows),
     sessionCount,
+    ...(file.faults === undefined ? {} : { crashes: compileCrashes(file.faults) }),
   };
   return { plan: failed ? null : plan, workflows, issues: withoutRepeats(issues) };
 }

@@ -81,7 +81,7 @@ export class FastCluster implements ManagedCluster {
       const replicas: FastReplica[] = [];
       const held: Submission[] = [];
       const front: Front = new Front({
-        ...frontOptions(deployment, options),
+        ...frontOptions(deployment, spec.name, options),
         spec,
         name: spec.name,
         role: 'both',

@@ -49,7 +49,7 @@ export class ReplicaSet {
     const ranksOf = (id: number): readonly Replica[] => this.groups[id]!.ranks;
     const most = (id: number, of: (rank: Replica) => number): number => Math.max(...ranksOf(id).map(of));
     this.front = new Front({
-      ...frontOptions(deployment, cluster),
+      ...frontOptions(deployment, spec.name, cluster),
       spec,
       name: this.name,
       role: half ?? 'both',

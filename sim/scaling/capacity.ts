@@ -158,3 +158,19 @@ export function capacityOf(setup: ScalingSetup, shape: CallShape, targets: Laten
   }
   return best;
 }
+
+/** Replicas for so many calls a second; null where a call is too long for any. */
+export function replicasFor(
+  callsPerSec: number,
+  shape: CallShape,
+  setup: ScalingSetup,
+  targets: LatencyTargets,
+): number | null {
+  const capacity = capacityOf(setup, shape, targets);
+  if (capacity === null) return null;
+  const replicas = Math.ceil(callsPerSec / capacity.callsPerSec);
+  // A prompt that takes longer than its target is not made faster by more replicas; the planner adds them all the same.
+  const late =
+    setup.role === 'prefill' && !capacity.isWithin ? Math.ceil(capacity.ttftMs / targets.ttftMs) : 0;
+  return Math.max(replicas, late);
+}

@@ -4,11 +4,11 @@ import { numberOptions } from '../../gateway/routing/options.ts';
 import { UserError } from '../../scenarios/base/errors.ts';
 import {
   type Beside,
-  capacityOf,
   kvTokens,
   type LatencyTargets,
   promptsMs,
   promptTokensPerStep,
+  replicasFor,
   tokenMs,
 } from './capacity.ts';
 import { wordOption } from './options.ts';
@@ -123,22 +123,6 @@ export default defineScalingPolicy({
     };
   },
 });
-
-/** Replicas for so many calls a second; null where a call is too long for any. */
-export function replicasFor(
-  callsPerSec: number,
-  shape: CallShape,
-  setup: ScalingSetup,
-  targets: LatencyTargets,
-): number | null {
-  const capacity = capacityOf(setup, shape, targets);
-  if (capacity === null) return null;
-  const replicas = Math.ceil(callsPerSec / capacity.callsPerSec);
-  // A prompt that takes longer than its target is not made faster by more replicas; the planner adds them all the same.
-  const late =
-    setup.role === 'prefill' && !capacity.isWithin ? Math.ceil(capacity.ttftMs / targets.ttftMs) : 0;
-  return Math.max(replicas, late);
-}
 
 // ---- the load loop ----------------------------------------------------------------------------------------------
 

@@ -24,7 +24,8 @@ export type HorizontalSettings = typeof HORIZONTAL_DEFAULTS;
 export const horizontalOptions = (policy: string, options: Record<string, unknown>): HorizontalSettings =>
   numberOptions(policy, options, HORIZONTAL_DEFAULTS, { most: { down_ratio: 1 } });
 
-const isWithin = (ratio: number, tolerance: number): boolean => Math.abs(ratio - 1) <= tolerance;
+const isWithin = (ratio: number, tolerance: number): boolean =>
+  ratio >= 1 - tolerance && ratio <= 1 + tolerance;
 
 /**
  * What one metric recommends, `pods` as the mean over pods: with u the mean over the ready ones and r = u / target,

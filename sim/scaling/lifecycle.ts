@@ -2,7 +2,7 @@
 // comes and who goes is decided here, as Kubernetes does: what is not ready goes first, then the youngest.
 //
 //   asked ─ cold start ─▶ ready ─▶ draining ─▶ gone        a crash leads from anywhere to gone
-import type { ColdStart, ScalingSpec } from '../../engines/engine.ts';
+import type { ColdStart, ScalingSpec, Spot } from '../../engines/engine.ts';
 import { extend, type Key, uniform } from '../../scenarios/base/key.ts';
 import type { Autoscaler, ScalingView } from './policy.ts';
 
@@ -17,6 +17,8 @@ export interface Member {
   /** When its drain ends, whatever is left. */
   drainNs: number;
   goneNs: number;
+  /** When its owner tells that it is taken back; Infinity for never. */
+  spotNs: number;
 }
 
 /** What happens to replicas, told to whoever has their engines. */
@@ -38,6 +40,7 @@ export interface LifecycleOptions {
   readonly scaling: ScalingSpec | null;
   readonly autoscaler: Autoscaler | null;
   readonly coldStart: ColdStart | null;
+  readonly spot: Spot | null;
   /** Cold starts are drawn from it. */
   readonly key: Key;
   readonly sink: MemberSink;
@@ -83,10 +86,11 @@ export class Lifecycle {
   /** When something happens by itself; Infinity where the number is fixed. */
   nextNs(): number {
     let ns = this.lookNs;
-    if (this.moving === 0) return ns;
-    for (const { state, readyNs, drainNs } of this.active) {
+    if (this.moving === 0 && this.options.spot === null) return ns;
+    for (const { state, readyNs, drainNs, spotNs } of this.active) {
       if (state === 'starting') ns = Math.min(ns, readyNs);
       else if (state === 'draining') ns = Math.min(ns, drainNs);
+      else ns = Math.min(ns, spotNs);
     }
     return ns;
   }
@@ -96,6 +100,7 @@ export class Lifecycle {
     for (const member of [...this.active]) {
       if (member.state === 'starting' && member.readyNs <= atNs) this.ready(member, atNs);
       else if (member.state === 'draining' && member.drainNs <= atNs) this.end(member, atNs);
+      else if (member.state === 'ready' && member.spotNs <= atNs) this.takeBack(member, atNs);
     }
     if (this.lookNs <= atNs) this.look(atNs);
   }
@@ -142,6 +147,7 @@ export class Lifecycle {
       readyNs: atNs,
       drainNs: never,
       goneNs: never,
+      spotNs: never,
     };
     this.members.push(member);
     this.active.push(member);
@@ -164,6 +170,11 @@ export class Lifecycle {
     member.state = 'ready';
     this.moving -= 1;
     member.readyNs = atNs;
+    const { spot, key } = this.options;
+    if (spot !== null && spot.perSec > 0) {
+      const seconds = -Math.log(uniform(extend(key, member.id, 1))) / spot.perSec;
+      member.spotNs = atNs + Math.round(seconds * 1e9);
+    }
     this.options.sink.ready(member, atNs);
   }
 
@@ -174,6 +185,13 @@ export class Lifecycle {
     member.drainNs = atNs + most * NS_PER_MS;
     this.options.sink.draining(member, atNs);
     this.settle(member, atNs);
+  }
+
+  /** With the notice it takes no new requests, and another is asked for; after it, what is left is lost. */
+  private takeBack(member: Member, atNs: number): void {
+    this.drain(member, atNs);
+    member.drainNs = Math.min(member.drainNs, atNs + this.options.spot!.noticeMs * NS_PER_MS);
+    this.start(atNs);
   }
 
   /** Something of a draining replica has ended: it goes when nothing is left. */

@@ -2,9 +2,9 @@
 // bound that shows what the others lose by not knowing.
 import { numberOptions } from '../../gateway/routing/options.ts';
 import { UserError } from '../../scenarios/base/errors.ts';
-import { replicasFor } from './dynamo.ts';
+import { replicasFor } from './capacity.ts';
 import { defineScalingPolicy } from './policy.ts';
-import { noFlow, shapeLearner, shapeOf } from './traffic.ts';
+import { type CallShape, noFlow, shapeLearner, shapeOf } from './traffic.ts';
 
 const DEFAULTS = {
   /** Targets that a replica must keep, ms: those of the Dynamo planner, whose engine model this asks. */
@@ -32,35 +32,33 @@ export default defineScalingPolicy({
       throw new UserError('policy oracle needs a plan to look ahead in', {
         hint: 'it runs in `simulate`; elsewhere nobody knows what will come',
       });
+    const targets = { ttftMs: ttft, itlMs: itl };
     const learn = shapeLearner(LEARN_MS);
     const needs = new Map<number, number>();
     const horizonMs = setup.coldStartMs + 2 * windowMs;
 
-    function need(index: number, cachedRatio: number, waiting: number, current: number): number {
+    /** Replicas for the calls of a window; of `seen`, only what the cache holds counts. */
+    const need = (index: number, seen: CallShape, waiting: number, current: number): number => {
       const known = waiting === 0 ? needs.get(index) : undefined;
       if (known !== undefined) return known;
-      const { calls, promptTokens, outputTokens } = oracle!.demand(index * windowMs, (index + 1) * windowMs);
+      const { calls, promptTokens, outputTokens } = oracle.demand(index * windowMs, (index + 1) * windowMs);
       const flow = { ...noFlow, arrivals: calls, promptTokens, ended: calls, outputTokens };
-      const shape = { ...shapeOf(flow, learn(0, noFlow)), cachedRatio };
+      const shape = { ...shapeOf(flow, seen), cachedRatio: seen.cachedRatio };
       const perSec = ((calls + waiting) * 1000) / windowMs;
-      const found =
-        perSec === 0 ? 0 : (replicasFor(perSec, shape, setup, { ttftMs: ttft, itlMs: itl }) ?? current);
+      const found = perSec === 0 ? 0 : (replicasFor(perSec, shape, setup, targets) ?? current);
       if (waiting === 0) needs.set(index, found);
       return found;
-    }
+    };
 
     return {
       intervalMs: windowMs,
       desired({ nowMs, flow, queuedAtGateway, ready, starting }) {
-        const { cachedRatio } = learn(nowMs, flow);
+        const seen = learn(nowMs, flow);
         const first = Math.floor(nowMs / windowMs);
         needs.delete(first - 1);
         let most = 0;
         for (let index = first; index * windowMs <= nowMs + horizonMs; index++)
-          most = Math.max(
-            most,
-            need(index, cachedRatio, index === first ? queuedAtGateway : 0, ready + starting),
-          );
+          most = Math.max(most, need(index, seen, index === first ? queuedAtGateway : 0, ready + starting));
         return most;
       },
     };

@@ -9,6 +9,9 @@ const DEFAULTS = {
   period: 24 * 3_600_000,
 };
 
+/** Then it looks when an entry begins. */
+const FIRST_LOOK_MS = 1000;
+
 interface Entry {
   /** Since the start of the period, ms. */
   readonly at: number;
@@ -45,7 +48,7 @@ export default defineScalingPolicy({
     const { period } = numberOptions('schedule', rest, DEFAULTS);
     const entries = entriesOf(times, period);
     const autoscaler = {
-      intervalMs: entries[0]!.at > 0 ? Math.min(entries[0]!.at, 1000) : 1,
+      intervalMs: FIRST_LOOK_MS,
       desired({ nowMs }: { nowMs: number }) {
         const sinceMs = nowMs % period;
         const next = entries.find(({ at }) => at > sinceMs)?.at ?? period + entries[0]!.at;

@@ -1,7 +1,7 @@
 // Workflow-aware, our own (policies §3.7): sessions in flight lead the calls that they will make. A fan-out or a burst of
 // new sessions shows here before it shows in any queue.
 import { numberOptions } from '../../gateway/routing/options.ts';
-import { replicasFor } from './dynamo.ts';
+import { replicasFor } from './capacity.ts';
 import { defineScalingPolicy, type ScalingView } from './policy.ts';
 import { shapeLearner } from './traffic.ts';
 import { timeWindow } from './window.ts';

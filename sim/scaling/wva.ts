@@ -87,7 +87,7 @@ export default defineScalingPolicy({
       const perQueued = perWaiting - shape.promptTokens * shape.cachedRatio;
       let demand = queuedAtGateway * perQueued;
       const capacities = replicas.map(({ kvUsedRatio, waiting }) => {
-        const inUse = kvUsedRatio * kvTokens(limits);
+        const inUse = Math.floor(kvUsedRatio * kvTokens(limits));
         demand += inUse + waiting * perWaiting;
         return Math.min(k1, computeBound(inUse, waiting, shape, nowMs));
       });
@@ -110,7 +110,7 @@ export default defineScalingPolicy({
         if (replicas === 0) return 1;
         demands.add(nowMs, demandOf(view, shape));
         const demand = demands.max(nowMs);
-        const each = capacity ?? Math.min(k1, derived(shape));
+        const each = Math.max(1, capacity ?? Math.min(k1, derived(shape)));
         const required = demand / settings.scale_up - replicas * each;
         if (required > 0) return replicas + Math.ceil(required / each);
         const spare = ready * each - demand / settings.scale_down;

@@ -7,8 +7,8 @@ import { parseDeployment } from '../../scenarios/formats/deployment/deployment.t
 import type { Plan } from '../../scenarios/formats/plan.ts';
 import type { RunHeader, RunOutput } from '../../scenarios/formats/run.ts';
 import { formatIssues, parseSource } from '../../scenarios/formats/source.ts';
-import { createCluster } from '../../sim/create-cluster.ts';
-import { apiLatencies, Simulation } from '../../sim/simulate.ts';
+import type { Simulation } from '../../sim/simulate.ts';
+import { startSimulation } from '../../sim/start.ts';
 
 export const DEPLOYMENT = (
   limits = '',
@@ -55,11 +55,10 @@ export const HEADER: RunHeader = {
 
 export function simulationOf(plan: Plan, deployment: DeploymentSpec): Simulation {
   const { poolOf } = prepare(plan, deployment);
-  return new Simulation({
+  return startSimulation({
     plan,
-    cluster: createCluster(deployment),
+    deployment,
     poolOf,
-    apiLatencyMs: apiLatencies(deployment.pools),
     header: HEADER,
   });
 }

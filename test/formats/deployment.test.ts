@@ -132,18 +132,18 @@ describe('a deployment file', () => {
 
   it.each([
     ['routing:', 'providers: { p: { models: { claude-opus-5-5: {} } } }\nrouting:', 15, '`providers`'],
-    ['routing:', 'gateway: { retry: { max: 2 } }\nrouting:', 15, '`gateway`'],
+    ['routing:', 'gateway: { retry: { max: 2 } }\nrouting:', 15, '`retry`'],
+    ['routing:', 'gateway: { admission: { policy: always }, signal_age: 2s }\nrouting:', 15, '`signal_age`'],
     ['routing:', 'tools: { sandbox: { start: 442ms } }\nrouting:', 15, '`tools`'],
     ['routing:', 'places: { here: { kind: client } }\nrouting:', 15, '`places`'],
     ['replicas: 8', 'lora: { adapters: [a] }', 7, '`lora`'],
-    ['replicas: 8', 'retention: { policy: ttl, ttl: 5m }', 7, '`retention`'],
+    ['engine: vllm', 'engine: sglang\n    retention: { policy: ttl, ttl: 5m }', 11, '`retention`'],
     [
       'engine: vllm',
       'engine: sglang\n    kv_tiers: [{ tier: cpu, capacity: 512GB, read: 55.4GB/s }]',
       11,
       '`kv_tiers`',
     ],
-    ['kv_blocks: 5000', 'scheduling_policy: plas', 11, '`scheduling_policy`'],
     ['kv_blocks: 5000', 'cpu_offload_gb: 4', 11, '`cpu_offload_gb`'],
   ])('with %j replaced by %j is understood, and named as what no run obeys', (from, to, line, what) => {
     const message = `${what} is part of the language, but no run obeys it yet`;
@@ -155,7 +155,11 @@ describe('a deployment file', () => {
     ['replicas: 8', 'speculative: { method: mtp, tokens: 3, accepted: 2.5 }'],
     ['replicas: 8', 'kv_tiers: [{ tier: cpu, capacity: 512GB, read: 55.4GB/s }]'],
     ['engine: vllm', 'engine: nim\n    nim: { backend: vllm, profile: latency }'],
+    ['replicas: 8', 'retention: { policy: ttl, ttl: 5m }'],
+    ['engine: vllm', 'engine: tensorrt-llm\n    retention: { policy: priority }'],
     ['kv_blocks: 5000', 'scheduling_policy: fcfs, enable_chunked_prefill: false, cpu_offload_gb: 0'],
+    ['kv_blocks: 5000', 'scheduling_policy: plas'],
+    ['routing:', 'gateway: { admission: { policy: flow_control, fairness: round_robin } }\nrouting:'],
     ['kv_blocks: 5000', 'scheduling_policy: priority, long_prefill_token_threshold: 512'],
     ['kv_blocks: 5000', 'async_scheduling: false, max_queued_tokens: 40k, performance_mode: throughput'],
   ])('with %j replaced by %j is what a run obeys', (from, to) => {
@@ -305,7 +309,10 @@ describe('the whole language', () => {
       'links',
       'providers',
       'tools',
-      'gateway',
+      ...['place', 'signal_age', 'rate_limits', 'classifier', 'choose', 'destinations'].map(
+        at => `gateway.${at}`,
+      ),
+      ...['retry', 'breaker', 'fallback', 'degraded'].map(at => `gateway.${at}`),
     ]);
   });
 
@@ -453,7 +460,7 @@ describe('the whole language', () => {
       'policy: sessions',
       'policy: session,',
       'WT1005',
-      'expected one of "always", "calls", "sessions", "token_bucket", "saturation"; got "session"',
+      'expected one of "always", "calls", "sessions", "token_bucket", "saturation", "probabilistic", "tier_shed", "flow_control", "dynamo_queue", "thunder_agent"; got "session"',
       'did you mean "sessions"?',
     ],
   ])('with %j replaced by %j is refused at its line', (from, to, code, message, hint) => {

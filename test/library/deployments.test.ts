@@ -12,8 +12,11 @@ import { planOfEntry } from './sessions.ts';
 /** What only a check understands today. */
 const CHECKED_ONLY: Readonly<Record<string, readonly string[]>> = {
   'api-only': ['providers'],
-  'edge-and-central': ['places', 'links', 'tools', 'gateway'],
-  hybrid: ['places', 'links', 'providers', 'gateway'],
+  'edge-and-central': ['places', 'links', 'tools', 'gateway.place', 'gateway.choose', 'gateway.fallback'],
+  hybrid: [
+    ...['places', 'links', 'providers'],
+    ...['place', 'classifier', 'choose', 'destinations', 'retry', 'fallback'].map(key => `gateway.${key}`),
+  ],
 };
 
 describe.each(libraryNames('deployments'))('%s', name => {
@@ -46,7 +49,7 @@ describe('commands', () => {
   test('a run refuses by name what no run obeys, of the deployment and of the models it serves', () => {
     const { code, err } = run('simulate', 'hybrid-routing', '-d', 'hybrid');
     expect(code).toBe(104);
-    for (const part of ['places', 'links', 'providers', 'gateway'])
+    for (const part of ['places', 'links', 'providers', 'choose'])
       expect(err).toContain(`WT1008 \`${part}\` is part of the language, but no run obeys it yet`);
     expect(err).toContain(
       'WT1008 "frontier" is served by provider "anthropic", and no run calls a provider yet',

@@ -8,8 +8,7 @@ import { libraryNames } from '../../scenarios/cli/library.ts';
 import { loadScenario, settledScenario } from '../../scenarios/cli/load.ts';
 import type { RunOutput } from '../../scenarios/formats/run.ts';
 import { planLines } from '../../scenarios/plan-file.ts';
-import { createCluster } from '../../sim/create-cluster.ts';
-import { apiLatencies, Simulation } from '../../sim/simulate.ts';
+import { startSimulation } from '../../sim/start.ts';
 import { deploymentOf, HEADER } from '../builders/worlds.ts';
 import { planOfEntry } from './sessions.ts';
 
@@ -50,11 +49,10 @@ function simulated(name: string, set: readonly string[]): RunOutput {
   const plan = planOfEntry(name, ...set);
   const { poolOf, issues } = prepare(plan, DEPLOYMENT);
   expect(issues).toEqual([]);
-  const simulation = new Simulation({
+  const simulation = startSimulation({
     plan,
-    cluster: createCluster(DEPLOYMENT),
+    deployment: DEPLOYMENT,
     poolOf,
-    apiLatencyMs: apiLatencies(DEPLOYMENT.pools),
     header: HEADER,
   });
   while (simulation.step(5000));

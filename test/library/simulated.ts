@@ -3,8 +3,7 @@ import { loadDeployment } from '../../engines/load.ts';
 import { prepare } from '../../engines/prepare.ts';
 import { routingPolicies } from '../../gateway/routing/index.ts';
 import type { RunOutput } from '../../scenarios/formats/run.ts';
-import { createCluster } from '../../sim/create-cluster.ts';
-import { apiLatencies, Simulation } from '../../sim/simulate.ts';
+import { startSimulation } from '../../sim/start.ts';
 import { HEADER } from '../builders/worlds.ts';
 import { planOfEntry } from './sessions.ts';
 
@@ -14,11 +13,10 @@ export function simulatedOn(scenario: string, deployment: string, ...set: string
   const spec = loadDeployment(deployment, routingPolicies).deployment!;
   const { poolOf, issues } = prepare(plan, spec);
   if (issues.length > 0) throw new Error(`${scenario} on ${deployment}: ${issues[0]!.message}`);
-  const simulation = new Simulation({
+  const simulation = startSimulation({
     plan,
-    cluster: createCluster(spec),
+    deployment: spec,
     poolOf,
-    apiLatencyMs: apiLatencies(spec.pools),
     header: HEADER,
   });
   while (simulation.step(5000));

@@ -3,6 +3,7 @@
 // obeys yet.
 import { z } from 'zod';
 import { type InputPath, type Issue, issue } from '../../base/issue.ts';
+import { duration } from '../drawn.ts';
 import { checkSchema, type Source } from '../source.ts';
 import { didYouMean } from '../suggest.ts';
 import { gateway } from './gateway.ts';
@@ -27,6 +28,17 @@ const routing = z
   .union([z.string().min(1), z.looseObject({ policy: z.string().min(1).describe('name of the policy') })])
   .describe('which replica of a pool takes a call: name of a policy, or { policy: name, … its options }');
 
+const signals = z
+  .strictObject({
+    scrape: duration('between two scrapes of the engines\' metrics; 0s: at every decision (default 50ms)').optional(),
+    delay: duration('from a scrape until the router has it (default 5ms)').optional(),
+    kv_events: z
+      .union([duration('from a change of a KV cache until the router knows (default 5ms)'), z.literal('off')])
+      .describe('how late a router learns of KV caches; off: it has to remember what it sent')
+      .optional(),
+  })
+  .describe('how old what the gateway sees of its replicas is; what it counts itself is exact');
+
 /** The whole file; its JSON Schema comes from here. */
 export const deploymentSchema = z
   .strictObject({
@@ -46,6 +58,7 @@ export const deploymentSchema = z
     tools: z.record(named('runtime'), toolRuntime).describe('where tools run, by name').optional(),
     gateway: gateway.optional(),
     routing: routing.optional(),
+    signals: signals.optional(),
   })
   .describe('what serves the models of a scenario');
 

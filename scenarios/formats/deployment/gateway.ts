@@ -154,7 +154,7 @@ const admission = z
         order: z
           .enum(['fcfs', 'lcfs', 'wspt', 'session_las'])
           .describe(
-            'first come first (default), last come first, by weight over uncached tokens, or least served session first',
+            'first come first (default), last come first, by weight over tokens, or least served session first',
           )
           .optional(),
         threshold: z
@@ -168,6 +168,21 @@ const admission = z
         interval,
       })
       .describe('holds calls while all replicas have too much prefill to do (Dynamo)'),
+    z
+      .strictObject({
+        policy: z.literal('thunder_agent'),
+        pause_above: ratio(
+          "of a pool's KV: beyond it sessions are paused between calls (default 95%)",
+        ).optional(),
+        pause_down_to: ratio("of a pool's KV: until then (default 80%)").optional(),
+        hysteresis: ratio('below `pause_above` that a session must fit to go on (default 10%)').optional(),
+        buffer: z.int().min(0).describe('tokens added to each session (default 100)').optional(),
+        interval: duration('between two looks at the sessions (default 5s)')
+          .pipe(z.number().min(0.001))
+          .optional(),
+        resume_after: duration('a session that waits so long goes on anyway (default 30m)').optional(),
+      })
+      .describe('lets sessions in while their KV fits, and pauses some between their calls (ThunderAgent)'),
   ])
   .describe('who is let in');
 
@@ -200,7 +215,6 @@ const anomalies = z
 export const gateway = z
   .strictObject({
     place: z.string().describe('where it stands: a name under `places`').optional(),
-    signal_age: duration('how old the metrics of replicas are when it decides (default 1s)').optional(),
     admission: admission.optional(),
     rate_limits: z.array(limit).min(1).describe('limits, each for whom it names').optional(),
     budget: budget.describe('of each session whose workflow has none').optional(),

@@ -186,6 +186,13 @@ const machine = {
   speculative: speculative.optional(),
   autoscaler: autoscaler.optional(),
   cold_start: coldStart.optional(),
+  spot: z
+    .strictObject({
+      rate: quantity('perSec').describe('how often each replica is taken back; a rate, such as 0.5/d'),
+      notice: duration('from the notice to its end (default 30s)').optional(),
+    })
+    .describe('replicas that their owner takes back; another is asked for with the notice')
+    .optional(),
   drain: z
     .enum(['calls', 'workflows'])
     .describe('what a replica finishes before it goes: its calls (default), or their workflows too')

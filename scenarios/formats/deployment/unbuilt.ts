@@ -17,7 +17,6 @@ const ROOT: Later = {
 /** Of the gateway a run obeys `admission`. */
 const GATEWAY: Later = {
   place: ['for now everything is in one place'],
-  signal_age: ['for now the gateway sees metrics as old as the router does'],
   rate_limits: ['for now `admission` can bound tokens: { policy: token_bucket }'],
   budget: ['for now no session is cut short'],
   anomalies: ['for now no session is cut short'],

@@ -1,6 +1,6 @@
 // Calls and pools for tests of admission, and a driver that calls a gate as both worlds do.
 import type { AdmissionArrival, Gate, PoolsView, Refusal } from '../../../gateway/admission/policy.ts';
-import type { PrefixHits, RoutingView } from '../../../gateway/routing/policy.ts';
+import type { RoutingView } from '../../../gateway/routing/policy.ts';
 import { textKey } from '../../../scenarios/base/key.ts';
 
 export const arrival = (some: Partial<AdmissionArrival> = {}): AdmissionArrival => {
@@ -29,11 +29,7 @@ export function view(
   columns: Partial<
     Pick<RoutingView, 'outstanding' | 'prefillTokens' | 'decodeTokens' | 'waiting' | 'kvUsedRatio'>
   >,
-  {
-    ageMs = 0,
-    replicas = 1,
-    hits = null,
-  }: { ageMs?: number; replicas?: number; hits?: PrefixHits | null } = {},
+  { ageMs = 0, replicas = 1 }: { ageMs?: number; replicas?: number } = {},
 ): RoutingView {
   const rows = Object.values(columns)[0]?.length ?? replicas;
   const zeros: readonly number[] = Object.freeze(new Array<number>(rows).fill(0));
@@ -48,7 +44,7 @@ export function view(
     waiting: zeros,
     running: zeros,
     kvUsedRatio: zeros,
-    prefixHits: () => hits,
+    prefixHits: () => null,
     ...columns,
   });
 }

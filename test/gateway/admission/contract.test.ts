@@ -5,8 +5,8 @@ import { admissionPolicies, admissionPolicy } from '../../../gateway/admission/i
 import { Gatekeeper, IDLE, SATURATED } from './build.ts';
 
 const SETUP = {
-  pool: { maxBatchedTokens: 8192, kvTokens: 200_000 },
-  other: { maxBatchedTokens: 8192, kvTokens: 1 },
+  pool: { maxBatchedTokens: 8192, kvTokens: 3000 },
+  other: { maxBatchedTokens: 8192, kvTokens: 3000 },
 };
 /** Small limits, so that calls wait and are turned away; others have none. */
 const TIGHT: Readonly<Record<string, Record<string, unknown>>> = {
@@ -14,6 +14,7 @@ const TIGHT: Readonly<Record<string, Record<string, unknown>>> = {
   sessions: { max: 2, queue: 2, max_wait: 40 },
   token_bucket: { capacity: 3000, refill: 20_000, queue: 3, max_wait: 40 },
   flow_control: { band_requests: 3, max_wait: 40, fairness: 'round_robin', ordering: 'edf' },
+  thunder_agent: { interval: 7, resume_after: 40 },
   dynamo_queue: { queue: 3, max_wait: 40, order: 'session_las' },
 };
 
@@ -41,7 +42,7 @@ const event = fc.oneof(
 );
 type Event = typeof event extends fc.Arbitrary<infer T> ? T : never;
 
-/** Plays events against a gate, then lets it come to rest: no pressure, all that was sent ends, time goes on. */
+/** Plays events against a gate, then lets it come to rest: no pressure, all that was sent and all sessions end. */
 function play(name: string, events: readonly Event[]) {
   const keeper = new Gatekeeper(admissionPolicy(name).create(TIGHT[name] ?? {}, SETUP));
   const inFlight: number[] = [];
@@ -60,6 +61,9 @@ function play(name: string, events: readonly Event[]) {
   const end = (at: number) => {
     const [ended] = inFlight.splice(at, 1);
     if (ended !== undefined) keeper.end(ended);
+  };
+  const endSessions = () => {
+    for (let session = 0; session <= 5; session++) keeper.endSession(`s${session}`);
   };
   for (const each of events) {
     if (each.kind === 'arrive') {
@@ -82,10 +86,11 @@ function play(name: string, events: readonly Event[]) {
   keeper.pools = IDLE;
   for (let rest = 0; rest < 200 && (inFlight.length > 0 || waiting.length > 0); rest++) {
     end(0);
-    for (let session = 0; session <= 5; session++) keeper.endSession(`s${session}`);
+    endSessions();
     keeper.to(keeper.nowMs + 5);
     settle();
   }
+  endSessions();
   return { keeper, arrived: id, verdicts };
 }
 

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { admissionPolicy } from '../../../gateway/admission/index.ts';
+import { Line, WaitingRoom } from '../../../gateway/admission/queue.ts';
 import { arrival, Gatekeeper, poolsOf, SATURATED, view } from './build.ts';
 
 const SETUP = { pool: { maxBatchedTokens: 8192, kvTokens: 200_000 } };
@@ -338,23 +339,6 @@ describe('dynamo_queue', () => {
     expect(order({ order: 'wspt' }, calls)).toEqual([2, 3, 1]);
   });
 
-  test('wspt counts what the best replica has cached, a host at 75 % and a disk at 25 %', () => {
-    const hits = { device: [100, 400], host: [0, 400], disk: [0, 400] };
-    const keeper = keep(
-      'dynamo_queue',
-      { order: 'wspt' },
-      poolsOf(view({ prefillTokens: [131_073, 131_073] }, { hits })),
-    );
-    // 1000 - (400 + 300 + 100) = 200 new tokens, against 300 of one of which nothing is cached.
-    keeper.arrive({ id: 1, promptTokens: 1000 });
-    keeper.pools = prefill(131_073, 131_073);
-    keeper.arrive({ id: 2, promptTokens: 201 });
-    keeper.arrive({ id: 3, promptTokens: 199 });
-    keeper.pools = prefill(0, 0);
-    keeper.to(5);
-    expect(keeper.sent).toEqual([3, 1, 2]);
-  });
-
   test('session_las takes the session that was sent least, and forgets it when it ends', () => {
     const sent = (keeper: Gatekeeper) => keeper.sent.filter(id => id > 2);
     const run = (endsFirst: boolean) => {
@@ -398,17 +382,92 @@ describe('dynamo_queue', () => {
   });
 });
 
-test('a line that is never empty keeps no trace of those that have left it', () => {
-  // 200,000 calls come and are withdrawn behind one that waits for ever.
-  const keeper = keep('calls', { max: 1, queue: 10 });
-  keeper.arrive({ id: 0 });
-  keeper.arrive({ id: 1 });
-  const { gate } = keeper;
-  const start = process.memoryUsage().heapUsed;
-  for (let id = 2; id < 200_000; id++) {
-    gate.arrive(arrival({ id, session: `s${id}` }), 0, keeper.pools);
-    gate.withdraw(id);
+describe('thunder_agent', () => {
+  /** One replica of 10,000 KV tokens; looks at 5, 10, 15 s. */
+  const thunder = (options: Record<string, unknown> = {}) =>
+    new Gatekeeper(
+      admissionPolicy('thunder_agent').create(options, {
+        pool: { maxBatchedTokens: 8192, kvTokens: 10_000 },
+      }),
+      poolsOf(view({ outstanding: [0] })),
+    );
+  const come = (keeper: Gatekeeper, id: number, session: string, promptTokens: number) =>
+    keeper.arrive({ id, session, promptTokens });
+
+  test('lets programs in while they fit with 100 tokens each, and new ones queue behind those that wait', () => {
+    const keeper = thunder();
+    expect(come(keeper, 1, 'a', 5000)).toBe('send');
+    expect(come(keeper, 2, 'b', 4801)).toBe('wait');
+    expect(come(keeper, 3, 'c', 10)).toBe('wait');
+    expect(come(keeper, 4, 'a', 5500)).toBe('send');
+    // At 5 s they may hold 85 %, 8500: 5600 and 110 do, with 4901 more they would not.
+    keeper.to(5000);
+    expect(keeper.fates.get(3)).toEqual({ sentMs: 5000 });
+    expect(keeper.gate.waiting).toBe(1);
+    keeper.endSession('a');
+    keeper.to(10_000);
+    expect(keeper.fates.get(2)).toEqual({ sentMs: 10_000 });
+  });
+
+  test('pauses the smallest between two calls from 95 % down to 80 %, and resumes them when there is room', () => {
+    const keeper = thunder();
+    for (const [id, session, tokens] of [
+      [1, 'a', 1000],
+      [2, 'b', 2000],
+      [3, 'c', 3000],
+    ] as const)
+      come(keeper, id, session, tokens);
+    keeper.end(1);
+    keeper.end(2);
+    // Grown to 6000: 1100 + 2100 + 6100 = 9300 hold less than 9500; with 6300 they are 9600.
+    come(keeper, 4, 'c', 6000);
+    keeper.to(5000);
+    expect(come(keeper, 5, 'a', 1000)).toBe('send');
+    keeper.end(5);
+    come(keeper, 6, 'c', 6300);
+    keeper.to(10_000);
+    // Without a, 8500, and without b, 6400 of at most 8000.
+    expect([come(keeper, 7, 'b', 2000), come(keeper, 8, 'a', 1000)]).toEqual(['wait', 'wait']);
+    // At 15 s a fits below 8500 (6400 + 1100), and b does not; when c is gone, b does.
+    keeper.to(15_000);
+    expect([keeper.fates.has(8), keeper.fates.has(7)]).toEqual([true, false]);
+    keeper.endSession('c');
+    keeper.to(20_000);
+    expect(keeper.fates.get(7)).toEqual({ sentMs: 20_000 });
+  });
+
+  test('marks programs in flight when pausing the others is not enough: they stop after their call', () => {
+    const keeper = thunder();
+    come(keeper, 1, 'a', 4000);
+    come(keeper, 2, 'b', 4000);
+    come(keeper, 3, 'b', 5600);
+    keeper.to(5000);
+    expect(come(keeper, 4, 'a', 4000)).toBe('send');
+    keeper.end(1);
+    expect(come(keeper, 5, 'a', 4000)).toBe('send');
+    keeper.end(4);
+    keeper.end(5);
+    expect(come(keeper, 6, 'a', 4000)).toBe('wait');
+  });
+
+  test('a program that has waited long enough goes on whatever there is', () => {
+    const keeper = thunder({ resume_after: 7000 });
+    come(keeper, 1, 'a', 9000);
+    expect(come(keeper, 2, 'b', 9000)).toBe('wait');
+    keeper.to(20_000);
+    expect(keeper.fates.get(2)).toEqual({ sentMs: 7000 });
+  });
+});
+
+test('a line that is never empty keeps few of those that have left it', () => {
+  const room = new WaitingRoom(60_000);
+  const line = new Line();
+  line.add(room.enter(arrival({ id: 0 }), 0));
+  for (let id = 1; id < 10_000; id++) {
+    line.add(room.enter(arrival({ id }), id));
+    room.withdraw(id);
+    expect(line.places).toBeLessThanOrEqual(64);
   }
-  expect(gate.waiting).toBe(1);
-  expect(process.memoryUsage().heapUsed - start).toBeLessThan(50e6);
+  expect(room.size).toBe(1);
+  expect(line.first()?.call.id).toBe(0);
 });

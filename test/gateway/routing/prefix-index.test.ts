@@ -6,13 +6,15 @@ import { keyText } from '../../../scenarios/base/key.ts';
 import type { Run } from '../../../scenarios/formats/prompt.ts';
 import { content } from '../../builders/routing.ts';
 
+type PlainOptions = Omit<Required<PrefixIndexOptions>, 'stretchesMax'>;
+
 /** The index as a list of chunks for each replica, each named by all the tokens up to its end. */
 class PlainIndex {
-  private readonly options: Required<PrefixIndexOptions>;
+  private readonly options: PlainOptions;
   private readonly sent = new Map<number, Map<string, { usedMs: number; order: number }>>();
   private order = 0;
 
-  constructor(options: Required<PrefixIndexOptions>) {
+  constructor(options: PlainOptions) {
     this.options = options;
   }
 
@@ -119,6 +121,18 @@ test('agrees with a list of chunks, whatever is sent, asked and forgotten', () =
   );
 });
 
+/** Objects that can be reached from here. */
+function reachable(from: object): number {
+  const seen = new Set<unknown>();
+  const ahead: unknown[] = [from];
+  for (let each = ahead.pop(); each !== undefined; each = ahead.pop()) {
+    if (typeof each !== 'object' || each === null || seen.has(each)) continue;
+    seen.add(each);
+    if (!ArrayBuffer.isView(each)) ahead.push(...Object.values(each).filter(value => value !== undefined));
+  }
+  return seen.size;
+}
+
 describe('the prefix index', () => {
   const system = content('system', 64);
 
@@ -180,5 +194,31 @@ describe('the prefix index', () => {
     expect(first.younger).toMatchObject({ tokens: 16, usedMs: 20, uses: 1 });
     expect(first.younger?.younger).toMatchObject({ tokens: 64, usedMs: 20, uses: 2 });
     expect(first.younger?.younger?.younger).toBeNull();
+  });
+
+  test.each([{ capacityTokens: 2000 }, { ttlMs: 20 }, { stretchesMax: 60 }])(
+    'takes no more memory however much is sent: %o',
+    limit => {
+      const index = new PrefixIndex({ chunkTokens: 16, ...limit });
+      const send = (from: number, to: number) => {
+        for (let i = from; i < to; i++) index.add([system, content(`${i}`, 64)], i % 2, i);
+      };
+      send(0, 500);
+      const after500 = reachable(index);
+      send(500, 2000);
+      expect(reachable(index)).toBeLessThan(1.2 * after500);
+      // It knows the last all the same.
+      expect([...index.match([system, content('1999', 64)], [1], 1999)]).toEqual([128]);
+      for (const id of [0, 1]) index.forget(id);
+      expect(reachable(index)).toBeLessThan(20);
+    },
+  );
+
+  test('beyond the limit of stretches a replica forgets its oldest', () => {
+    const index = new PrefixIndex({ chunkTokens: 16, stretchesMax: 3 });
+    for (const name of ['a', 'b', 'c', 'd']) index.add([content(name, 16)], 0, 0);
+    expect(['a', 'b', 'c', 'd'].map(name => index.match([content(name, 16)], [0], 0)[0])).toEqual([
+      0, 16, 16, 16,
+    ]);
   });
 });

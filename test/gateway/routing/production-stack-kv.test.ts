@@ -6,11 +6,11 @@ import { arrival, content, setup, view } from '../../builders/routing.ts';
 
 /** A session that does not belong to row 2, where the hits of these tests are. */
 const call = (tokens: number) => arrival({ session: 'session 1', prompt: [content('x', tokens)] });
-const idle = view({ outstanding: [0, 0, 0] });
-const home = consistentHash.create({}, setup).route(call(1), idle);
+const outstanding = [0, 0, 0];
+const home = consistentHash.create({}, setup).route(call(1), view({ outstanding }));
 
 const rowFor = (tokens: number, hits: Parameters<typeof view>[0], options = {}) =>
-  productionStackKv.create(options, setup).route(call(tokens), view({ ...idle, ...hits }));
+  productionStackKv.create(options, setup).route(call(tokens), view({ outstanding, ...hits }));
 
 test('the session of these tests has another home', () => expect(home).not.toBe(2));
 

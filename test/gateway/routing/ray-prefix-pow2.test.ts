@@ -39,6 +39,7 @@ test('takes the shortest queue of those that match as much', () => {
 test('forgets nothing unless told a capacity', () => {
   const router = made({ capacity_tokens: 150 }); // 150 of the 200 tokens of x stay
   expect(row(router, [content('x', 200)], [0, 0, 0])).toBe(0);
-  row(router, [content('v', 140)], [0, 10, 10]); // and now 10 of them, less than the 30 of the second
+  // And now 10 of them, less than the 30 of the second.
+  router.route(arrival({ prompt: [content('v', 140)] }), view({ ids: [10] }));
   expect(row(router, [content('x', 200)], [0, 0, 0])).toBe(1);
 });

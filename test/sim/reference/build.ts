@@ -45,6 +45,7 @@ export const pool = (some: Partial<PoolSpec> = {}): PoolSpec => ({
   retention: null,
   scaling: null,
   coldStart: null,
+  spot: null,
   apiLatencyMs: 0,
   endpoints: [],
   usdPerGpuHour: null,

@@ -150,6 +150,7 @@ const drawnPools = ({
                   usdPerGpuHour: null,
                   scaling: null,
                   coldStart: null,
+                  spot: null,
                 },
                 linkBytesPerSec: (drawn.linkBytesPerNs * 1e9) / scale,
                 linkLatencyMs: drawn.linkNs * scale * 1e-6,

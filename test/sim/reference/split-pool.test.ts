@@ -26,6 +26,7 @@ function split(
         usdPerGpuHour: null,
         scaling: null,
         coldStart: null,
+        spot: null,
         ...prefill,
       },
       linkBytesPerSec: 1e9,

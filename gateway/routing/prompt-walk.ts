@@ -1,0 +1,102 @@
+// A place in a prompt that moves forwards, for trees of prompts: it compares and names content that runs stand for, so
+// that what it costs goes with the number of runs, not of tokens.
+import type { Key } from '../../scenarios/base/key.ts';
+import { headOf, type Run, tailOf } from '../../scenarios/formats/prompt.ts';
+
+const mix = (h: number, x: number): number => {
+  let k = Math.imul(h ^ x, 0x85ebca6b);
+  k = Math.imul(k ^ (k >>> 13), 0xc2b2ae35);
+  return k ^ (k >>> 16);
+};
+
+const isSame = (a: Key, b: Key): boolean => a === b || (a.lo === b.lo && a.hi === b.hi);
+
+/** 53 bits that equal content has in common, however it was cut: `tokens` tokens from token `offset` of run `index` on. */
+export function nameOf(runs: readonly Run[], index: number, offset: number, tokens: number): number {
+  let high = 0x9747b28c;
+  let low = 0x1b873593;
+  let last: Key | null = null;
+  let lastEnd = 0;
+  for (let left = tokens; left > 0; index++, offset = 0) {
+    const { key, from, tokens: has } = runs[index]!;
+    const begin = from + offset;
+    // Named by where each piece begins: one that goes on where the last ended needs no name of its own.
+    if (last === null || lastEnd !== begin || !isSame(last, key)) {
+      high = mix(mix(high, key.hi ^ begin), left);
+      low = mix(mix(low, key.lo ^ left), begin ^ high);
+    }
+    last = key;
+    lastEnd = from + has;
+    left -= has - offset;
+  }
+  return (high >>> 0) * 2 ** 21 + (low >>> 11);
+}
+
+export class PromptWalk {
+  private prompt: readonly Run[] = [];
+  private index = 0;
+  private offset = 0;
+
+  /** Goes to the beginning; returns how many tokens there are. */
+  begin(prompt: readonly Run[]): number {
+    this.prompt = prompt;
+    this.index = 0;
+    this.offset = 0;
+    let tokens = 0;
+    for (let i = 0; i < prompt.length; i++) tokens += prompt[i]!.tokens;
+    return tokens;
+  }
+
+  /** Names the next `tokens` tokens, of which there are as many. */
+  name(tokens: number): number {
+    return nameOf(this.prompt, this.index, this.offset, tokens);
+  }
+
+  /** How many of the next tokens, at most `most`, are those of `runs`. Both have as many. Moves nothing. */
+  common(runs: readonly Run[], most: number): number {
+    const { prompt } = this;
+    let { index, offset } = this;
+    let i = 0;
+    let done = 0;
+    let matched = 0;
+    while (matched < most) {
+      const ours = prompt[index]!;
+      const theirs = runs[i]!;
+      // Prompts of a session are mostly made of the very same runs.
+      const goesOn =
+        ours === theirs
+          ? offset === done
+          : ours.from + offset === theirs.from + done && isSame(ours.key, theirs.key);
+      if (!goesOn) return matched;
+      const ourLeft = ours.tokens - offset;
+      const theirLeft = theirs.tokens - done;
+      const step = Math.min(ourLeft, theirLeft);
+      matched += step;
+      offset += step;
+      done += step;
+      if (step === ourLeft) {
+        index += 1;
+        offset = 0;
+      }
+      if (step === theirLeft) {
+        i += 1;
+        done = 0;
+      }
+    }
+    return most;
+  }
+
+  skip(tokens: number): void {
+    const { prompt } = this;
+    this.offset += tokens;
+    while (this.index < prompt.length && this.offset >= prompt[this.index]!.tokens) {
+      this.offset -= prompt[this.index]!.tokens;
+      this.index += 1;
+    }
+  }
+
+  /** The next `tokens` tokens, as runs of their own. */
+  read(tokens: number): Run[] {
+    return headOf(tailOf(this.prompt.slice(this.index), this.offset), tokens);
+  }
+}
