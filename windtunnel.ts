@@ -54,6 +54,11 @@ const COMMANDS: readonly Listed[] = [
     load: async () => (await import('./lab/policy-bench/command.ts')).benchPoliciesCommand,
   },
   {
+    usage: 'study [name]',
+    doc: 'a claim of the field, run and judged: confirmed, partly or contradicted, with figures and charts',
+    load: async () => (await import('./lab/studies/command.ts')).studyCommand,
+  },
+  {
     usage: 'backtest <dir>',
     doc: 'predict measured runs from their inputs, and score the predictions',
     load: async () => (await import('./lab/backtest/command.ts')).backtestCommand,

@@ -61,10 +61,21 @@ export function resolveDeployment(
   const { scrape, delay } = file.signals ?? {};
   const late = scrape === 0 && (delay ?? 0) > 0;
   const signalIssues = late
-    ? [issue(['signals', 'delay'], 'WT1005', 'a scrape at every decision has no delay', 'give `scrape` an interval')]
+    ? [
+        issue(
+          ['signals', 'delay'],
+          'WT1005',
+          'a scrape at every decision has no delay',
+          'give `scrape` an interval',
+        ),
+      ]
     : [];
   const { routing, issues: routingIssues } = resolveRouting(file, routingPolicies);
-  const issues = [...[...pools, ...providers].flatMap(each => each.issues), ...routingIssues, ...signalIssues];
+  const issues = [
+    ...[...pools, ...providers].flatMap(each => each.issues),
+    ...routingIssues,
+    ...signalIssues,
+  ];
   const specs = pools.map(each => each.spec).filter(spec => spec !== null);
   if (issues.some(each => each.severity === 'error')) return { deployment: null, issues };
   return {

@@ -118,7 +118,15 @@ export interface KvTier {
 export interface Disaggregation {
   prefill: Pick<
     PoolSpec,
-    'replicas' | 'limits' | 'step' | 'gpuId' | 'tensorParallel' | 'usdPerGpuHour' | 'scaling' | 'coldStart' | 'spot'
+    | 'replicas'
+    | 'limits'
+    | 'step'
+    | 'gpuId'
+    | 'tensorParallel'
+    | 'usdPerGpuHour'
+    | 'scaling'
+    | 'coldStart'
+    | 'spot'
   >;
   /** Of one replica, each way. */
   linkBytesPerSec: number;

@@ -249,8 +249,9 @@ function uselessTiers(
     });
 }
 
+/** The least recently used first is what engines do by themselves. */
 function retentionOf({ retention }: PoolFile): PolicyChoice | null {
-  if (retention === undefined) return null;
+  if (retention === undefined || retention.policy === 'lru') return null;
   const { policy, ...options } = retention;
   return { policy, options };
 }

@@ -73,7 +73,13 @@ export interface ValidateInput {
 }
 
 /** Runs both worlds, writes `out/sim`, `out/live` and the page of both; returns the exit code. */
-export async function validate({ loaded, ready, options, out, routing = null }: ValidateInput): Promise<number> {
+export async function validate({
+  loaded,
+  ready,
+  options,
+  out,
+  routing = null,
+}: ValidateInput): Promise<number> {
   const tolerances: Tolerances = {
     timeRatio: ratioOption('tolerance', options.tolerance, options.emulate ? 0.03 : 0.1),
     countRatio: ratioOption('count-tolerance', options['count-tolerance'], options.emulate ? 0 : 0.02),
@@ -122,7 +128,12 @@ async function replayed({ loaded, ready, options, out, routing = null }: Validat
   const emulator = await startEmulatorProcess(options.deployment);
   try {
     const where = 'measured on the emulator of this deployment, at';
-    return await runReplay(loaded, ready, { ...options, endpoint: [emulator.baseUrl] }, { folder, where, routing });
+    return await runReplay(
+      loaded,
+      ready,
+      { ...options, endpoint: [emulator.baseUrl] },
+      { folder, where, routing },
+    );
   } finally {
     await emulator.close();
   }

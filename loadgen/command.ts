@@ -228,7 +228,9 @@ export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions
     const deployed = loadDeployment(options.deployment, routingPolicies);
     const ready = withRouting(readyRun(loaded, deployed, options), routing?.name);
     const folder = outFolder(options, runName(ready), 'live');
-    const published = await publish(await runReplay(loaded, ready, options, { folder, routing }), { out: folder });
+    const published = await publish(await runReplay(loaded, ready, options, { folder, routing }), {
+      out: folder,
+    });
     if (options.json) printJson(published.result);
     say(options, published.summaryText);
     process.exitCode = published.exitCode;

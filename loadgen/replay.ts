@@ -2,7 +2,7 @@
 // waits for its parents (closed). Instants handed to the fleet are the wanted ones, so our own lag shows in `sentMs`.
 import type { DeploymentSpec, Endpoint, PoolSpec } from '../engines/engine.ts';
 import { admissionArrival, GateKeeper } from '../gateway/admission/gate-keeper.ts';
-import { admissionPolicy } from '../gateway/admission/index.ts';
+import { gateOf } from '../gateway/admission/index.ts';
 import { Balancer, type Signals } from '../gateway/routing/balancer.ts';
 import { routingPolicy } from '../gateway/routing/index.ts';
 import type { RoutingPolicy } from '../gateway/routing/policy.ts';
@@ -110,12 +110,9 @@ export class Replay implements World {
       for (const [row, name] of replicas.entries()) balancer.open(row, name);
       this.pools.set(spec.name, { spec, balancer, replicas, writers: writersOf(spec, options) });
     }
-    const { admission } = deployment;
     const view = (pool: string) => this.pools.get(pool)!.balancer.view(this.nowMs());
-    this.gate =
-      admission.policy === 'always'
-        ? null
-        : new GateKeeper(admissionPolicy(admission.policy).create(admission.options), { view });
+    const gate = gateOf(deployment);
+    this.gate = gate === null ? null : new GateKeeper(gate, { view });
     this.fleet = new Fleet({
       plan,
       world: this,

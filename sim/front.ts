@@ -26,7 +26,12 @@ export interface Engines {
   /** Tokens at the start of a prompt whose KV it has now. */
   cachedTokens(id: number, prompt: readonly Run[], promptTokens: number): number;
   /** Of its tiers, tokens beyond those. */
-  behind?(id: number, prompt: readonly Run[], promptTokens: number, deviceTokens: number): {
+  behind?(
+    id: number,
+    prompt: readonly Run[],
+    promptTokens: number,
+    deviceTokens: number,
+  ): {
     host: number;
     disk: number;
   };
@@ -102,6 +107,7 @@ export class Front {
               device: (id, prompt, promptTokens) => engines.cachedTokens(id, prompt, promptTokens),
               ...(engines.behind === undefined ? {} : { behind: engines.behind }),
             },
+      refresh: nowMs => this.refresh(nowMs),
     });
     const gpusPerReplica = spec.tensorParallel * spec.pipelineStages * spec.dataParallelRanks;
     const autoscaler =
@@ -126,7 +132,7 @@ export class Front {
       coldStart: spec.coldStart,
       spot: spec.spot,
       key: extendText(key, name),
-      view: () => this.flow!.view(this.balancer.view(0), options.held()),
+      view: () => this.flow!.view(this.balancer.ids.length, options.held()),
       sink: {
         ready: member => {
           engines.start(member.id, member.name);
@@ -166,7 +172,11 @@ export class Front {
   // ── Time ──
 
   nextNs(): number {
-    return Math.min(this.nextScrapeNs, this.lifecycle.nextNs(), this.flow?.nextNs ?? Number.POSITIVE_INFINITY);
+    return Math.min(
+      this.nextScrapeNs,
+      this.lifecycle.nextNs(),
+      this.flow?.nextNs ?? Number.POSITIVE_INFINITY,
+    );
   }
 
   /** What is due at `atNs` happens: metrics are scraped before anybody looks at them. */
@@ -196,15 +206,36 @@ export class Front {
     this.nextScrapeNs = isIdle ? Number.POSITIVE_INFINITY : atNs + this.scrapeNs;
   }
 
+  /**
+   * Where nothing was scraped because nothing changed, or nobody looked: the last scrape that has come shows what is
+   * there now. A look at every decision is such a scrape, of now.
+   */
+  private refresh(nowMs: number): void {
+    const { engines, signals } = this.options;
+    if (this.nextScrapeNs < Number.POSITIVE_INFINITY) return;
+    const { scrapeMs, delayMs } = signals;
+    const atMs = scrapeMs === 0 ? nowMs : Math.floor((nowMs - delayMs) / scrapeMs) * scrapeMs;
+    const atNs = Math.round(nowMs * NS_PER_MS);
+    this.balancer.scraped(atMs, id => engines.signals(id, atNs));
+  }
+
   // ── Requests ──
+
+  /** A call has come, whether a replica takes it now or it waits for one. */
+  came(arrival: RoutingArrival, atNs: number): void {
+    this.flow?.came(arrival, atNs);
+  }
+
+  /** It waited for a replica and is no longer wanted. */
+  withdrawn(id: number, atNs: number): void {
+    this.flow?.ended(id, 0, false, atNs);
+  }
 
   /** Sends a request to a replica that takes some: its id. */
   choose(atNs: number, arrival: RoutingArrival): number {
     const nowMs = atNs / NS_PER_MS;
-    if (this.scrapeNs === 0) this.balancer.scraped(nowMs, id => this.options.engines.signals(id, atNs));
     const id = this.drainingHome(arrival) ?? this.balancer.choose(arrival, nowMs);
     this.homes?.set(arrival.session, id);
-    this.flow?.came(arrival, atNs);
     if (this.nextScrapeNs === Number.POSITIVE_INFINITY && this.scrapeNs > 0 && this.balancer.wantsScrapes)
       this.nextScrapeNs = (Math.floor(atNs / this.scrapeNs) + 1) * this.scrapeNs;
     return id;
@@ -332,7 +363,7 @@ class FlowCounter {
 
   /** Counts since the last look, which begin anew. */
   view(
-    routed: RoutingView,
+    ready: number,
     queuedAtGateway: number,
   ): Omit<ScalingView, 'ready' | 'starting' | 'draining' | 'min' | 'max'> {
     const { nowNs, since, seen } = this;
@@ -349,10 +380,10 @@ class FlowCounter {
     this.decodeGaps = 0;
     return {
       nowMs: nowNs / NS_PER_MS,
-      replicas: seen.replicas.slice(0, routed.ids.length),
+      replicas: seen.replicas.slice(0, ready),
       signalAgeMs: (nowNs - seen.atNs) / NS_PER_MS,
       queuedAtGateway,
-      inFlight: this.counted.size + queuedAtGateway,
+      inFlight: this.counted.size,
       sessions: this.sessions.size,
       flow,
       idleMs: (nowNs - this.lastCameNs) / NS_PER_MS,

@@ -9,7 +9,9 @@ export class Demand implements OracleView {
   private readonly promptTokens: number[] = [0];
   private readonly outputTokens: number[] = [0];
 
-  constructor(calls: readonly Pick<CallRecord, 'plannedMs' | 'promptTokens' | 'cachedTokens' | 'outputTokens'>[]) {
+  constructor(
+    calls: readonly Pick<CallRecord, 'plannedMs' | 'promptTokens' | 'cachedTokens' | 'outputTokens'>[],
+  ) {
     for (const call of calls.toSorted((a, b) => a.plannedMs - b.plannedMs)) {
       this.atMs.push(call.plannedMs);
       this.promptTokens.push(this.promptTokens.at(-1)! + call.promptTokens - (call.cachedTokens ?? 0));

@@ -1,7 +1,7 @@
 // A pool before its engines: how urgent a call is to them, and the calls that wait until a replica is ready.
 import type { PoolSpec } from '../engines/engine.ts';
-import type { ScheduledArrival, Scheduler } from '../gateway/scheduling/policy.ts';
 import { schedulingPolicy } from '../gateway/scheduling/index.ts';
+import type { ScheduledArrival, Scheduler } from '../gateway/scheduling/policy.ts';
 import { IdTable } from '../scenarios/base/id-table.ts';
 import { extend, type Key, textKey } from '../scenarios/base/key.ts';
 import type { Run } from '../scenarios/formats/prompt.ts';
@@ -119,10 +119,18 @@ export class PoolFront {
     for (const front of this.fronts) if (front.nextNs() <= atNs) front.advanceTo(atNs);
   }
 
-  /** A call that waits for a replica is taken back; undefined: it does not wait. */
-  withdraw(id: number): Submission | undefined {
+  /** A call has come. */
+  came(submission: Submission, atNs: number): void {
+    for (const front of this.fronts) front.came(this.arrival.of(submission), atNs);
+  }
+
+  /** A call that waits for a replica is taken back; false: it does not wait. */
+  withdraw(id: number, atNs: number): boolean {
     const place = this.held.findIndex(each => each.id === id);
-    return place < 0 ? undefined : this.held.splice(place, 1)[0];
+    if (place < 0) return false;
+    this.held.splice(place, 1);
+    for (const front of this.fronts) front.withdrawn(id, atNs);
+    return true;
   }
 
   /** The submission with the urgency that its scheduler gives it. */

@@ -1,5 +1,8 @@
 // plan ─▶ records in simulated time. One loop: whatever is due next (the cluster, a tool, a session's start) happens, in
 // that order at equal instants; ends are handed to the fleet, which says what starts.
+
+import { GateKeeper } from '../gateway/admission/gate-keeper.ts';
+import type { Gate } from '../gateway/admission/policy.ts';
 import { invariant } from '../scenarios/base/errors.ts';
 import { Heap } from '../scenarios/base/heap.ts';
 import { IdTable } from '../scenarios/base/id-table.ts';
@@ -13,9 +16,6 @@ import {
   type SendRequest,
   type World,
 } from '../scenarios/workflows/fleet.ts';
-import { admissionPolicy } from '../gateway/admission/index.ts';
-import { GateKeeper } from '../gateway/admission/gate-keeper.ts';
-import type { PolicyChoice } from '../engines/engine.ts';
 import type { ClusterEvent, ManagedCluster } from './cluster.ts';
 import { Crashes } from './crashes.ts';
 import { beyondHorizon } from './horizon.ts';
@@ -55,7 +55,7 @@ export interface SimulationOptions {
   apiLatencyMs?: ReadonlyMap<string, number>;
   header: RunHeader;
   /** Who is let in; everybody where absent. */
-  admission?: PolicyChoice;
+  gate?: Gate | null;
   /** Told of each call as it ends, and of each session. */
   onCall?: (record: CallRecord) => void;
   onSession?: (record: WorkflowRecord) => void;
@@ -85,13 +85,8 @@ export class Simulation implements World {
 
   constructor(options: SimulationOptions) {
     this.options = options;
-    const { admission, cluster } = options;
-    const isOpen = admission === undefined || admission.policy === 'always';
-    this.gate = isOpen
-      ? null
-      : new GateKeeper(admissionPolicy(admission.policy).create(admission.options), {
-          view: pool => cluster.view(pool),
-        });
+    const { gate, cluster } = options;
+    this.gate = gate == null ? null : new GateKeeper(gate, { view: pool => cluster.view(pool) });
     this.crashes = new Crashes(options.plan, [...(options.apiLatencyMs?.keys() ?? [])]);
     this.fleet = new Fleet({ ...options, world: this });
   }
@@ -250,7 +245,8 @@ export class Simulation implements World {
     };
     const flight = { result, submitNs: Number.NaN, reasoningTokens: call.reasoningTokens };
     this.inFlight.set(ticket, flight);
-    if (this.gate === null || this.gate.arrive(ticket, request, this.nowMs)) this.submit(ticket, request, flight);
+    if (this.gate === null || this.gate.arrive(ticket, request, this.nowMs))
+      this.submit(ticket, request, flight);
   }
 
   /** On its way to the engine's queue. */

@@ -1,5 +1,6 @@
 // A plan on a deployment, ready to be simulated: its cluster with all policies, and the replicas that will be lost.
 import type { DeploymentSpec, PoolSpec } from '../engines/engine.ts';
+import { gateOf } from '../gateway/admission/index.ts';
 import type { RoutingPolicy } from '../gateway/routing/policy.ts';
 import type { CallRecord } from '../scenarios/formats/record.ts';
 import type { ClusterOptions } from './cluster.ts';
@@ -8,7 +9,7 @@ import { Demand } from './oracle.ts';
 import type { OracleView } from './scaling/policy.ts';
 import { Simulation, type SimulationOptions } from './simulate.ts';
 
-export interface StartOptions extends Omit<SimulationOptions, 'cluster' | 'apiLatencyMs' | 'admission'> {
+export interface StartOptions extends Omit<SimulationOptions, 'cluster' | 'apiLatencyMs' | 'gate'> {
   readonly deployment: DeploymentSpec;
   /** In place of the deployment's: a policy from outside. */
   readonly routing?: RoutingPolicy | null;
@@ -23,7 +24,7 @@ export function startSimulation({ deployment, routing, ...options }: StartOption
     ...options,
     cluster: createCluster(deployment, { ...common, ...oracle }),
     apiLatencyMs: new Map(deployment.pools.map(pool => [pool.name, pool.apiLatencyMs])),
-    admission: deployment.admission,
+    gate: gateOf(deployment),
   });
 }
 

@@ -4,7 +4,7 @@ import always from './always.ts';
 import calls from './calls.ts';
 import dynamoQueue from './dynamo-queue.ts';
 import flowControl from './flow-control.ts';
-import type { AdmissionPolicy } from './policy.ts';
+import { type AdmissionPolicy, admissionSetup, type Gate, type PoolLimits } from './policy.ts';
 import probabilistic from './probabilistic.ts';
 import saturation from './saturation.ts';
 import sessions from './sessions.ts';
@@ -31,4 +31,15 @@ export function admissionPolicy(name: string): AdmissionPolicy {
   if (found !== undefined) return found;
   const hint = `one of ${Object.keys(admissionPolicies).join(', ')}`;
   throw new UserError(`unknown admission policy ${JSON.stringify(name)}`, { hint });
+}
+
+/** The gate of a deployment; null where everybody is let in. */
+export function gateOf(deployment: {
+  readonly admission: { readonly policy: string; readonly options: Record<string, unknown> };
+  readonly pools: readonly PoolLimits[];
+}): Gate | null {
+  const { policy, options } = deployment.admission;
+  return policy === always.name
+    ? null
+    : admissionPolicy(policy).create(options, admissionSetup(deployment.pools));
 }

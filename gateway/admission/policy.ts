@@ -34,14 +34,15 @@ interface Limits {
   readonly kvBlocks: number;
   readonly blockTokens: number;
 }
-interface Pool {
+/** A pool as far as gates are made for it. */
+export interface PoolLimits {
   readonly name: string;
   readonly limits: Limits;
   readonly disaggregation: { readonly prefill: { readonly limits: Limits } } | null;
 }
 
 /** Of a disaggregated pool, the budget of a step where prompts are computed, and the KV where answers are. */
-export const admissionSetup = (pools: readonly Pool[]): AdmissionSetup =>
+export const admissionSetup = (pools: readonly PoolLimits[]): AdmissionSetup =>
   Object.fromEntries(
     pools.map(({ name, limits, disaggregation }) => [
       name,
@@ -77,7 +78,7 @@ export interface AdmissionPolicy {
   /** Systems and papers that have it, under their own names. */
   source: string;
   /** Makes one for a deployment. */
-  create(options: Record<string, unknown>, setup?: AdmissionSetup): Gate;
+  create(options: Record<string, unknown>, setup: AdmissionSetup): Gate;
 }
 
 export const defineAdmissionPolicy = (policy: AdmissionPolicy): AdmissionPolicy => policy;

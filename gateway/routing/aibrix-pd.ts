@@ -19,7 +19,7 @@ const REMEMBERED_MS = 20 * 60_000;
 const REMEMBERED_BLOCKS = 200_000;
 /** Free KV counts as this much at least, per cent. */
 const FREE_MIN = 0.1;
-/** Tokens are counted as those of the requests that ended in the last whole interval; ours, about vLLM's log interval. */
+/** Throughput is what ended in the last whole interval; ours, about vLLM's log interval. */
 const INTERVAL_MS = 10_000;
 
 /** Output tokens of one replica by interval. */

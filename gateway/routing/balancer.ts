@@ -46,6 +46,8 @@ export interface BalancerOptions {
   readonly delayMs: number;
   /** Null: engines tell no events. */
   readonly cache: CacheEvents | null;
+  /** Asked before a scraped column is read: whoever scrapes only while somebody looks does it now, with `scraped`. */
+  readonly refresh?: (nowMs: number) => void;
 }
 
 /** A request that was sent and has not ended. */
@@ -116,7 +118,9 @@ export class Balancer {
   private readonly sent = new IdTable<Sent>();
   /** By id: row of the view; -1 for one that takes no requests. */
   private readonly rows: number[] = [];
+  private readonly refresh: ((nowMs: number) => void) | undefined;
   private scrapes: Scrape[] = [];
+  private settledMs = Number.NaN;
   private recent: Recent[] = [];
   /** Whether the policy asks for KV events at all. */
   private wantsHits = false;
@@ -124,7 +128,8 @@ export class Balancer {
   private readonly found = { device: [] as number[], host: [] as number[], disk: [] as number[] };
   private isFound = false;
 
-  constructor({ policy, options, setup, delayMs, cache }: BalancerOptions) {
+  constructor({ policy, options, setup, delayMs, cache, refresh }: BalancerOptions) {
+    this.refresh = refresh;
     this.router = policy.create(options, setup);
     this.delayMs = delayMs;
     this.cache = cache;
@@ -174,6 +179,7 @@ export class Balancer {
   /** What a policy of another kind, such as admission, may see of these replicas. */
   view(nowMs: number): RoutingView {
     this.shown.nowMs = nowMs;
+    this.settledMs = Number.NaN;
     return this.shown;
   }
 
@@ -190,6 +196,10 @@ export class Balancer {
   /** Scrapes that have come are seen. */
   private settle(): void {
     const { shown } = this;
+    if (this.settledMs !== shown.nowMs) {
+      this.settledMs = shown.nowMs;
+      this.refresh?.(shown.nowMs);
+    }
     let last: Scrape | undefined;
     while (this.scrapes.length > 0 && this.scrapes[0]!.atMs + this.delayMs <= shown.nowMs)
       last = this.scrapes.shift();
@@ -210,6 +220,7 @@ export class Balancer {
     const { shown } = this;
     this.arrival = arrival;
     this.isFound = false;
+    this.settledMs = Number.NaN;
     shown.nowMs = nowMs;
     const row = this.router.route(arrival, shown);
     const id = shown.ids[row];

@@ -1,4 +1,4 @@
-// BLIS's default router: llm-d's scheme with BLIS's own formulas, each scorer normalised over the replicas as they stand.
+// BLIS's default router: llm-d's scheme with BLIS's own formulas, each normalised over the replicas as they stand.
 import { KnownPrefixes } from './known-prefixes.ts';
 import { refuseOptions } from './options.ts';
 import { defineRoutingPolicy } from './policy.ts';

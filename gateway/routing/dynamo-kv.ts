@@ -38,9 +38,9 @@ const SOFTMAX = 0x50f;
  *
  * The lowest cost is taken, of equal ones a drawn one. A prefill pool counts no decode; a decode pool nothing else, for
  * it gets its KV sent. `index`: `events` are the engines' own, and where they tell none, or with `predicted`, what was
- * sent within `predicted_ttl_ms`. `burst_index` adds what was sent within `burst_ttl_ms` to late events, for siblings that
- * come together. Prompts are counted to the token where Dynamo counts whole blocks; output tokens are not tracked, as
- * they are not there without hints of their number.
+ * sent within `predicted_ttl_ms`. `burst_index` adds what was sent within `burst_ttl_ms` to late events, for siblings
+ * that come together. Prompts are counted to the token where Dynamo counts whole blocks; output tokens are not tracked,
+ * as they are not there without hints of their number.
  */
 export default defineRoutingPolicy({
   name: 'dynamo-kv',

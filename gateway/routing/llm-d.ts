@@ -2,7 +2,7 @@
 // Its saturation detector and flow control stand before routing: gateway/admission.
 
 import { IdTable } from '../../scenarios/base/id-table.ts';
-import { extend, type Key, uniform } from '../../scenarios/base/key.ts';
+import { extend, type Key, keyNumber, uniform } from '../../scenarios/base/key.ts';
 import { KvLoad } from './kv-load.ts';
 import { numberOptions } from './options.ts';
 import { defineRoutingPolicy, type RoutingArrival, type RoutingEvent } from './policy.ts';
@@ -200,12 +200,12 @@ class LastReplicas {
   private readonly waiting = new IdTable<number>();
 
   of(session: Key): number | undefined {
-    const name = nameOf(session);
+    const name = keyNumber(session);
     return this.young.get(name) ?? this.old.get(name);
   }
 
   sent({ id, sessionKey }: RoutingArrival): void {
-    this.waiting.set(id, nameOf(sessionKey));
+    this.waiting.set(id, keyNumber(sessionKey));
   }
 
   observe(event: RoutingEvent): void {
@@ -219,6 +219,3 @@ class LastReplicas {
     this.young = new Map();
   }
 }
-
-/** 53 bits of a key. */
-const nameOf = ({ hi, lo }: Key): number => hi * 2 ** 21 + (lo >>> 11);

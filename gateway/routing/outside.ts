@@ -8,7 +8,8 @@ import { textKey } from '../../scenarios/base/key.ts';
 import { routingPolicies, routingPolicy } from './index.ts';
 import type { Router, RouterSetup, RoutingArrival, RoutingPolicy, RoutingView } from './policy.ts';
 
-const isPath = (text: string): boolean => /[\\/]|\.[cm]?[jt]s$/.test(text);
+/** Whether a policy is named by its file. */
+export const isPath = (text: string): boolean => /[\\/]|\.[cm]?[jt]s$/.test(text);
 
 /** `--routing`: the name of a policy, or a file; null where the deployment says which. */
 export async function chosenRouting(text: string | undefined): Promise<RoutingPolicy | null> {

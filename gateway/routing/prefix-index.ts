@@ -15,8 +15,8 @@ export interface PrefixIndexOptions {
   /** Only so many tokens at the start of a prompt are looked at and remembered; without it, all. */
   promptTokensMax?: number;
   /**
-   * Of all replicas together; beyond it a replica forgets its oldest for each that it is sent. It bounds our memory (some
-   * 300 bytes each), and is beyond what the systems hold. 2^20 without it.
+   * Of all replicas together; beyond it a replica forgets its oldest for each that it is sent. It bounds our memory,
+   * at some 600 bytes each, and is beyond what the systems hold. 2^19 without it.
    */
   stretchesMax?: number;
 }
@@ -31,20 +31,25 @@ export interface Stretch {
   readonly younger: Stretch | null;
 }
 
+/** An empty list that is pushed to takes room for 17: most nodes have one hold. */
+const NO_HOLDS: Hold[] = [];
+
 class Node {
+  /** No other node has had it. */
+  readonly serial: number;
   parent: Node | null;
-  /** Names the first chunk. */
-  mark: number;
+  /** Of its first chunk, behind its parent. */
+  name: number;
   tokens: number;
   /** Content of exactly these tokens. */
   runs: Run[];
-  /** By mark. */
-  children: IdTable<Node> | null = null;
-  readonly holds: Hold[] = [];
+  childCount = 0;
+  holds: Hold[] = NO_HOLDS;
 
-  constructor(parent: Node | null, mark: number, tokens: number, runs: Run[]) {
+  constructor(serial: number, parent: Node | null, name: number, tokens: number, runs: Run[]) {
+    this.serial = serial;
     this.parent = parent;
-    this.mark = mark;
+    this.name = name;
     this.tokens = tokens;
     this.runs = runs;
   }
@@ -87,7 +92,10 @@ export class PrefixIndex {
   private readonly capacityTokens: number;
   private readonly promptTokensMax: number;
   private readonly stretchesMax: number;
-  private readonly root = new Node(null, 0, 0, []);
+  private readonly root = new Node(0, null, 0, 0, []);
+  /** All but the root, by name. */
+  private readonly nodes = new IdTable<Node>();
+  private serial = 0;
   private readonly holders = new IdTable<Holder>();
   private readonly matched: number[] = [];
   private question = 0;
@@ -99,7 +107,7 @@ export class PrefixIndex {
     ttlMs = Number.POSITIVE_INFINITY,
     capacityTokens = Number.POSITIVE_INFINITY,
     promptTokensMax = Number.POSITIVE_INFINITY,
-    stretchesMax = 2 ** 20,
+    stretchesMax = 2 ** 19,
   }: PrefixIndexOptions) {
     this.chunkTokens = chunkTokens;
     this.ttlMs = ttlMs;
@@ -194,7 +202,7 @@ export class PrefixIndex {
 
   /** The child that may go on as the prompt does. */
   private childOf(node: Node): Node | undefined {
-    return node.children?.get(this.walk.name(this.chunkTokens));
+    return node.childCount === 0 ? undefined : this.nodes.get(this.walk.name(this.chunkTokens, node.serial));
   }
 
   /** Tokens of the node's content that the prompt goes on with, at most `most`, in whole chunks. */
@@ -205,28 +213,29 @@ export class PrefixIndex {
   /** Puts the next `tokens` tokens of the prompt behind the node: in it, where only this replica has it. */
   private extend(node: Node, tokens: number, holder: Holder): Node {
     const rest = this.walk.read(tokens);
-    if (node.children === null && node.holds.length === 1 && node.holds[0]!.holder === holder) {
+    if (node.childCount === 0 && node.holds.length === 1 && node.holds[0]!.holder === holder) {
       appendRuns(node.runs, rest);
       node.tokens += tokens;
       holder.tokens += tokens;
       return node;
     }
-    const child = new Node(node, nameOf(rest, 0, 0, this.chunkTokens), tokens, rest);
-    node.children ??= new IdTable(4);
-    node.children.set(child.mark, child);
+    const name = nameOf(rest, 0, 0, this.chunkTokens, node.serial);
+    const child = new Node(++this.serial, node, name, tokens, rest.slice()); // of its length, without room to grow
+    this.nodes.set(name, child);
+    node.childCount += 1;
     return child;
   }
 
   /** Parts a node behind its first `tokens` tokens; returns the new upper part. */
   private split(node: Node, tokens: number): Node {
-    const upper = new Node(node.parent, node.mark, tokens, headOf(node.runs, tokens));
-    if (node.parent!.children!.get(node.mark) === node) node.parent!.children!.set(node.mark, upper);
+    const upper = new Node(++this.serial, node.parent, node.name, tokens, headOf(node.runs, tokens).slice());
+    if (this.nodes.get(node.name) === node) this.nodes.set(node.name, upper);
     node.runs = tailOf(node.runs, tokens);
     node.tokens -= tokens;
-    node.mark = nameOf(node.runs, 0, 0, this.chunkTokens);
+    node.name = nameOf(node.runs, 0, 0, this.chunkTokens, upper.serial);
     node.parent = upper;
-    upper.children = new IdTable(4);
-    upper.children.set(node.mark, node);
+    this.nodes.set(node.name, node);
+    upper.childCount = 1;
     for (const hold of node.holds) this.link(new Hold(upper, hold.holder, hold.usedMs, hold.uses), hold);
     return upper;
   }
@@ -249,7 +258,8 @@ export class PrefixIndex {
   }
 
   private link(hold: Hold, older: Hold | null): void {
-    hold.node.holds.push(hold);
+    if (hold.node.holds === NO_HOLDS) hold.node.holds = [hold];
+    else hold.node.holds.push(hold);
     this.stretches += 1;
     this.enqueue(hold, older);
   }
@@ -293,8 +303,8 @@ export class PrefixIndex {
     node.holds.pop();
     if (node.holds.length > 0) return;
     // Nobody has what is behind it either.
-    const siblings = node.parent!.children!;
-    if (siblings.get(node.mark) === node) siblings.delete(node.mark);
-    if (siblings.size === 0) node.parent!.children = null;
+    node.parent!.childCount -= 1;
+    // Names are 53 bits: two nodes of one name cost a wrong guess, and nothing else.
+    if (this.nodes.get(node.name) === node) this.nodes.delete(node.name);
   }
 }

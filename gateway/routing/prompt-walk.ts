@@ -1,7 +1,7 @@
 // A place in a prompt that moves forwards, for trees of prompts: it compares and names content that runs stand for, so
 // that what it costs goes with the number of runs, not of tokens.
 import type { Key } from '../../scenarios/base/key.ts';
-import { headOf, type Run, tailOf } from '../../scenarios/formats/prompt.ts';
+import type { Run } from '../../scenarios/formats/prompt.ts';
 
 const mix = (h: number, x: number): number => {
   let k = Math.imul(h ^ x, 0x85ebca6b);
@@ -11,9 +11,18 @@ const mix = (h: number, x: number): number => {
 
 const isSame = (a: Key, b: Key): boolean => a === b || (a.lo === b.lo && a.hi === b.hi);
 
-/** 53 bits that equal content has in common, however it was cut: `tokens` tokens from token `offset` of run `index` on. */
-export function nameOf(runs: readonly Run[], index: number, offset: number, tokens: number): number {
-  let high = 0x9747b28c;
+/**
+ * 53 bits that equal content has in common under the same `seed`, however it was cut: of `tokens` tokens from token
+ * `offset` of run `index` on.
+ */
+export function nameOf(
+  runs: readonly Run[],
+  index: number,
+  offset: number,
+  tokens: number,
+  seed: number,
+): number {
+  let high = mix(0x9747b28c, seed);
   let low = 0x1b873593;
   let last: Key | null = null;
   let lastEnd = 0;
@@ -34,8 +43,9 @@ export function nameOf(runs: readonly Run[], index: number, offset: number, toke
 
 export class PromptWalk {
   private prompt: readonly Run[] = [];
-  private index = 0;
-  private offset = 0;
+  /** The place: token `offset` of run `index`. */
+  index = 0;
+  offset = 0;
 
   /** Goes to the beginning; returns how many tokens there are. */
   begin(prompt: readonly Run[]): number {
@@ -47,17 +57,20 @@ export class PromptWalk {
     return tokens;
   }
 
-  /** Names the next `tokens` tokens, of which there are as many. */
-  name(tokens: number): number {
-    return nameOf(this.prompt, this.index, this.offset, tokens);
+  /** Names the next `tokens` tokens, of which there are as many: see `nameOf`. */
+  name(tokens: number, seed: number): number {
+    return nameOf(this.prompt, this.index, this.offset, tokens, seed);
   }
 
-  /** How many of the next tokens, at most `most`, are those of `runs`. Both have as many. Moves nothing. */
-  common(runs: readonly Run[], most: number): number {
+  /**
+   * How many of the next tokens, at most `most`, are those of `runs` from token `theirOffset` of run `theirIndex` on.
+   * Both have as many. Moves nothing.
+   */
+  common(runs: readonly Run[], most: number, theirIndex = 0, theirOffset = 0): number {
     const { prompt } = this;
     let { index, offset } = this;
-    let i = 0;
-    let done = 0;
+    let i = theirIndex;
+    let done = theirOffset;
     let matched = 0;
     while (matched < most) {
       const ours = prompt[index]!;
@@ -95,8 +108,16 @@ export class PromptWalk {
     }
   }
 
-  /** The next `tokens` tokens, as runs of their own. */
+  /** The next `tokens` tokens, of which there are as many, in a list of their own. Moves nothing. */
   read(tokens: number): Run[] {
-    return headOf(tailOf(this.prompt.slice(this.index), this.offset), tokens);
+    const runs: Run[] = [];
+    let { offset } = this;
+    for (let index = this.index, left = tokens; left > 0; index++, offset = 0) {
+      const run = this.prompt[index]!;
+      const take = Math.min(left, run.tokens - offset);
+      runs.push(take === run.tokens ? run : { key: run.key, from: run.from + offset, tokens: take });
+      left -= take;
+    }
+    return runs;
   }
 }

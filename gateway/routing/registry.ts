@@ -20,3 +20,4 @@ export { default as rayPrefixPow2 } from './ray-prefix-pow2.ts';
 export { default as roundRobin } from './round-robin.ts';
 export { default as sessionAffinity } from './session-affinity.ts';
 export { default as sglangCacheAware } from './sglang-cache-aware.ts';
+export { default as thunderAgent } from './thunder-agent.ts';

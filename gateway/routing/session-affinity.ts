@@ -1,6 +1,6 @@
-// Session affinity: all requests of a session meet the same replica and its prefix cache (vLLM production-stack
-// `session`, llm-d `session-affinity`). Rendezvous hashing (Thaler and Ravishankar 1998) needs no table: both worlds
-// agree, and a replica that joins or leaves moves only its own share of the sessions.
+// Session affinity: all requests of a session meet the same replica and its prefix cache (llm-d `session-affinity`;
+// production-stack's `session` has a ring: consistent-hash). Rendezvous hashing (Thaler and Ravishankar 1998) needs no
+// table: both worlds agree, and a replica that joins or leaves moves only its own share of the sessions.
 import { extend, type Key, textKey } from '../../scenarios/base/key.ts';
 import { refuseOptions } from './options.ts';
 import { defineRoutingPolicy } from './policy.ts';
@@ -11,8 +11,7 @@ const isGreater = (a: Key, b: Key): boolean => a.hi > b.hi || (a.hi === b.hi && 
 export default defineRoutingPolicy({
   name: 'session-affinity',
   doc: 'Keeps the requests of a session on one replica, chosen by rendezvous hash of session and replica name.',
-  source:
-    'vLLM production-stack `session`, llm-d `session-affinity`; rendezvous hashing of Thaler and Ravishankar (1998)',
+  source: 'llm-d `session-affinity`; rendezvous hashing of Thaler and Ravishankar (1998)',
   create(options) {
     refuseOptions('session-affinity', options);
     let known: readonly string[] = [];

@@ -1,11 +1,12 @@
 // An experiment's inputs to the metrics of its runs, by simulation.
 //
 //   1. pool (setup.ts)   2. scene (workload.ts)   3. cluster, driven (drive.ts)   4. metrics of each run
+
+import { DEFAULT_SIGNALS } from '../../engines/deploy.ts';
 import type { DeploymentSpec, StepModel } from '../../engines/engine.ts';
 import type { PlacedSetup } from '../../engines/memory.ts';
 import { mean, sorted } from '../../scenarios/base/statistics.ts';
 import type { Cluster } from '../../sim/cluster.ts';
-import { DEFAULT_SIGNALS } from '../../engines/deploy.ts';
 import { createCluster } from '../../sim/create-cluster.ts';
 import { drive, type FrontEnd, type Timings } from './drive.ts';
 import type { Experiment, ExperimentRun, Metrics } from './experiment.ts';
@@ -31,7 +32,15 @@ export function predict(experiment: Experiment, options: PredictOptions): Record
     const pool = poolOf(experiment, runs[0]!.run, setup, step);
     const routing = { policy: 'least-outstanding', options: {} };
     // 3.
-    const cluster = engine({ name: experiment.id, sha256: '', pools: [pool], hosted: [], routing, signals: DEFAULT_SIGNALS, admission: { policy: 'always', options: {} } });
+    const cluster = engine({
+      name: experiment.id,
+      sha256: '',
+      pools: [pool],
+      hosted: [],
+      routing,
+      signals: DEFAULT_SIGNALS,
+      admission: { policy: 'always', options: {} },
+    });
     const timings = drive(cluster, POOL, phases, frontEndOf(experiment));
     // 4.
     for (const { run, includes } of runs) predictions[run.id] = metricsOf(timings, run, includes);

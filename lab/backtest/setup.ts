@@ -328,7 +328,7 @@ export function poolOf(
     retention: null,
     scaling: null,
     coldStart: null,
-  spot: null,
+    spot: null,
     evidence: [],
   };
 }

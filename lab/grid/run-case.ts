@@ -2,10 +2,12 @@
 // asking for them.
 import { loadDeployment, type ReadyRun, readyRun } from '../../engines/load.ts';
 import { routingPolicies } from '../../gateway/routing/index.ts';
+import { isPath, loadRouting } from '../../gateway/routing/outside.ts';
 import { EXIT, UserError } from '../../scenarios/base/errors.ts';
 import { type LoadedScenario, loadScenario } from '../../scenarios/cli/load.ts';
 import { headerOf } from '../../scenarios/cli/run-options.ts';
 import { InputIssues } from '../../scenarios/cli/terminal.ts';
+import type { RunFigures } from '../../scenarios/formats/grid.ts';
 import { formatIssues } from '../../scenarios/formats/source.ts';
 import { startSimulation } from '../../sim/start.ts';
 import { type CaseFailure, changed, type GridCase, type Outcome } from './case.ts';
@@ -43,22 +45,24 @@ export class CaseRunner {
   private readonly pairs = new Recent<Ready>();
 
   /** Never throws: what went wrong is the outcome. */
-  run(given: GridCase): Outcome {
+  async run(given: GridCase): Promise<Outcome> {
     try {
-      return { ok: true, figures: this.simulate(given) };
+      return { ok: true, figures: await this.simulate(given) };
     } catch (error) {
       return { ok: false, failure: failureOf(error) };
     }
   }
 
-  private simulate(given: GridCase) {
+  private async simulate(given: GridCase): Promise<RunFigures> {
     const { loaded, ready } = this.ready(given);
     const deployment = changed(ready.deployment, given.deployment.change ?? {});
     const plan = atLoad(ready.plan, given.loadFactor);
+    const { policy } = deployment.routing;
     const collector = new FigureCollector(plan);
     const simulation = startSimulation({
       plan,
       deployment,
+      routing: isPath(policy) ? await loadRouting(policy) : null,
       poolOf: ready.poolOf,
       header: headerOf({ world: 'sim', loaded, deployment, evidence: [], warnings: [], startedAt: null }),
       onCall: collector.onCall,

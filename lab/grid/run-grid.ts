@@ -45,7 +45,7 @@ const pause = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 async function inThisThread(cases: readonly GridCase[], take: Take, settle: Settle): Promise<void> {
   const runner = new CaseRunner();
   for (let index = take(); index !== null; index = take()) {
-    settle(index, runner.run(cases[index]!));
+    settle(index, await runner.run(cases[index]!));
     await pause();
   }
 }

@@ -4,6 +4,6 @@ import type { GridCase } from './case.ts';
 import { CaseRunner } from './run-case.ts';
 
 const runner = new CaseRunner();
-parentPort?.on('message', ({ index, of }: { index: number; of: GridCase }) =>
-  parentPort?.postMessage({ index, outcome: runner.run(of) }),
+parentPort?.on('message', async ({ index, of }: { index: number; of: GridCase }) =>
+  parentPort?.postMessage({ index, outcome: await runner.run(of) }),
 );

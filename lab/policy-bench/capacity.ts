@@ -19,11 +19,11 @@ const DOUBLINGS = 24;
  * Doubles the load from the scenario's own until throughput saturates, and takes the highest throughput met. Throughput
  * is `servedPerSec`, in the middle of a run, without its start and its tail.
  */
-export function findCapacity(given: GridCase, runner: CaseRunner): Capacity {
+export async function findCapacity(given: GridCase, runner: CaseRunner): Promise<Capacity> {
   let offeredPerSec = 0;
   let most = 0;
   for (let doubling = 0; doubling <= DOUBLINGS; doubling++) {
-    const outcome = runner.run({ ...given, loadFactor: 2 ** doubling });
+    const outcome = await runner.run({ ...given, loadFactor: 2 ** doubling });
     if (!outcome.ok) throw new UserError(outcome.failure.message, outcome.failure);
     const { figures } = outcome;
     if (doubling === 0) offeredPerSec = figures.offeredPerSec;

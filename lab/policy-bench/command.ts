@@ -4,6 +4,7 @@
 import type { PolicyChoice } from '../../engines/engine.ts';
 import { loadDeployment, type ReadyRun, readyRun } from '../../engines/load.ts';
 import { routingPolicies } from '../../gateway/routing/index.ts';
+import { isPath, loadRouting } from '../../gateway/routing/outside.ts';
 import { publishPolicyBench } from '../../reports/bench/publish.ts';
 import { EXIT, UserError } from '../../scenarios/base/errors.ts';
 import type { LoadOptions } from '../../scenarios/cli/load.ts';
@@ -53,7 +54,7 @@ export const benchPoliciesCommand: Command<BenchOptions> = {
       .option('policies', {
         type: 'string',
         default: 'all',
-        describe: 'names, with commas between them; the baseline always runs',
+        describe: 'names, with commas between them, or files of routing policies; the baseline always runs',
       })
       .option('loads', {
         type: 'string',
@@ -95,7 +96,12 @@ async function bench(options: BenchOptions, stopped: { now: boolean }): Promise<
       throw new UserError(`--${name} ${options[name]}: expected a whole number above 0`);
   }
   const kind = BENCHED_KINDS[options.kind];
-  const names = policiesOf(options, kind);
+  if (options.kind === 'routing' && options.routing !== undefined)
+    throw new UserError('--routing says what is compared here', {
+      hint: `name it in --policies, e.g. --policies all,${options.routing}`,
+    });
+  const docs = await policiesOf(options, kind);
+  const names = [...docs.keys()];
   // 1.
   const loaded = loadRun(options);
   const ready = readyRun(loaded, loadDeployment(options.deployment, routingPolicies), options);
@@ -111,7 +117,7 @@ async function bench(options: BenchOptions, stopped: { now: boolean }): Promise<
   const progress = new ProgressLine(options);
   progress.show(() => 'finding the capacity');
   const seeds = seedsOf(ready.plan.seed, options.seeds);
-  const capacity = findCapacity(caseOf(kind.baseline, seeds[0]!, 1), new CaseRunner());
+  const capacity = await findCapacity(caseOf(kind.baseline, seeds[0]!, 1), new CaseRunner());
   // 3.
   const places = seeds.flatMap(seed =>
     loadRatios.flatMap(loadRatio => names.map(policy => ({ seed, loadRatio, policy }))),
@@ -132,7 +138,7 @@ async function bench(options: BenchOptions, stopped: { now: boolean }): Promise<
     return EXIT.interrupted;
   }
   const runs = gather({ names, loadRatios, outcomes, seeds: whole.length });
-  const result = resultOf({ options, kind, ready, capacity, loadRatios, seeds: whole, runs });
+  const result = resultOf({ options, kind, ready, capacity, loadRatios, seeds: whole, runs, docs });
   const published = await publishPolicyBench(result, { out });
   if (options.json) printJson(result);
   say(options, published.summaryText);
@@ -147,17 +153,22 @@ function exitCodeOf({ leftOut }: PolicyBenchResult, { policies }: BenchOptions):
   return serious[0] ?? EXIT.ok;
 }
 
-function policiesOf({ policies }: BenchOptions, { policies: known, baseline }: BenchedKind): string[] {
+/** The policies that were asked for and their one line of doc; a file of one's own is loaded, and so checked. */
+async function policiesOf(
+  { policies, kind: name }: BenchOptions,
+  { policies: known, baseline }: BenchedKind,
+): Promise<Map<string, string>> {
+  const docs = new Map<string, string>();
   const all = Object.keys(known);
-  if (policies === 'all') return all;
-  const wanted = policies.split(',').map(each => each.trim());
-  for (const name of wanted) {
-    if (!all.includes(name))
-      throw new UserError(`--policies: unknown policy "${name}"`, {
-        hint: didYouMean(name, all) ?? `known: ${all.join(', ')}`,
+  for (const wanted of policies.split(',').flatMap(each => (each.trim() === 'all' ? all : each.trim()))) {
+    if (name === 'routing' && isPath(wanted)) docs.set(wanted, (await loadRouting(wanted)).doc);
+    else if (Object.hasOwn(known, wanted)) docs.set(wanted, known[wanted]!.doc);
+    else
+      throw new UserError(`--policies: unknown policy "${wanted}"`, {
+        hint: didYouMean(wanted, all) ?? `known: ${all.join(', ')}`,
       });
   }
-  return [...new Set([baseline, ...wanted])];
+  return new Map([[baseline, known[baseline]!.doc], ...docs]);
 }
 
 const LOAD_STEPS = 10;
@@ -198,7 +209,9 @@ const caseMaker =
   (from: { options: BenchOptions; ready: ReadyRun; kind: BenchedKind; loading: LoadOptions }): CaseOf =>
   (policy, seed, loadFactor) => {
     const { options, ready, kind, loading } = from;
-    const change = kind.change(choiceOf(kind, ready, policy));
+    const routing =
+      options.routing === undefined ? {} : { routing: { policy: options.routing, options: {} } };
+    const change = { ...routing, ...kind.change(choiceOf(kind, ready, policy)) };
     return {
       scenario: { input: options.scenario, options: { ...loading, seed } },
       deployment: { input: options.deployment, change },
@@ -259,6 +272,7 @@ function resultOf(of: {
   loadRatios: number[];
   seeds: (number | string)[];
   runs: Gathered;
+  docs: ReadonlyMap<string, string>;
 }): PolicyBenchResult {
   const { options, kind, ready, capacity, loadRatios, runs } = of;
   const { baseline } = kind;
@@ -276,7 +290,7 @@ function resultOf(of: {
   const policyRuns = [...runs.figures].map(
     ([policy, figures]): PolicyRuns => ({
       policy,
-      doc: kind.policies[policy]!.doc,
+      doc: of.docs.get(policy)!,
       options: choiceOf(kind, ready, policy).options,
       figures: figures.map(row => row.slice(0, seeds.length)),
     }),

@@ -145,7 +145,7 @@ export function linesSpec(
                   x: xEncoding,
                   y: { ...yEncoding, field: 'low' },
                   y2: { field: 'high' },
-                  color: { ...color, legend: null },
+                  color,
                 },
               },
             ]),

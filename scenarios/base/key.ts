@@ -58,3 +58,6 @@ export function uniform(key: Key): number {
 export function keyText(key: Key): string {
   return key.hi.toString(16).padStart(8, '0') + key.lo.toString(16).padStart(8, '0');
 }
+
+/** 53 bits of a key as a whole number, for tables by number. */
+export const keyNumber = ({ hi, lo }: Key): number => hi * 2 ** 21 + (lo >>> 11);

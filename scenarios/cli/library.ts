@@ -15,6 +15,13 @@ const FOLDERS: Record<LibraryKind, readonly string[]> = {
   deployments: [join(LIBRARY, 'deployments')],
 };
 
+/** What studies (lab/studies) run: named `studies/NAME`, and in no list. */
+const STUDIES = join(LIBRARY, '..', 'studies');
+const STUDY_FOLDERS: Record<LibraryKind, readonly string[]> = {
+  scenarios: [STUDIES],
+  deployments: [join(STUDIES, 'deployments')],
+};
+
 const entriesIn = (folder: string): string[] =>
   existsSync(folder)
     ? readdirSync(folder)
@@ -28,10 +35,12 @@ export const libraryNames = (kind: LibraryKind): string[] => FOLDERS[kind].flatM
 /** Names of scenarios that are made to be extended. */
 export const presetNames = (): string[] => entriesIn(join(LIBRARY, 'presets')).sort();
 
-/** The file of a library entry, named with or without `library/` and `.yaml`; null when there is none. */
+/** The file of a library entry, named with or without `library/` and `.yaml`, or of a study; null when there is none. */
 export function libraryPath(input: string, kind: LibraryKind): string | null {
-  const name = input.replace(/^library\//, '').replace(/\.yaml$/, '');
-  return FOLDERS[kind].map(folder => join(folder, `${name}.yaml`)).find(path => existsSync(path)) ?? null;
+  const isStudy = input.startsWith('studies/');
+  const name = input.replace(/^(library|studies)\//, '').replace(/\.yaml$/, '');
+  const folders = (isStudy ? STUDY_FOLDERS : FOLDERS)[kind];
+  return folders.map(folder => join(folder, `${name}.yaml`)).find(path => existsSync(path)) ?? null;
 }
 
 /** The path of what a user named: a file or folder, or a library entry. */

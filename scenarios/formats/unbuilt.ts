@@ -99,7 +99,9 @@ function faultIssues(given: NonNullable<ScenarioFile['faults']>[number], path: I
     return [notBuilt([...path, 'fault'], given.fault, 'for now `replica_crash`, or a tool with `fail`')];
   return (['for', 'factor', 'share'] as const)
     .filter(key => given[key] !== undefined)
-    .map(key => notBuilt([...path, key], key, 'a lost replica is started again at once, after its cold start'));
+    .map(key =>
+      notBuilt([...path, key], key, 'a lost replica is started again at once, after its cold start'),
+    );
 }
 
 /** Every name that the traffic of a file reaches. */

@@ -14,12 +14,12 @@ import { ROLES } from '../formats/steps.ts';
 import { didYouMean } from '../formats/suggest.ts';
 import { plainName } from './around.ts';
 import { type CompileInput, compileCohort } from './compile-cohorts.ts';
+import { compileCrashes } from './compile-faults.ts';
 import { checkGoverned } from './compile-governed.ts';
 import { segmentsOf } from './compile-leaves.ts';
 import { compileSlos } from './compile-slos.ts';
 import { compileList } from './compile-steps.ts';
 import { childLists, eachStep, type Segment, type Step, type Workflow } from './program.ts';
-import { compileCrashes } from './compile-faults.ts';
 
 export interface Compiled {
   readonly plan: Plan | null;

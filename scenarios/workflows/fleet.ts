@@ -102,7 +102,13 @@ class Facts implements CallFacts {
   readonly deadlineMs: number | null;
   readonly parents: readonly number[];
 
-  constructor(active: ActiveSession, path: string, step: string, deadlineMs: number | null, parents: readonly number[]) {
+  constructor(
+    active: ActiveSession,
+    path: string,
+    step: string,
+    deadlineMs: number | null,
+    parents: readonly number[],
+  ) {
     this.active = active;
     this.path = path;
     this.step = step;
@@ -329,7 +335,14 @@ export class Fleet {
       if (this.keeps) this.nodes.push(node);
       if (node.kind === 'tool' && node.status !== 'skipped') record.toolCalls++;
     });
-    const active: ActiveSession = { planned, progress, record, restart: start.restart, callsInFlight: 0, lastCalls: new Map() };
+    const active: ActiveSession = {
+      planned,
+      progress,
+      record,
+      restart: start.restart,
+      callsInFlight: 0,
+      lastCalls: new Map(),
+    };
     this.startedSessions++;
     this.active.add(active);
     this.act(active, progress.start(nowMs), nowMs, plannedMs);

@@ -260,6 +260,7 @@ export class FastCluster implements ManagedCluster {
     const { id } = submission;
     invariant(!this.live.has(id), () => `request ${id} is submitted while another of that id is live`);
     const pool = this.pools.get(submission.pool);
+    pool?.before.came(submission, this.nowNs);
     if (pool?.front.isOpen === true) this.send(pool, submission);
     else if (pool?.front.opens === true) pool.before.held.push(submission);
     else this.record(noPool(submission, pool !== undefined, this.nowNs));
@@ -283,7 +284,7 @@ export class FastCluster implements ManagedCluster {
   /** Of a request that waits for a replica. */
   private withdraw(id: number): void {
     for (const { before } of this.pools.values())
-      if (before.withdraw(id) !== undefined) this.record(withdrawn(id, this.nowNs));
+      if (before.withdraw(id, this.nowNs)) this.record(withdrawn(id, this.nowNs));
   }
 
   private record(event: ClusterEvent): void {

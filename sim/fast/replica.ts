@@ -10,8 +10,8 @@
 import { UNITS_PER_NS } from '../../engines/affine.ts';
 import type { EngineLimits, PoolSpec, StepLoad } from '../../engines/engine.ts';
 import { addSequence, emptyLoad } from '../../engines/step-load.ts';
-import { invariant } from '../../scenarios/base/errors.ts';
 import type { Signals } from '../../gateway/routing/balancer.ts';
+import { invariant } from '../../scenarios/base/errors.ts';
 import type { Run } from '../../scenarios/formats/prompt.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
 import { type ClusterEvent, noTotals, type ReplicaCounters, type Submission } from '../cluster.ts';
@@ -800,7 +800,10 @@ export class FastReplica {
   /** Prompt tokens that a request would find in the cache if it were admitted now. */
   cachedTokens(atNs: number, prompt: readonly Run[], promptTokens: number): number {
     // A run takes its blocks when it is put behind: what they evict must be gone before anybody looks.
-    if (this.runSteps > 0 && this.batch.blocksFor(this.nextStep, this.decidedBefore(atNs)) > this.tree.blankBlocks)
+    if (
+      this.runSteps > 0 &&
+      this.batch.blocksFor(this.nextStep, this.decidedBefore(atNs)) > this.tree.blankBlocks
+    )
       this.interrupt(atNs);
     return this.tree.match(prompt, NO_OUTPUT, promptTokens).blocks * this.limits.blockTokens;
   }

@@ -91,7 +91,8 @@ export class ReferenceCluster implements ManagedCluster {
     this.replicas.push(...group.ranks);
     for (const stepper of new Set(group.steppers)) {
       const row = this.steppers.push({ stepper, group }) - 1;
-      for (const [i, rank] of group.ranks.entries()) if (group.steppers[i] === stepper) this.rows.set(rank, row);
+      for (const [i, rank] of group.ranks.entries())
+        if (group.steppers[i] === stepper) this.rows.set(rank, row);
     }
   }
 
@@ -117,7 +118,9 @@ export class ReferenceCluster implements ManagedCluster {
 
   isIdle(): boolean {
     const holds = [...this.pools.values()].some(({ before }) => before.held.length > 0);
-    return this.live.size === 0 && this.inputs.size === 0 && this.transferNs === Number.POSITIVE_INFINITY && !holds;
+    return (
+      this.live.size === 0 && this.inputs.size === 0 && this.transferNs === Number.POSITIVE_INFINITY && !holds
+    );
   }
 
   view(pool: string): RoutingView {
@@ -224,6 +227,7 @@ export class ReferenceCluster implements ManagedCluster {
     const { id } = submission;
     invariant(!this.live.has(id), () => `request ${id} is submitted while another of that id is live`);
     const pool = this.pools.get(submission.pool);
+    pool?.before.came(submission, atNs);
     if (pool?.before.isOpen === true) this.send(pool, submission, atNs);
     else if (pool?.before.opens === true) pool.before.held.push(submission);
     else this.record(noPool(submission, pool !== undefined, atNs));
@@ -244,7 +248,7 @@ export class ReferenceCluster implements ManagedCluster {
     const place = this.live.get(id)?.pool.place(id);
     if (place === undefined) {
       for (const { before } of this.pools.values())
-        if (before.withdraw(id) !== undefined) this.record(withdrawn(id, atNs));
+        if (before.withdraw(id, atNs)) this.record(withdrawn(id, atNs));
       return;
     }
     place.group.observe(atNs);

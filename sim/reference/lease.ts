@@ -79,12 +79,13 @@ export class Lease implements Left {
   /** One of its blocks is another's, or has lost its content. */
   lose(): void {
     this.blocks -= 1;
-    if (this.claimed.length > FEW && this.blocks * 2 < this.claimed.length) this.claimed = this.own();
+    if (this.claimed.length > FEW && this.blocks * 2 < this.claimed.length)
+      this.claimed = this.claimed.filter(({ lease }) => lease === this);
   }
 
-  /** Its blocks, in the order in which it had its say. */
+  /** Its blocks, in the order in which it had its say; one that came back by a prefetch was claimed twice. */
   own(): Block[] {
-    return this.claimed.filter(({ lease }) => lease === this);
+    return [...new Set(this.claimed)].filter(({ lease }) => lease === this);
   }
 }
 

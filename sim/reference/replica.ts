@@ -135,7 +135,11 @@ export class Replica implements Queues {
   }
 
   /** Of its tiers, tokens that go on where the cache ends. */
-  tierTokens(prompt: readonly Run[], promptTokens: number, cachedTokens: number): { host: number; disk: number } {
+  tierTokens(
+    prompt: readonly Run[],
+    promptTokens: number,
+    cachedTokens: number,
+  ): { host: number; disk: number } {
     const blocks = Math.floor(cachedTokens / this.limits.blockTokens);
     return this.loads.tiers?.held(this.probe(prompt, promptTokens), blocks) ?? { host: 0, disk: 0 };
   }

@@ -73,8 +73,11 @@ export class Retained {
   release(atNs: number, request: Request): void {
     const { cache, keeper } = this;
     this.arrivedNs.delete(request);
-    if (request.blocks.length === 0) return;
     const tokens = request.computed - request.drafted;
+    if (tokens === 0) {
+      cache.release(request.blocks); // it had no more than room
+      return;
+    }
     const lease = new Lease({
       call: this.callOf(request),
       atNs,

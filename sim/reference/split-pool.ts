@@ -9,8 +9,8 @@ import { invariant, unreachable } from '../../scenarios/base/errors.ts';
 import type { Run } from '../../scenarios/formats/prompt.ts';
 import type { ClusterEvent, Submission } from '../cluster.ts';
 import { type Leg, newLink } from '../links.ts';
-import type { Handover } from './loads.ts';
 import { PoolFront } from '../pool-front.ts';
+import type { Handover } from './loads.ts';
 import { type Pool, type Surroundings, setOptions } from './pool.ts';
 import type { RankGroup } from './rank-group.ts';
 import type { ReplicaSink } from './replica.ts';
@@ -114,6 +114,7 @@ class SplitPool implements Pool {
       localBelowTokens > 0 &&
       promptTokens - place.replica.cachedTokens(prompt, promptTokens) < localBelowTokens;
     if (isLocal) {
+      prefill.front.withdrawn(id, atNs);
       place.replica.submit(atNs, submission);
       return true;
     }

@@ -8,24 +8,30 @@ import type { Transfers, Travel } from './transfers.ts';
 const NS_PER_MS = 1e6;
 
 interface Entry {
+  readonly hash: BlockHash;
   isWritten: boolean;
   /** Loads that read it. */
   readers: number;
+  /** Its neighbours in order of use. */
+  older: Entry | null;
+  newer: Entry | null;
 }
 
 export class Tier {
   readonly spec: KvTier;
   readonly blockBytes: number;
   readonly capacityBlocks: number;
-  /** By content, the least recently used first. */
   readonly entries = new Map<BlockHash, Entry>();
+  private oldest: Entry | null = null;
+  private newest: Entry | null = null;
   /** Blocks that went in and out, whole. */
   writtenBlocks = 0;
   readBlocks = 0;
   private readonly transfers: Transfers;
   /** Where its own evictions go. */
   private readonly next: Tier | null;
-  private readonly link;
+  /** The way between the memories. */
+  private readonly path;
   private readonly clock: Leg = { link: newLink('clock'), bytesPerSec: 1 };
   private writing: readonly BlockHash[] = [];
   private toWrite: BlockHash[] = [];
@@ -36,7 +42,7 @@ export class Tier {
     this.capacityBlocks = Math.floor(spec.capacityBytes / blockBytes);
     this.transfers = transfers;
     this.next = next;
-    this.link = newLink(`KV tier ${spec.tier}`);
+    this.path = newLink(`KV tier ${spec.tier}`);
   }
 
   has(hash: BlockHash): boolean {
@@ -45,17 +51,17 @@ export class Tier {
 
   /** What so many blocks would take to read from now on, ns, if the link stayed as full as it is. */
   readNs(blocks: number): number {
-    const sharers = this.link.sharers.size + 1;
+    const sharers = this.path.sharers.size + 1;
     return this.setupNs + (blocks * this.blockBytes * sharers * 1e9) / this.spec.readBytesPerSec;
   }
 
   /** These blocks of one sequence, in its order, are used: its root last, so that its suffix goes first. */
   touch(hashes: readonly BlockHash[]): void {
-    for (const hash of hashes.toReversed()) {
-      const entry = this.entries.get(hash);
+    for (let i = hashes.length - 1; i >= 0; i--) {
+      const entry = this.entries.get(hashes[i]!);
       if (entry === undefined) continue;
-      this.entries.delete(hash);
-      this.entries.set(hash, entry);
+      this.unlink(entry);
+      this.link(entry);
     }
   }
 
@@ -90,20 +96,43 @@ export class Tier {
       if (this.entries.size + fresh.length >= this.capacityBlocks) {
         const victim = this.evictable();
         if (victim === undefined) break;
-        this.entries.delete(victim);
-        evicted.push(victim);
+        this.unlink(victim);
+        this.entries.delete(victim.hash);
+        evicted.push(victim.hash);
       }
       fresh.push(hash);
     }
-    for (const hash of fresh.toReversed()) this.entries.set(hash, { isWritten: false, readers: 0 });
+    for (const hash of fresh.toReversed()) {
+      const entry: Entry = { hash, isWritten: false, readers: 0, older: null, newer: null };
+      this.entries.set(hash, entry);
+      this.link(entry);
+    }
     this.toWrite.push(...fresh);
     this.next?.write(atNs, evicted.toReversed());
     this.writeOn(atNs);
   }
 
-  private evictable(): BlockHash | undefined {
-    for (const [hash, { isWritten, readers }] of this.entries) if (isWritten && readers === 0) return hash;
+  /** The least recently used that nobody writes or reads. */
+  private evictable(): Entry | undefined {
+    for (let entry = this.oldest; entry !== null; entry = entry.newer)
+      if (entry.isWritten && entry.readers === 0) return entry;
     return undefined;
+  }
+
+  /** Used just now. */
+  private link(entry: Entry): void {
+    entry.older = this.newest;
+    entry.newer = null;
+    if (this.newest === null) this.oldest = entry;
+    else this.newest.newer = entry;
+    this.newest = entry;
+  }
+
+  private unlink(entry: Entry): void {
+    if (entry.older === null) this.oldest = entry.newer;
+    else entry.older.newer = entry.newer;
+    if (entry.newer === null) this.newest = entry.older;
+    else entry.newer.older = entry.older;
   }
 
   /** Writes are one stream, one share of the link: what comes meanwhile follows in one piece. */
@@ -129,7 +158,7 @@ export class Tier {
   }
 
   private way(blocks: number, bytesPerSec: number) {
-    const legs: Leg[] = [{ link: this.link, bytesPerSec: Math.max(1, Math.round(bytesPerSec)) }];
+    const legs: Leg[] = [{ link: this.path, bytesPerSec: Math.max(1, Math.round(bytesPerSec)) }];
     return { legs, bytes: blocks * this.blockBytes, setupNs: this.setupNs };
   }
 }

@@ -56,6 +56,9 @@ export interface ScalingLook {
   readonly draining: number;
 }
 
+/** At least one, so that time goes on. */
+const wholeNs = (ms: number): number => Math.max(1, Math.round(ms * NS_PER_MS));
+
 export class Lifecycle {
   /** All there ever were, by id. */
   readonly members: Member[] = [];
@@ -74,7 +77,7 @@ export class Lifecycle {
     const { replicas, scaling, autoscaler } = options;
     const first = scaling === null ? replicas : Math.min(scaling.max, Math.max(scaling.min, replicas));
     for (let i = 0; i < first; i++) this.ready(this.ask(0), 0);
-    this.lookNs = autoscaler === null ? Number.POSITIVE_INFINITY : autoscaler.intervalMs * NS_PER_MS;
+    this.lookNs = autoscaler === null ? Number.POSITIVE_INFINITY : wholeNs(autoscaler.intervalMs);
   }
 
   count(state: Member['state']): number {
@@ -118,7 +121,7 @@ export class Lifecycle {
       this.lastDesired = desired;
     }
     this.become(desired, atNs);
-    this.lookNs = atNs + Math.max(1, Math.round(autoscaler!.intervalMs * NS_PER_MS));
+    this.lookNs = atNs + wholeNs(autoscaler!.intervalMs);
   }
 
   private become(desired: number, atNs: number): void {
@@ -182,7 +185,7 @@ export class Lifecycle {
     member.state = 'draining';
     this.moving += 1;
     const most = this.options.scaling?.drainMaxMs ?? Number.POSITIVE_INFINITY;
-    member.drainNs = atNs + most * NS_PER_MS;
+    member.drainNs = atNs + wholeNs(most);
     this.options.sink.draining(member, atNs);
     this.settle(member, atNs);
   }
@@ -190,7 +193,7 @@ export class Lifecycle {
   /** With the notice it takes no new requests, and another is asked for; after it, what is left is lost. */
   private takeBack(member: Member, atNs: number): void {
     this.drain(member, atNs);
-    member.drainNs = Math.min(member.drainNs, atNs + this.options.spot!.noticeMs * NS_PER_MS);
+    member.drainNs = Math.min(member.drainNs, atNs + wholeNs(this.options.spot!.noticeMs));
     this.start(atNs);
   }
 

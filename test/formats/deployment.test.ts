@@ -133,7 +133,7 @@ describe('a deployment file', () => {
   it.each([
     ['routing:', 'providers: { p: { models: { claude-opus-5-5: {} } } }\nrouting:', 15, '`providers`'],
     ['routing:', 'gateway: { retry: { max: 2 } }\nrouting:', 15, '`retry`'],
-    ['routing:', 'gateway: { admission: { policy: always }, signal_age: 2s }\nrouting:', 15, '`signal_age`'],
+    ['routing:', 'gateway: { admission: { policy: always }, degraded: queue }\nrouting:', 15, '`degraded`'],
     ['routing:', 'tools: { sandbox: { start: 442ms } }\nrouting:', 15, '`tools`'],
     ['routing:', 'places: { here: { kind: client } }\nrouting:', 15, '`places`'],
     ['replicas: 8', 'lora: { adapters: [a] }', 7, '`lora`'],
@@ -272,7 +272,6 @@ tools:
   sandbox: { runs: [shell], place: paris, start: { median: 442ms, p90: 811ms }, warm_pool: 4, concurrency: 32, limits: { cpu: 1, memory: 512MiB, time: 30s } }
 gateway:
   place: paris
-  signal_age: 1s
   admission: { policy: sessions, max: 200, queue: 50, max_wait: 30s }
   rate_limits: [ { each: tenant, tpm: 200k }, { model: frontier, rpm: 60 } ]
   classifier: { latency: 40ms, accuracy: 92% }
@@ -309,9 +308,7 @@ describe('the whole language', () => {
       'links',
       'providers',
       'tools',
-      ...['place', 'signal_age', 'rate_limits', 'classifier', 'choose', 'destinations'].map(
-        at => `gateway.${at}`,
-      ),
+      ...['place', 'rate_limits', 'classifier', 'choose', 'destinations'].map(at => `gateway.${at}`),
       ...['retry', 'breaker', 'fallback', 'degraded'].map(at => `gateway.${at}`),
     ]);
   });

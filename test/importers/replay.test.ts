@@ -19,7 +19,7 @@ describe.skipIf(!existsSync(samples))('Mooncake, replayed (skipped where ../shar
     test(`${name}: an engine that never evicts finds what the trace's own blocks say, to the engine's block`, () => {
       const { sessions, report } = readTrace([`${samples}${name}.jsonl`]);
       // Rows of the file, by what tells them apart.
-      const prompts = new Map<string, string[]>();
+      const prompts = new Map<string, number[]>();
       for (const session of sessions) {
         const content = contentOf(session);
         for (const call of session.calls)
@@ -29,7 +29,7 @@ describe.skipIf(!existsSync(samples))('Mooncake, replayed (skipped where ../shar
           );
       }
       const known = new Set<number>();
-      const cached = new Set<string>();
+      const cached = new Set<number>();
       let hitTokens = 0;
       for (const line of readFileSync(`${samples}${name}.jsonl`, 'utf8').trim().split('\n')) {
         const row = JSON.parse(line) as { input_length: number; hash_ids: number[] };

@@ -21,7 +21,7 @@ test('whole blocks that were seen are those whose hashes were', () => {
       fc.constantFrom(1, 2, 4),
       (sequences, blockTokens) => {
         const seen = new SeenContent();
-        const hashes = new Set<string>();
+        const hashes = new Set<number>();
         for (const each of sequences) {
           const own = blockHashes(each, blockTokens);
           let hits = 0;

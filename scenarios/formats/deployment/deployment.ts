@@ -30,7 +30,9 @@ const routing = z
 
 const signals = z
   .strictObject({
-    scrape: duration('between two scrapes of the engines\' metrics; 0s: at every decision (default 50ms)').optional(),
+    scrape: duration(
+      "between two scrapes of the engines' metrics; 0s: at every decision (default 50ms)",
+    ).optional(),
     delay: duration('from a scrape until the router has it (default 5ms)').optional(),
     kv_events: z
       .union([duration('from a change of a KV cache until the router knows (default 5ms)'), z.literal('off')])

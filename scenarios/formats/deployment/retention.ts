@@ -37,9 +37,7 @@ export const retention = z
         policy: z.literal('continuum-code'),
         threshold: duration(
           'mean time of tools above which nothing is kept, and how long the rest is (default 2s)',
-        )
-          .pipe(z.number().min(0))
-          .optional(),
+        ).optional(),
       })
       .describe('Continuum, the released code: kept after steps whose tools are quick'),
     z

@@ -78,9 +78,13 @@ describe('aibrix-vtc', () => {
     for (let i = 0; i < 30; i++) router.route(call('heavy', 100_000), four(i));
     router.route(call('light', 1), four(40));
     expect(router.route(call('heavy', 1), four(41))).toBe(2); // the step is half of all it had
-    const small = vtc.create({}, setup);
-    small.route(call('a', 100), four(0));
-    expect(small.route(call('a', 100), four(1))).toBe(0); // 400 / 1000
+    const small = (tokens: number) => {
+      const each = vtc.create({}, setup);
+      each.route(call('a', tokens), four(0));
+      return each.route(call('a', tokens), four(1));
+    };
+    expect(small(110)).toBe(0); // 4 * 110 / 1000, and 0.12 to the next is more than chance
+    expect(small(140)).toBe(1); // 4 * 140 / 1000
   });
 
   test('tokens count for five minutes', () => {

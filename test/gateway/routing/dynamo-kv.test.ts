@@ -62,6 +62,15 @@ test('what was not cached waits until the first token', () => {
   expect(ask(true, 1)).toBe(0);
 });
 
+test('an end takes off no more than was left', () => {
+  const router = create({}, 'prefill');
+  const first = call(['a', 1600]);
+  expect(router.route(first, view({ hits: { device: [800, 0] } }))).toBe(0);
+  router.observe?.({ kind: 'first_token', id: first.id, replicaId: 10, atMs: 5 });
+  router.observe?.({ kind: 'ended', id: first.id, replicaId: 10, atMs: 9, outputTokens: 1 });
+  expect(router.route(call(['b', 1600]), view({ hits: { device: [0, 1] } }))).toBe(1);
+});
+
 test('a prompt is in use from when it is sent until its end', () => {
   const ask = (hasEnded: boolean, row0: number) => {
     const router = create();

@@ -1,5 +1,6 @@
 // Power of two choices: shares that follow from counting the pairs.
 import { expect, test } from 'vitest';
+import { drawnRow } from '../../../gateway/routing/picker.ts';
 import powerOfTwo from '../../../gateway/routing/power-of-two.ts';
 import { arrival, setup, view } from '../../builders/routing.ts';
 
@@ -14,14 +15,17 @@ function shares(outstanding: number[]): number[] {
 }
 
 test('takes the less loaded of two different replicas', () => {
-  // The pairs {0, 1}, {0, 2} and {1, 2} are as likely: row 0 wins two, row 1 one, row 2 none.
-  const [first, second, third] = shares([0, 5, 9]);
-  expect(Math.abs(first! - 6000)).toBeLessThan(140);
+  // The pairs {0, 1}, {0, 2} and {1, 2} are as likely: row 2 wins two, row 1 one, row 0 none.
+  const [first, second, third] = shares([9, 5, 0]);
+  expect(first).toBe(0);
   expect(Math.abs(second! - 3000)).toBeLessThan(140);
-  expect(third).toBe(0);
+  expect(Math.abs(third! - 6000)).toBeLessThan(140);
 });
 
 test('takes the first drawn of two as loaded, so that even load stays even', () => {
+  const router = powerOfTwo.create({}, setup);
+  for (const call of calls.slice(0, 20))
+    expect(router.route(call, view({ outstanding: [4, 4, 4] }))).toBe(drawnRow(call.key, 0, 3));
   for (const count of shares([4, 4, 4])) expect(Math.abs(count - 3000)).toBeLessThan(140);
 });
 

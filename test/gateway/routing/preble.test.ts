@@ -54,11 +54,11 @@ describe('preble', () => {
   });
 
   test('counts what it would evict: stretches beyond the KV capacity, as often as they were used', () => {
-    const made = (kvTokens: number): Router => {
+    const made = (kvTokens: number, names = ['a', 'b', 'c', 'd', 'e']): Router => {
       const router = preble.create({ ...options, decode_tokens: 0 }, { ...setup, kvTokens });
       send(router, 10, [content('x', 320)]); // load 330
       send(router, 10, [content('x', 320)]); // all of it matches: nothing more
-      for (const name of ['a', 'b', 'c', 'd', 'e']) send(router, 11, [content(name, 64)]); // load 5 x 74 = 370
+      for (const name of names) send(router, 11, [content(name, 64)]); // load 5 x 74 = 370
       return router;
     };
     const other = [content('z', 160)];
@@ -66,29 +66,37 @@ describe('preble', () => {
     expect(row(made(10_000), other)).toBe(0);
     // 160 tokens have to go: 330 + 2 x 170 + 170 = 840 against 370 + (74 + 74 + 42) + 170 = 730.
     expect(row(made(320), other)).toBe(1);
+    // Two more there, for which the first two had to go: 518 + 190 + 170 = 878.
+    expect(row(made(320, ['a', 'b', 'c', 'd', 'e', 'f', 'g']), other)).toBe(0);
   });
 
-  test('learns the time per token of each replica as the median of what it ended', () => {
+  test.each([
+    // Three requests of row 0 end; each has eleven tokens, ten gaps. Row 0: 26 + 3 x 10 x median, row 1: 26 + 200.
+    { totalsMs: [], row: 1 }, // 20 ms a token: 626
+    { totalsMs: [20, 60, 5000], row: 0 }, // 2, 6 and 500: 206
+    { totalsMs: [20, 70, 5000], row: 1 }, // 2, 7 and 500: 236
+  ])('takes the median time per token of what a replica ended: %o', ({ totalsMs, row: expected }) => {
     const router = preble.create(options, setup);
     const ids = [1, 2, 3].map(() => send(router, 10, [content('x', 16)]));
     send(router, 11, [content('x', 16)]);
-    // Row 0: 26 + 3 x 200 = 626; row 1: 26 + 200 = 226.
-    expect(row(router, [content('y', 16)])).toBe(1);
-    // Eleven tokens, ten gaps: 2, 3 and 500 ms a token.
-    for (const [i, totalMs] of [20, 30, 5000].entries()) {
+    for (const [i, totalMs] of totalsMs.entries()) {
       router.observe?.({ kind: 'first_token', id: ids[i]!, replicaId: 10, atMs: 100 });
       router.observe?.({ kind: 'ended', id: ids[i]!, replicaId: 10, atMs: 100 + totalMs, outputTokens: 11 });
     }
-    // Row 0: 26 + 3 x 10 x 3 = 116.
-    expect(row(router, [content('z', 16)])).toBe(0);
+    expect(row(router, [content('y', 16)])).toBe(expected);
   });
 
-  test('forgets a replica that has left', () => {
+  test('forgets a replica that has left, what it was sent and what load it had', () => {
     const router = preble.create(options, setup);
     const id = send(router, 10, [content('x', 96)]);
     router.observe?.({ kind: 'left', replicaId: 10, atMs: 0 });
     router.observe?.({ kind: 'ended', id, replicaId: 10, atMs: 0, outputTokens: 5 });
-    send(router, 11, [content('y', 16)]);
-    expect(row(router, [content('x', 96)])).toBe(0); // idle and empty again: 106 against 226 + 106
+    send(router, 11, [content('y', 16)]); // load 226
+    expect(row(router, [content('z', 16)])).toBe(0); // no load: 26 against 226 + 26
+    expect(row(router, [content('x', 96)])).toBe(0); // nothing cached: 226 + 106 either way
+    send(router, 10, [content('w', 16)]);
+    router.observe?.({ kind: 'left', replicaId: 10, atMs: 0 });
+    send(router, 10, [content('v', 96)]); // load 306
+    expect(row(router, [content('x', 96)])).toBe(1); // 306 + 106 against 226 + 106
   });
 });

@@ -39,6 +39,7 @@ test('takes the longest match, of several rows the least loaded', () => {
   router.route(arrival({ prompt: [p, q] }), view({ outstanding: [9, 0] }));
   expect(router.route(arrival({ prompt: [p, q, content('r', 5)] }), view({ outstanding: [0, 0] }))).toBe(1);
   expect(router.route(arrival({ prompt: [p] }), view({ outstanding: [2, 1] }))).toBe(1);
+  expect(router.route(arrival({ prompt: [p] }), view({ outstanding: [1, 1] }))).toBe(0);
 });
 
 test('knows a prefix by whole blocks of 32 tokens', () => {

@@ -152,6 +152,20 @@ describe('the prefix index', () => {
     expect([...index.match([content('x', 48)], [0], 0)]).toEqual([16]);
   });
 
+  test('goes on behind a stretch only from its end', () => {
+    const index = new PrefixIndex({ chunkTokens: 1 });
+    index.add([content('x', 4), content('y', 4)], 0, 0);
+    index.add([content('x', 4), content('z', 4)], 0, 0);
+    expect([...index.match([content('x', 2), content('y', 4)], [0], 0)]).toEqual([2]);
+  });
+
+  test('tells a run from the same run at another place', () => {
+    const index = new PrefixIndex({ chunkTokens: 1 });
+    const run = content('x', 8);
+    index.add([content('x', 4), run], 0, 0);
+    expect([...index.match([run], [0], 0)]).toEqual([4]);
+  });
+
   test('counts a shared beginning once, and forgets a replica that has left', () => {
     const index = new PrefixIndex({ chunkTokens: 16 });
     index.add([system, content('a', 32)], 0, 0);
@@ -183,6 +197,15 @@ describe('the prefix index', () => {
     index.add([content('c', 200)], 0, 2); // 192 in chunks, more than all: of itself too the beginning stays
     expect([...index.match([content('c', 200)], [0], 2)]).toEqual([112]);
     expect([...index.match([system], [0], 2)]).toEqual([0]);
+  });
+
+  test('forgets the end first of what another replica has split, too', () => {
+    const index = new PrefixIndex({ chunkTokens: 16, capacityTokens: 112 });
+    index.add([system, content('a', 32)], 0, 0);
+    index.add([system, content('b', 32)], 1, 0);
+    index.add([content('c', 48)], 0, 1);
+    expect([...index.match([system, content('a', 32)], [0, 1], 1)]).toEqual([64, 64]);
+    expect([...index.match([content('c', 48)], [0, 1], 1)]).toEqual([48, 0]);
   });
 
   test('tells what it would forget first, and how often that was sent', () => {

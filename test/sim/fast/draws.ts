@@ -1,16 +1,24 @@
 // Random clusters and what happens to them, from a seed: every feature that both engines model, on at random. Caches of a
 // few requests, short steps and short gaps, so that arrivals, cancels and ends often fall on one instant.
-import type { DeploymentSpec, EngineLimits, StepEvidence } from '../../../engines/engine.ts';
+import type {
+  DeploymentSpec,
+  EngineLimits,
+  PoolSpec,
+  ScalingSpec,
+  SignalAges,
+  StepEvidence,
+} from '../../../engines/engine.ts';
 import { routingPolicies } from '../../../gateway/routing/index.ts';
+import { schedulingPolicies } from '../../../gateway/scheduling/index.ts';
 import { extend, type Key, seedKey, uniform } from '../../../scenarios/base/key.ts';
 import { headOf, type Run, runTokens } from '../../../scenarios/formats/prompt.ts';
 import type { Submission } from '../../../sim/cluster.ts';
 import { affineStep, kinkedStep } from '../../builders/steps.ts';
-import { deployment, type Input, limits, pool, run } from '../reference/build.ts';
+import { type Crash, deployment, type Input, limits, pool, run } from '../reference/build.ts';
 
 export interface DrawnCase {
   deployment: DeploymentSpec;
-  inputs: Input[];
+  inputs: (Input | Crash)[];
 }
 
 /** All requests so far have ended by then. */
@@ -99,7 +107,10 @@ export function drawCase(seed: number): DrawnCase {
     ? kinkedStep(costs, draws.whole(1, 400), draws.whole(1, 3000))
     : affineStep(costs);
   const spec = pool({ replicas: draws.whole(1, 3), limits: some, step: { ...step, trust } });
-  const inputs: Input[] = [];
+  const managed = drawManaged(draws, scale);
+  // Autoscalers look every few steps: no long pauses with them.
+  const isManaged = managed.scaling !== null || managed.spot !== null;
+  const inputs: DrawnCase['inputs'] = [];
   /** Conversations that later prompts go on from. What a request generates is in no other prompt before it has ended. */
   const threads: Run[][] = [];
   let ended: Run[][] = [];
@@ -111,7 +122,7 @@ export function drawCase(seed: number): DrawnCase {
   let atNs = 0;
   for (let id = 0; id < calls; id++) {
     if (draws.chance(0.7)) atNs += draws.whole(0, gapMost);
-    if (draws.chance(0.1)) {
+    if (!isManaged && draws.chance(0.1)) {
       atNs += LONG_NS * scale;
       threads.push(...ended);
       ended = [];
@@ -139,7 +150,55 @@ export function drawCase(seed: number): DrawnCase {
     inputs.push({ atNs, submission });
     if (draws.chance(cancelChance)) inputs.push({ atNs: atNs + draws.whole(0, 200 * scale), cancel: id });
   }
+  if (draws.chance(0.3)) inputs.push({ atNs: draws.whole(0, atNs), crash: 'pool', draw: 0.5 });
   inputs.sort((a, b) => a.atNs - b.atNs);
   const policy = draws.one(Object.keys(routingPolicies));
-  return { deployment: deployment([spec], policy), inputs };
+  const drawn = deployment([{ ...spec, ...managed }], policy);
+  return { deployment: { ...drawn, signals: drawSignals(draws, scale) }, inputs };
+}
+
+const MS_PER_NS = 1e-6;
+
+/** As old as a few steps. */
+function drawSignals(draws: Draws, scale: number): SignalAges {
+  const scrapeMs = draws.one([0, 1, 7, 50]) * scale * MS_PER_NS;
+  return {
+    scrapeMs,
+    delayMs: scrapeMs === 0 ? 0 : draws.whole(0, 9) * scale * MS_PER_NS,
+    kvEventsMs: draws.chance(0.2) ? null : draws.whole(0, 20) * scale * MS_PER_NS,
+  };
+}
+
+/** Replicas that come and go, every few steps. */
+function drawManaged(
+  draws: Draws,
+  scale: number,
+): Pick<PoolSpec, 'scaling' | 'coldStart' | 'spot' | 'scheduling'> {
+  const ms = (most: number): number => draws.whole(1, most) * scale * MS_PER_NS;
+  const metric = draws.one(['in_flight', 'queue', 'running', 'kv_usage', 'rate']);
+  // What waits at the gateway must be able to wake a pool at zero.
+  const canWake = metric === 'in_flight' || metric === 'queue';
+  const scaling: ScalingSpec = {
+    policy: 'hpa',
+    options: {
+      metric,
+      target: draws.one([0.4, 1, 2]),
+      interval: ms(40),
+      down_window: ms(60),
+    },
+    min: canWake ? draws.whole(0, 1) : 1,
+    max: draws.whole(1, 4),
+    signalAgeMs: draws.chance(0.5) ? 0 : ms(30),
+    drain: draws.one(['calls', 'workflows']),
+    drainMaxMs: draws.chance(0.5) ? Number.POSITIVE_INFINITY : ms(60),
+  };
+  const coldMs = ms(50);
+  return {
+    scaling: draws.chance(0.4) ? scaling : null,
+    coldStart: draws.chance(0.5)
+      ? { draw: uniform => uniform * coldMs, medianMs: coldMs / 2, text: 'drawn' }
+      : null,
+    spot: draws.chance(0.1) ? { perSec: 1e7 / scale, noticeMs: ms(20) } : null,
+    scheduling: { policy: draws.one(['fcfs', ...Object.keys(schedulingPolicies)]), options: {} },
+  };
 }

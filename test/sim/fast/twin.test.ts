@@ -1,7 +1,7 @@
 // The fast engine against the reference, on drawn clusters with every feature that both model: every event at the same
 // nanosecond, every counter, every gap between tokens, every sample equal. `WINDTUNNEL_TWINS=10000` runs that many cases.
 import { expect, test } from 'vitest';
-import type { Cluster } from '../../../sim/cluster.ts';
+import type { ManagedCluster } from '../../../sim/cluster.ts';
 import { FastCluster } from '../../../sim/fast/cluster.ts';
 import { createCluster } from '../../../sim/reference/cluster.ts';
 import { give } from '../reference/build.ts';
@@ -16,16 +16,21 @@ interface Story {
   itlMs: object;
   samples: object[];
   beyondRange: string[];
+  spans: object[];
 }
 
 /** Runs to the end, looking every `lookNs` (0: never) at first. */
-function tell(cluster: Cluster, { inputs }: DrawnCase, lookNs: number): Story {
+function tell(cluster: ManagedCluster, { inputs, deployment }: DrawnCase, lookNs: number): Story {
+  const isManaged = deployment.pools.some(({ scaling, spot }) => scaling !== null || spot !== null);
   const samples: object[] = [];
   for (const input of inputs) {
     give(cluster, input);
   }
   let lookAtNs = lookNs;
-  for (let ns = cluster.nextNs(); ns < Number.POSITIVE_INFINITY; ns = cluster.nextNs()) {
+  // Autoscalers look for ever, replicas come and go: the story is over when nothing is left to do.
+  const isOver = () => cluster.nextNs() === Number.POSITIVE_INFINITY || (isManaged && cluster.isIdle());
+  while (!isOver()) {
+    const ns = cluster.nextNs();
     for (; lookNs > 0 && lookAtNs <= ns && samples.length < SAMPLES; lookAtNs += lookNs)
       samples.push(...cluster.sample(lookAtNs / 1e6));
     cluster.advanceTo(ns);
@@ -39,6 +44,7 @@ function tell(cluster: Cluster, { inputs }: DrawnCase, lookNs: number): Story {
     itlMs: cluster.itlMs(),
     samples,
     beyondRange: cluster.beyondRange(),
+    spans: cluster.replicaSpans(),
   };
 }
 

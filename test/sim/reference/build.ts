@@ -2,7 +2,7 @@
 import type { DeploymentSpec, EngineLimits, PoolSpec, StepModel } from '../../../engines/engine.ts';
 import { textKey } from '../../../scenarios/base/key.ts';
 import { type Run, runTokens } from '../../../scenarios/formats/prompt.ts';
-import type { Cluster, ClusterEvent, Submission } from '../../../sim/cluster.ts';
+import type { Cluster, ClusterEvent, ManagedCluster, Submission } from '../../../sim/cluster.ts';
 import { createCluster, type ReferenceCluster } from '../../../sim/reference/cluster.ts';
 import { affineStep } from '../../builders/steps.ts';
 
@@ -114,10 +114,18 @@ export function lines(events: readonly ClusterEvent[]): string[] {
 
 /** Something that is given to a cluster at a time. */
 export type Input = { atNs: number } & ({ submission: Submission } | { cancel: number });
+/** A replica of a pool that is lost, by a uniform draw. */
+export interface Crash {
+  atNs: number;
+  crash: string;
+  draw: number;
+}
 
-export function give(cluster: Cluster, input: Input, scale = 1): void {
-  if ('submission' in input) cluster.submit(input.atNs * scale, input.submission);
-  else cluster.cancel(input.atNs * scale, input.cancel);
+export function give(cluster: ManagedCluster, input: Input | Crash, scale = 1): void {
+  const atNs = input.atNs * scale;
+  if ('submission' in input) cluster.submit(atNs, input.submission);
+  else if ('cancel' in input) cluster.cancel(atNs, input.cancel);
+  else cluster.crash(atNs, input.crash, input.draw);
 }
 
 /** The same events, twice as late. */

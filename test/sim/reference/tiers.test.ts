@@ -255,7 +255,14 @@ test('halves with blocks of different sizes cannot share a tier', () => {
   expect(() => tiered({ ...shared, kvTiers: [tier()] })).not.toThrow();
 });
 
-const noMachine = { gpuId: null, tensorParallel: 1, usdPerGpuHour: null, scaling: null, coldStart: null, spot: null };
+const noMachine = {
+  gpuId: null,
+  tensorParallel: 1,
+  usdPerGpuHour: null,
+  scaling: null,
+  coldStart: null,
+  spot: null,
+};
 const noLink = {
   linkBytesPerSec: 1e9,
   linkLatencyMs: 0,

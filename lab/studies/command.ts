@@ -1,0 +1,115 @@
+// `study`: runs a study and says which parts of its claim hold; without a name it lists them.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { writeChart } from '../../reports/chart-files.ts';
+import { EXIT, UserError } from '../../scenarios/base/errors.ts';
+import { claimFolder } from '../../scenarios/cli/run-folder.ts';
+import {
+  type Command,
+  type CommonOptions,
+  onInterrupt,
+  ProgressLine,
+  printJson,
+  say,
+  withCommon,
+} from '../../scenarios/cli/terminal.ts';
+import { runGrid } from '../grid/run-grid.ts';
+import { studies, studyOf } from './index.ts';
+import type { Findings, Study, StudyRun } from './study.ts';
+import { findingsMarkdown, findingsText } from './text.ts';
+
+interface StudyOptions extends CommonOptions {
+  name: string | undefined;
+  quick: boolean;
+  out: string | undefined;
+  jobs: number | undefined;
+}
+
+export const studyCommand: Command<StudyOptions> = {
+  builder: yargs =>
+    withCommon(yargs)
+      .positional('name', { type: 'string', describe: 'which study [lists them]' })
+      .option('quick', { type: 'boolean', default: false, describe: 'fewer and shorter runs, for a look' })
+      .option('out', {
+        type: 'string',
+        describe: 'folder for the page and charts [windtunnel-runs/study-NAME]',
+      })
+      .option('jobs', { type: 'number', describe: 'threads [one a core]' })
+      .example('$0 study', 'what there is')
+      .example('$0 study stale-signals --quick', 'one of them, at a glance'),
+  handler: async options => {
+    if (options.name === undefined) {
+      const listed = Object.values(studies).map(({ name, question }) => ({ name, question }));
+      if (options.json) printJson({ ok: true, studies: listed });
+      else say(options, listed.map(({ name, question }) => `${name}\n  ${question}`).join('\n'));
+      return;
+    }
+    const study = studyOf(options.name);
+    const folder = resolve(options.out ?? join('windtunnel-runs', `study-${study.name}`));
+    claimFolder(folder);
+    const runs = await runsOf(study, options);
+    if (runs === null) {
+      process.stderr.write('interrupted: a study is judged on all of its runs\n');
+      process.exitCode = EXIT.interrupted;
+      return;
+    }
+    const findings = study.judge(runs);
+    await write({ study, findings, runs, folder, options });
+    if (options.json)
+      printJson({ ok: true, name: study.name, claims: findings.claims, tables: findings.tables });
+    say(options, `${findingsText(study, findings)}\npage: ${join(folder, `${study.name}.md`)}`);
+  },
+};
+
+/** Every run of the study; null after Ctrl-C. A run that failed is told, and nothing is judged without it. */
+async function runsOf(study: Study, options: StudyOptions): Promise<StudyRun<unknown>[] | null> {
+  const cases = study.cases({ isQuick: options.quick });
+  const progress = new ProgressLine(options);
+  const stopped = { now: false };
+  const ignore = onInterrupt(() => {
+    stopped.now = true;
+  });
+  try {
+    const outcomes = await runGrid(
+      cases.map(({ of }) => of),
+      {
+        jobs: options.jobs,
+        onDone: done => progress.show(() => `${done} of ${cases.length} runs`),
+        isStopped: () => stopped.now,
+      },
+    );
+    progress.clear();
+    const runs: StudyRun<unknown>[] = [];
+    for (const [i, outcome] of outcomes.entries()) {
+      if (outcome === null) return null;
+      const { at } = cases[i]!;
+      if (!outcome.ok) {
+        const { message, ...rest } = outcome.failure;
+        throw new UserError(`the run at ${JSON.stringify(at)} failed: ${message}`, rest);
+      }
+      runs.push({ at, figures: outcome.figures });
+    }
+    return runs;
+  } finally {
+    ignore();
+  }
+}
+
+/** result.json with every run, the page's Markdown, and the charts beside it. */
+async function write(of: {
+  study: Study;
+  findings: Findings;
+  runs: readonly StudyRun<unknown>[];
+  folder: string;
+  options: StudyOptions;
+}): Promise<void> {
+  const { study, findings, runs, folder, options } = of;
+  mkdirSync(folder, { recursive: true });
+  const { charts, ...told } = findings;
+  const result = { kind: 'study', name: study.name, isQuick: options.quick, ...told, runs };
+  writeFileSync(join(folder, 'result.json'), `${JSON.stringify(result, null, 1)}\n`);
+  const command = `windtunnel study ${study.name}${options.quick ? ' --quick' : ''}`;
+  const page = findingsMarkdown(study, findings, { command, runs: runs.length });
+  writeFileSync(join(folder, `${study.name}.md`), page);
+  for (const { id, title, spec } of charts) await writeChart(folder, { id, title, drawn: spec });
+}

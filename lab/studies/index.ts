@@ -1,0 +1,19 @@
+// The registry: every study by its name. A new one is a file beside this and a line here.
+import { UserError } from '../../scenarios/base/errors.ts';
+import { didYouMean } from '../../scenarios/formats/suggest.ts';
+import staleSignals from './stale-signals.ts';
+import type { Study } from './study.ts';
+
+export const studies: Readonly<Record<string, Study>> = {
+  [staleSignals.name]: staleSignals,
+};
+
+/** The study of this name; throws UserError with those there are. */
+export function studyOf(name: string): Study {
+  const found = Object.hasOwn(studies, name) ? studies[name] : undefined;
+  if (found !== undefined) return found;
+  const names = Object.keys(studies);
+  throw new UserError(`there is no study "${name}"`, {
+    hint: didYouMean(name, names) ?? `there: ${names.join(', ')}`,
+  });
+}

@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'vitest';
+import { FigureCollector } from '../../../lab/grid/figures.ts';
+import type { Assertion } from '../../../scenarios/formats/assertion.ts';
+import type { Plan } from '../../../scenarios/formats/plan.ts';
+import type { CallRecord, ReplicaSpan, WorkflowRecord } from '../../../scenarios/formats/record.ts';
+import { aCall, aWorkflow } from '../../builders/records.ts';
+import { planOf, workflowText } from '../../builders/scenarios.ts';
+
+const PLAN = planOf(workflowText('[ { llm: answer, adds: 10, out: 5 } ]'));
+const SPAN: ReplicaSpan = {
+  pool: 'main',
+  replica: 'main/0',
+  askedMs: 0,
+  readyMs: 0,
+  goneMs: null,
+  gpus: 2,
+  usdPerGpuHour: 3,
+};
+
+function figures(
+  calls: readonly Partial<CallRecord>[],
+  {
+    sessions = [{}],
+    spans = [SPAN],
+    plan = PLAN,
+  }: {
+    sessions?: readonly Partial<WorkflowRecord>[];
+    spans?: ReplicaSpan[];
+    plan?: Plan;
+  } = {},
+) {
+  const collector = new FigureCollector(plan);
+  for (const call of calls) collector.onCall(aCall(call));
+  for (const session of sessions) collector.onSession(aWorkflow(session));
+  return collector.figures(3_600_000, spans);
+}
+
+describe('good calls', () => {
+  test('keep 2 s to the first token and 50 ms between tokens where the scenario says nothing', () => {
+    const late = { firstTokenMs: 2001, endMs: 2500 };
+    // 101 tokens: 100 gaps in 5.1 s.
+    const slow = { firstTokenMs: 100, endMs: 5200 };
+    const failed = { outcome: 'error' as const, error: 'http_503', endMs: 5 };
+    expect(figures([{}, late, slow, failed])).toMatchObject({
+      calls: 4,
+      goodCalls: 1,
+      failedCalls: 1,
+      sloRatio: 0.25,
+    });
+  });
+
+  test('keep the targets of their own step where it has some', () => {
+    const slo: Assertion = {
+      text: 'slo(e2e <= 1s, step=answer) >= 95%',
+      subject: { kind: 'attainment', of: 'calls', withinMs: { e2e: 1000 } },
+      filter: { workflow: 'chat', step: 'answer' },
+      op: '>=',
+      target: 0.95,
+    };
+    const plan = { ...PLAN, assertions: [slo] };
+    // aCall takes 1,100 ms: too long for the step with a target, well for another step by the default.
+    expect(figures([{}, { step: 'other' }], { plan }).goodCalls).toBe(1);
+  });
+
+  test('leave out calls that their workflow cancelled, which waste what they computed', () => {
+    const cancelled = { outcome: 'cancelled' as const, error: 'cancelled', computedTokens: 300 };
+    // The other: 1,000 prompt tokens and 100 of the answer computed once, and 200 again.
+    const again = { computedTokens: 1300 };
+    expect(figures([cancelled, again])).toMatchObject({
+      failedCalls: 0,
+      sloRatio: 1,
+      wasteRatio: 500 / 1600,
+    });
+  });
+});
+
+test('rates count over the window in which sessions start, not over the tail', () => {
+  const sessions = [{ startMs: 0 }, { startMs: 2000, plannedMs: 2000, endMs: 9000 }];
+  expect(figures([{}, {}, { firstTokenMs: 5000, endMs: 5100 }, {}], { sessions })).toMatchObject({
+    windowMs: 2000,
+    offeredPerSec: 2,
+    goodputPerSec: 1.5,
+  });
+});
+
+test('throughput is that of the middle half of the calls', () => {
+  // Ends at 0 s, then one each 100 ms, and a straggler.
+  const ends = [0, 5000, 5100, 5200, 5300, 5400, 5500, 90_000];
+  expect(figures(ends.map(endMs => ({ firstTokenMs: 0, endMs }))).servedPerSec).toBeCloseTo(10, 9);
+});
+
+test('hits are a share of prompt tokens that an engine read', () => {
+  const refused = { outcome: 'error' as const, error: 'http_503', scheduledMs: null, cachedTokens: null };
+  expect(figures([{ cachedTokens: 600 }, {}, refused]).hitRatio).toBe(0.3);
+});
+
+test('a replica is paid for from the wish for it to its end', () => {
+  const early = { ...SPAN, askedMs: 600_000, readyMs: 900_000, goneMs: 2_400_000 };
+  expect(figures([{}], { spans: [SPAN, early] })).toMatchObject({ gpuHours: 3, usd: 9 });
+  expect(figures([{}], { spans: [SPAN, { ...early, usdPerGpuHour: null }] }).usd).toBeNull();
+});
+
+test('fairness is over tenants, and over cohorts where there are none', () => {
+  const bad = { firstTokenMs: 9000, endMs: 9900 };
+  const of = (tenant: string | null, cohort: string, fields = {}) => ({ tenant, cohort, ...fields });
+  // a has all of its calls good, b half: (1 + 0.5)^2 / (2 * 1.25) = 0.9.
+  expect(figures([of('a', 'x'), of('b', 'x'), of('b', 'x', bad)]).fairnessRatio).toBeCloseTo(0.9, 12);
+  expect(figures([of(null, 'x'), of(null, 'y'), of(null, 'y', bad)]).fairnessRatio).toBeCloseTo(0.9, 12);
+});
+
+test('a run without a call has no figure that needs one', () => {
+  expect(figures([], { sessions: [] })).toMatchObject({
+    calls: 0,
+    sloRatio: null,
+    ttftMsP95: null,
+    hitRatio: null,
+  });
+});
