@@ -8,6 +8,7 @@ import type {
 } from '../../engines/engine.ts';
 import type { LoadOptions } from '../../scenarios/cli/load.ts';
 import type { RunFigures } from '../../scenarios/formats/grid.ts';
+import type { Targets } from './figures.ts';
 
 /** What a case changes of a deployment once its file is resolved. Plain data. */
 export interface DeploymentChange {
@@ -45,6 +46,19 @@ export interface GridCase {
   };
   /** Speeds up the clock of open arrivals; 1 as the scenario says. See load-factor.ts. */
   readonly loadFactor: number;
+  /** SLOs that each call is judged by beside its own. */
+  readonly slos?: readonly Targets[];
+  /** Whether the figures of each cohort are wanted, too. */
+  readonly isByCohort?: boolean;
+}
+
+/** What came of a case. */
+export interface CaseResult {
+  readonly figures: RunFigures;
+  /** By the cohort's name, where asked for; GPU-hours and USD are those of the whole run. */
+  readonly cohorts?: Readonly<Record<string, RunFigures>>;
+  /** Share of calls that kept each of the case's `slos`. */
+  readonly keptRatios?: readonly number[];
 }
 
 /** A case that threw. */
@@ -55,7 +69,7 @@ export interface CaseFailure {
 }
 
 export type Outcome =
-  | { readonly ok: true; readonly figures: RunFigures }
+  | ({ readonly ok: true } & CaseResult)
   | { readonly ok: false; readonly failure: CaseFailure };
 
 /** The deployment with the change. Engines order by urgency only where they are told to. */

@@ -13,7 +13,8 @@ import {
   type WorkflowRecord,
 } from '../../scenarios/formats/record.ts';
 
-type Targets = Partial<Record<SloMetric, number>>;
+/** What a call must keep to be good. */
+export type Targets = Partial<Record<SloMetric, number>>;
 
 /** What a call must keep where the scenario gives its step no SLO: a person waits for the first token, then reads. */
 export const DEFAULT_SLO = { ttft: 2000, tpot: 50 } as const satisfies Targets;
@@ -81,13 +82,22 @@ export class FigureCollector {
   private sessions = 0;
   private completed = 0;
   private windowMs = 0;
+  private readonly widths: number[] = [];
   private promptTokens = 0;
+  private outputTokens = 0;
   private cachedTokens = 0;
   private computedTokens = 0;
   private wastedTokens = 0;
 
-  constructor(plan: Plan) {
+  private readonly slos: readonly Targets[];
+  /** Calls that kept each of these. */
+  private readonly kept: number[];
+
+  /** `slos`: what the calls are judged by beside their own targets. */
+  constructor(plan: Plan, slos: readonly Targets[] = []) {
+    this.slos = slos;
     this.targets = targetsOf(plan);
+    this.kept = slos.map(() => 0);
   }
 
   readonly onCall = (call: CallRecord): void => {
@@ -98,6 +108,7 @@ export class FigureCollector {
     if (call.scheduledMs !== null) {
       this.promptTokens += call.promptTokens;
       this.cachedTokens += cached;
+      this.outputTokens += call.outputTokens;
     }
     if (call.outcome !== 'ok') {
       this.wastedTokens += computed;
@@ -114,6 +125,7 @@ export class FigureCollector {
     this.ends.push(call.endMs as number);
     this.ttfts.push(ttftMs(call) as number);
     this.e2es.push(e2eMs(call) as number);
+    for (const [i, slo] of this.slos.entries()) if (keeps(call, slo)) this.kept[i]! += 1;
     const tenant = this.tenantOf(call);
     tenant.judged += 1;
     if (!keeps(call, this.targets(call))) return;
@@ -123,6 +135,7 @@ export class FigureCollector {
 
   readonly onSession = (session: WorkflowRecord): void => {
     this.sessions += 1;
+    this.widths.push(session.widthMax);
     this.windowMs = Math.max(this.windowMs, session.startMs);
     const tookMs = makespanMs(session);
     if (tookMs === null) return;
@@ -147,8 +160,14 @@ export class FigureCollector {
     return tookMs > 0 ? ((to - from) / tookMs) * 1000 : 0;
   }
 
+  /** Calls that ended well and kept each of the SLOs asked about, over calls; 0 where there was none. */
+  keptRatios(): number[] {
+    const judged = this.calls - this.cancelled;
+    return this.kept.map(kept => (judged === 0 ? 0 : kept / judged));
+  }
+
   figures(durationMs: number, spans: readonly ReplicaSpan[]): RunFigures {
-    const [ttfts, e2es, makespans] = [this.ttfts, this.e2es, this.makespans].map(sorted);
+    const [ttfts, e2es, makespans, widths] = [this.ttfts, this.e2es, this.makespans, this.widths].map(sorted);
     const at = (values: Float64Array | undefined, q: number): number | null =>
       values === undefined || values.length === 0 ? null : quantileSorted(values, q);
     const share = (part: number, whole: number): number | null => (whole === 0 ? null : part / whole);
@@ -173,7 +192,11 @@ export class FigureCollector {
       ttftMsP95: at(ttfts, 0.95),
       ttftMsP99: at(ttfts, 0.99),
       e2eMsP95: at(e2es, 0.95),
+      sessionWidthP95: at(widths, 0.95),
       hitRatio: share(this.cachedTokens, this.promptTokens),
+      promptTokens: this.promptTokens,
+      computedTokens: this.computedTokens,
+      outputTokens: this.outputTokens,
       wasteRatio: share(this.wastedTokens, this.computedTokens),
       ...paidFor(spans, durationMs),
       fairnessRatio: jainIndex(shares),

@@ -7,10 +7,10 @@ import { EXIT, UserError } from '../../scenarios/base/errors.ts';
 import { type LoadedScenario, loadScenario } from '../../scenarios/cli/load.ts';
 import { headerOf } from '../../scenarios/cli/run-options.ts';
 import { InputIssues } from '../../scenarios/cli/terminal.ts';
-import type { RunFigures } from '../../scenarios/formats/grid.ts';
+import type { CallRecord, WorkflowRecord } from '../../scenarios/formats/record.ts';
 import { formatIssues } from '../../scenarios/formats/source.ts';
 import { startSimulation } from '../../sim/start.ts';
-import { type CaseFailure, changed, type GridCase, type Outcome } from './case.ts';
+import { type CaseFailure, type CaseResult, changed, type GridCase, type Outcome } from './case.ts';
 import { FigureCollector } from './figures.ts';
 import { agentsAt, atLoad } from './load-factor.ts';
 
@@ -47,30 +47,46 @@ export class CaseRunner {
   /** Never throws: what went wrong is the outcome. */
   async run(given: GridCase): Promise<Outcome> {
     try {
-      return { ok: true, figures: await this.simulate(given) };
+      return { ok: true, ...(await this.simulate(given)) };
     } catch (error) {
       return { ok: false, failure: failureOf(error) };
     }
   }
 
-  private async simulate(given: GridCase): Promise<RunFigures> {
+  private async simulate(given: GridCase): Promise<CaseResult> {
     const { loaded, ready } = this.ready(given);
     const deployment = changed(ready.deployment, given.deployment.change ?? {});
     const plan = atLoad(ready.plan, given.loadFactor);
     const { policy } = deployment.routing;
-    const collector = new FigureCollector(plan);
+    const collector = new FigureCollector(plan, given.slos);
+    const cohorts = given.isByCohort
+      ? new Map(plan.cohorts.map(({ name }) => [name, new FigureCollector(plan)]))
+      : null;
     const simulation = startSimulation({
       plan,
       deployment,
       routing: isPath(policy) ? await loadRouting(policy) : null,
       poolOf: ready.poolOf,
       header: headerOf({ world: 'sim', loaded, deployment, evidence: [], warnings: [], startedAt: null }),
-      onCall: collector.onCall,
-      onSession: collector.onSession,
+      onCall(call: CallRecord) {
+        collector.onCall(call);
+        cohorts?.get(call.cohort)?.onCall(call);
+      },
+      onSession(session: WorkflowRecord) {
+        collector.onSession(session);
+        cohorts?.get(session.cohort)?.onSession(session);
+      },
       keepRecords: false,
     });
     while (simulation.step(SLICE));
-    return collector.figures(simulation.nowMs, simulation.replicaSpans());
+    const figuresOf = (each: FigureCollector) => each.figures(simulation.nowMs, simulation.replicaSpans());
+    return {
+      figures: figuresOf(collector),
+      ...(given.slos !== undefined && { keptRatios: collector.keptRatios() }),
+      ...(cohorts !== null && {
+        cohorts: Object.fromEntries([...cohorts].map(([name, each]) => [name, figuresOf(each)])),
+      }),
+    };
   }
 
   private ready({ scenario, deployment: { input, set = [] }, loadFactor }: GridCase): Ready {

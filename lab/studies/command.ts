@@ -87,7 +87,8 @@ async function runsOf(study: Study, options: StudyOptions): Promise<StudyRun<unk
         const { message, ...rest } = outcome.failure;
         throw new UserError(`the run at ${JSON.stringify(at)} failed: ${message}`, rest);
       }
-      runs.push({ at, figures: outcome.figures });
+      const { ok: _, ...result } = outcome;
+      runs.push({ at, ...result });
     }
     return runs;
   } finally {

@@ -3,7 +3,7 @@
 import type { ChartSpec } from '../../reports/charts/chart.ts';
 import { mean, pairedDifference } from '../../scenarios/base/statistics.ts';
 import type { FigureName, RunFigures } from '../../scenarios/formats/grid.ts';
-import type { GridCase } from '../grid/case.ts';
+import type { CaseResult, GridCase } from '../grid/case.ts';
 
 /** How thoroughly: quick for a look and for tests, whole for the page. */
 export interface Scale {
@@ -16,9 +16,8 @@ export interface StudyCase<At> {
   readonly of: GridCase;
 }
 
-export interface StudyRun<At> {
+export interface StudyRun<At> extends CaseResult {
   readonly at: At;
-  readonly figures: RunFigures;
 }
 
 export type Verdict = 'confirmed' | 'partly' | 'contradicted';

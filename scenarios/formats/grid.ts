@@ -28,8 +28,15 @@ export interface RunFigures {
   ttftMsP95: number | null;
   ttftMsP99: number | null;
   e2eMsP95: number | null;
+  /** Most calls of a session in flight at once. */
+  sessionWidthP95: number | null;
   /** Prompt tokens found in a cache, over prompt tokens. */
   hitRatio: number | null;
+  /** Of calls that an engine took up. */
+  promptTokens: number;
+  /** Prompt tokens that no cache had, and output tokens but the last of each call; recomputation included. */
+  computedTokens: number;
+  outputTokens: number;
   /** Tokens computed a second time or for calls that did not end well, over tokens computed. */
   wasteRatio: number | null;
   /** Of replicas from the wish for them to their end, cold starts and drains included. */
@@ -42,3 +49,20 @@ export interface RunFigures {
 
 /** Figures that are plain numbers, by which runs are compared. */
 export type FigureName = keyof RunFigures;
+
+/** The part of a run that is one workflow's. Null where nothing was there to judge. */
+export interface WorkflowFigures {
+  sessions: number;
+  completedSessions: number;
+  /** Of sessions that completed, from their planned start. */
+  makespanMsMean: number | null;
+  makespanMsP50: number | null;
+  makespanMsP95: number | null;
+  /** As of the whole run. */
+  sloRatio: number | null;
+}
+
+/** What a grid answers of one run: its figures, and those of its workflows by name. */
+export interface CaseFigures extends RunFigures {
+  byWorkflow: Readonly<Record<string, WorkflowFigures>>;
+}

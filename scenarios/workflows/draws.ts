@@ -72,6 +72,8 @@ export class Draws {
   private readonly given: DrawnValues | null;
   private readonly log: DrawnValues | null;
   private readonly params: ReadonlyMap<string, Amount>;
+  /** Nothing is given and nothing written down. */
+  private readonly isPlain: boolean;
 
   constructor(
     params: ReadonlyMap<string, Amount>,
@@ -80,6 +82,7 @@ export class Draws {
     this.params = params;
     this.given = options.given ?? null;
     this.log = options.log ?? null;
+    this.isPlain = this.given === null && this.log === null;
   }
 
   private settled(name: string, make: () => number): number {
@@ -92,9 +95,9 @@ export class Draws {
   amount(amount: Amount, place: Place, purpose: Purpose, whole: boolean, scope: AmountScope): number {
     if (amount.kind === 'draw') {
       if (amount.of.kind === 'constant') return settle(amount, amount.of.value, whole);
-      return this.settled(`${place.path} ${purpose}`, () =>
-        drawAmount(amount, uniform(decisionKey(place.key, purpose)), whole),
-      );
+      const draw = () => drawAmount(amount, uniform(decisionKey(place.key, purpose)), whole);
+      // A name is made only for a plan that is written or read: most runs are neither.
+      return this.isPlain ? draw() : this.settled(`${place.path} ${purpose}`, draw);
     }
     const value = evaluate(amount.expression, {
       tokens: scope.tokens,

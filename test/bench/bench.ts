@@ -15,6 +15,7 @@ import { largeScenario } from '../builders/large-scenario.ts';
 import { planOf, workflowText } from '../builders/scenarios.ts';
 import { cpuSeconds, type Figure } from './figure.ts';
 import { importAzure, importGigabyte, importMooncake } from './import.ts';
+import { policyBench } from './policies.ts';
 import { simAgentic64, simGrowth, simSessions, simSingle, simTenMillion } from './simulate.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -76,6 +77,9 @@ const BENCHES: Record<string, () => Figure> = {
 
   /** The shared Claude Code sessions, one by one. */
   'sim-sessions': simSessions,
+
+  /** Every routing policy at ten loads with ten seeds. */
+  'policy-bench': policyBench,
 
   /** A million calls of Mooncake's form, whose sessions are found by their blocks. */
   'import-mooncake': importMooncake,
@@ -143,7 +147,7 @@ const BENCHES: Record<string, () => Figure> = {
 };
 
 /** Run only when they are named. */
-const ON_REQUEST: readonly string[] = ['import-1gb', 'sim-10m'];
+const ON_REQUEST: readonly string[] = ['import-1gb', 'policy-bench', 'sim-10m'];
 
 function main(args: readonly string[]): number {
   const json = args.includes('--json');

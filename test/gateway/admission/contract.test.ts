@@ -140,5 +140,5 @@ test.each([
   ['calls', { max: 0 }, 'option max of policy calls is 0'],
   ['token_bucket', { refill: Number.NaN }, 'option refill of policy token_bucket'],
 ])('%s refuses %j', (name, options, message) => {
-  expect(() => admissionPolicy(name).create(options)).toThrow(message);
+  expect(() => admissionPolicy(name).create(options, {})).toThrow(message);
 });

@@ -49,10 +49,8 @@ describe('a grid', () => {
     caseOf(3, 'least-outstanding'),
   ];
 
-  test('answers the same with one thread, two, and more than it has cases', async () => {
-    const one = await runGrid(cases, { jobs: 1 });
-    expect(await runGrid(cases, { jobs: 2 })).toEqual(one);
-    expect(await runGrid(cases, { jobs: 9 })).toEqual(one);
+  test('answers the same in this thread and on several', async () => {
+    expect(await runGrid(cases, { jobs: 3 })).toEqual(await runGrid(cases, { jobs: 1 }));
   });
 
   test('has an outcome for each case, failures with their reason', async () => {

@@ -80,7 +80,7 @@ test('the other kinds run too, each against its own baseline', () => {
       .curves.map((curve: { policy: string }) => curve.policy)
       .sort();
   };
-  expect(of('scheduling', 'shortest-prompt')).toEqual(['fcfs', 'shortest-prompt']);
+  expect(of('scheduling', 'plas')).toEqual(['fcfs', 'plas']);
   expect(of('admission', 'calls')).toEqual(['always', 'calls']);
   expect(of('retention', 'ttl')).toEqual(['lru', 'ttl']);
   expect(of('scaling', 'oracle')).toEqual(['fixed', 'oracle']);
