@@ -1,5 +1,5 @@
 // The figures of a run, taken call by call as it goes, so that no record is kept.
-import { jainIndex, quantileSorted, sorted } from '../../scenarios/base/statistics.ts';
+import { jainIndex, mean, quantileSorted, sorted } from '../../scenarios/base/statistics.ts';
 import type { SloMetric } from '../../scenarios/formats/assertion.ts';
 import type { RunFigures } from '../../scenarios/formats/grid.ts';
 import type { Plan } from '../../scenarios/formats/plan.ts';
@@ -186,6 +186,7 @@ export class FigureCollector {
       servedPerSec: this.servedPerSec(),
       goodputPerSec: perSec(this.good),
       sloRatio: share(this.good, this.calls - this.cancelled),
+      makespanMsMean: this.makespans.length === 0 ? null : mean(this.makespans),
       makespanMsP50: at(makespans, 0.5),
       makespanMsP95: at(makespans, 0.95),
       ttftMsP50: at(ttfts, 0.5),

@@ -22,6 +22,7 @@ export interface RunFigures {
   goodputPerSec: number;
   /** Good calls over calls, cancelled ones left out. */
   sloRatio: number | null;
+  makespanMsMean: number | null;
   makespanMsP50: number | null;
   makespanMsP95: number | null;
   ttftMsP50: number | null;
@@ -49,20 +50,3 @@ export interface RunFigures {
 
 /** Figures that are plain numbers, by which runs are compared. */
 export type FigureName = keyof RunFigures;
-
-/** The part of a run that is one workflow's. Null where nothing was there to judge. */
-export interface WorkflowFigures {
-  sessions: number;
-  completedSessions: number;
-  /** Of sessions that completed, from their planned start. */
-  makespanMsMean: number | null;
-  makespanMsP50: number | null;
-  makespanMsP95: number | null;
-  /** As of the whole run. */
-  sloRatio: number | null;
-}
-
-/** What a grid answers of one run: its figures, and those of its workflows by name. */
-export interface CaseFigures extends RunFigures {
-  byWorkflow: Readonly<Record<string, WorkflowFigures>>;
-}

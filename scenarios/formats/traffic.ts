@@ -155,6 +155,11 @@ export const cohort = z.strictObject({
     .max(1)
     .optional()
     .describe('traces: shrink every length by this factor, prefixes stay shared'),
+  copies: z
+    .int()
+    .positive()
+    .optional()
+    .describe('traces: each session so often, every copy with content of its own'),
   warm: z.boolean().optional().describe('traces: the first prompt of each session is already in the cache'),
   model: z.string().optional().describe('traces: serve every call by this model'),
   cancel: cancel.optional(),

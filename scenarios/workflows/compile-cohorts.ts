@@ -211,7 +211,7 @@ function checkLine(line: WrittenSession, cohort: string, agents: number | null, 
 }
 
 /** Fields that speak of recorded sessions. */
-const TRACE_FIELDS = ['timing', 'gap_scale', 'gap_cap', 'scale_tokens', 'warm', 'model'] as const;
+const TRACE_FIELDS = ['timing', 'gap_scale', 'gap_cap', 'scale_tokens', 'copies', 'warm', 'model'] as const;
 
 /** Fields that recorded sessions decide themselves. */
 const WORKFLOW_FIELDS = ['tenants', 'users'] as const;
@@ -389,13 +389,27 @@ function traceMaker(context: CohortContext, cohort: string): SessionMaker | null
   };
 }
 
+/** The sessions one after the other, then again: ids and blocks of a copy are its own, so it shares with no other. */
+const copiesOf = (sessions: readonly RecordedSession[], copies: number): readonly RecordedSession[] =>
+  copies === 1
+    ? sessions
+    : Array.from({ length: copies }, (_, i) =>
+        i === 0
+          ? sessions
+          : sessions.map(session => ({
+              ...session,
+              id: `${session.id}~${i + 1}`,
+              blockScope: `${session.blockScope}~${i + 1}`,
+            })),
+      ).flat();
+
 /** By their recorded arrival where that decides, else in the trace's order. */
 function recordedSessions(
   { traces }: CompileInput,
   index: number,
-  { arrival }: CohortFile,
+  { arrival, copies = 1 }: CohortFile,
 ): readonly RecordedSession[] {
-  const sessions = traces.get(index) ?? [];
+  const sessions = copiesOf(traces.get(index) ?? [], copies);
   if (arrival?.recorded === undefined) return sessions;
   return sessions.toSorted((a, b) => (a.arrivalMs ?? 0) - (b.arrivalMs ?? 0));
 }

@@ -15,6 +15,7 @@ export const figuresOf = (fields: Partial<RunFigures> = {}): RunFigures => ({
   servedPerSec: 20,
   goodputPerSec: 20,
   sloRatio: 1,
+  makespanMsMean: 2200,
   makespanMsP50: 2000,
   makespanMsP95: 4000,
   ttftMsP50: 50,

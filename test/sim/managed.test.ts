@@ -145,7 +145,7 @@ test('what is turned away at the gate ends at once with its reason, and reaches 
 
 test('the oracle knows what is to come: with a cold start it is ready when the burst begins', () => {
   const run = simulated(
-    planOf(scenario('{ constant: true, phases: [ { rate: 0.05/s, for: 60s }, { rate: 6/s, for: 60s } ] }', 300)),
+    planOf(scenario('{ constant: true, phases: [ { rate: 0.05/s, for: 60s }, { rate: 40/s, for: 60s } ] }', 1000)),
     deployment(
       'autoscaler: { policy: oracle, min: 1, max: 8 }\n    cold_start: 20s',
     ),
