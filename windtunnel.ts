@@ -98,7 +98,8 @@ const COMMANDS: readonly Listed[] = [
     doc: 'GPUs, models, prices, policies and library entries, with their sources',
     load: async () => {
       const { catalogCommand } = await import('./engines/command.ts');
-      return catalogCommand((await import('./gateway/routing/index.ts')).routingPolicies);
+      const { policyKinds } = await import('./sim/policy-kinds.ts');
+      return catalogCommand(policyKinds);
     },
   },
 ];

@@ -27,12 +27,17 @@ interface CatalogOptions extends CommonOptions {
 const KINDS = ['gpus', 'models', 'prices', 'policies', 'library'] as const;
 type Kind = (typeof KINDS)[number];
 
-/** Routing policies by name; only the wiring sees their registry. */
-type Routing = Readonly<
-  Record<string, { readonly name: string; readonly doc: string; readonly source: string }>
->;
+/** Policies of one kind by name; only the wiring sees their registries. */
+export interface PolicyKind {
+  /** What a file writes in front of a name: `routing:`. */
+  readonly key: string;
+  readonly what: string;
+  readonly policies: Readonly<
+    Record<string, { readonly name: string; readonly doc: string; readonly source: string }>
+  >;
+}
 
-export const catalogCommand = (routing: Routing): Command<CatalogOptions> => ({
+export const catalogCommand = (kinds: readonly PolicyKind[]): Command<CatalogOptions> => ({
   builder: yargs =>
     withCommon(yargs)
       .positional('kind', { type: 'string', describe: `one list only: ${KINDS.join(', ')}; or add` })
@@ -59,7 +64,7 @@ export const catalogCommand = (routing: Routing): Command<CatalogOptions> => ({
     const words = [...(wanted.length === 0 ? [options.kind] : []), ...(options.text ?? [])].map(String);
     const lists: Record<Kind, Shown> = {
       ...shownLists(words, addedModels()),
-      policies: shownPolicies(routing, words),
+      policies: shownPolicies(kinds, words),
       library: shownLibrary(words),
     };
     const found = (wanted.length === 0 ? KINDS : wanted).filter(kind => lists[kind].rows.length > 0);
@@ -161,33 +166,37 @@ function shownLibrary(words: readonly string[]): Shown {
   return { rows, title: 'library, by name wherever a file may be named', lines: libraryLines(rows) };
 }
 
-const LATER = [
-  'Runs obey these alone. What comes later, and `check` understands already: a gateway (admission, rate limits,',
-  'retries, breakers, fallbacks, model choice), autoscalers, KV retention, scheduling by program.',
-];
+/** Step models have no policy's registry: they stand in this folder. */
+const STEP_MODELS: PolicyKind = {
+  key: 'step: { model }',
+  what: 'how long an engine step takes',
+  policies: Object.fromEntries(
+    Object.entries(stepModels).map(([name, { doc, options, source }]) => [
+      name,
+      { name, doc: `${doc} (options: ${options})`, source },
+    ]),
+  ),
+};
 
-/** Routing policies and step models: what a deployment names besides hardware. */
-function shownPolicies(routing: Routing, words: readonly string[]): Shown {
-  const rows = [
-    ...Object.values(routing).map(({ name, doc, source }) => ({
-      key: 'routing',
-      name,
-      doc,
-      options: 'none',
-      source,
-    })),
-    ...Object.entries(stepModels).map(([name, { doc, options, source }]) => ({
-      key: 'step',
-      name,
-      doc,
-      options,
-      source,
-    })),
-  ].filter(({ key, name, doc }) => hasWords(`${key} ${name} ${doc}`, words));
-  const width = Math.max(0, ...rows.map(each => `${each.key}: ${each.name}`.length));
-  const lines = rows.flatMap(({ key, name, doc, options, source }) => [
-    `  ${`${key}: ${name}`.padEnd(width)}  ${doc}`,
-    `  ${''.padEnd(width)}  options: ${options}; as in: ${source}`,
-  ]);
-  return { rows, title: 'policies and step models that a deployment may name', lines: [...lines, ...LATER] };
+/** What a deployment names besides hardware, kind by kind. */
+function shownPolicies(kinds: readonly PolicyKind[], words: readonly string[]): Shown {
+  const groups = [...kinds, STEP_MODELS].map(({ key, what, policies }) => ({
+    heading: `  ${key}   ${what}`,
+    rows: Object.values(policies)
+      .map(({ name, doc, source }) => ({ key, name, doc, source }))
+      .filter(row => hasWords(`${row.key} ${row.name} ${row.doc} ${row.source}`, words)),
+  }));
+  const rows = groups.flatMap(group => group.rows);
+  const width = Math.max(0, ...rows.map(({ name }) => name.length));
+  const lines = groups
+    .filter(group => group.rows.length > 0)
+    .flatMap(group => [
+      group.heading,
+      ...group.rows.flatMap(({ name, doc, source }) => [
+        `    ${name.padEnd(width)}  ${doc}`,
+        `    ${''.padEnd(width)}  as in: ${source}`,
+      ]),
+    ]);
+  const more = '  docs/policies.md has their options, how to choose, and what they do not model';
+  return { rows, title: 'policies and step models that a deployment may name', lines: [...lines, more] };
 }

@@ -98,13 +98,32 @@ function exceeded(server: Server, { promptTokens, outputTokens }: Call): string 
     : null;
 }
 
-/** WT1008 for each model that only a provider serves: no run calls one yet. */
-export function hostedIssues(plan: Plan, deployment: DeploymentSpec): Issue[] {
+/** WT1008 for what a check understands of the two files together, and no run obeys yet. */
+export const unbuiltTogether = (plan: Plan, deployment: DeploymentSpec): Issue[] => [
+  ...hostedIssues(plan, deployment),
+  ...splitCrashIssues(plan, deployment),
+];
+
+/** Models that only a provider serves: no run calls one yet. */
+function hostedIssues(plan: Plan, deployment: DeploymentSpec): Issue[] {
   return plan.modelsUsed.flatMap(model => {
     const server = serverOf(model, plan, deployment);
     if (server?.kind !== 'hosted') return [];
     const message = `"${model}" is served by provider "${server.hosted.provider}", and no run calls a provider yet`;
     return [issue(['models', model], 'WT1008', message, 'for now give it a pool, with an affine step')];
+  });
+}
+
+/** Replicas to be lost of a disaggregated pool, by its name or by chance. */
+function splitCrashIssues({ crashes = [] }: Plan, { pools }: DeploymentSpec): Issue[] {
+  const split = pools.filter(({ disaggregation }) => disaggregation !== null).map(each => each.name);
+  const isAll = split.length === pools.length;
+  const hint = isAll ? 'for now without this fault' : 'name a pool that is not, as its `target`';
+  return crashes.flatMap(({ fault, pool }) => {
+    const hit = pool === null ? split[0] : split.find(each => each === pool);
+    if (hit === undefined) return [];
+    const message = `pool "${hit}" is disaggregated, and no run takes a replica from one yet`;
+    return [issue(['faults', fault, ...(pool === null ? [] : ['target'])], 'WT1008', message, hint)];
   });
 }
 
@@ -123,8 +142,19 @@ function* walkedCalls(plan: Plan): Generator<{ session: PlannedSession; calls: r
   }
 }
 
+/** Replicas to be lost of a pool that there is not. */
+function crashIssues({ crashes = [] }: Plan, { name, pools }: DeploymentSpec): Issue[] {
+  const names = pools.map(each => each.name);
+  return crashes.flatMap(({ fault, pool }) => {
+    if (pool === null || names.includes(pool)) return [];
+    const hint = didYouMean(pool, names) ?? `it has: ${names.join(', ')}`;
+    const message = `"${name}" has no pool "${pool}" to lose a replica`;
+    return [issue(['faults', fault, 'target'], 'WT1102', message, hint)];
+  });
+}
+
 export function prepare(plan: Plan, deployment: DeploymentSpec): Prepared {
-  const issues: Issue[] = [];
+  const issues: Issue[] = crashIssues(plan, deployment);
   const servers = new Map<string, Server | null>();
   const resolve = (model: string): Server | null => {
     const known = servers.get(model);

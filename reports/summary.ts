@@ -17,6 +17,7 @@ import { attachCriticalPaths, bySession, CRITICAL_PARTS, noTime } from './critic
 import { type Digest, recordLines } from './digest.ts';
 import { exemplarsOf } from './exemplars.ts';
 import { metricsOf } from './metrics.ts';
+import { replicaRows } from './replicas.ts';
 import { timelineOf } from './timeline.ts';
 import { verdictOf } from './verdict.ts';
 
@@ -238,7 +239,10 @@ export function summarise(output: RunOutput, digest: Digest): RunResult {
     cacheBySegment: cacheBySegment(calls),
     criticalPath,
     cdfs,
-    timeline: timelineOf(output.timeline, workflows),
+    timeline: timelineOf(output.timeline, workflows, output.replicas),
+    ...(output.replicas === undefined
+      ? {}
+      : { replicas: replicaRows(output.replicas, calls, output.durationMs) }),
     exemplars: exemplarsOf(workflows, bySession(output.nodes), bySession(calls)),
     assertions,
     digest: digest(recordLines(output)),

@@ -13,6 +13,7 @@ import {
   showValue,
 } from './numbers.ts';
 import { validationHeadline } from './page/validation-sections.ts';
+import { comeAndGo, costText, replicaText } from './replicas.ts';
 
 type Style = Parameters<typeof styleText>[0];
 type Paint = (style: Style, text: string) => string;
@@ -107,6 +108,19 @@ function countLines({ counts, tokens, cacheBySegment, throughput }: RunResult): 
   ];
 }
 
+/** Pools named on the one line about them. */
+const REPLICA_POOLS_MAX = 2;
+
+/** Where replicas come and go: how many there were, and what they cost. */
+function replicaLines({ replicas = [] }: RunResult): string[] {
+  const moving = replicas.filter(comeAndGo);
+  if (moving.length === 0) return [];
+  const named = moving.slice(0, REPLICA_POOLS_MAX).map(replicaText);
+  const left = moving.length - named.length;
+  if (left > 0) named.push(`${plural(left, 'more pool')} in the report`);
+  return [`  ${named.join('; ')}; ${costText(replicas)}`];
+}
+
 /** What the step times of a simulation rest on; the rest of the evidence is on the page. */
 const stepEvidence = ({ world, evidence }: RunResult['header'], paint: Paint): string[] =>
   world === 'live'
@@ -128,6 +142,7 @@ export function terminalSummary(result: RunResult, options: TerminalOptions = {}
     ...assertionLines(result, paint, options.assertionsMax ?? 6),
     ...latencyLines(result, paint),
     ...countLines(result),
+    ...replicaLines(result),
     `  ${paint('bold', 'why:')} ${verdict.why}`,
     `  ${paint('bold', 'try:')} ${verdict.next}`,
     ...stepEvidence(header, paint),

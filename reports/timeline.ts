@@ -1,39 +1,45 @@
 // The cluster over time, a line per pool: replicas summed, thinned so that peaks survive.
-import type { TimelineSample, WorkflowRecord } from '../scenarios/formats/record.ts';
+import type { ReplicaSpan, TimelineSample, WorkflowRecord } from '../scenarios/formats/record.ts';
 import type { TimelinePoint } from '../scenarios/formats/result.ts';
 
 const POINTS_MAX = 2000;
+
+/** Of times in order, how many are at or before an instant. */
+export function countAtOrBefore(times: Float64Array, atMs: number): number {
+  let low = 0;
+  let high = times.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (times[middle]! <= atMs) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
 
 /** How many workflows were between their start and end at `atMs`. */
 export function inFlightCounter(workflows: readonly WorkflowRecord[]): (atMs: number) => number {
   const starts = Float64Array.from(workflows, ({ startMs }) => startMs).sort();
   const ends = Float64Array.from(workflows, ({ endMs }) => endMs ?? Number.POSITIVE_INFINITY).sort();
-  const atOrBefore = (times: Float64Array, atMs: number): number => {
-    let low = 0;
-    let high = times.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (times[middle]! <= atMs) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  };
-  return atMs => atOrBefore(starts, atMs) - atOrBefore(ends, atMs);
+  return atMs => countAtOrBefore(starts, atMs) - countAtOrBefore(ends, atMs);
 }
 
 /**
  * A point at each instant at which any replica of a pool was sampled: requests summed and KV use averaged over the
- * replicas, each at its latest sample. Replicas of a live pool are scraped at slightly different times.
+ * replicas that are there, each at its latest sample. Replicas of a live pool are scraped at slightly different times.
  */
 function poolPoints(
   samples: readonly TimelineSample[],
   inFlightAt: (atMs: number) => number,
+  goneMs: ReadonlyMap<string, number>,
 ): TimelinePoint[] {
   const latest = new Map<string, TimelineSample>();
   const points: TimelinePoint[] = [];
   for (const [i, sample] of samples.entries()) {
     latest.set(sample.replica, sample);
     if (samples[i + 1]?.atMs === sample.atMs) continue;
+    if (goneMs.size > 0)
+      for (const replica of latest.keys())
+        if ((goneMs.get(replica) ?? Number.POSITIVE_INFINITY) <= sample.atMs) latest.delete(replica);
     let runningRequests = 0;
     let waitingRequests = 0;
     let kvUsedRatio = 0;
@@ -63,14 +69,22 @@ const PEAKS: ((point: TimelinePoint) => number)[] = [
 ];
 
 /** At most `limit` points in order of time: in each equal slice, the peaks of every series and the batch's low. */
-export function thinned(points: readonly TimelinePoint[], limit: number): TimelinePoint[] {
+export const thinned = (points: readonly TimelinePoint[], limit: number): TimelinePoint[] =>
+  thinnedBy(points, limit, PEAKS);
+
+/** At most `limit` points in order: in each equal slice, the highest by each of `peaks`. */
+export function thinnedBy<Point>(
+  points: readonly Point[],
+  limit: number,
+  peaks: readonly ((point: Point) => number)[],
+): Point[] {
   if (points.length <= limit) return [...points];
-  const slices = Math.max(1, Math.floor((limit - 2) / PEAKS.length));
+  const slices = Math.max(1, Math.floor((limit - 2) / peaks.length));
   const keep = new Set<number>([0, points.length - 1]);
   for (let slice = 0; slice < slices; slice++) {
     const from = Math.floor((slice * points.length) / slices);
     const to = Math.floor(((slice + 1) * points.length) / slices);
-    for (const heightOf of PEAKS) {
+    for (const heightOf of peaks) {
       let best = from;
       for (let i = from + 1; i < to; i++) if (heightOf(points[i]!) > heightOf(points[best]!)) best = i;
       keep.add(best);
@@ -83,7 +97,11 @@ export function thinned(points: readonly TimelinePoint[], limit: number): Timeli
 export function timelineOf(
   samples: readonly TimelineSample[],
   workflows: readonly WorkflowRecord[],
+  replicas: readonly ReplicaSpan[] = [],
 ): TimelinePoint[] {
+  const goneMs = new Map(
+    replicas.flatMap(({ replica, goneMs }) => (goneMs === null ? [] : [[replica, goneMs] as const])),
+  );
   const inFlightAt = inFlightCounter(workflows);
   const pools = new Map<string, TimelineSample[]>();
   for (const sample of samples) {
@@ -98,6 +116,7 @@ export function timelineOf(
         poolPoints(
           poolSamples.sort((a, b) => a.atMs - b.atMs || (a.replica < b.replica ? -1 : 1)),
           inFlightAt,
+          goneMs,
         ),
         POINTS_MAX,
       ),

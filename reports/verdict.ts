@@ -14,7 +14,7 @@ const WORTH_SAYING = 0.05;
 type Facts = Pick<RunResult, 'counts' | 'metrics' | 'criticalPath' | 'durationMs' | 'tokens'>;
 
 export const PART_NAMES: Record<keyof CriticalPath, string> = {
-  queueMs: 'waiting in the engine queue',
+  queueMs: 'waiting in a queue',
   prefillMs: 'prefill (until the first token)',
   decodeMs: 'decode',
   toolMs: 'tools',

@@ -32,7 +32,7 @@ export interface Submission {
   /** Unknown to a server that is asked by a stranger. */
   call?: CallFacts;
   /** How long parts of the prompt are worth keeping, where the engine retains by priority (TensorRT-LLM); none by default. */
-  retention?: readonly Retention[];
+  retention?: readonly Retention[] | undefined;
 }
 
 export type ClusterEvent =

@@ -284,6 +284,7 @@ export class Front {
     const ready = this.lifecycle.members.filter(({ state }) => state === 'ready');
     const member = ready[Math.floor(draw * ready.length)];
     if (member === undefined) return;
+    member.isLost = true;
     this.lifecycle.end(member, atNs);
     this.lifecycle.start(atNs);
   }

@@ -179,12 +179,13 @@ export class PoolFront {
     const ms = (ns: number): number | null => (ns === Number.POSITIVE_INFINITY ? null : ns / NS_PER_MS);
     return this.fronts.flatMap((front, i) => {
       const { tensorParallel, pipelineStages, dataParallelRanks, usdPerGpuHour } = this.specs[i]!;
-      return front.lifecycle.members.map(({ name, askedNs, readyNs, goneNs }) => ({
+      return front.lifecycle.members.map(({ name, askedNs, readyNs, goneNs, isLost }) => ({
         pool: this.name,
         replica: name,
         askedMs: askedNs / NS_PER_MS,
         readyMs: readyNs <= goneNs ? ms(readyNs) : null,
         goneMs: ms(goneNs),
+        isLost,
         gpus: tensorParallel * pipelineStages * dataParallelRanks,
         usdPerGpuHour,
       }));

@@ -263,7 +263,7 @@ export class Simulation implements World {
       output: call.output,
       warmTokens: call.warmTokens,
       call: facts,
-      ...(call.retention === undefined ? {} : { retention: call.retention }),
+      retention: call.retention,
       // Engines count the other way: lower goes first.
       priority: 0 - (call.priority ?? session.priority),
     });

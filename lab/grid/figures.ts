@@ -6,6 +6,7 @@ import type { Plan } from '../../scenarios/formats/plan.ts';
 import {
   type CallRecord,
   e2eMs,
+  gpuHours,
   makespanMs,
   type ReplicaSpan,
   tpotMs,
@@ -54,15 +55,30 @@ export const isJudgedByDefault = (plan: Plan): boolean => targetsOf(plan) === by
 function paidFor(
   spans: readonly ReplicaSpan[],
   durationMs: number,
-): { gpuHours: number; usd: number | null } {
-  let gpuHours = 0;
+): Pick<RunFigures, 'gpuHours' | 'coldGpuHours' | 'usd'> {
+  let sum = 0;
+  let cold = 0;
   let usd: number | null = 0;
-  for (const { askedMs, goneMs, gpus, usdPerGpuHour } of spans) {
-    const hours = (gpus * Math.max(0, (goneMs ?? durationMs) - askedMs)) / 3_600_000;
-    gpuHours += hours;
-    usd = usd === null || usdPerGpuHour === null ? null : usd + hours * usdPerGpuHour;
+  for (const span of spans) {
+    const hours = gpuHours(span, durationMs);
+    sum += hours;
+    cold += gpuHours({ ...span, goneMs: span.readyMs ?? span.goneMs }, durationMs);
+    usd = usd === null || span.usdPerGpuHour === null ? null : usd + hours * span.usdPerGpuHour;
   }
-  return { gpuHours, usd };
+  return { gpuHours: sum, coldGpuHours: cold, usd };
+}
+
+/** Most of what begins and ends at these times that is under way at once, and when it first is. */
+function mostAtOnce(begins: readonly number[], ends: readonly number[]): { most: number; atMs: number } {
+  const [from, to] = [sorted(begins), sorted(ends)];
+  let [most, atMs, ended] = [0, 0, 0];
+  for (const [index, beginMs] of from.entries()) {
+    while (ended < to.length && to[ended]! <= beginMs) ended += 1;
+    if (index + 1 - ended <= most) continue;
+    most = index + 1 - ended;
+    atMs = beginMs;
+  }
+  return { most, atMs };
 }
 
 /** Collects one run: its `onCall` and `onSession` go to the simulation. */
@@ -70,6 +86,7 @@ export class FigureCollector {
   private readonly targets: (call: CallRecord) => Targets;
   private readonly ttfts: number[] = [];
   private readonly e2es: number[] = [];
+  private ttftMsSum = 0;
   private readonly makespans: number[] = [];
   /** In order. */
   private readonly ends: number[] = [];
@@ -81,6 +98,14 @@ export class FigureCollector {
   private good = 0;
   private sessions = 0;
   private completed = 0;
+  private goodSessions = 0;
+  /** Sessions with a call that was not good, until they are over. */
+  private readonly missed = new Set<string>();
+  private firstCallMs = Number.POSITIVE_INFINITY;
+  private firstTokenMs = Number.POSITIVE_INFINITY;
+  /** Of calls that waited: from when to when. */
+  private readonly waitFromMs: number[] = [];
+  private readonly waitToMs: number[] = [];
   private windowMs = 0;
   private readonly widths: number[] = [];
   private promptTokens = 0;
@@ -88,6 +113,13 @@ export class FigureCollector {
   private cachedTokens = 0;
   private computedTokens = 0;
   private wastedTokens = 0;
+  /** Where the last call of each session in flight ran. */
+  private readonly replicas = new Map<string, string>();
+  /** Calls after the first of their session, and those of them that ran where the one before did. */
+  private laterCalls = 0;
+  private stayedCalls = 0;
+  private laterPromptTokens = 0;
+  private laterCachedTokens = 0;
 
   private readonly slos: readonly Targets[];
   /** Calls that kept each of these. */
@@ -102,6 +134,13 @@ export class FigureCollector {
 
   readonly onCall = (call: CallRecord): void => {
     this.calls += 1;
+    this.firstCallMs = Math.min(this.firstCallMs, call.plannedMs);
+    if (call.firstTokenMs !== null) this.firstTokenMs = Math.min(this.firstTokenMs, call.firstTokenMs);
+    const waitedTo = call.scheduledMs ?? call.endMs ?? call.plannedMs;
+    if (waitedTo > call.plannedMs) {
+      this.waitFromMs.push(call.plannedMs);
+      this.waitToMs.push(waitedTo);
+    }
     const computed = call.computedTokens ?? 0;
     const cached = call.cachedTokens ?? 0;
     this.computedTokens += computed;
@@ -109,6 +148,7 @@ export class FigureCollector {
       this.promptTokens += call.promptTokens;
       this.cachedTokens += cached;
       this.outputTokens += call.outputTokens;
+      this.follow(call, cached);
     }
     if (call.outcome !== 'ok') {
       this.wastedTokens += computed;
@@ -117,29 +157,50 @@ export class FigureCollector {
         return;
       }
       this.failed += 1;
+      this.missed.add(call.session);
       this.tenantOf(call).judged += 1;
       return;
     }
     const onceTokens = call.promptTokens - cached + Math.max(0, call.outputTokens - 1);
     this.wastedTokens += Math.max(0, computed - onceTokens);
     this.ends.push(call.endMs as number);
-    this.ttfts.push(ttftMs(call) as number);
+    const firstMs = ttftMs(call) as number;
+    this.ttfts.push(firstMs);
+    this.ttftMsSum += firstMs;
     this.e2es.push(e2eMs(call) as number);
     for (const [i, slo] of this.slos.entries()) if (keeps(call, slo)) this.kept[i]! += 1;
     const tenant = this.tenantOf(call);
     tenant.judged += 1;
-    if (!keeps(call, this.targets(call))) return;
+    if (!keeps(call, this.targets(call))) {
+      this.missed.add(call.session);
+      return;
+    }
     tenant.good += 1;
     this.good += 1;
   };
 
+  /** Hot: once per call. What a session finds where it goes on. */
+  private follow({ session, replica, promptTokens }: CallRecord, cachedTokens: number): void {
+    const before = this.replicas.get(session);
+    if (before !== undefined) {
+      this.laterCalls += 1;
+      if (before === replica) this.stayedCalls += 1;
+      this.laterPromptTokens += promptTokens;
+      this.laterCachedTokens += cachedTokens;
+    }
+    if (replica !== null) this.replicas.set(session, replica);
+  }
+
   readonly onSession = (session: WorkflowRecord): void => {
     this.sessions += 1;
+    this.replicas.delete(session.session);
     this.widths.push(session.widthMax);
     this.windowMs = Math.max(this.windowMs, session.startMs);
     const tookMs = makespanMs(session);
+    const isGood = !this.missed.delete(session.session);
     if (tookMs === null) return;
     this.completed += 1;
+    if (isGood) this.goodSessions += 1;
     this.makespans.push(tookMs);
   };
 
@@ -174,6 +235,11 @@ export class FigureCollector {
     const windowMs = this.windowMs > 0 ? this.windowMs : durationMs;
     const perSec = (count: number): number => (windowMs === 0 ? 0 : (count / windowMs) * 1000);
     const shares = [...this.tenants.values()].map(({ good, judged }) => good / judged);
+    const answeredMs = this.firstTokenMs - this.firstCallMs;
+    const replicas = mostAtOnce(
+      spans.map(({ askedMs }) => askedMs),
+      spans.map(({ goneMs }) => goneMs ?? durationMs),
+    );
     return {
       durationMs,
       windowMs,
@@ -182,6 +248,9 @@ export class FigureCollector {
       goodCalls: this.good,
       sessions: this.sessions,
       completedSessions: this.completed,
+      goodSessions: this.goodSessions,
+      firstAnswerMs: Number.isFinite(answeredMs) ? answeredMs : null,
+      waitingMost: mostAtOnce(this.waitFromMs, this.waitToMs).most,
       offeredPerSec: perSec(this.calls),
       servedPerSec: this.servedPerSec(),
       goodputPerSec: perSec(this.good),
@@ -189,17 +258,22 @@ export class FigureCollector {
       makespanMsMean: this.makespans.length === 0 ? null : mean(this.makespans),
       makespanMsP50: at(makespans, 0.5),
       makespanMsP95: at(makespans, 0.95),
+      ttftMsMean: share(this.ttftMsSum, this.ttfts.length),
       ttftMsP50: at(ttfts, 0.5),
       ttftMsP95: at(ttfts, 0.95),
       ttftMsP99: at(ttfts, 0.99),
       e2eMsP95: at(e2es, 0.95),
       sessionWidthP95: at(widths, 0.95),
       hitRatio: share(this.cachedTokens, this.promptTokens),
+      laterHitRatio: share(this.laterCachedTokens, this.laterPromptTokens),
+      stayRatio: share(this.stayedCalls, this.laterCalls),
       promptTokens: this.promptTokens,
       computedTokens: this.computedTokens,
       outputTokens: this.outputTokens,
       wasteRatio: share(this.wastedTokens, this.computedTokens),
       ...paidFor(spans, durationMs),
+      replicasMost: replicas.most,
+      replicasMostAtMs: replicas.atMs,
       fairnessRatio: jainIndex(shares),
     };
   }

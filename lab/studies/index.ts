@@ -1,10 +1,12 @@
 // The registry: every study by its name. A new one is a file beside this and a line here.
 import { UserError } from '../../scenarios/base/errors.ts';
 import { didYouMean } from '../../scenarios/formats/suggest.ts';
+import mixedFleet from './mixed-fleet.ts';
 import staleSignals from './stale-signals.ts';
 import type { Study } from './study.ts';
 
 export const studies: Readonly<Record<string, Study>> = {
+  [mixedFleet.name]: mixedFleet,
   [staleSignals.name]: staleSignals,
 };
 

@@ -4,6 +4,7 @@ import { cacheHits } from './cache-hits.ts';
 import type { Chart } from './chart.ts';
 import { latencyCdf } from './latency-cdf.ts';
 import { loopTokens } from './loop-tokens.ts';
+import { replicasChart } from './replicas.ts';
 import { simAgainstLive } from './sim-against-live.ts';
 import { timelineChart } from './timeline.ts';
 import { validationErrors } from './validation-errors.ts';
@@ -16,6 +17,7 @@ export const RUN_CHARTS: readonly Chart<RunResult>[] = [
   whereTimeGoes,
   waterfall,
   timelineChart,
+  replicasChart,
   cacheHits,
   loopTokens,
 ];

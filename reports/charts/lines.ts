@@ -91,7 +91,13 @@ export function linesSpec(
     },
     legend:
       named.length > 1
-        ? topLegend({ symbolType: 'stroke', symbolStrokeWidth: 3, columns: 3, labelLimit: 220 })
+        ? topLegend({
+            symbolType: 'stroke',
+            symbolStrokeWidth: 3,
+            columns: 3,
+            labelLimit: 300,
+            symbolOpacity: 1,
+          })
         : null,
   };
   const shownX = shownAs(x, 'x', x.title ?? 'x');

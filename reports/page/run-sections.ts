@@ -19,6 +19,7 @@ import {
   showValue,
   unbroken,
 } from '../numbers.ts';
+import { comeAndGo } from '../replicas.ts';
 
 export const STATUS_WORDS: Record<RunResult['verdict']['status'], string> = {
   pass: '✓ passed',
@@ -229,13 +230,31 @@ function provenance({ header, durationMs, digest }: RunResult): Html {
   return html`<dl class="facts">${facts.map(([name, fact]) => html`<dt>${name}</dt><dd>${fact}</dd>`)}</dl>`;
 }
 
+function replicaTable({ replicas = [] }: RunResult): Html | null {
+  if (replicas.length === 0) return null;
+  return table(
+    ['Replicas', 'fewest', 'most', 'mean', 'cold starts', 'each takes', 'lost', 'GPU-hours', 'USD'],
+    replicas.map(row => [
+      row.name,
+      showCount(row.readyMin),
+      showCount(row.readyMax),
+      showNumber(row.readyMean),
+      showCount(row.coldStarts),
+      showMs(row.coldStartMsMean),
+      showCount(row.lost),
+      showNumber(row.gpuHours),
+      row.usd === null ? '–' : showNumber(row.usd),
+    ]),
+  );
+}
+
 /** Everything under the header; `chart` gives the figure of a chart by its id. */
 export function runSections(run: RunResult, chart: (id: string) => Html): Html {
   const left = poolsLeftOut(run);
   return html`
     <section class="block"><h2>How fast</h2>${chart('latency-cdf')}${metricTable(run)}</section>
     <section class="block"><h2>Where the time goes</h2>${chart('where-time-goes')}${chart('waterfall')}</section>
-    <section class="block"><h2>Under load</h2>${chart('timeline')}${left !== null && html`<p class="note">${left}</p>`}${countTable(run)}</section>
+    <section class="block"><h2>Under load</h2>${chart('timeline')}${left !== null && html`<p class="note">${left}</p>`}${run.replicas?.some(comeAndGo) && chart('replicas')}${replicaTable(run)}${countTable(run)}</section>
     <section class="block"><h2>Tokens and cache</h2>${chart('cache-hits')}${chart('loop-tokens')}</section>
     <section class="block"><h2>By part</h2>
       ${workflowTable(run)}

@@ -24,32 +24,39 @@ export const NORMAL_P90 = 1.2815515655446004;
 /** sigma of a lognormal from its median and 90th percentile: ln(p90 / median) / z(0.9). */
 export const lognormalSigma = (median: number, p90: number): number => Math.log(p90 / median) / NORMAL_P90;
 
+/** Acklam's coefficients, the highest power first. */
+const MIDDLE_OVER = [
+  -39.69683028665376, 220.9460984245205, -275.9285104469687, 138.357751867269, -30.66479806614716,
+  2.506628277459239,
+];
+const MIDDLE_UNDER = [
+  -54.47609879822406, 161.5858368580409, -155.6989798598866, 66.80131188771972, -13.28068155288572, 1,
+];
+const TAIL_OVER = [
+  -0.007784894002430293, -0.3223964580411365, -2.400758277161838, -2.549732539343734, 4.374664141464968,
+  2.938163982698783,
+];
+const TAIL_UNDER = [0.007784695709041462, 0.3224671290700398, 2.445134137142996, 3.754408661907416, 1];
+
+function poly(coefficients: readonly number[], x: number): number {
+  let sum = 0;
+  for (let i = 0; i < coefficients.length; i++) sum = sum * x + coefficients[i]!;
+  return sum;
+}
+
 /**
  * Inverse of the standard normal distribution function, by P. J. Acklam's rational approximation
  * (relative error under 1.2e-9), for 0 < p < 1.
  */
 export function normalQuantile(p: number): number {
-  const a = [
-    -39.69683028665376, 220.9460984245205, -275.9285104469687, 138.357751867269, -30.66479806614716,
-    2.506628277459239,
-  ];
-  const b = [
-    -54.47609879822406, 161.5858368580409, -155.6989798598866, 66.80131188771972, -13.28068155288572,
-  ];
-  const c = [
-    -0.007784894002430293, -0.3223964580411365, -2.400758277161838, -2.549732539343734, 4.374664141464968,
-    2.938163982698783,
-  ];
-  const d = [0.007784695709041462, 0.3224671290700398, 2.445134137142996, 3.754408661907416];
-  const poly = (k: number[], x: number): number => k.reduce((sum, coefficient) => sum * x + coefficient, 0);
   if (p < 0.02425) {
     const q = Math.sqrt(-2 * Math.log(p));
-    return poly(c, q) / poly([...d, 1], q);
+    return poly(TAIL_OVER, q) / poly(TAIL_UNDER, q);
   }
   if (p > 1 - 0.02425) return -normalQuantile(1 - p);
   const q = p - 0.5;
   const r = q * q;
-  return (poly(a, r) * q) / poly([...b, 1], r);
+  return (poly(MIDDLE_OVER, r) * q) / poly(MIDDLE_UNDER, r);
 }
 
 /** Picks by cumulated weight; `rest` is the uniform left over inside the chosen part. */

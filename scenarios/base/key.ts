@@ -31,9 +31,17 @@ const textSeed: Key = { hi: 0x243f6a88, lo: 0x85a308d3 };
 
 /** The key of a text: its UTF-16 units, two at a time, then its length. */
 export function textKey(text: string): Key {
-  let key = textSeed;
-  for (let i = 0; i < text.length; i += 2) key = extend(key, text.charCodeAt(i), text.charCodeAt(i + 1) | 0);
-  return extend(key, text.length, 0x2545f491);
+  // `extend` written out, lane by lane: it is hot, and a key for every two letters would be garbage.
+  let { hi, lo } = textSeed;
+  for (let i = 0; i < text.length; i += 2) {
+    hi ^= text.charCodeAt(i);
+    lo ^= text.charCodeAt(i + 1) | 0;
+    lo ^= scramble(hi, 0x9e3779b9);
+    hi ^= scramble(lo, 0x7f4a7c15);
+    lo ^= scramble(hi, 0xf39cc060);
+    hi ^= scramble(lo, 0x5ced1c3b);
+  }
+  return extend({ hi, lo }, text.length, 0x2545f491);
 }
 
 /** The key of a child named by text, e.g. a step under its session. */

@@ -22,6 +22,9 @@ const STUDY_FOLDERS: Record<LibraryKind, readonly string[]> = {
   deployments: [join(STUDIES, 'deployments')],
 };
 
+/** A study may run a written plan. */
+const ENDINGS = ['.yaml', '.plan.jsonl'] as const;
+
 const entriesIn = (folder: string): string[] =>
   existsSync(folder)
     ? readdirSync(folder)
@@ -40,7 +43,8 @@ export function libraryPath(input: string, kind: LibraryKind): string | null {
   const isStudy = input.startsWith('studies/');
   const name = input.replace(/^(library|studies)\//, '').replace(/\.yaml$/, '');
   const folders = (isStudy ? STUDY_FOLDERS : FOLDERS)[kind];
-  return folders.map(folder => join(folder, `${name}.yaml`)).find(path => existsSync(path)) ?? null;
+  const files = folders.flatMap(folder => ENDINGS.map(ending => join(folder, `${name}${ending}`)));
+  return files.find(path => existsSync(path)) ?? null;
 }
 
 /** The path of what a user named: a file or folder, or a library entry. */

@@ -14,6 +14,12 @@ export interface RunFigures {
   goodCalls: number;
   sessions: number;
   completedSessions: number;
+  /** Completed, and every call of theirs was good. */
+  goodSessions: number;
+  /** From the first call's planned time to the first token of any. */
+  firstAnswerMs: number | null;
+  /** Most calls that waited at once, at the gateway or in an engine. */
+  waitingMost: number;
   /** Calls of the run over the window: the load that was offered. */
   offeredPerSec: number;
   /** While the middle half of the calls ended: how many a second. */
@@ -25,6 +31,7 @@ export interface RunFigures {
   makespanMsMean: number | null;
   makespanMsP50: number | null;
   makespanMsP95: number | null;
+  ttftMsMean: number | null;
   ttftMsP50: number | null;
   ttftMsP95: number | null;
   ttftMsP99: number | null;
@@ -33,6 +40,10 @@ export interface RunFigures {
   sessionWidthP95: number | null;
   /** Prompt tokens found in a cache, over prompt tokens. */
   hitRatio: number | null;
+  /** The same of calls after the first of their session. */
+  laterHitRatio: number | null;
+  /** Calls that ran on the replica of their session's call before, over calls after the first of their session. */
+  stayRatio: number | null;
   /** Of calls that an engine took up. */
   promptTokens: number;
   /** Prompt tokens that no cache had, and output tokens but the last of each call; recomputation included. */
@@ -42,6 +53,11 @@ export interface RunFigures {
   wasteRatio: number | null;
   /** Of replicas from the wish for them to their end, cold starts and drains included. */
   gpuHours: number;
+  /** Of these, what passed until replicas were ready. */
+  coldGpuHours: number;
+  /** Most replicas asked for at once, and when they first were: ms since the start. */
+  replicasMost: number;
+  replicasMostAtMs: number;
   /** Null where a pool has no price. */
   usd: number | null;
   /** Jain's index of the tenants' shares of good calls: 1 when all fare alike, 1/n when one has it all. */

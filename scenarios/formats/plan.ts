@@ -65,6 +65,8 @@ export interface Plan {
 
 /** Replicas that are lost: one at a time, or so often. */
 export interface PlannedCrash {
+  /** Its place among the scenario's faults, for messages. */
+  readonly fault: number;
   /** A pool; null: any. */
   readonly pool: string | null;
   /** When; null: at a rate. */

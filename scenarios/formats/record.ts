@@ -124,9 +124,15 @@ export interface ReplicaSpan {
   readyMs: number | null;
   /** null: it was there to the end. */
   goneMs: number | null;
+  /** It crashed, or its owner took it back. */
+  isLost: boolean;
   gpus: number;
   usdPerGpuHour: number | null;
 }
+
+/** GPU-hours from the wish for a replica to its end, or to that of the run: what is paid for. */
+export const gpuHours = ({ askedMs, goneMs, gpus }: ReplicaSpan, durationMs: number): number =>
+  (gpus * Math.max(0, (goneMs ?? durationMs) - askedMs)) / 3_600_000;
 
 const minus = (end: number | null, start: number | null): number | null =>
   end === null || start === null ? null : end - start;

@@ -89,6 +89,37 @@ export interface TimelinePoint {
   inFlightWorkflows: number;
 }
 
+/** The replicas of a pool, or of one half of a disaggregated one, over a simulated run. Draining ones count as ready. */
+export interface ReplicaRow {
+  pool: string;
+  /** The pool's, or `pool/prefill`. */
+  name: string;
+  readyMin: number;
+  readyMax: number;
+  /** Over the time of the run. */
+  readyMean: number;
+  /** Replicas that were asked for while the run went on, and became ready. */
+  coldStarts: number;
+  /** Of these, from the wish to ready; null without any. */
+  coldStartMsMean: number | null;
+  /** Crashed, or taken back by their owner. */
+  lost: number;
+  /** From the wish for each to its end. */
+  gpuHours: number;
+  /** null: no price is known. */
+  usd: number | null;
+  /** At most 1,000, where the number of replicas changes; else none. */
+  points: ReplicaPoint[];
+}
+
+export interface ReplicaPoint {
+  atMs: number;
+  ready: number;
+  starting: number;
+  /** Of the pool: sent and not ended, those included that wait at the gate or for a replica. */
+  inFlightCalls: number;
+}
+
 export interface RunResult {
   schemaVersion: number;
   kind: 'run';
@@ -128,6 +159,8 @@ export interface RunResult {
   cdfs: Partial<Record<MetricName, [number, number][]>>;
   /** At most 2,000 points a pool. */
   timeline: TimelinePoint[];
+  /** Simulated runs. */
+  replicas?: ReplicaRow[];
   exemplars: Exemplar[];
   assertions: AssertionResult[];
   /** sha256 over the records alone: equal digests, equal runs. */

@@ -1,5 +1,6 @@
 // What the frames of one session share: the host, the draws, and where a list of steps runs.
 import { extend, type Key } from '../base/key.ts';
+import type { Run } from '../formats/prompt.ts';
 import type { Draws, Place } from './draws.ts';
 import { childLists, type Step } from './program.ts';
 import { type Answer, type Frame, type Host, NO_ANSWER } from './progress.ts';
@@ -42,10 +43,11 @@ export interface EnclosingList extends Frame {
 /** Answers by step name; an inner list sees the outer ones. */
 export class Answers {
   private readonly outer: Answers | null;
-  readonly own = new Map<string, Answer>();
+  readonly own: Map<string, Answer>;
 
-  constructor(outer: Answers | null) {
+  constructor(outer: Answers | null, own: Map<string, Answer> = new Map()) {
     this.outer = outer;
+    this.own = own;
   }
 
   get(name: string): Answer {
@@ -76,7 +78,7 @@ export interface Around {
 }
 
 /** The readable part of a step's name: a tool used twice in a list is `fetch#2` the second time. */
-export const plainName = (name: string): string => name.replace(/#\d+$/, '');
+export const plainName = (name: string): string => (name.includes('#') ? name.replace(/#\d+$/, '') : name);
 
 export const childPlace = (place: Place, key: Key, name: string): Place => ({
   key: extend(place.key, key.hi, key.lo),
@@ -88,10 +90,15 @@ export const indexed = (place: Place, index: number): Place => ({
   path: `${place.path}[${index}]`,
 });
 
-export const joined = (answers: readonly Answer[]): Answer => ({
-  runs: answers.flatMap(answer => answer.runs),
-  tokens: answers.reduce((sum, answer) => sum + answer.tokens, 0),
-});
+export function joined(answers: readonly Answer[]): Answer {
+  const runs: Run[] = [];
+  let tokens = 0;
+  for (const answer of answers) {
+    for (const run of answer.runs) runs.push(run);
+    tokens += answer.tokens;
+  }
+  return { runs, tokens };
+}
 
 /** What the amounts of a block see: the answers so far, and the step before the block as `prev`. */
 export const scopeOf = ({ iteration, answers, prev }: Around) => ({

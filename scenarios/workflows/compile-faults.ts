@@ -10,11 +10,8 @@ export function compileCrashes(faults: NonNullable<ScenarioFile['faults']>): Pla
     const parsed = raw === undefined ? null : parseScalar(raw, dimension);
     return parsed !== null && 'value' in parsed ? parsed.value : null;
   };
-  return faults
-    .filter(({ fault }) => fault === 'replica_crash')
-    .map(({ target, at, rate }) => ({
-      pool: target ?? null,
-      atMs: value(at, 'ms'),
-      perSec: value(rate, 'perSec'),
-    }));
+  return faults.flatMap(({ fault, target, at, rate }, index) => {
+    if (fault !== 'replica_crash') return [];
+    return [{ fault: index, pool: target ?? null, atMs: value(at, 'ms'), perSec: value(rate, 'perSec') }];
+  });
 }

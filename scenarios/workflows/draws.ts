@@ -2,7 +2,7 @@
 // iteration, purpose), so that no draw shifts another. A plan that was written out and edited overrides them by name.
 import { pickIndex } from '../base/distributions.ts';
 import { UserError } from '../base/errors.ts';
-import { evaluate } from '../base/expression.ts';
+import { type ExpressionScope, evaluate } from '../base/expression.ts';
 import { extend, extendText, type Key, textKey, uniform } from '../base/key.ts';
 import { type Amount, drawAmount, settle } from '../formats/amount.ts';
 
@@ -62,18 +62,42 @@ export interface AmountScope {
   /** Of the innermost repeat or map. */
   readonly iteration: number;
   /** Reasoning tokens of the call, for its `out` alone. */
-  readonly reasoning?: number;
+  readonly reasoning?: number | undefined;
 }
 
 const builtIn = (name: string, scope: AmountScope): number | undefined =>
   name === 'iteration' ? scope.iteration : name === 'reasoning' ? scope.reasoning : undefined;
 
+/** What the expression of an amount sees. */
+class Names implements ExpressionScope {
+  private readonly draws: Draws;
+  private readonly place: Place;
+  private readonly purpose: Purpose;
+  private readonly scope: AmountScope;
+  /** The parameter whose expression this is: it does not see itself. */
+  private readonly hidden: string | null;
+
+  constructor(draws: Draws, place: Place, purpose: Purpose, scope: AmountScope, hidden: string | null) {
+    this.draws = draws;
+    this.place = place;
+    this.purpose = purpose;
+    this.scope = scope;
+    this.hidden = hidden;
+  }
+
+  tokens(step: string): number {
+    return this.scope.tokens(step);
+  }
+  name(name: string): number {
+    if (name === this.hidden) return 0;
+    return builtIn(name, this.scope) ?? this.draws.param(name, this.place, this.purpose, this.scope);
+  }
+}
+
 export class Draws {
   private readonly given: DrawnValues | null;
   private readonly log: DrawnValues | null;
   private readonly params: ReadonlyMap<string, Amount>;
-  /** Nothing is given and nothing written down. */
-  private readonly isPlain: boolean;
 
   constructor(
     params: ReadonlyMap<string, Amount>,
@@ -82,11 +106,14 @@ export class Draws {
     this.params = params;
     this.given = options.given ?? null;
     this.log = options.log ?? null;
-    this.isPlain = this.given === null && this.log === null;
   }
 
-  private settled(name: string, make: () => number): number {
-    const value = this.given?.[name] ?? make();
+  /** What the written plan says instead, if one is given. */
+  private settled(drawn: number, { path }: Place, what: string, param = ''): number {
+    // A name is made only for a plan that is written or read: most runs are neither.
+    if (this.given === null && this.log === null) return drawn;
+    const name = `${path} ${what}${param}`;
+    const value = this.given?.[name] ?? drawn;
     if (this.log !== null) this.log[name] = value;
     return value;
   }
@@ -95,32 +122,23 @@ export class Draws {
   amount(amount: Amount, place: Place, purpose: Purpose, whole: boolean, scope: AmountScope): number {
     if (amount.kind === 'draw') {
       if (amount.of.kind === 'constant') return settle(amount, amount.of.value, whole);
-      const draw = () => drawAmount(amount, uniform(decisionKey(place.key, purpose)), whole);
-      // A name is made only for a plan that is written or read: most runs are neither.
-      return this.isPlain ? draw() : this.settled(`${place.path} ${purpose}`, draw);
+      const drawn = drawAmount(amount, uniform(decisionKey(place.key, purpose)), whole);
+      return this.settled(drawn, place, purpose);
     }
-    const value = evaluate(amount.expression, {
-      tokens: scope.tokens,
-      name: name => builtIn(name, scope) ?? this.param(name, place, purpose, scope),
-    });
-    return settle(amount, value, whole);
+    return settle(amount, evaluate(amount.expression, new Names(this, place, purpose, scope, null)), whole);
   }
 
   /** A parameter is drawn anew at each use: its key hangs under the place that uses it. */
-  private param(name: string, place: Place, purpose: Purpose, scope: AmountScope): number {
+  param(name: string, place: Place, purpose: Purpose, scope: AmountScope): number {
     const amount = this.params.get(name);
     if (amount === undefined) return 0;
     if (amount.kind === 'expression') {
-      const value = evaluate(amount.expression, {
-        tokens: scope.tokens,
-        name: inner =>
-          inner === name ? 0 : (builtIn(inner, scope) ?? this.param(inner, place, purpose, scope)),
-      });
+      const value = evaluate(amount.expression, new Names(this, place, purpose, scope, name));
       return settle(amount, value, false);
     }
     if (amount.of.kind === 'constant') return amount.of.value;
     const key = extendText(decisionKey(place.key, purpose), name);
-    return this.settled(`${place.path} ${purpose}:${name}`, () => drawAmount(amount, uniform(key), false));
+    return this.settled(drawAmount(amount, uniform(key), false), place, purpose, `:${name}`);
   }
 
   /** The value of a named parameter alone, for conditions. */
@@ -131,21 +149,21 @@ export class Draws {
   /** True with the given probability. */
   chance(ratio: number, place: Place, purpose: Purpose): boolean {
     if (ratio <= 0 || ratio >= 1) return ratio >= 1;
-    return (
-      this.settled(`${place.path} ${purpose}`, () =>
-        uniform(decisionKey(place.key, purpose)) < ratio ? 1 : 0,
-      ) === 1
-    );
+    const drawn = uniform(decisionKey(place.key, purpose)) < ratio ? 1 : 0;
+    return this.settled(drawn, place, purpose) === 1;
   }
 
   /** An index chosen by weight. */
   choice(weights: readonly number[], place: Place): number {
     if (weights.length === 1) return 0;
-    const name = `${place.path} case`;
-    const index = this.settled(name, () => pickIndex(weights, uniform(decisionKey(place.key, 'case'))));
+    const drawn = pickIndex(weights, uniform(decisionKey(place.key, 'case')));
+    const index = this.settled(drawn, place, 'case');
     if (index < weights.length) return index;
-    throw new UserError(`the plan's draw "${name}" is ${index} (WT1302), and there are ${weights.length}`, {
-      hint: 'they count from 0',
-    });
+    throw new UserError(
+      `the plan's draw "${place.path} case" is ${index} (WT1302), and there are ${weights.length}`,
+      {
+        hint: 'they count from 0',
+      },
+    );
   }
 }

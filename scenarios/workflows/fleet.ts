@@ -90,33 +90,27 @@ interface ActiveSession {
   readonly record: WorkflowRecord;
   readonly restart: { cohort: ClosedCohort; agent: number; ordinal: number } | null;
   callsInFlight: number;
-  /** By path of a node that has ended: the last call on the way to it. */
-  readonly lastCalls: Map<string, number>;
 }
 
 /** The facts of one call; its name becomes a key when somebody draws. */
 class Facts implements CallFacts {
   private readonly active: ActiveSession;
-  private readonly path: string;
+  private readonly node: LiveNode;
   readonly step: string;
   readonly deadlineMs: number | null;
-  readonly parents: readonly number[];
 
-  constructor(
-    active: ActiveSession,
-    path: string,
-    step: string,
-    deadlineMs: number | null,
-    parents: readonly number[],
-  ) {
+  constructor(active: ActiveSession, node: LiveNode, step: string, deadlineMs: number | null) {
     this.active = active;
-    this.path = path;
+    this.node = node;
     this.step = step;
     this.deadlineMs = deadlineMs;
-    this.parents = parents;
   }
   get key(): Key {
-    return extendText(this.active.planned.key, this.path);
+    return extendText(this.active.planned.key, this.node.path);
+  }
+  get parents(): readonly number[] {
+    const { after } = this.node;
+    return after === null ? NO_PARENTS : [after];
   }
   get workflow(): string {
     return this.active.record.workflow;
@@ -241,9 +235,6 @@ export class Fleet {
     const entry = this.tickets.get(ticket);
     if (entry === undefined || entry.aborted) return;
     this.tickets.delete(ticket);
-    const { path, cause } = entry.node;
-    const last = cause === null ? undefined : entry.active.lastCalls.get(cause);
-    if (last !== undefined) entry.active.lastCalls.set(path, last);
     this.act(entry.active, entry.active.progress.finish(entry.node.row, null, nowMs), nowMs);
   }
 
@@ -252,7 +243,6 @@ export class Fleet {
     invariant(entry !== undefined, () => `call ${ticket} ended, but is not in flight`);
     this.tickets.delete(ticket);
     this.record(entry, result);
-    entry.active.lastCalls.set(entry.node.path, ticket);
     entry.active.callsInFlight--;
     if (entry.aborted || this.stopped) return;
     const error = result.outcome === 'ok' ? null : (result.error ?? result.outcome);
@@ -335,14 +325,7 @@ export class Fleet {
       if (this.keeps) this.nodes.push(node);
       if (node.kind === 'tool' && node.status !== 'skipped') record.toolCalls++;
     });
-    const active: ActiveSession = {
-      planned,
-      progress,
-      record,
-      restart: start.restart,
-      callsInFlight: 0,
-      lastCalls: new Map(),
-    };
+    const active: ActiveSession = { planned, progress, record, restart: start.restart, callsInFlight: 0 };
     this.startedSessions++;
     this.active.add(active);
     this.act(active, progress.start(nowMs), nowMs, plannedMs);
@@ -391,11 +374,9 @@ export class Fleet {
     }
   }
 
-  private factsOf(active: ActiveSession, { path, cause }: LiveNode, step: string, nowMs: number): CallFacts {
+  private factsOf(active: ActiveSession, node: LiveNode, step: string, nowMs: number): CallFacts {
     const { workflow, startMs } = active.record;
-    const last = cause === null ? undefined : active.lastCalls.get(cause);
-    const deadlineMs = this.deadlines.of(workflow, step, startMs, nowMs);
-    return new Facts(active, path, step, deadlineMs, last === undefined ? NO_PARENTS : [last]);
+    return new Facts(active, node, step, this.deadlines.of(workflow, step, startMs, nowMs));
   }
 
   private issue(active: ActiveSession, node: LiveNode, pool: string, plannedMs: number): number {

@@ -6,6 +6,7 @@
 // Laws: every node ends exactly once (completed, failed, skipped or cancelled); a join fires once; nothing starts
 // before its parents have ended; cancelling reaches every live descendant.
 import { invariant } from '../base/errors.ts';
+import { IdTable } from '../base/id-table.ts';
 import type { Key } from '../base/key.ts';
 import type { PromptPart, Retention, Run } from '../formats/prompt.ts';
 import type { NodeKind, NodeRecord, NodeStatus } from '../formats/record.ts';
@@ -25,7 +26,7 @@ export interface Call {
   readonly prompt: readonly Run[];
   readonly parts: readonly PromptPart[];
   /** What its prefix segments are worth keeping; absent: nothing is said of any. */
-  readonly retention?: readonly Retention[];
+  readonly retention?: readonly Retention[] | undefined;
   readonly promptTokens: number;
   /** Visible and reasoning tokens together. */
   readonly outputTokens: number;
@@ -48,6 +49,8 @@ export interface LiveNode {
   readonly call: Call | null;
   /** Of the fleet, while a world works on it. */
   ticket: number | null;
+  /** Ticket of the last call on the way to it; null where none came before. */
+  readonly after: number | null;
 }
 
 export type Action =
@@ -103,11 +106,10 @@ export interface Program {
   open(host: Host, root: Frame): Frame & { begin(cause: string | null): void };
 }
 
-interface Live {
-  node: LiveNode;
-  frame: Frame;
-  child: number;
-  request: LeafRequest;
+interface Live extends LiveNode {
+  readonly frame: Frame;
+  readonly child: number;
+  readonly request: LeafRequest;
 }
 
 /** One session on its way. */
@@ -116,11 +118,13 @@ export class SessionProgress implements Host {
   readonly key: Key;
   private readonly program: Program;
   private readonly onNode: (node: NodeRecord) => void;
-  private readonly live = new Map<number, Live>();
+  private readonly live = new IdTable<Live>(8);
   private actions: Action[] = [];
   private graph: (Frame & { begin(cause: string | null): void }) | null = null;
   private rows = 0;
   private nowMs = 0;
+  /** Of the node that ends now: what it starts comes after it. */
+  private lastCall: number | null = null;
   private ended = false;
 
   constructor(session: string, key: Key, program: Program, onNode: (node: NodeRecord) => void) {
@@ -155,11 +159,12 @@ export class SessionProgress implements Host {
     this.live.delete(row);
     const { request } = live;
     const failure = error !== null ? { error, stops: true } : request.call === null ? request.failure : null;
-    this.record(live.node, failure === null ? 'completed' : 'failed', request);
+    this.lastCall = live.call === null ? live.after : live.ticket;
+    this.record(live, failure === null ? 'completed' : 'failed');
     const ending: Ending = failure?.stops
       ? { ok: false, error: failure.error }
       : { ok: true, answer: request.answer };
-    live.frame.childEnded(live.child, ending, live.node.path);
+    live.frame.childEnded(live.child, ending, live.path);
     return this.take();
   }
 
@@ -187,8 +192,10 @@ export class SessionProgress implements Host {
   startLeaf(frame: Frame, child: number, request: LeafRequest, cause: string | null): number {
     const row = this.rows++;
     const { path, step, kind, call } = request;
-    const node: LiveNode = { row, path, step, kind, startMs: this.nowMs, cause, call, ticket: null };
-    this.live.set(row, { node, frame, child, request });
+    const { nowMs: startMs, lastCall: after } = this;
+    const own = { row, path, step, kind, startMs, cause, call, ticket: null, after };
+    const node: Live = { ...own, frame, child, request };
+    this.live.set(row, node);
     this.actions.push(
       call === null ? { kind: 'delay', node, delayMs: request.delayMs } : { kind: 'call', node, call },
     );
@@ -199,8 +206,8 @@ export class SessionProgress implements Host {
     const live = this.live.get(row);
     if (live === undefined) return;
     this.live.delete(row);
-    this.actions.push({ kind: 'abort', node: live.node });
-    this.record(live.node, 'cancelled', live.request);
+    this.actions.push({ kind: 'abort', node: live });
+    this.record(live, 'cancelled');
   }
 
   skip(path: string, step: string, kind: NodeKind, role: string | null): void {
@@ -218,13 +225,13 @@ export class SessionProgress implements Host {
     });
   }
 
-  private record(node: LiveNode, status: NodeStatus, request: LeafRequest): void {
+  private record(node: LiveNode, status: NodeStatus): void {
     this.onNode({
       session: this.session,
       call: node.path,
       step: node.step,
       kind: node.kind,
-      role: request.call?.role ?? null,
+      role: node.call?.role ?? null,
       status,
       startMs: node.startMs,
       endMs: this.nowMs,

@@ -14,7 +14,7 @@ import {
   type Session,
   skipSteps,
 } from './around.ts';
-import { type Draws, decisionKey, type Place } from './draws.ts';
+import { type AmountScope, type Draws, decisionKey, type Place, type Purpose } from './draws.ts';
 import { FanOutFrame } from './fan-out.ts';
 import { agentList, branchList } from './inner-list.ts';
 import { RepeatFrame } from './loop.ts';
@@ -31,13 +31,41 @@ interface Prompt {
   readonly reads: readonly Run[];
   readonly adds: readonly Run[];
   readonly promptTokens: number;
-  readonly retention: readonly Retention[];
+  readonly retention: readonly Retention[] | undefined;
+}
+
+/** Where a call is made. */
+interface On {
+  readonly place: Place;
+  readonly thread: Thread;
+  readonly scope: StepScope;
+}
+
+/** What amounts of a step see: `tokens(prev)` is 0 where the step's own thread already holds it. */
+class StepScope implements AmountScope {
+  readonly iteration: number;
+  reasoning: number | undefined = undefined;
+  private readonly answers: Answers;
+  private readonly prevTokens: number;
+
+  constructor(iteration: number, answers: Answers, prevTokens: number) {
+    this.iteration = iteration;
+    this.answers = answers;
+    this.prevTokens = prevTokens;
+  }
+
+  tokens(name: string): number {
+    return name === 'prev' ? this.prevTokens : this.answers.get(name).tokens;
+  }
 }
 
 const COMPACT_KEY = textKey('compact');
+const NO_RUNS: readonly Run[] = [];
+const NO_LEAF = -1;
 
-const keeping = (retention: readonly Retention[]): Pick<Call, 'retention'> =>
-  retention.length > 0 ? { retention } : {};
+/** New content of a step. */
+const contentOf = ({ key }: Place, purpose: Purpose, tokens: number): readonly Run[] =>
+  tokens > 0 ? [{ key: decisionKey(key, purpose), from: 0, tokens }] : NO_RUNS;
 
 /** A list of steps, one after the other. */
 class ListFrame implements List, EnclosingList {
@@ -50,7 +78,9 @@ class ListFrame implements List, EnclosingList {
   private index = -1;
   private ready: { cause: string | null } | null = null;
   private advancing = false;
-  private running: { cancel(): void } | null = null;
+  /** Of a block that runs, and the row of a leaf. */
+  private running: Frame | null = null;
+  private leaf = NO_LEAF;
   private before: Last = { answer: NO_ANSWER, heldBy: null };
   /** What the end of the running step does to its thread; gives the thread that then holds the answer. */
   private settle: (() => Thread | null) | null = null;
@@ -70,12 +100,9 @@ class ListFrame implements List, EnclosingList {
     this.child = child;
     this.steps = steps;
     this.around = around;
-    this.answers = new Answers(around.answers);
-    if (previous !== undefined) {
-      // The next pass of a loop: `prev` is the last step of the pass before, and its answers stay in sight.
-      this.before = previous.last;
-      for (const [name, answer] of previous.answers.own) this.answers.own.set(name, answer);
-    }
+    // The next pass of a loop: `prev` is the last step of the pass before, and its answers stay in sight.
+    this.answers = new Answers(around.answers, previous?.answers.own);
+    if (previous !== undefined) this.before = previous.last;
   }
 
   begin(cause: string | null): void {
@@ -85,6 +112,8 @@ class ListFrame implements List, EnclosingList {
   cancel(): void {
     this.running?.cancel();
     this.running = null;
+    if (this.leaf !== NO_LEAF) this.session.host.cancelLeaf(this.leaf);
+    this.leaf = NO_LEAF;
     this.skipRest();
   }
 
@@ -158,17 +187,8 @@ class ListFrame implements List, EnclosingList {
     frame.begin(cause);
   }
 
-  private leafHandle(row: number): { cancel(): void } {
-    return { cancel: () => this.session.host.cancelLeaf(row) };
-  }
-
-  /** What amounts of a step see: `tokens(prev)` is 0 where the step's own thread already holds it. */
-  private scope(holdsPrev: boolean) {
-    return {
-      iteration: this.around.iteration,
-      tokens: (name: string): number =>
-        name === 'prev' ? (holdsPrev ? 0 : this.before.answer.tokens) : this.answers.get(name).tokens,
-    };
+  private scope(holdsPrev: boolean): StepScope {
+    return new StepScope(this.around.iteration, this.answers, holdsPrev ? 0 : this.before.answer.tokens);
   }
 
   private threadOf(step: LlmStep): Thread {
@@ -190,76 +210,75 @@ class ListFrame implements List, EnclosingList {
     const home = this.around.threads.get(step.thread);
     const thread = this.threadOf(step);
     const holdsPrev = step.context === 'last' || (step.context !== 'fresh' && this.before.heldBy === home);
-    const on = { place, thread, holdsPrev };
+    const scope = this.scope(holdsPrev);
+    const on = { place, thread, scope };
     const made = this.promptOf(step, on);
     if (compactAt !== null && thread.tokens > 0) {
-      const scope = this.scope(holdsPrev);
       const limit = this.session.draws.amount(compactAt.tokens, place, 'limit', true, scope);
       if (made.promptTokens > limit) {
-        this.resume = from => this.sendLlm(step, { ...on, cause: from }, this.promptOf(step, on));
+        this.resume = from => this.sendLlm(step, on, this.promptOf(step, on), from);
         const inner = childPlace(place, COMPACT_KEY, 'compact');
         this.startCompact(compactAt.by, { place: inner, thread, cause });
         return;
       }
     }
-    this.sendLlm(step, { ...on, cause }, made);
+    this.sendLlm(step, on, made, cause);
   }
 
   /** The prompt of a call: prefix segments, history, reads, and what is new. */
   private promptOf(
     step: { prefix: LlmStep['prefix']; reads: readonly string[]; adds: LlmStep['adds'] },
-    { place, thread, holdsPrev }: { place: Place; thread: Thread; holdsPrev: boolean },
+    { place, thread, scope }: On,
   ): Prompt {
     const { draws, segments } = this.session;
     const parts: PromptPart[] = [];
-    const prompt: Run[] = [];
+    const prefix: Run[] = [];
+    let retention: Retention[] | undefined;
     let promptTokens = 0;
-    const add = (segment: string, runs: readonly Run[], tokens = runTokens(runs)): void => {
-      if (tokens === 0) return;
-      parts.push({ segment, tokens });
-      for (const run of runs) prompt.push(run);
+    const add = (segment: string, tokens: number): void => {
+      if (tokens > 0) parts.push({ segment, tokens });
       promptTokens += tokens;
     };
-    const retention: Retention[] = [];
     for (const segment of step.prefix ?? thread.prefix) {
       const fromToken = promptTokens;
-      add(segment.name, segments.runs(segment, this.around.task));
-      if (segment.worth !== null) retention.push({ fromToken, toToken: promptTokens, ...segment.worth });
+      const runs = segments.runs(segment, this.around.task);
+      for (const run of runs) prefix.push(run);
+      add(segment.name, runTokens(runs));
+      if (segment.worth === null) continue;
+      retention ??= [];
+      retention.push({ fromToken, toToken: promptTokens, ...segment.worth });
     }
-    add('history', thread.runs, thread.tokens);
-    const reads = step.reads.flatMap(name => this.answers.get(name).runs);
-    add('reads', reads);
-    let addsTokens = draws.amount(step.adds, place, 'adds', true, this.scope(holdsPrev));
-    if (prompt.length === 0 && addsTokens === 0) addsTokens = 1;
-    const adds: Run[] =
-      addsTokens > 0 ? [{ key: decisionKey(place.key, 'adds'), from: 0, tokens: addsTokens }] : [];
-    add('input', adds);
+    add('history', thread.tokens);
+    const reads = step.reads.length === 0 ? NO_RUNS : step.reads.flatMap(name => this.answers.get(name).runs);
+    add('reads', runTokens(reads));
+    const addsTokens = draws.amount(step.adds, place, 'adds', true, scope);
+    const adds = contentOf(place, 'adds', promptTokens === 0 ? Math.max(1, addsTokens) : addsTokens);
+    add('input', runTokens(adds));
+    const prompt = prefix.concat(thread.runs, reads, adds);
     return { prompt, parts, reads, adds, promptTokens, retention };
   }
 
   private sendLlm(
     step: LlmStep,
-    on: { place: Place; thread: Thread; holdsPrev: boolean; cause: string | null },
+    { place, thread, scope }: On,
     { prompt, parts, reads, adds, promptTokens, retention }: Prompt,
+    cause: string | null,
   ): void {
-    const { place, thread } = on;
     const { draws } = this.session;
-    const scope = this.scope(on.holdsPrev);
+    const { pass } = this.around;
     this.session.takePieces(prompt.length);
     const reasoningTokens = draws.amount(step.reasoning, place, 'reasoning', true, scope);
+    scope.reasoning = reasoningTokens;
     const visibleTokens = Math.max(
       reasoningTokens > 0 ? 0 : 1,
-      draws.amount(step.out, place, 'out', true, { ...scope, reasoning: reasoningTokens }),
+      draws.amount(step.out, place, 'out', true, scope),
     );
-    const reasoning: Run[] =
-      reasoningTokens > 0
-        ? [{ key: decisionKey(place.key, 'reasoning'), from: 0, tokens: reasoningTokens }]
-        : [];
-    const visible: Run[] =
-      visibleTokens > 0 ? [{ key: decisionKey(place.key, 'out'), from: 0, tokens: visibleTokens }] : [];
+    const visible = contentOf(place, 'out', visibleTokens);
     // Reasoning is billed, then leaves the thread.
     this.settle = () => {
-      thread.append([...reads, ...adds, ...visible]);
+      thread.append(reads);
+      thread.append(adds);
+      thread.append(visible);
       thread.prefix = step.prefix ?? thread.prefix;
       return thread;
     };
@@ -269,15 +288,19 @@ class ListFrame implements List, EnclosingList {
         role: step.role,
         model: step.model,
         priority: step.priority,
+        iteration: pass?.pass ?? null,
+        loop: pass?.loop ?? null,
         prompt,
         parts,
+        retention,
         promptTokens,
         outputTokens: reasoningTokens + visibleTokens,
         reasoningTokens,
-        output: [...reasoning, ...visible],
-        ...keeping(retention),
+        output:
+          reasoningTokens > 0 ? [...contentOf(place, 'reasoning', reasoningTokens), ...visible] : visible,
+        warmTokens: 0,
       },
-      { place, cause: on.cause, answer: { runs: visible, tokens: visibleTokens } },
+      { place, cause, answer: { runs: visible, tokens: visibleTokens } },
     );
   }
 
@@ -287,12 +310,13 @@ class ListFrame implements List, EnclosingList {
     { place, thread, cause }: { place: Place; thread: Thread; cause: string | null },
   ): void {
     const scope = this.scope(this.before.heldBy === thread);
+    const { pass } = this.around;
     const { prompt, parts, promptTokens, retention } = this.promptOf(
       { prefix: null, reads: [], adds: step.adds },
-      { place, thread, holdsPrev: this.before.heldBy === thread },
+      { place, thread, scope },
     );
     const tokens = Math.max(1, this.session.draws.amount(step.out, place, 'out', true, scope));
-    const summary: Run[] = [{ key: decisionKey(place.key, 'out'), from: 0, tokens }];
+    const summary = contentOf(place, 'out', tokens);
     const kept = step.keep.flatMap(name => this.answers.get(name).runs);
     this.settle = () => {
       thread.replace([...kept, ...summary]);
@@ -304,26 +328,27 @@ class ListFrame implements List, EnclosingList {
         role: 'summarizer',
         model: step.model,
         priority: step.priority,
+        iteration: pass?.pass ?? null,
+        loop: pass?.loop ?? null,
         prompt,
         parts,
+        retention,
         promptTokens,
         outputTokens: tokens,
         reasoningTokens: 0,
         output: summary,
-        ...keeping(retention),
+        warmTokens: 0,
       },
       { place, cause, answer: { runs: summary, tokens } },
     );
   }
 
   private startCall(
-    made: Omit<Call, 'iteration' | 'loop' | 'warmTokens'>,
+    call: Call,
     { place, cause, answer }: { place: Place; cause: string | null; answer: Answer },
   ): void {
-    const { pass } = this.around;
-    const call: Call = { ...made, iteration: pass?.pass ?? null, loop: pass?.loop ?? null, warmTokens: 0 };
     const leaf = { path: place.path, step: call.step, kind: 'llm' as const, call, answer };
-    this.running = this.leafHandle(this.session.host.startLeaf(this, 0, leaf, cause));
+    this.leaf = this.session.host.startLeaf(this, 0, leaf, cause);
   }
 
   private startDelay(
@@ -333,34 +358,27 @@ class ListFrame implements List, EnclosingList {
   ): void {
     const { draws, host } = this.session;
     const scope = this.scope(false);
-    const content = (tokens: number): Answer =>
-      tokens > 0 ? { runs: [{ key: decisionKey(place.key, 'result'), from: 0, tokens }], tokens } : NO_ANSWER;
-    const leaf = { path: place.path, step: plainName(step.name), kind: step.verb, call: null };
+    let tokens: number;
+    let delayMs: number;
+    let failure: { error: string; stops: boolean } | null = null;
     if (step.verb === 'tool') {
       const failed = draws.chance(step.failRatio, place, 'fail');
-      const delayMs = draws.amount(step.latencyMs, place, 'latency', false, scope);
-      const tokens = draws.amount(
-        failed ? step.errorTokens : step.resultTokens,
-        place,
-        'result',
-        true,
-        scope,
-      );
-      const failure = failed ? { error: 'tool_failed', stops: step.onFail === 'stop' } : null;
-      this.running = this.leafHandle(
-        host.startLeaf(this, 0, { ...leaf, delayMs, failure, answer: content(tokens) }, cause),
-      );
-      return;
+      const result = failed ? step.errorTokens : step.resultTokens;
+      delayMs = draws.amount(step.latencyMs, place, 'latency', false, scope);
+      tokens = draws.amount(result, place, 'result', true, scope);
+      if (failed) failure = { error: 'tool_failed', stops: step.onFail === 'stop' };
+    } else {
+      delayMs = draws.amount(step.delayMs, place, 'delay', false, scope);
+      tokens = draws.amount(step.adds, place, 'adds', true, scope);
     }
-    const delayMs = draws.amount(step.delayMs, place, 'delay', false, scope);
-    const adds = draws.amount(step.adds, place, 'adds', true, scope);
-    this.running = this.leafHandle(
-      host.startLeaf(this, 0, { ...leaf, delayMs, failure: null, answer: content(adds) }, cause),
-    );
+    const answer = tokens > 0 ? { runs: contentOf(place, 'result', tokens), tokens } : NO_ANSWER;
+    const leaf = { path: place.path, step: plainName(step.name), kind: step.verb, answer };
+    this.leaf = host.startLeaf(this, 0, { ...leaf, call: null, delayMs, failure }, cause);
   }
 
   childEnded(_child: number, ending: Ending, cause: string | null): void {
     this.running = null;
+    this.leaf = NO_LEAF;
     const { settle, resume } = this;
     this.settle = null;
     const step = this.steps[this.index] as Step;
@@ -399,10 +417,14 @@ class ListFrame implements List, EnclosingList {
 
   /** Answers of steps inside a fan-out: those of all branches, in order. */
   gather(lists: readonly List[]): void {
-    const names = new Set(lists.flatMap(list => [...list.answers.own.keys()]));
-    for (const name of names) {
-      this.answers.own.set(name, joined(lists.flatMap(list => list.answers.own.get(name) ?? [])));
-    }
+    const gathered = new Map<string, Answer[]>();
+    for (const { answers } of lists)
+      answers.own.forEach((answer, name) => {
+        const known = gathered.get(name);
+        if (known === undefined) gathered.set(name, [answer]);
+        else known.push(answer);
+      });
+    for (const [name, all] of gathered) this.answers.own.set(name, joined(all));
   }
 }
 

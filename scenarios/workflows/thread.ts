@@ -35,25 +35,25 @@ export class Thread {
 /** The enclosing thread and the named ones beside it. */
 export class Threads {
   readonly main: Thread;
-  private readonly named: Map<string, Thread>;
+  private named: Map<string, Thread> | null = null;
 
-  constructor(main: Thread, named: Map<string, Thread> = new Map()) {
+  constructor(main: Thread) {
     this.main = main;
-    this.named = named;
   }
 
   /** A named thread is empty at first and has the prefix of the enclosing one. */
   get(name: string | null): Thread {
     if (name === null) return this.main;
+    this.named ??= new Map();
     const found = this.named.get(name) ?? new Thread(this.main.prefix);
     this.named.set(name, found);
     return found;
   }
 
   fork(): Threads {
-    return new Threads(
-      this.main.fork(),
-      new Map([...this.named].map(([name, thread]) => [name, thread.fork()])),
-    );
+    const forked = new Threads(this.main.fork());
+    if (this.named !== null)
+      forked.named = new Map([...this.named].map(([name, thread]) => [name, thread.fork()]));
+    return forked;
   }
 }

@@ -313,11 +313,18 @@ export class FastCluster implements ManagedCluster {
   }
 
   sample(atMs: number): TimelineSample[] {
-    return this.replicas.filter(({ isStopped }) => !isStopped).map(replica => replica.sample(atMs));
+    return this.inOrder()
+      .filter(({ isStopped }) => !isStopped)
+      .map(replica => replica.sample(atMs));
+  }
+
+  /** By pool and id: rows are in the order in which replicas began. */
+  private inOrder(): FastReplica[] {
+    return [...this.pools.values()].flatMap(({ replicas }) => replicas);
   }
 
   counters(): ReplicaCounters[] {
-    return this.replicas.map(replica => {
+    return this.inOrder().map(replica => {
       const counters = replica.counters(this.nowNs);
       this.due.moved(replica);
       return counters;

@@ -19,6 +19,8 @@ export interface Member {
   goneNs: number;
   /** When its owner tells that it is taken back; Infinity for never. */
   spotNs: number;
+  /** It crashed, or its owner took it back. */
+  isLost: boolean;
 }
 
 /** What happens to replicas, told to whoever has their engines. */
@@ -151,6 +153,7 @@ export class Lifecycle {
       drainNs: never,
       goneNs: never,
       spotNs: never,
+      isLost: false,
     };
     this.members.push(member);
     this.active.push(member);
@@ -192,6 +195,7 @@ export class Lifecycle {
 
   /** With the notice it takes no new requests, and another is asked for; after it, what is left is lost. */
   private takeBack(member: Member, atNs: number): void {
+    member.isLost = true;
     this.drain(member, atNs);
     member.drainNs = Math.min(member.drainNs, atNs + wholeNs(this.options.spot!.noticeMs));
     this.start(atNs);

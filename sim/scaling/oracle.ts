@@ -2,9 +2,9 @@
 // bound that shows what the others lose by not knowing.
 import { numberOptions } from '../../gateway/routing/options.ts';
 import { UserError } from '../../scenarios/base/errors.ts';
-import { replicasFor } from './capacity.ts';
-import { defineScalingPolicy } from './policy.ts';
-import { type CallShape, noFlow, shapeLearner, shapeOf } from './traffic.ts';
+import { capacityOf, kvTokens } from './capacity.ts';
+import { defineScalingPolicy, type OracleView } from './policy.ts';
+import { noFlow, shapeOf, UNKNOWN_SHAPE } from './traffic.ts';
 
 const DEFAULTS = {
   /** Targets that a replica must keep, ms: those of the Dynamo planner, whose engine model this asks. */
@@ -13,13 +13,20 @@ const DEFAULTS = {
   /** Demand is summed over so long, ms. */
   window: 10_000,
 };
-/** The cache's share of prompts is what it was over so long, ms: nobody plans it. */
-const LEARN_MS = 600_000;
+
+/** Calls between two instants as a flow of them that came and ended. */
+function planned(oracle: OracleView, fromMs: number, toMs: number) {
+  const { calls, ...tokens } = oracle.demand(fromMs, toMs);
+  return { ...noFlow, ...tokens, arrivals: calls, ended: calls };
+}
 
 /**
- * Of each window of the plan: need = ⌈calls per second / what a replica does within the targets⌉, for the calls of that
- * window. desired = the highest need from now to a cold start (the median one) and two windows on, so that whoever is
- * needed then is asked for now, and nobody goes who would come back; what waits at the gateway counts as of now.
+ * From now to a cold start (the median one) and two windows on, so that whoever is needed then is asked for now, and
+ * nobody goes who would come back:
+ *   work    = calls of the busiest window, and all that are late, in the time of a window
+ *   desired = the higher of ⌈work / what a replica does within the targets⌉ and ⌈most KV of open sessions / KV of one⌉
+ * Late is what waits, and what the plan wanted by now and has not come because what was before it is late. Without the
+ * second term a replica would be given more sessions than it can remember, and compute their contexts again and again.
  */
 export default defineScalingPolicy({
   name: 'oracle',
@@ -33,33 +40,35 @@ export default defineScalingPolicy({
         hint: 'it runs in `simulate`; elsewhere nobody knows what will come',
       });
     const targets = { ttftMs: ttft, itlMs: itl };
-    const learn = shapeLearner(LEARN_MS);
-    const needs = new Map<number, number>();
     const horizonMs = setup.coldStartMs + 2 * windowMs;
+    let came = 0;
 
-    /** Replicas for the calls of a window; of `seen`, only what the cache holds counts. */
-    const need = (index: number, seen: CallShape, waiting: number, current: number): number => {
-      const known = waiting === 0 ? needs.get(index) : undefined;
-      if (known !== undefined) return known;
-      const { calls, promptTokens, outputTokens } = oracle.demand(index * windowMs, (index + 1) * windowMs);
-      const flow = { ...noFlow, arrivals: calls, promptTokens, ended: calls, outputTokens };
-      const shape = { ...shapeOf(flow, seen), cachedRatio: seen.cachedRatio };
-      const perSec = ((calls + waiting) * 1000) / windowMs;
-      const found = perSec === 0 ? 0 : (replicasFor(perSec, shape, setup, targets) ?? current);
-      if (waiting === 0) needs.set(index, found);
-      return found;
-    };
+    function late(nowMs: number, waiting: number): number {
+      return waiting + Math.max(0, oracle!.demand(0, nowMs).calls - came);
+    }
 
     return {
       intervalMs: windowMs,
-      desired({ nowMs, flow, queuedAtGateway, ready, starting }) {
-        const seen = learn(nowMs, flow);
+      desired({ nowMs, flow, replicas, queuedAtGateway, ready, starting }) {
+        came += flow.arrivals;
         const first = Math.floor(nowMs / windowMs);
-        needs.delete(first - 1);
-        let most = 0;
-        for (let index = first; index * windowMs <= nowMs + horizonMs; index++)
-          most = Math.max(most, need(index, seen, index === first ? queuedAtGateway : 0, ready + starting));
-        return most;
+        const last = Math.floor((nowMs + horizonMs) / windowMs);
+        let busiest = 0;
+        for (let index = first; index <= last; index++)
+          busiest = Math.max(busiest, oracle.demand(index * windowMs, (index + 1) * windowMs).calls);
+        const behind = late(
+          nowMs,
+          replicas.reduce((sum, each) => sum + each.waiting, queuedAtGateway),
+        );
+        const untilMs = (last + 1) * windowMs;
+        const byMemory = Math.ceil(oracle.heldTokens(nowMs, untilMs) / kvTokens(setup.limits));
+        const perSec = ((busiest + behind) * 1000) / windowMs;
+        if (perSec === 0) return byMemory;
+        const before = shapeOf(planned(oracle, 0, nowMs), UNKNOWN_SHAPE);
+        const capacity = capacityOf(setup, shapeOf(planned(oracle, nowMs, untilMs), before), targets);
+        return capacity === null
+          ? ready + starting
+          : Math.max(byMemory, Math.ceil(perSec / capacity.callsPerSec));
       },
     };
   },

@@ -64,13 +64,19 @@ export interface ScalingSetup {
   readonly tokensPerStep: number;
   /** From the wish for a replica to its first answer, as a rule: the median; 0 where it is ready at once. */
   readonly coldStartMs: number;
-  /** What is to come, for the oracle alone: tokens of work that arrive in a window, as planned. Null: nobody knows. */
+  /** What is to come, for the oracle alone: the work that arrives in a window, as planned. Null: nobody knows. */
   readonly oracle: OracleView | null;
 }
 
 export interface OracleView {
-  /** Calls and their tokens that the plan wants between two instants if nothing holds it up. */
-  demand(fromMs: number, toMs: number): { calls: number; promptTokens: number; outputTokens: number };
+  /** Calls that the plan wants from one instant up to, not at, another if nothing holds it up; of their prompts, what the
+   * cache then has. */
+  demand(
+    fromMs: number,
+    toMs: number,
+  ): { calls: number; promptTokens: number; cachedTokens: number; outputTokens: number };
+  /** Most KV entries that the open sessions have between two instants, each counted once. */
+  heldTokens(fromMs: number, toMs: number): number;
 }
 
 export interface Autoscaler {

@@ -28,7 +28,8 @@ const PRIOR_SESSION_SEC = 300;
  * With S sessions open, W calls that wait, and r the calls per second of an open session:
  *   calls within the horizon = S · r · horizon + W;  desired = ⌈calls / horizon / what a replica does within the targets⌉
  * r = (prior + calls of sessions that were open before) / (prior + session-seconds), forgotten over `window`. It is not
- * learned while more calls wait than replicas are ready: a slow pool would teach that its sessions ask for little.
+ * learned while more calls wait than replicas are ready, or the calls that ended missed a target on the mean: a slow pool
+ * would teach that its sessions ask for little.
  */
 export default defineScalingPolicy({
   name: 'workflow-aware',
@@ -58,7 +59,8 @@ export default defineScalingPolicy({
         const { nowMs, flow, sessions, ready, starting } = view;
         const shape = learnShape(nowMs, flow);
         const waiting = view.replicas.reduce((sum, each) => sum + each.waiting, view.queuedAtGateway);
-        if (waiting <= ready) learnRate(view);
+        const isQuick = flow.ttftMs <= settings.ttft && flow.itlMs <= settings.itl;
+        if (waiting <= ready && isQuick) learnRate(view);
         sessionsBefore = sessions;
         const rate = sessionSec > 0 ? calls / sessionSec : settings.session_rate;
         const perSec = sessions * rate + waiting / horizonSec;

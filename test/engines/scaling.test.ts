@@ -67,6 +67,43 @@ link: { bandwidth: 50GB/s }`);
   });
 
   test.each([
+    ['replicas: 0\nautoscaler: { policy: keda, min: 0, max: 4, metric: queue, target: 4 }', 0],
+    ['autoscaler: { policy: hpa, min: 0, max: 4, metric: running, target: 4, also: { rate: 2 } }', 1],
+    ['replicas: 0\nautoscaler: { policy: fixed, min: 0, max: 4, replicas: 2 }', 0],
+    ['replicas: 0\nautoscaler: { policy: knative, min: 0, max: 4 }', 0],
+  ])('may begin at none, or go there, where something wakes it: %s', (lines, first) => {
+    const { pool, issues } = resolve(`${AFFINE}\n${lines}`);
+    expect(issues).toEqual([]);
+    expect(pool).toMatchObject({ replicas: first, scaling: { min: 0 } });
+  });
+
+  test.each([
+    ['hpa, metric: kv_usage, target: 0.5', 'hpa at 0 replicas: kv_usage is 0 then'],
+    ['keda, metric: running, target: 4', 'keda at 0 replicas: running is 0 then'],
+    [
+      'aibrix, metric: running, target: 4, also: { kv_usage: 0.8 }',
+      'aibrix at 0 replicas: running is 0 then',
+    ],
+    ['schedule, times: [{ at: 8h, replicas: 0 }]', 'schedule at 0 replicas: all its times say 0'],
+  ])('is refused at zero where nothing would ever wake it: %s', (policy, message) => {
+    const line = `autoscaler: { policy: ${policy}, min: 0, max: 4 }`;
+    const at = 'pools.main.autoscaler.min';
+    expect(resolve(`${AFFINE}\n${line}`).issues).toEqual([[at, 'WT1005', `nothing wakes ${message}`]]);
+    expect(resolve(`${AFFINE}\n${line.replace('min: 0', 'min: 1')}`).issues).toEqual([]);
+  });
+
+  test.each([
+    ['replicas: 0', ['replicas'], 'a pool without replicas serves nobody'],
+    [
+      'replicas: 0\nautoscaler: { policy: wva, max: 2 }',
+      ['replicas'],
+      'the autoscaler keeps at least 1, so there are never 0 replicas',
+    ],
+    [
+      'replicas: 0\nautoscaler: { policy: fixed, min: 0, max: 2 }',
+      ['autoscaler', 'min'],
+      'nothing wakes fixed at 0 replicas: it keeps what there is',
+    ],
     ['autoscaler: { policy: fixed, min: 4, max: 2 }', ['autoscaler', 'min'], 'min 4 is above max 2'],
     ['drain: workflows', ['drain'], '`drain` says nothing where replicas stay'],
     ['drain_max: 5m', ['drain_max'], '`drain_max` says nothing where replicas stay'],

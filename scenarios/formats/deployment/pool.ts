@@ -163,7 +163,12 @@ const gpuFigures = z
 const machine = {
   gpu: z.string().min(1).describe('id of the GPU in the catalogue').optional(),
   gpu_figures: gpuFigures.optional(),
-  replicas: whole(10_000, 'number of replicas (default 1)').optional(),
+  replicas: z
+    .int()
+    .min(0)
+    .max(10_000)
+    .describe('number of replicas (default 1); with an autoscaler at the start, 0 where its `min` is 0')
+    .optional(),
   tensor_parallel: whole(1024, 'GPUs that share each layer of a replica (default 1)').optional(),
   pipeline_parallel: whole(1024, 'stages of a replica (default 1)').optional(),
   data_parallel: whole(1024, 'ranks of a replica that share one front end (default 1)').optional(),

@@ -13,6 +13,7 @@ const SPAN: ReplicaSpan = {
   askedMs: 0,
   readyMs: 0,
   goneMs: null,
+  isLost: false,
   gpus: 2,
   usdPerGpuHour: 3,
 };

@@ -8,7 +8,7 @@ import { give } from '../reference/build.ts';
 import { type DrawnCase, drawCase } from './draws.ts';
 
 const CASES = Number(process.env.WINDTUNNEL_TWINS ?? 500);
-const SAMPLES = 300;
+const LOOKS = 150;
 
 interface Story {
   events: string[];
@@ -19,19 +19,23 @@ interface Story {
   spans: object[];
 }
 
-/** Runs to the end, looking every `lookNs` (0: never) at first. */
-function tell(cluster: ManagedCluster, { inputs, deployment }: DrawnCase, lookNs: number): Story {
+/** Autoscalers look for ever, replicas come and go: a story with them is over when nothing is left to do. */
+function isOver(cluster: ManagedCluster, { deployment }: DrawnCase): boolean {
   const isManaged = deployment.pools.some(({ scaling, spot }) => scaling !== null || spot !== null);
+  return cluster.nextNs() === Number.POSITIVE_INFINITY || (isManaged && cluster.isIdle());
+}
+
+/** Runs to the end, looking every `lookNs` (0: never) at first. */
+function tell(cluster: ManagedCluster, drawn: DrawnCase, lookNs: number): Story {
   const samples: object[] = [];
-  for (const input of inputs) {
+  for (const input of drawn.inputs) {
     give(cluster, input);
   }
   let lookAtNs = lookNs;
-  // Autoscalers look for ever, replicas come and go: the story is over when nothing is left to do.
-  const isOver = () => cluster.nextNs() === Number.POSITIVE_INFINITY || (isManaged && cluster.isIdle());
-  while (!isOver()) {
+  let looks = 0;
+  while (!isOver(cluster, drawn)) {
     const ns = cluster.nextNs();
-    for (; lookNs > 0 && lookAtNs <= ns && samples.length < SAMPLES; lookAtNs += lookNs)
+    for (; lookNs > 0 && lookAtNs <= ns && looks < LOOKS; lookAtNs += lookNs, looks++)
       samples.push(...cluster.sample(lookAtNs / 1e6));
     cluster.advanceTo(ns);
     if (cluster instanceof FastCluster) for (const replica of cluster.replicas) replica.check();
@@ -53,6 +57,8 @@ test(`${CASES} drawn clusters: the fast engine tells what the reference tells`, 
   let evictedBlocks = 0;
   let cancelled = 0;
   let hits = 0;
+  let failed = 0;
+  let started = 0;
   for (let seed = 0; seed < CASES; seed++) {
     const drawn = drawCase(seed);
     const lookNs = seed % 3 === 0 ? 97 : 0;
@@ -69,13 +75,22 @@ test(`${CASES} drawn clusters: the fast engine tells what the reference tells`, 
       evictedBlocks += counters.evictedBlocks;
       hits += counters.prefixHitsTokens;
     }
-    cancelled += fast.events.filter(event => event.includes('cancelled')).length;
+    const kinds = fast.events.map(event => (JSON.parse(event) as { kind: string }).kind);
+    const count = (kind: string): number => kinds.filter(each => each === kind).length;
+    const given = drawn.inputs.filter(input => 'submission' in input).length;
+    const over = count('end') + count('cancelled') + count('failed') + count('rejected');
+    expect(over, `case ${seed}: every request is over once`).toBe(given);
+    cancelled += count('cancelled');
+    failed += count('failed');
+    started += fast.spans.length - drawn.deployment.pools[0]!.replicas;
   }
   // Or the draws would not test what they are for.
   expect(preemptions).toBeGreaterThan(CASES / 2);
   expect(evictedBlocks).toBeGreaterThan(CASES * 10);
   expect(cancelled).toBeGreaterThan(CASES / 4);
   expect(hits).toBeGreaterThan(CASES * 10);
+  expect(failed).toBeGreaterThan(CASES / 20);
+  expect(started).toBeGreaterThan(CASES / 4);
 }, 600_000);
 
 test('odd polling, and giving inputs late, changes no event', () => {
@@ -100,8 +115,7 @@ test('odd polling, and giving inputs late, changes no event', () => {
       look(input.atNs, 1 + (seed % 11));
       give(cluster, input);
     }
-    for (let ns = cluster.nextNs(); ns < Number.POSITIVE_INFINITY; ns = cluster.nextNs())
-      look(ns, 1 + (seed % 5));
+    while (!isOver(cluster, drawn)) look(cluster.nextNs(), 1 + (seed % 5));
     expect(events.sort(), `case ${seed}`).toEqual(calm.events);
     expect(cluster.itlMs()).toEqual(calm.itlMs);
   }

@@ -1,0 +1,168 @@
+// Replicas that come and go, over time, and the calls that wanted them below, on one time axis.
+import type { ReplicaRow, RunResult } from '../../scenarios/formats/result.ts';
+import { comeAndGo, replicaText } from '../replicas.ts';
+import { type Chart, chartSpec, clockLabel, FAINT, INK, PALETTE, topLegend } from './chart.ts';
+
+/** Drawn, a panel each: those that change most. */
+const SETS_MAX = 4;
+
+const COLOURS = { ready: PALETTE.blue, starting: PALETTE.orange } as const;
+
+const rangeOf = ({ readyMin, readyMax }: ReplicaRow): number => readyMax - readyMin;
+
+/** In order of name. */
+const drawnRows = ({ replicas = [] }: RunResult): ReplicaRow[] =>
+  replicas
+    .filter(comeAndGo)
+    .sort((a, b) => rangeOf(b) - rangeOf(a) || (a.name < b.name ? -1 : 1))
+    .slice(0, SETS_MAX)
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+
+export const replicasChart: Chart<RunResult> = {
+  id: 'replicas',
+  howToRead:
+    'Blue replicas are ready (or finish what they have before they go), orange ones are paid for and still start. The ' +
+    'line below is what they are there for: calls that were sent and have not ended, those included that wait at the ' +
+    'gate or for a replica. Blue that follows the line late is a cold start or a slow autoscaler; blue that stays after ' +
+    'it has fallen is paid for nothing.',
+
+  title(run) {
+    const rows = drawnRows(run);
+    return rows.length === 0 ? 'Replicas over time' : rows.map(replicaText).join('; ');
+  },
+
+  spec(run) {
+    const rows = drawnRows(run);
+    if (rows.length === 0) return { absent: 'the number of replicas does not change' };
+    const points = rows.flatMap(({ name, points: own }) => own.map(point => ({ set: name, ...point })));
+    const replicas = points.flatMap(({ set, atMs, ready, starting }) => [
+      { set, atMs, state: 'ready', order: 0, count: ready },
+      { set, atMs, state: 'starting', order: 1, count: starting },
+    ]);
+    const endMs = Math.max(1, ...points.map(({ atMs }) => atMs));
+    const pools = [...new Map(rows.map(row => [row.pool, row])).values()];
+    const panels = [
+      ...rows.map(({ name }) => ({ set: name, text: `Replicas of ${name}`, isDemand: false })),
+      ...pools.map(({ pool, name }) => ({
+        set: name,
+        text: `Calls in flight or waiting${pools.length > 1 ? ` for ${pool}` : ''}`,
+        isDemand: true,
+      })),
+    ];
+    const x = (isLast: boolean) => ({
+      field: 'atMs',
+      type: 'quantitative',
+      scale: { nice: false, domain: [0, endMs] },
+      title: null,
+      axis: {
+        labels: isLast,
+        ticks: isLast,
+        labelExpr: clockLabel,
+        grid: true,
+        tickCount: { expr: 'ceil(width / 75)' },
+        labelOverlap: true,
+      },
+    });
+    const y = (field: string, extra: object) => ({
+      field,
+      type: 'quantitative',
+      title: null,
+      axis: { format: '~s', tickCount: 3, tickMinStep: 1, minExtent: 34, maxExtent: 34 },
+      ...extra,
+    });
+    return chartSpec(
+      { points, replicas },
+      {
+        spacing: 14,
+        resolve: { scale: { x: 'shared' } },
+        vconcat: panels.map(({ set, text, isDemand }, i) => {
+          const ofSet = { filter: { field: 'set', equal: set } };
+          const along = x(i === panels.length - 1);
+          const drawn = isDemand
+            ? {
+                data: { name: 'points' },
+                transform: [ofSet],
+                mark: { type: 'line', interpolate: 'step-after', strokeWidth: 1.5, color: INK },
+                encoding: { x: along, y: y('inFlightCalls', {}) },
+              }
+            : {
+                data: { name: 'replicas' },
+                transform: [ofSet],
+                mark: { type: 'area', interpolate: 'step-after', fillOpacity: 0.75 },
+                encoding: {
+                  x: along,
+                  y: y('count', { stack: 'zero' }),
+                  color: {
+                    field: 'state',
+                    type: 'nominal',
+                    scale: { domain: Object.keys(COLOURS), range: Object.values(COLOURS) },
+                    legend: topLegend(),
+                  },
+                  order: { field: 'order', type: 'quantitative' },
+                },
+              };
+          const cursor = {
+            data: { name: 'points' },
+            transform: [
+              ofSet,
+              { calculate: clockLabel.replaceAll('datum.value', 'datum.atMs'), as: 'clock' },
+            ],
+            params: [
+              {
+                name: `at${i}`,
+                select: {
+                  type: 'point',
+                  on: 'pointerover',
+                  nearest: true,
+                  fields: ['atMs'],
+                  clear: 'pointerout',
+                },
+              },
+            ],
+            mark: { type: 'rule', color: FAINT },
+            encoding: {
+              x: along,
+              opacity: { condition: { param: `at${i}`, empty: false, value: 0.8 }, value: 0 },
+              tooltip: [
+                { field: 'set', title: 'replicas of' },
+                { field: 'clock', title: 'after' },
+                { field: 'ready', title: 'ready' },
+                { field: 'starting', title: 'starting' },
+                { field: 'inFlightCalls', title: 'calls in flight' },
+              ],
+            },
+          };
+          return {
+            width: 640,
+            height: isDemand ? 64 : 74,
+            title: {
+              text,
+              anchor: 'start',
+              frame: 'group',
+              fontSize: 11,
+              fontWeight: 600,
+              color: INK,
+              offset: 4,
+            },
+            layer: [drawn, cursor],
+          };
+        }),
+      },
+    );
+  },
+
+  table(run) {
+    return {
+      columns: ['at (ms)', 'replicas of', 'ready', 'starting', 'calls in flight or waiting'],
+      rows: drawnRows(run).flatMap(({ name, points }) =>
+        points.map(({ atMs, ready, starting, inFlightCalls }) => [
+          atMs,
+          name,
+          ready,
+          starting,
+          inFlightCalls,
+        ]),
+      ),
+    };
+  },
+};
