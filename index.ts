@@ -1,6 +1,14 @@
-// What a TypeScript scenario imports: `import { scenario } from 'agent-windtunnel'`.
+// What a TypeScript scenario or a routing policy of one's own imports: `import { scenario } from 'agent-windtunnel'`.
 import type { Scenario } from './scenarios/formats/scenario.ts';
 
+export type {
+  Router,
+  RouterSetup,
+  RoutingArrival,
+  RoutingEvent,
+  RoutingPolicy,
+  RoutingView,
+} from './gateway/routing/policy.ts';
 export type { Scenario } from './scenarios/formats/scenario.ts';
 export type { Step } from './scenarios/formats/steps.ts';
 

@@ -140,7 +140,7 @@ async function main(): Promise<void> {
     .example('$0 check job-scanner', 'calls, tokens, width and price before anything runs')
     .example('$0 simulate job-scanner -d workstation-ministral-14b', 'the same on one virtual GPU')
     .epilogue(
-      'Exit codes: 0 fine, 1 our failure, 3 not valid, 99 an assertion or tolerance failed, 104 bad input, 105 interrupted.',
+      'Exit codes: 0 fine, 1 our failure, 3 not valid, 99 an assertion or tolerance failed, 104 bad input, 105 interrupted, 107 a routing policy of your own failed.',
     )
     .parserConfiguration({ 'camel-case-expansion': false, 'greedy-arrays': false })
     .exitProcess(false)

@@ -79,6 +79,8 @@ export class Replay implements World {
   private readonly outputs = new Map<string, { writer: PromptWriter; output: readonly Run[] }[]>();
   private readonly itl = new Histogram();
   private readonly gate: GateKeeper | null;
+  /** When calls that wait at the gate came to it: what they wait there is no lateness of ours. */
+  private readonly held = new Map<number, number>();
   /** When the gate will be looked at next. */
   private gateMs = Number.POSITIVE_INFINITY;
   private readonly timeline: TimelineSample[] = [];
@@ -226,7 +228,9 @@ export class Replay implements World {
   }
 
   send(ticket: number, request: SendRequest): void {
-    if (this.gate === null || this.gate.arrive(ticket, request, this.nowMs())) this.sendNow(ticket, request);
+    const nowMs = this.nowMs();
+    if (this.gate === null || this.gate.arrive(ticket, request, nowMs)) this.sendNow(ticket, request);
+    else this.held.set(ticket, nowMs);
   }
 
   /** Calls that waited at the gate go on or are turned away. */
@@ -249,9 +253,11 @@ export class Replay implements World {
   /** A call ends that was never sent. */
   private endUnsent(ticket: number, error: string): void {
     const endMs = this.nowMs();
+    const sentMs = this.held.get(ticket) ?? endMs;
+    this.held.delete(ticket);
     const outcome = error === 'cancelled' ? (this.interrupted ? 'unfinished' : 'cancelled') : 'error';
     this.lastEndMs = Math.max(this.lastEndMs, endMs);
-    this.fleet.callEnded(ticket, { ...UNSENT, outcome, error, endMs }, endMs);
+    this.fleet.callEnded(ticket, { ...UNSENT, outcome, error, sentMs, endMs }, endMs);
   }
 
   sessionEnded(session: string): void {
@@ -261,6 +267,8 @@ export class Replay implements World {
   private sendNow(ticket: number, request: SendRequest): void {
     const { call, session, pool: poolName } = request;
     const pool = this.pools.get(poolName)!;
+    const heldMs = this.held.get(ticket);
+    this.held.delete(ticket);
     const { balancer } = pool;
     const sessionId = session.id;
     const row = balancer.choose(admissionArrival(ticket, request), this.nowMs());
@@ -284,6 +292,7 @@ export class Replay implements World {
       this.live.delete(ticket);
       if (result.outcome === 'ok') this.remember(sessionId, pool, call, result);
       const ended = this.resultOf(result, pool.replicas[row] as string);
+      if (heldMs !== undefined) ended.sentMs = heldMs;
       const endMs = ended.endMs as number;
       this.lastEndMs = Math.max(this.lastEndMs, endMs);
       this.gate?.ended(ticket, endMs);

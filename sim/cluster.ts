@@ -77,6 +77,8 @@ export interface ClusterOptions {
   routing?: RoutingPolicy;
   /** What the plan wants and when, for an autoscaler that knows. */
   oracle?: (pool: string) => OracleView;
+  /** Calls to a pool that a gate holds before they come here; without it none. */
+  atGate?: (pool: string) => number;
 }
 
 export interface Cluster {

@@ -21,8 +21,8 @@ export interface Engines {
   /** It has gone; what it still has fails. */
   stop(id: number, atNs: number): void;
   signals(id: number, atNs: number): Signals;
-  /** Requests it has. */
-  live(id: number): number;
+  /** It holds something for others although its own part is over: KV that is still to be fetched. */
+  holds?(id: number): boolean;
   /** Tokens at the start of a prompt whose KV it has now. */
   cachedTokens(id: number, prompt: readonly Run[], promptTokens: number): number;
   /** Of its tiers, tokens beyond those. */
@@ -50,17 +50,20 @@ export interface FrontOptions {
   readonly oracle: OracleView | null;
   /** Calls that wait because no replica is ready. */
   readonly held: () => number;
+  /** Calls that the gate holds: they have not come yet, but whoever scales must see them. */
+  readonly atGate: () => number;
 }
 
 /** What all fronts of a deployment have in common. */
 export const frontOptions = (
   { routing, signals }: DeploymentSpec,
   pool: string,
-  { routing: outside, oracle }: ClusterOptions,
-): Pick<FrontOptions, 'routing' | 'signals' | 'oracle'> => ({
+  { routing: outside, oracle, atGate }: ClusterOptions,
+): Pick<FrontOptions, 'routing' | 'signals' | 'oracle' | 'atGate'> => ({
   routing: { ...routing, by: outside ?? routingPolicy(routing.policy) },
   signals,
   oracle: oracle?.(pool) ?? null,
+  atGate: () => atGate?.(pool) ?? 0,
 });
 
 /** A call on its way, as an autoscaler counts it. */
@@ -79,6 +82,8 @@ export class Front {
   private readonly flow: FlowCounter | null;
   /** By session: the replica it was last sent to; only where a drain waits for sessions. */
   private readonly homes: Map<string, number> | null;
+  /** By id: requests sent there and not over, on their way to it included. */
+  private readonly sent: number[] = [];
   private readonly scrapeNs: number;
   private nextScrapeNs = Number.POSITIVE_INFINITY;
 
@@ -132,7 +137,7 @@ export class Front {
       coldStart: spec.coldStart,
       spot: spec.spot,
       key: extendText(key, name),
-      view: () => this.flow!.view(this.balancer.ids.length, options.held()),
+      view: () => this.flow!.view(this.balancer.ids.length, options.held(), options.atGate()),
       sink: {
         ready: member => {
           engines.start(member.id, member.name);
@@ -149,7 +154,7 @@ export class Front {
   }
 
   private isBusy({ id }: Member): boolean {
-    if (this.options.engines.live(id) > 0) return true;
+    if ((this.sent[id] ?? 0) > 0 || this.options.engines.holds?.(id) === true) return true;
     if (this.homes === null) return false;
     for (const home of this.homes.values()) if (home === id) return true;
     return false;
@@ -235,6 +240,7 @@ export class Front {
   choose(atNs: number, arrival: RoutingArrival): number {
     const nowMs = atNs / NS_PER_MS;
     const id = this.drainingHome(arrival) ?? this.balancer.choose(arrival, nowMs);
+    this.sent[id] = (this.sent[id] ?? 0) + 1;
     this.homes?.set(arrival.session, id);
     if (this.nextScrapeNs === Number.POSITIVE_INFINITY && this.scrapeNs > 0 && this.balancer.wantsScrapes)
       this.nextScrapeNs = (Math.floor(atNs / this.scrapeNs) + 1) * this.scrapeNs;
@@ -263,6 +269,12 @@ export class Front {
   ended(id: number, outputTokens: number, isOk: boolean, atNs: number): void {
     const replicaId = this.balancer.ended(id, outputTokens, atNs / NS_PER_MS);
     this.flow?.ended(id, outputTokens, isOk, atNs);
+    this.sent[replicaId]! -= 1;
+    this.settle(replicaId, atNs);
+  }
+
+  /** Something of a replica is over: if it drains, this may have been the last. */
+  settle(replicaId: number, atNs: number): void {
     const member = this.lifecycle.members[replicaId]!;
     if (member.state === 'draining') this.lifecycle.settle(member, atNs);
   }
@@ -276,7 +288,7 @@ export class Front {
     const home = this.homes?.get(session);
     if (home === undefined) return;
     this.homes!.delete(session);
-    this.lifecycle.settle(this.lifecycle.members[home]!, atNs);
+    this.settle(home, atNs);
   }
 
   /** One of the ready replicas, by a uniform draw, is lost with what it has; another is asked for at once. */
@@ -365,7 +377,8 @@ class FlowCounter {
   /** Counts since the last look, which begin anew. */
   view(
     ready: number,
-    queuedAtGateway: number,
+    held: number,
+    atGate: number,
   ): Omit<ScalingView, 'ready' | 'starting' | 'draining' | 'min' | 'max'> {
     const { nowNs, since, seen } = this;
     const flow: Flow = {
@@ -383,8 +396,8 @@ class FlowCounter {
       nowMs: nowNs / NS_PER_MS,
       replicas: seen.replicas.slice(0, ready),
       signalAgeMs: (nowNs - seen.atNs) / NS_PER_MS,
-      queuedAtGateway,
-      inFlight: this.counted.size,
+      queuedAtGateway: held + atGate,
+      inFlight: this.counted.size + atGate,
       sessions: this.sessions.size,
       flow,
       idleMs: (nowNs - this.lastCameNs) / NS_PER_MS,

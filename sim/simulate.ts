@@ -95,6 +95,11 @@ export class Simulation implements World {
     return toMs(this.nowNs);
   }
 
+  /** Calls to a pool that the gate holds. */
+  waitingAtGate(pool: string): number {
+    return this.gate?.waitingFor(pool) ?? 0;
+  }
+
   get progress(): { sessionsStarted: number; activeSessions: number; callsEnded: number } {
     const { sessionsStarted, activeSessions, callsEnded } = this.fleet;
     return { sessionsStarted, activeSessions, callsEnded };

@@ -20,12 +20,14 @@ export function startSimulation({ deployment, routing, ...options }: StartOption
   const common = { seed: plan.seed, ...(routing == null ? {} : { routing }) };
   const knows = deployment.pools.some(pool => scalesBy(pool, 'oracle'));
   const oracle = knows ? { oracle: foresee({ deployment, ...options }, common) } : {};
-  return new Simulation({
+  const atGate = (pool: string): number => simulation.waitingAtGate(pool);
+  const simulation = new Simulation({
     ...options,
-    cluster: createCluster(deployment, { ...common, ...oracle }),
+    cluster: createCluster(deployment, { ...common, ...oracle, atGate }),
     apiLatencyMs: new Map(deployment.pools.map(pool => [pool.name, pool.apiLatencyMs])),
     gate: gateOf(deployment),
   });
+  return simulation;
 }
 
 const scalesBy = ({ scaling, disaggregation }: PoolSpec, policy: string): boolean =>

@@ -62,6 +62,13 @@ export class GateKeeper {
     return this.turned.length > 0 ? nowMs : this.gate.nextMs();
   }
 
+  /** Calls that wait for this pool. */
+  waitingFor(pool: string): number {
+    let count = 0;
+    for (const request of this.waiting.values()) if (request.pool === pool) count += 1;
+    return count;
+  }
+
   ended(id: number, nowMs: number): void {
     this.gate.ended(id, nowMs);
   }

@@ -81,9 +81,14 @@ class Holder {
   tokens = 0;
   oldest: Hold | null = null;
   youngest: Hold | null = null;
-  /** Its row in the question of this number. */
-  row = 0;
-  question = 0;
+  /** Its row among the ids asked for; -1 for one that is not. */
+  row = -1;
+}
+
+function areSame(a: readonly number[], b: readonly number[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 export class PrefixIndex {
@@ -96,11 +101,23 @@ export class PrefixIndex {
   /** All but the root, by name. */
   private readonly nodes = new IdTable<Node>();
   private serial = 0;
-  private readonly holders = new IdTable<Holder>();
+  private readonly holders = new Map<number, Holder>();
+  /** Nothing is too old before. */
+  private expiryMs = Number.POSITIVE_INFINITY;
   private readonly matched: number[] = [];
-  private question = 0;
+  /** The ids that rows of holders are of, and whether each has a holder. */
+  private ids: readonly number[] = [];
+  private areAllHolders = false;
   private stretches = 0;
+  /** The prompt that was followed last; null where the tree has changed since. */
+  private followed: readonly Run[] | null = null;
+  /** Stands where that prompt leaves the tree, behind `deepestTokens` tokens of the deepest node. */
   private readonly walk = new PromptWalk();
+  private deepest = this.root;
+  private deepestTokens = 0;
+  /** Of the prompt: those in the tree, and those that count. */
+  private commonTokens = 0;
+  private wholeTokens = 0;
 
   constructor({
     chunkTokens,
@@ -122,28 +139,46 @@ export class PrefixIndex {
    */
   match(prompt: readonly Run[], ids: readonly number[], nowMs: number): readonly number[] {
     const { matched } = this;
-    const question = ++this.question;
-    matched.length = ids.length;
-    for (let row = 0; row < ids.length; row++) {
-      matched[row] = 0;
-      const holder = this.holders.get(ids[row]!);
-      if (holder === undefined) continue;
-      this.expire(holder, nowMs);
-      holder.row = row;
-      holder.question = question;
-    }
-    const end = this.begin(prompt);
-    for (let at = 0, node = this.root; at < end; ) {
-      const child = this.childOf(node);
-      const tokens = child === undefined ? 0 : this.common(child, end - at);
-      if (tokens === 0) break;
-      at += tokens;
-      node = child!;
-      for (const { holder } of node.holds) if (holder.question === question) matched[holder.row] = at;
-      if (tokens < node.tokens) break;
-      this.walk.skip(tokens);
+    this.expire(nowMs);
+    this.ask(ids);
+    for (let row = 0; row < ids.length; row++) matched[row] = 0;
+    this.follow(prompt);
+    let at = this.commonTokens;
+    let own = this.deepestTokens;
+    let known = 0;
+    for (let node = this.deepest; node.parent !== null; node = node.parent) {
+      // Who holds a node holds the way to it: with as many holders, they are the same.
+      const { holds } = node;
+      if (holds.length > known) {
+        known = holds.length;
+        if (this.areAllHolders && known === this.holders.size) {
+          for (let row = 0; row < ids.length; row++) if (matched[row] === 0) matched[row] = at;
+          break;
+        }
+        for (let i = 0; i < known; i++) {
+          const { row } = holds[i]!.holder;
+          if (row >= 0 && matched[row] === 0) matched[row] = at;
+        }
+      }
+      at -= own;
+      own = node.parent.tokens;
     }
     return matched;
+  }
+
+  /** Rows are those of `ids` from now on. */
+  private ask(ids: readonly number[]): void {
+    const { holders } = this;
+    if (areSame(ids, this.ids)) return;
+    this.ids = ids.slice();
+    this.matched.length = ids.length;
+    for (const holder of holders.values()) holder.row = -1;
+    this.areAllHolders = true;
+    for (const [row, id] of ids.entries()) {
+      const holder = holders.get(id);
+      if (holder === undefined) this.areAllHolders = false;
+      else holder.row = row;
+    }
   }
 
   /** The prompt is sent to the replica. Hot: once per request. */
@@ -152,21 +187,16 @@ export class PrefixIndex {
     if (holder === undefined) {
       holder = new Holder();
       this.holders.set(id, holder);
+      this.ids = [];
     }
-    this.expire(holder, nowMs);
-    const end = this.begin(prompt);
-    let node = this.root;
-    for (let at = 0; at < end; ) {
-      const child = this.childOf(node);
-      const tokens = child === undefined ? 0 : this.common(child, end - at);
-      if (tokens === 0) {
-        node = this.extend(node, end - at, holder);
-        break;
-      }
-      node = tokens < child!.tokens ? this.split(child!, tokens) : child!;
-      at += tokens;
-      this.walk.skip(tokens);
-    }
+    this.expire(nowMs);
+    this.follow(prompt);
+    let node = this.deepest;
+    const { deepestTokens } = this;
+    const restTokens = this.wholeTokens - this.commonTokens;
+    if (deepestTokens < node.tokens) node = this.split(node, deepestTokens);
+    if (restTokens > 0) node = this.extend(node, restTokens, holder);
+    this.expiryMs = Math.min(this.expiryMs, nowMs + this.ttlMs);
     // From the end to the beginning, so that a beginning is always younger than what follows it.
     for (; node.parent !== null; node = node.parent) this.use(node, holder, nowMs);
     while (holder.tokens > this.capacityTokens) this.evict(holder, holder.tokens - this.capacityTokens);
@@ -179,6 +209,7 @@ export class PrefixIndex {
     if (holder === undefined) return;
     while (holder.oldest !== null) this.remove(holder.oldest);
     this.holders.delete(id);
+    this.ids = [];
   }
 
   /** Tokens that the replica was sent and that are not forgotten, shared beginnings once. */
@@ -195,9 +226,33 @@ export class PrefixIndex {
     return tokens - (tokens % this.chunkTokens);
   }
 
-  /** Goes to the beginning of the prompt; returns how many tokens of it count. */
-  private begin(prompt: readonly Run[]): number {
-    return this.whole(Math.min(this.walk.begin(prompt), this.promptTokensMax));
+  /** Goes as deep into the tree as the prompt does: once, where a prompt is sent right after it was asked for. */
+  private follow(prompt: readonly Run[]): void {
+    if (this.followed === prompt) return;
+    const end = this.whole(Math.min(this.walk.begin(prompt), this.promptTokensMax));
+    let at = 0;
+    let node = this.root;
+    let tokens = 0;
+    while (at < end && tokens === node.tokens) {
+      const child = this.childOf(node);
+      const inChild = child === undefined ? 0 : this.common(child, end - at);
+      if (inChild === 0) break;
+      node = child!;
+      tokens = inChild;
+      at += tokens;
+      this.walk.skip(tokens);
+    }
+    this.followed = prompt;
+    this.deepest = node;
+    this.deepestTokens = tokens;
+    this.commonTokens = at;
+    this.wholeTokens = end;
+  }
+
+  /** The tree changes. */
+  private unfollow(): void {
+    this.followed = null;
+    this.deepest = this.root;
   }
 
   /** The child that may go on as the prompt does. */
@@ -212,6 +267,7 @@ export class PrefixIndex {
 
   /** Puts the next `tokens` tokens of the prompt behind the node: in it, where only this replica has it. */
   private extend(node: Node, tokens: number, holder: Holder): Node {
+    this.unfollow();
     const rest = this.walk.read(tokens);
     if (node.childCount === 0 && node.holds.length === 1 && node.holds[0]!.holder === holder) {
       appendRuns(node.runs, rest);
@@ -228,6 +284,7 @@ export class PrefixIndex {
 
   /** Parts a node behind its first `tokens` tokens; returns the new upper part. */
   private split(node: Node, tokens: number): Node {
+    this.unfollow();
     const upper = new Node(++this.serial, node.parent, node.name, tokens, headOf(node.runs, tokens).slice());
     if (this.nodes.get(node.name) === node) this.nodes.set(node.name, upper);
     node.runs = tailOf(node.runs, tokens);
@@ -281,9 +338,14 @@ export class PrefixIndex {
     else younger.older = older;
   }
 
-  private expire(holder: Holder, nowMs: number): void {
+  private expire(nowMs: number): void {
+    if (nowMs < this.expiryMs) return;
     const { ttlMs } = this;
-    while (holder.oldest !== null && holder.oldest.usedMs + ttlMs <= nowMs) this.remove(holder.oldest);
+    this.expiryMs = Number.POSITIVE_INFINITY;
+    for (const holder of this.holders.values()) {
+      while (holder.oldest !== null && holder.oldest.usedMs + ttlMs <= nowMs) this.remove(holder.oldest);
+      if (holder.oldest !== null) this.expiryMs = Math.min(this.expiryMs, holder.oldest.usedMs + ttlMs);
+    }
   }
 
   /** Forgets the least recent, `tokens` tokens of it at least and no chunk more. */
@@ -296,6 +358,7 @@ export class PrefixIndex {
 
   private remove(hold: Hold): void {
     const { node, holder } = hold;
+    this.unfollow();
     this.unqueue(hold);
     this.stretches -= 1;
     holder.tokens -= node.tokens;

@@ -1,12 +1,16 @@
 // The registry: every study by its name. A new one is a file beside this and a line here.
 import { UserError } from '../../scenarios/base/errors.ts';
 import { didYouMean } from '../../scenarios/formats/suggest.ts';
+import kvRouting from './kv-routing.ts';
 import mixedFleet from './mixed-fleet.ts';
+import modelSize from './model-size.ts';
 import staleSignals from './stale-signals.ts';
 import type { Study } from './study.ts';
 
 export const studies: Readonly<Record<string, Study>> = {
+  [kvRouting.name]: kvRouting,
   [mixedFleet.name]: mixedFleet,
+  [modelSize.name]: modelSize,
   [staleSignals.name]: staleSignals,
 };
 

@@ -343,14 +343,15 @@ export default defineStudy<At>({
       row,
       column,
       ratio: found?.mean ?? null,
-      text: found === null ? '' : showNumber(found.mean),
+      text: found === null ? '' : found.mean.toFixed(2),
     });
     const lines: Line[] = (['fcfs', ...PROGRAM_AWARE] as const).map(scheduler => ({
       name: scheduler,
       points: QUEUED_LOADS.map(load => {
-        const found = estimate(values(runs, queued({ load, scheduler }), 'makespanMsMean'));
-        const band = found?.ci95 == null ? {} : { low: found.ci95[0], high: found.ci95[1] };
-        return { x: load, y: found?.mean ?? null, ...band };
+        return {
+          x: load,
+          y: estimate(values(runs, queued({ load, scheduler }), 'makespanMsMean'))?.mean ?? null,
+        };
       }),
     }));
     const chatAll = stretch(runs, place({ load: KNEE }), alone('chat', KNEE), 'chat');

@@ -42,14 +42,14 @@ const prefix = z.strictObject({
   retention: z
     .enum(['durable', 'session', 'ephemeral'])
     .optional()
-    .describe('a label: how long it is worth keeping'),
+    .describe('how long it is worth keeping, where an engine retains by priority: 80, 35 or 10'),
   priority: z
     .int()
     .min(1)
     .max(100)
     .optional()
     .describe(
-      'what an engine that retains by priority keeps first, 1 to 100 (tensorrt-llm; default 35, with `ttl` 100)',
+      'what an engine that retains by priority keeps first, 1 to 100; default 100 with `ttl`, else by `retention`, else 35',
     ),
   ttl: written('ms')
     .optional()

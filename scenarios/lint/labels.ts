@@ -1,7 +1,7 @@
 // Keys that are notes for readers and records: nothing acts on them, so an author should not count on them.
 import type { ScenarioFile } from '../formats/scenario.ts';
 
-const LABELS = ['retention', 'idempotent', 'sensitivity', 'complexity'];
+const LABELS = ['idempotent', 'sensitivity', 'complexity'];
 
 /** The labels that a file uses. */
 export function labelsOf(file: ScenarioFile): string[] {

@@ -200,13 +200,20 @@ const looksLikeTime = (raw: unknown): boolean =>
 
 /** The highest of the engines that retain by priority. */
 const MOST_RETAINED = 100;
+/** What labels ask for, on the scale on which anything else has 35: `session` is worth as much as the history behind it. */
+const RETAINED = { durable: 80, session: 35, ephemeral: 10 } as const satisfies Record<
+  NonNullable<PrefixFile['retention']>,
+  number
+>;
 
-/** A segment that is to be kept for a time and says no more is worth most until then. */
-function worthOf({ priority, ttl }: PrefixFile): Segment['worth'] {
-  if (priority === undefined && ttl === undefined) return null;
+/** A segment's own priority, else most for the time that it is to be kept, else what its label asks for. */
+function worthOf({ priority, ttl, retention }: PrefixFile): Segment['worth'] {
+  const labelled = retention === undefined ? null : RETAINED[retention];
+  const worth = priority ?? (ttl === undefined ? labelled : MOST_RETAINED);
+  if (worth === null) return null;
   const duration = ttl === undefined ? null : parseScalar(ttl, 'ms');
   const durationMs = duration !== null && 'value' in duration ? duration.value : null;
-  return { priority: priority ?? MOST_RETAINED, durationMs };
+  return { priority: worth, durationMs };
 }
 
 function compileSegments(

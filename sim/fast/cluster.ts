@@ -114,7 +114,6 @@ export class FastCluster implements ManagedCluster {
         this.due.moved(replica);
       },
       signals: (id, atNs) => replicas[id]!.signals(atNs),
-      live: id => replicas[id]!.live,
       cachedTokens: (id, prompt, promptTokens) => {
         const replica = replicas[id]!;
         const tokens = replica.cachedTokens(this.nowNs, prompt, promptTokens);

@@ -783,11 +783,6 @@ export class FastReplica {
     return this.tree.usedBlocks + this.batch.blocksFor(this.nextStep, this.decidedBefore(ns)) - taken;
   }
 
-  /** Requests it has. */
-  get live(): number {
-    return this.runningCount + this.waiting.length;
-  }
-
   /** What its metrics say. A step that is decided at an instant shows only after it. */
   signals(atNs: number): Signals {
     return {

@@ -66,7 +66,7 @@ export class ReplicaSet {
           const { runningRequests, waitingRequests, kvUsedRatio } = this.groups[id]!.sample(atNs / 1e6);
           return { running: runningRequests, waiting: waitingRequests, kvUsedRatio };
         },
-        live: id => ranksOf(id).reduce((sum, rank) => sum + rank.running.length + rank.waitingRequests, 0),
+        holds: id => ranksOf(id).some(({ kept }) => kept.length > 0),
         cachedTokens: (id, prompt, promptTokens) => most(id, rank => rank.cachedTokens(prompt, promptTokens)),
         ...(spec.kvTiers.length === 0
           ? {}

@@ -186,6 +186,7 @@ class SplitPool implements Pool {
     const generated = spec.disaggregation.firstToken === 'prefill' ? 1 : 0;
     if (generated === submission.outputTokens) {
       place.replica.letGo(atNs, id);
+      this.parts.prefill.front.settle(place.id, atNs);
       sink.event(event);
       return;
     }
@@ -204,7 +205,7 @@ class SplitPool implements Pool {
 
   private handover(from: Place, { submission, decode, scheduledNs }: Prefilling, atNs: number): Handover {
     const { blockBytes, links } = this;
-    const { spec, transfers } = this.parts;
+    const { spec, transfers, prefill } = this.parts;
     const { linkBytesPerSec, linkLatencyMs, overlapLayers } = spec.disaggregation;
     const { id, promptTokens } = submission;
     const legs = [links.egress[from.id]!, links.ingress[decode.id]!];
@@ -225,6 +226,7 @@ class SplitPool implements Pool {
       close(ns) {
         from.group.observe(ns);
         from.replica.letGo(ns, id);
+        prefill.front.settle(from.id, ns);
       },
     };
   }

@@ -26,7 +26,8 @@ function tokensWithin(ms: number, { prefillMs }: RetentionSetup): number {
 
 /**
  * Protects max(L + next_prompt - threshold, 0) tokens from the root on, L being the tokens of the conversation: rank 0.
- * A block that begins behind them is safe to lose: rank -1.
+ * A block that begins behind them is safe to lose: rank -1. So the tails of conversations that go on are reused before the
+ * roots of those that are over, by the paper's own rule (its phase 1 before its phase 2): it cannot tell them apart.
  */
 export default defineRetentionPolicy({
   name: 't-lru',

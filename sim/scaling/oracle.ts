@@ -23,10 +23,11 @@ function planned(oracle: OracleView, fromMs: number, toMs: number) {
 /**
  * From now to a cold start (the median one) and two windows on, so that whoever is needed then is asked for now, and
  * nobody goes who would come back:
- *   work    = calls of the busiest window, and all that are late, in the time of a window
+ *   work    = (calls of the busiest window + calls that wait) / a window + calls that are late / all of that time
  *   desired = the higher of ⌈work / what a replica does within the targets⌉ and ⌈most KV of open sessions / KV of one⌉
- * Late is what waits, and what the plan wanted by now and has not come because what was before it is late. Without the
- * second term a replica would be given more sessions than it can remember, and compute their contexts again and again.
+ * Late is what the plan wanted by now and has not come, because what is before it in its session has not ended; while it
+ * is more than one for each open session, nobody goes. Without the second term a replica would get more sessions than it
+ * can remember, and compute their contexts again and again.
  */
 export default defineScalingPolicy({
   name: 'oracle',
@@ -43,32 +44,26 @@ export default defineScalingPolicy({
     const horizonMs = setup.coldStartMs + 2 * windowMs;
     let came = 0;
 
-    function late(nowMs: number, waiting: number): number {
-      return waiting + Math.max(0, oracle!.demand(0, nowMs).calls - came);
-    }
-
     return {
       intervalMs: windowMs,
-      desired({ nowMs, flow, replicas, queuedAtGateway, ready, starting }) {
+      desired({ nowMs, flow, replicas, queuedAtGateway, sessions, ready, starting }) {
         came += flow.arrivals;
         const first = Math.floor(nowMs / windowMs);
         const last = Math.floor((nowMs + horizonMs) / windowMs);
         let busiest = 0;
         for (let index = first; index <= last; index++)
           busiest = Math.max(busiest, oracle.demand(index * windowMs, (index + 1) * windowMs).calls);
-        const behind = late(
-          nowMs,
-          replicas.reduce((sum, each) => sum + each.waiting, queuedAtGateway),
-        );
+        const waiting = replicas.reduce((sum, each) => sum + each.waiting, queuedAtGateway);
+        const late = Math.max(0, oracle.demand(0, nowMs).calls - came);
         const untilMs = (last + 1) * windowMs;
+        const perSec = ((busiest + waiting) * 1000) / windowMs + (late * 1000) / horizonMs;
         const byMemory = Math.ceil(oracle.heldTokens(nowMs, untilMs) / kvTokens(setup.limits));
-        const perSec = ((busiest + behind) * 1000) / windowMs;
-        if (perSec === 0) return byMemory;
+        const least = Math.max(byMemory, late > sessions ? ready + starting : 0);
+        if (perSec === 0) return least;
         const before = shapeOf(planned(oracle, 0, nowMs), UNKNOWN_SHAPE);
         const capacity = capacityOf(setup, shapeOf(planned(oracle, nowMs, untilMs), before), targets);
-        return capacity === null
-          ? ready + starting
-          : Math.max(byMemory, Math.ceil(perSec / capacity.callsPerSec));
+        if (capacity === null) return Math.max(least, ready + starting);
+        return Math.max(least, Math.ceil(perSec / capacity.callsPerSec));
       },
     };
   },

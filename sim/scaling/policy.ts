@@ -41,7 +41,7 @@ export interface ScalingView {
   readonly signalAgeMs: number;
   /** Calls that wait at the gateway, because no replica is ready or the gate holds them: exact. */
   readonly queuedAtGateway: number;
-  /** Calls sent and not ended: exact, the gateway counts them itself. */
+  /** Calls sent and not ended, and those the gate holds: exact, the gateway counts them itself. */
   readonly inFlight: number;
   /** Sessions that have sent a call to this pool and are not over: exact. */
   readonly sessions: number;

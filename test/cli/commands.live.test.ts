@@ -73,6 +73,51 @@ describe('replay on the emulator', () => {
     expect((await served.stop()).code).toBe(0);
   });
 
+  test("runs the gate and the router of a simulation: whole sessions one at a time, by a policy of one's own", async () => {
+    const served = await emulator();
+    write(
+      folder,
+      'gated.yaml',
+      `${ENDPOINT(served.url)}gateway: { admission: { policy: sessions, max: 1, queue: 10 } }\n`,
+    );
+    write(
+      folder,
+      'turns.ts',
+      "let turn = 0;\nexport default { name: 'turns', doc: 'In turn, and what is scraped.', source: 'a test', create: () => ({ route: (_: unknown, view: any) => (turn++ + 0 * view.waiting[0]) % view.replicas.length }) };\n",
+    );
+    const ran = await start(
+      [
+        'replay',
+        'chain.yaml',
+        '-d',
+        'gated.yaml',
+        '--routing',
+        './turns.ts',
+        '--out',
+        'gated',
+        '--endpoint',
+        served.url,
+        '--endpoint',
+        served.url,
+      ],
+      folder,
+    ).ended;
+    expect(ran.code, ran.err).toBe(0);
+    const log = readFileSync(join(folder, 'gated/calls.jsonl'), 'utf8').trim().split('\n');
+    const calls = log.map(line => JSON.parse(line) as CallRecord);
+    expect(calls.map(({ outcome }) => outcome)).toEqual(calls.map(() => 'ok'));
+    expect(new Set(calls.map(({ replica }) => replica))).toEqual(new Set(['main/0', 'main/1']));
+    // One session is over before the next one is let in: what a call waits at the gate is queueing, no lag of ours.
+    const spans = [...new Set(calls.map(({ session }) => session))].map(id => {
+      const own = calls.filter(({ session }) => session === id);
+      return [Math.min(...own.map(({ firstTokenMs }) => firstTokenMs!)), Math.max(...own.map(({ endMs }) => endMs!))];
+    });
+    spans.sort(([a], [b]) => a! - b!);
+    for (const [i, [sentMs]] of spans.entries())
+      if (i > 0) expect(sentMs).toBeGreaterThanOrEqual(spans[i - 1]![1]!);
+    await served.stop();
+  });
+
   test('of a window of a trace warns that the server has not seen what came before it', async () => {
     const served = await emulator();
     const trace = join(ROOT, 'scenarios/library/traces/claude-code-session.json');

@@ -187,7 +187,7 @@ test('nothing is wider than a terminal of 80 columns', () => {
     shapes: context.shapes,
     deployment: { name: 'test', loads: offeredLoad(context) },
     standIns: [],
-    labels: ['retention', 'idempotent', 'sensitivity', 'complexity'],
+    labels: ['idempotent', 'sensitivity', 'complexity'],
     width: 80,
   });
   const issues = formatIssues(lint(context), source, { colour: false, width: 80 });

@@ -44,6 +44,18 @@ describe('retention', () => {
     expect(said('')).toBeUndefined();
   });
 
+  test('a label is a priority, where the prefix has no word of its own', () => {
+    const priorities = (keeping: string) => said(keeping)?.map(({ priority }) => priority);
+    expect(said(', retention: durable')).toEqual([
+      { fromToken: 32, toToken: 96, priority: 80, durationMs: null },
+    ]);
+    // As much as the history, of which nothing is said.
+    expect(priorities(', retention: session')).toEqual([35]);
+    expect(priorities(', retention: ephemeral')).toEqual([10]);
+    expect(priorities(', retention: durable, priority: 20')).toEqual([20]);
+    expect(said(', retention: ephemeral, ttl: 5m')).toMatchObject([{ priority: 100, durationMs: 300_000 }]);
+  });
+
   /** Of the last call: tokens found in the cache, after eight others went through one that holds little more than two. */
   const found = (keeping: string, engine: string) => {
     const plan = planOf(scenario(keeping, 'system, tools'));
@@ -57,5 +69,7 @@ describe('retention', () => {
     expect(found(', priority: 90, ttl: 60s', 'tensorrt-llm')).toBe(64);
     expect(found(', priority: 90, ttl: 100ms', 'tensorrt-llm')).toBe(0);
     expect(found(', priority: 90', 'vllm')).toBe(0);
+    expect(found(', retention: durable', 'tensorrt-llm')).toBe(64);
+    expect(found(', retention: session', 'tensorrt-llm')).toBe(0);
   });
 });

@@ -1,0 +1,412 @@
+// Placement: a small pool near the user, a region, a large pool far away. What the way costs an agent of many short calls
+// and what it costs a single long one, against what the better card gives.
+import { logTicks, msAxis, msLabel } from '../../reports/charts/chart.ts';
+import { type Line, linesSpec } from '../../reports/charts/lines.ts';
+import { showMs, showNumber, showSignedRatio } from '../../reports/numbers.ts';
+import type { FigureName } from '../../scenarios/formats/grid.ts';
+import type { GridCase } from '../grid/case.ts';
+import { crossing } from '../policy-bench/compare.ts';
+import { type Estimate, estimate, showEstimate, timesAs } from './estimate.ts';
+import { type Claim, defineStudy, type StudyCase, type StudyRun, type Verdict } from './study.ts';
+
+interface SiteSpec {
+  readonly what: string;
+  readonly gpu: string;
+  readonly gpus: number;
+  /** Of the catalogue. */
+  readonly usdPerGpuHour: number;
+  /** To the model and back, for each call. */
+  readonly roundTripMs: number;
+  /** To the loop and back, once a workflow. */
+  readonly farMs: number;
+}
+
+/** One way 5, 30 and 80 ms. The last has the agent's loop beside the model: only its question travels. */
+const SITES = {
+  'edge L40S': {
+    what: 'edge, one L40S',
+    gpu: 'l40s',
+    gpus: 1,
+    usdPerGpuHour: 1.548,
+    roundTripMs: 10,
+    farMs: 0,
+  },
+  'edge RTX PRO 6000': {
+    what: 'edge, one RTX PRO 6000',
+    gpu: 'rtx-pro-6000-server',
+    gpus: 1,
+    usdPerGpuHour: 1.69,
+    roundTripMs: 10,
+    farMs: 0,
+  },
+  'edge H200': {
+    what: 'edge, one H200',
+    gpu: 'h200-141gb-sxm',
+    gpus: 1,
+    usdPerGpuHour: 3.39,
+    roundTripMs: 10,
+    farMs: 0,
+  },
+  region: {
+    what: 'region, two H100',
+    gpu: 'h100-80gb-sxm',
+    gpus: 2,
+    usdPerGpuHour: 2.29,
+    roundTripMs: 60,
+    farMs: 0,
+  },
+  central: {
+    what: 'central, eight H200',
+    gpu: 'h200-141gb-sxm',
+    gpus: 8,
+    usdPerGpuHour: 3.39,
+    roundTripMs: 160,
+    farMs: 0,
+  },
+  'central, loop there': {
+    what: 'central, with the loop beside the model',
+    gpu: 'h200-141gb-sxm',
+    gpus: 8,
+    usdPerGpuHour: 3.39,
+    roundTripMs: 0,
+    farMs: 160,
+  },
+} as const satisfies Record<string, SiteSpec>;
+type Site = keyof typeof SITES;
+const SITE_NAMES = Object.keys(SITES) as Site[];
+const EDGES = ['edge L40S', 'edge RTX PRO 6000'] as const satisfies Site[];
+/** vLLM's own share of TTFT, as in the library's deployments. */
+const ENGINE_MS = 2;
+
+type Workflow = 'chatty' | 'once';
+const WORKFLOWS: readonly Workflow[] = ['chatty', 'once'];
+const TURNS = 50;
+const SHORT_TURNS = 10;
+const WORDS = 20;
+const WORDS_SWEEP = [4, 10, WORDS, 50, 150];
+/** Workflows for each USD that a site costs: so a dearer site serves as many more users. The first: nobody else is there. */
+const LOADS: Record<Workflow, readonly number[]> = {
+  chatty: [10, 300, 1000, 3000],
+  once: [10, 1000, 4000, 8000, 16_000],
+};
+const SPARE = 10;
+
+interface Place {
+  readonly site: Site;
+  readonly workflow: Workflow;
+  readonly turns: number;
+  /** Tokens of an answer of the chatty agent. */
+  readonly words: number;
+  readonly perUsd: number;
+}
+interface At extends Place {
+  readonly seed: number;
+}
+type Run = StudyRun<At>;
+
+const place = (fields: Partial<Place> & { site: Site }): Place => ({
+  workflow: 'chatty',
+  turns: TURNS,
+  words: WORDS,
+  perUsd: SPARE,
+  ...fields,
+});
+
+function places(): Place[] {
+  const found = [
+    ...(['edge H200', 'central'] as const).map(site => place({ site, turns: SHORT_TURNS })),
+    ...SITE_NAMES.flatMap(site => WORDS_SWEEP.map(words => place({ site, words }))),
+    ...WORKFLOWS.flatMap(workflow =>
+      SITE_NAMES.flatMap(site => LOADS[workflow].map(perUsd => place({ site, workflow, perUsd }))),
+    ),
+  ];
+  return [...new Map(found.map(each => [JSON.stringify(each), each])).values()];
+}
+
+/** Sessions start over about so long; at the ends there are so few or so many of them. */
+const WINDOW_SEC = { quick: 25, whole: 60 } as const;
+const SESSIONS = {
+  min: 12,
+  max: { quick: { chatty: 100, once: 400 }, whole: { chatty: 600, once: 3000 } },
+} as const;
+
+function caseOf(at: At, scale: 'quick' | 'whole'): GridCase {
+  const { gpu, gpus, usdPerGpuHour, roundTripMs, farMs } = SITES[at.site];
+  const perSec = (at.perUsd * gpus * usdPerGpuHour) / 3600;
+  const most = SESSIONS.max[scale][at.workflow];
+  const sessions = Math.min(most, Math.max(SESSIONS.min, Math.round(perSec * WINDOW_SEC[scale])));
+  return {
+    scenario: {
+      input: 'studies/placement',
+      options: {
+        seed: at.seed,
+        set: [
+          `traffic.0.workflow=${at.workflow}`,
+          `traffic.0.sessions=${sessions}`,
+          `params.turns=${at.turns}`,
+          `params.words=${at.words}`,
+          `params.far=${farMs}`,
+        ],
+      },
+    },
+    deployment: {
+      input: '1xh100-llama-3.1-8b',
+      set: [
+        `pools.main.gpu=${gpu}`,
+        `pools.main.replicas=${gpus}`,
+        `pools.main.price=${usdPerGpuHour}/h`,
+        'pools.main.precision={ weights: fp8, kv: bf16 }',
+        `pools.main.api_latency=${roundTripMs + ENGINE_MS}ms`,
+        'routing=session-affinity',
+      ],
+    },
+    loadFactor: perSec,
+  };
+}
+
+// ---- judgement ------------------------------------------------------------------------------------------------
+
+const valuesAt = (runs: readonly Run[], where: Place, name: FigureName): (number | null)[] =>
+  runs
+    .filter(({ at }) => (Object.keys(where) as (keyof Place)[]).every(key => at[key] === where[key]))
+    .map(({ figures }) => figures[name]);
+/** How long a workflow takes at the median, ms, a value each seed. */
+const tookMs = (runs: readonly Run[], where: Place) => valuesAt(runs, where, 'makespanMsP50');
+const meanMs = (runs: readonly Run[], where: Place): number | null =>
+  estimate(tookMs(runs, where))?.mean ?? null;
+
+/** Of two places that meet the same workflows: how much longer the first takes, ms. */
+const longerMs = (runs: readonly Run[], where: Place, beside: Place): Estimate | null => {
+  const base = tookMs(runs, beside);
+  return estimate(
+    tookMs(runs, where).map((value, seed) =>
+      value === null || base[seed] == null ? null : value - base[seed],
+    ),
+  );
+};
+
+/** Tokens of an answer up to which a workflow ends sooner at `near` than at `far`; null: none at all. */
+const breakEven = (runs: readonly Run[], near: Site, far: Site): number | null =>
+  crossing(
+    WORDS_SWEEP.map(words => {
+      const [own, other] = [near, far].map(site => meanMs(runs, place({ site, words }))) as [
+        number | null,
+        number | null,
+      ];
+      return { loadRatio: words, share: own === null || other === null ? null : other - own };
+    }),
+    0,
+  );
+
+/** Workflows per USD up to which one takes at most `times` as long as with spare capacity, a value each seed. */
+function loadsHeld(runs: readonly Run[], site: Site, workflow: Workflow, times: number): (number | null)[] {
+  const byLoad = LOADS[workflow].map(perUsd => tookMs(runs, place({ site, workflow, perUsd })));
+  return byLoad[0]!.map((idleMs, seed) =>
+    crossing(
+      LOADS[workflow].map((loadRatio, i) => {
+        const ms = byLoad[i]![seed] ?? null;
+        return { loadRatio, share: ms === null || !idleMs ? null : -ms / idleMs };
+      }),
+      -times,
+    ),
+  );
+}
+
+const showTimes = (found: Estimate | null): string => showEstimate(found, ratio => `${showNumber(ratio)}x`);
+const showTook = (runs: readonly Run[], where: Place): string =>
+  showEstimate(estimate(tookMs(runs, where)), showMs);
+const words = (found: number | null): string =>
+  found === null
+    ? 'for no answer'
+    : found >= WORDS_SWEEP.at(-1)!
+      ? `for answers of ${WORDS_SWEEP.at(-1)} tokens and more`
+      : `up to ${showNumber(found)} tokens`;
+const verdictOf = (isWhole: boolean, isPart: boolean): Verdict =>
+  isWhole ? 'confirmed' : isPart ? 'partly' : 'contradicted';
+
+const SLOWDOWN = 1.5;
+
+function claims(runs: readonly Run[]): Claim[] {
+  const byWay = [SHORT_TURNS, TURNS].map(turns => {
+    const expectedMs = turns * (SITES.central.roundTripMs - SITES['edge H200'].roundTripMs);
+    const found = longerMs(runs, place({ site: 'central', turns }), place({ site: 'edge H200', turns }));
+    return { turns, expectedMs, found, isMet: Math.abs((found?.mean ?? 0) / expectedMs - 1) < 0.02 };
+  });
+  const ms = (site: Site, workflow: Workflow = 'chatty'): number =>
+    meanMs(runs, place({ site, workflow })) ?? Number.NaN;
+  const sooner = EDGES.filter(site => ms(site) < ms('central') && ms(site) < ms('region'));
+  const others = SITE_NAMES.filter(
+    site => site !== 'central' && site !== 'central, loop there' && site !== 'edge H200',
+  );
+  const soonerOnce = others.filter(site => ms(site, 'once') < ms('central', 'once'));
+  const moved = timesAs(
+    tookMs(runs, place({ site: 'central, loop there' })),
+    tookMs(runs, place({ site: 'edge RTX PRO 6000' })),
+  );
+  const held = WORKFLOWS.map(workflow => ({
+    workflow,
+    found: timesAs(
+      loadsHeld(runs, 'central', workflow, SLOWDOWN),
+      loadsHeld(runs, 'edge L40S', workflow, SLOWDOWN),
+    ),
+  }));
+  return [
+    {
+      text: 'A chatty agent pays calls x round trip',
+      verdict: verdictOf(
+        byWay.every(({ isMet }) => isMet),
+        byWay.some(({ isMet }) => isMet),
+      ),
+      figure: byWay
+        .map(
+          ({ turns, expectedMs, found }) =>
+            `${turns} calls: ${showMs(expectedMs)} by arithmetic, ${showEstimate(found, showMs)} simulated on the same card`,
+        )
+        .join('; '),
+    },
+    {
+      text: `A chatty agent (${TURNS} calls of ${WORDS} tokens) belongs at the edge`,
+      verdict: verdictOf(
+        sooner.length === EDGES.length,
+        sooner.length > 0 || EDGES.some(site => ms(site) < ms('central')),
+      ),
+      figure: `${[...EDGES, 'region' as const, 'central' as const].map(site => `${showMs(ms(site))} (${SITES[site].what})`).join(', ')}. Against the centre an L40S wins ${words(breakEven(runs, 'edge L40S', 'central'))} an answer, an RTX PRO 6000 ${words(breakEven(runs, 'edge RTX PRO 6000', 'central'))}`,
+    },
+    {
+      text: 'A single long call belongs in the centre',
+      verdict: verdictOf(soonerOnce.length === 0, soonerOnce.length < others.length),
+      figure: [...others, 'central' as const]
+        .map(site => `${showMs(ms(site, 'once'))} (${SITES[site].what})`)
+        .join(', '),
+    },
+    {
+      text: 'It is the loop that should be moved, not the model: beside a far model it beats one at the edge',
+      verdict: verdictOf((moved?.ci95?.[1] ?? moved?.mean ?? 1) < 1, (moved?.mean ?? 1) < 1),
+      figure: `${showTook(runs, place({ site: 'central, loop there' }))} in the centre with its loop, ${showTimes(moved)} the time at the best edge (${SITES['edge RTX PRO 6000'].what})`,
+    },
+    {
+      text: 'For the same money a large pool holds more before it slows down',
+      verdict: verdictOf(
+        held.every(({ found }) => (found?.ci95?.[0] ?? found?.mean ?? 1) > 1),
+        held.some(({ found }) => (found?.ci95?.[0] ?? found?.mean ?? 1) > 1),
+      ),
+      figure: held
+        .map(
+          ({ workflow, found }) =>
+            `${workflow}: ${showTimes(found)} the workflows per USD of an L40S until they take ${SLOWDOWN} times as long`,
+        )
+        .join('; '),
+    },
+  ];
+}
+
+export default defineStudy<At>({
+  name: 'placement',
+  question:
+    'Edge, region or centre? A small pool 5 ms from the user, a region at 30 ms, a large pool at 80 ms, one way. It is said that chatty agents belong at the edge, since they pay a round trip for every call, and single calls in the centre, where the large GPUs are.',
+  method: `Llama 3.1 8B in fp8 everywhere: an L40S or an RTX PRO 6000 at the edge, two H100 in the region, eight H200 in the centre, and one H200 at the edge to tell the way from the card. An agent of ${TURNS} calls of ${WORDS} tokens in strict series with a tool of 20 ms between, and single calls of 300 tokens at the median. A site serves users in proportion to its price, so that loads are workflows per USD; the lowest is one at a time.`,
+
+  cases({ isQuick }) {
+    const scale = isQuick ? 'quick' : 'whole';
+    const seeds = isQuick ? [1, 2] : [1, 2, 3, 4, 5];
+    return seeds.flatMap(seed =>
+      places().map((each): StudyCase<At> => {
+        const at = { ...each, seed };
+        return { at, of: caseOf(at, scale) };
+      }),
+    );
+  },
+
+  judge(runs) {
+    const shown = SITE_NAMES.filter(site => site !== 'edge H200');
+    const byWords: Line[] = shown.map(site => ({
+      name: SITES[site].what,
+      points: WORDS_SWEEP.map(x => ({ x, y: meanMs(runs, place({ site, words: x })) })),
+    }));
+    const byLoad = (workflow: Workflow): Line[] =>
+      shown.map(site => ({
+        name: SITES[site].what,
+        points: LOADS[workflow].map(perUsd => ({
+          x: perUsd,
+          y: meanMs(runs, place({ site, workflow, perUsd })),
+        })),
+      }));
+    const took = (scale: object = {}) => ({
+      title: 'workflow p50',
+      scale: { type: 'log', ...scale },
+      axis: msAxis(),
+      label: msLabel,
+    });
+    const ticksOf = (lines: readonly Line[]) =>
+      logTicks(lines.flatMap(({ points }) => points.flatMap(({ y }) => y ?? [])));
+    const loadChart = (workflow: Workflow, id: string, title: string) => {
+      const lines = byLoad(workflow);
+      return {
+        id,
+        title,
+        spec: linesSpec(lines, {
+          x: {
+            title: 'workflows per USD of the site',
+            scale: { type: 'log' },
+            axis: { values: LOADS[workflow], format: ',' },
+            format: ',',
+          },
+          y: { ...took(), axis: msAxis({ values: ticksOf(lines) }) },
+        }),
+      };
+    };
+    const l40s = breakEven(runs, 'edge L40S', 'central');
+    const moved = timesAs(
+      tookMs(runs, place({ site: 'central, loop there' })),
+      tookMs(runs, place({ site: 'central' })),
+    );
+    return {
+      claims: claims(runs),
+      tables: [
+        {
+          title: `Workflow p50 of ${TURNS} calls with spare capacity, by tokens of an answer`,
+          columns: ['site', ...WORDS_SWEEP.map(each => `${each} tokens`)],
+          rows: SITE_NAMES.map(site => [
+            SITES[site].what,
+            ...WORDS_SWEEP.map(each => showMs(meanMs(runs, place({ site, words: each })))),
+          ]),
+        },
+        ...WORKFLOWS.map(workflow => ({
+          title: `Workflow p50, ${workflow}, by workflows per USD`,
+          columns: ['site', ...LOADS[workflow].map(perUsd => `${showNumber(perUsd)} per USD`)],
+          rows: SITE_NAMES.map(site => [
+            SITES[site].what,
+            ...LOADS[workflow].map(perUsd => showTook(runs, place({ site, workflow, perUsd }))),
+          ]),
+        })),
+      ],
+      charts: [
+        {
+          id: 'placement-words',
+          title: `An edge L40S beats eight far H200 ${words(l40s)} an answer, ${TURNS} calls in a row`,
+          spec: linesSpec(byWords, {
+            x: {
+              title: 'tokens of an answer',
+              scale: { type: 'log' },
+              axis: { values: WORDS_SWEEP },
+            },
+            y: { ...took(), axis: msAxis({ values: ticksOf(byWords) }) },
+          }),
+        },
+        loadChart(
+          'chatty',
+          'placement-chatty',
+          `With its loop beside the model a chatty agent takes ${showSignedRatio((moved?.mean ?? Number.NaN) - 1)} in the centre`,
+        ),
+        loadChart('once', 'placement-once', 'A single long call waits for the card, not for the way'),
+      ],
+      limits: [
+        'Places and links are not built: the way is `api_latency`, a fixed time paid at the start of each call. No jitter, no bandwidth, no handshakes, no streaming of the way back.',
+        'The same model everywhere; a larger one does not fit at the edge at all.',
+        'Tools stand beside the loop, at 20 ms wherever that is: where an agent works on data at the edge, its tools would travel instead.',
+        'Step times are a model, for ranking only; of the L40S nothing was measured, so that its nearest relative stands in.',
+        'Prices are first list prices; edge sites cost more to run than GPUs in a region do.',
+      ],
+    };
+  },
+});

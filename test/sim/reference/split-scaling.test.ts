@@ -1,0 +1,67 @@
+// Prefill and decode replicas that come and go apart: what a half still holds for the other keeps its replica there.
+import { expect, test } from 'vitest';
+import type { ScalingSpec } from '../../../engines/engine.ts';
+import type { ClusterEvent } from '../../../sim/cluster.ts';
+import { createCluster } from '../../../sim/reference/cluster.ts';
+import { affineStep } from '../../builders/steps.ts';
+import { deployment, limits, pool, submission } from './build.ts';
+
+const KV_BYTES = 1000;
+
+const byLoad = (given: Partial<ScalingSpec> = {}): ScalingSpec => ({
+  policy: 'hpa',
+  options: { metric: 'in_flight', target: 2, interval: 0.001, down_window: 0.002 },
+  min: 1,
+  max: 4,
+  signalAgeMs: 0,
+  drain: 'calls',
+  drainMaxMs: Number.POSITIVE_INFINITY,
+  ...given,
+});
+
+function play(scaling: { prefill: ScalingSpec | null; decode: ScalingSpec | null }) {
+  const step = affineStep({ baseNs: 100, perTokenNs: 10 });
+  const half = { replicas: 1, limits: limits({ kvBlocks: 400 }), step, gpuId: null, tensorParallel: 1 };
+  const spec = pool({
+    ...half,
+    scaling: scaling.decode,
+    kvBytesPerToken: KV_BYTES,
+    disaggregation: {
+      prefill: { ...half, usdPerGpuHour: null, scaling: scaling.prefill, coldStart: null, spot: null },
+      linkBytesPerSec: 5e9, // slow: 40 tokens take 8 us, a prompt half a us
+      linkLatencyMs: 0,
+      overlapLayers: null,
+      firstToken: 'decode',
+      localBelowTokens: 0,
+    },
+  });
+  const cluster = createCluster(deployment([spec], 'least-outstanding'));
+  const requests = 120;
+  for (let id = 0; id < requests; id++)
+    cluster.submit(id * 300, submission(id, { promptTokens: 40, outputTokens: 20 }));
+  const events: ClusterEvent[] = [];
+  for (let i = 0; i < 1e6 && !(i > 0 && cluster.isIdle()); i++) {
+    cluster.advanceTo(cluster.nextNs());
+    events.push(...cluster.drain());
+  }
+  // What is idle goes, a while later.
+  for (let i = 0; i < 1000; i++) cluster.advanceTo(cluster.nextNs());
+  return { events, requests, spans: cluster.replicaSpans(), cluster };
+}
+
+const count = (spans: { replica: string }[], half: string): number =>
+  spans.filter(({ replica }) => replica.includes(`/${half}/`)).length;
+
+test.each([
+  ['prefill', { prefill: byLoad(), decode: null }],
+  ['decode', { prefill: null, decode: byLoad() }],
+  ['both', { prefill: byLoad(), decode: byLoad() }],
+] as const)('%s: every request is answered, and only that half grows', (which, scaling) => {
+  const { events, requests, spans, cluster } = play(scaling);
+  expect(events.filter(({ kind }) => kind === 'end')).toHaveLength(requests);
+  expect(events.filter(({ kind }) => kind === 'failed')).toEqual([]);
+  expect(count(spans, 'prefill') > 1).toBe(which !== 'decode');
+  expect(count(spans, 'decode') > 1).toBe(which !== 'prefill');
+  expect(spans.filter(({ goneMs }) => goneMs === null).length).toBeLessThan(spans.length);
+  for (const { engine, kept } of cluster.replicas) expect([engine.usedBlocks, kept.length]).toEqual([0, 0]);
+});
