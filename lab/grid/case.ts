@@ -9,6 +9,7 @@ import type {
 import type { LoadOptions } from '../../scenarios/cli/load.ts';
 import type { RunFigures } from '../../scenarios/formats/grid.ts';
 import type { Targets } from './figures.ts';
+import type { SegmentHits } from './segment-hits.ts';
 
 /** What a case changes of a deployment once its file is resolved. Plain data. */
 export interface DeploymentChange {
@@ -50,6 +51,8 @@ export interface GridCase {
   readonly slos?: readonly Targets[];
   /** Whether the figures of each cohort are wanted, too. */
   readonly isByCohort?: boolean;
+  /** Whether it is wanted what of each part of the prompts was cached. */
+  readonly isBySegment?: boolean;
 }
 
 /** What came of a case. */
@@ -59,6 +62,8 @@ export interface CaseResult {
   readonly cohorts?: Readonly<Record<string, RunFigures>>;
   /** Share of calls that kept each of the case's `slos`. */
   readonly keptRatios?: readonly number[];
+  /** By the name of a prefix segment, or `history`, `reads` or `input`; where asked for. */
+  readonly segments?: Readonly<Record<string, SegmentHits>>;
 }
 
 /** A case that threw. */

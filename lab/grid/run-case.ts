@@ -13,6 +13,7 @@ import { startSimulation } from '../../sim/start.ts';
 import { type CaseFailure, type CaseResult, changed, type GridCase, type Outcome } from './case.ts';
 import { FigureCollector } from './figures.ts';
 import { agentsAt, atLoad } from './load-factor.ts';
+import { addHits, type SegmentHits } from './segment-hits.ts';
 
 /** Scenarios and pairs kept: cases come in order, so a few are asked for again and again. */
 const KEPT = 4;
@@ -62,6 +63,7 @@ export class CaseRunner {
     const cohorts = given.isByCohort
       ? new Map(plan.cohorts.map(({ name }) => [name, new FigureCollector(plan)]))
       : null;
+    const segments = new Map<string, SegmentHits>();
     const simulation = startSimulation({
       plan,
       deployment,
@@ -71,6 +73,7 @@ export class CaseRunner {
       onCall(call: CallRecord) {
         collector.onCall(call);
         cohorts?.get(call.cohort)?.onCall(call);
+        if (given.isBySegment === true) addHits(segments, call);
       },
       onSession(session: WorkflowRecord) {
         collector.onSession(session);
@@ -83,6 +86,7 @@ export class CaseRunner {
     return {
       figures: figuresOf(collector),
       ...(given.slos !== undefined && { keptRatios: collector.keptRatios() }),
+      ...(given.isBySegment === true && { segments: Object.fromEntries(segments) }),
       ...(cohorts !== null && {
         cohorts: Object.fromEntries([...cohorts].map(([name, each]) => [name, figuresOf(each)])),
       }),

@@ -60,16 +60,13 @@ export const SESSIONS: Shape = {
   promptTokens: 8000,
   answerTokens: 150,
 };
-export const TURNS = 8;
+export const TURNS = 5;
 const TURN_TOKENS = 500;
-export const LINKED = [
-  { shape: SMALL.at(-2)!, layout: '3P1D' },
-  { shape: SMALL.at(-2)!, layout: '2P2D' },
-] as const;
+export const LINKED = { shape: SMALL.at(-2)!, layout: '3P1D' } as const;
 
 /** Traffic of a run, within limits of calls. */
-const TRAFFIC_SEC = 30;
-const [CALLS_MIN, CALLS_MAX] = [200, 700];
+const TRAFFIC_SEC = 20;
+const [CALLS_MIN, CALLS_MAX] = [250, 1500];
 
 /** Roughly what a GPU does, only to place the loads that are tried: the results do not rest on it. */
 const COSTS = {
@@ -91,7 +88,7 @@ function roughlyPerSec({ model, workflow, promptTokens, answerTokens }: Shape, l
 /** Splits that are not hopeless for the shape. */
 const splitsFor = (shape: Shape): Split[] => {
   const best = Math.max(...SPLITS.map(split => roughlyPerSec(shape, split)));
-  return SPLITS.filter(split => roughlyPerSec(shape, split) > 0.5 * best);
+  return SPLITS.filter(split => roughlyPerSec(shape, split) > 0.55 * best);
 };
 
 export const place = (shape: Shape, layout: Layout, more: Partial<Place> = {}): Place => ({
@@ -162,9 +159,7 @@ function places(isQuick: boolean): Place[] {
   const compared = [...small, ...(isQuick ? [] : LARGE)].flatMap(shape =>
     [...BUDGETS.map(budget => `${budget}` as const), ...splitsFor(shape)].map(layout => place(shape, layout)),
   );
-  const linked = LINKED.flatMap(({ shape, layout }) =>
-    [12.5, 450].map(linkGbPerSec => place(shape, layout, { linkGbPerSec })),
-  );
+  const linked = [12.5, 450].map(linkGbPerSec => place(LINKED.shape, LINKED.layout, { linkGbPerSec }));
   const turns = [
     place(SESSIONS, DEFAULT),
     place(SESSIONS, '512'),
@@ -177,8 +172,8 @@ function places(isQuick: boolean): Place[] {
 }
 
 /** Loads tried, over what the layout might do; the last ones are beyond it. */
-const LADDER = [0.3, 0.6, 0.8, 1, 1.2, 1.5];
-const QUICK_LADDER = [0.25, 0.6, 1.1];
+const LADDER = [0.35, 0.6, 0.85, 1.1, 1.6];
+const QUICK_LADDER = [0.5, 0.9, 1.4];
 
 export const cases = ({ isQuick }: { isQuick: boolean }): StudyCase<At>[] =>
   places(isQuick).flatMap(where =>

@@ -22,13 +22,13 @@ type Workflow = keyof typeof COHORTS;
 const WORKFLOWS = Object.keys(COHORTS) as Workflow[];
 const ALL = WORKFLOWS.join('+');
 
-/** Times the arrivals of the library. The knee of four H100 is near 26: from there on gaps between tokens pass 50 ms. */
+/** Times the arrivals of the library. The knee of four H100 is near 22: from there on gaps between tokens pass 50 ms. */
 const SPARE = 10;
-const KNEE = 26;
+const KNEE = 22;
 const OVER = 40;
-/** With batches of 32 the queue of the engines begins to grow near 24. */
-const QUEUED_LOADS = [22, 26, 30, 34, 40];
-const QUEUED = 30;
+/** With batches of 32 the queue of the engines begins to grow near 20. */
+const QUEUED_LOADS = [16, 20, 24, 28, 34, 40];
+const QUEUED = 28;
 
 const ROUTERS = [
   'round-robin',
@@ -452,7 +452,7 @@ export default defineStudy<At>({
       ],
       limits: [
         'Step times are a model, for ranking only; one model, one card, and prompts of two to seven thousand tokens of which three quarters are cached.',
-        'The loads at and above the knee are those of a run that lasts about a minute: beyond capacity the times grow with the length of the run.',
+        'Workflows start over one to two minutes: beyond what can be served, times grow for as long as that lasts, and so does what a scheduler can gain.',
         'Autellix measured chat and agent traces with heavy-tailed programs against an older vLLM, and Kairos three workflows of its own; this is neither of their workloads, nor their engines.',
         'The mean over workflows counts each workflow once, so that chats are half of it.',
         'Of the schedulers only the order of waiting calls is taken: no router of Autellix, no packing of Kairos.',

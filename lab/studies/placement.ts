@@ -126,15 +126,18 @@ function places(): Place[] {
 /** Sessions start over about so long; at the ends there are so few or so many of them. */
 const WINDOW_SEC = { quick: 25, whole: 60 } as const;
 const SESSIONS = {
-  min: 12,
-  max: { quick: { chatty: 100, once: 400 }, whole: { chatty: 600, once: 3000 } },
+  min: { chatty: 12, once: 200 },
+  max: { quick: { chatty: 100, once: 600 }, whole: { chatty: 600, once: 3000 } },
 } as const;
 
 function caseOf(at: At, scale: 'quick' | 'whole'): GridCase {
   const { gpu, gpus, usdPerGpuHour, roundTripMs, farMs } = SITES[at.site];
   const perSec = (at.perUsd * gpus * usdPerGpuHour) / 3600;
   const most = SESSIONS.max[scale][at.workflow];
-  const sessions = Math.min(most, Math.max(SESSIONS.min, Math.round(perSec * WINDOW_SEC[scale])));
+  const sessions = Math.min(
+    most,
+    Math.max(SESSIONS.min[at.workflow], Math.round(perSec * WINDOW_SEC[scale])),
+  );
   return {
     scenario: {
       input: 'studies/placement',
@@ -402,9 +405,9 @@ export default defineStudy<At>({
       ],
       limits: [
         'Places and links are not built: the way is `api_latency`, a fixed time paid at the start of each call. No jitter, no bandwidth, no handshakes, no streaming of the way back.',
-        'The same model everywhere; a larger one does not fit at the edge at all.',
+        'The same model everywhere; one of 70B does not fit on the edge cards at all.',
         'Tools stand beside the loop, at 20 ms wherever that is: where an agent works on data at the edge, its tools would travel instead.',
-        'Step times are a model, for ranking only; of the L40S nothing was measured, so that its nearest relative stands in.',
+        'Step times are a model, for ranking only; those of the L40S and of the RTX PRO 6000 rest on one measured run each.',
         'Prices are first list prices; edge sites cost more to run than GPUs in a region do.',
       ],
     };

@@ -45,6 +45,10 @@ const COLOURS = [
 /** Lines with a colour of their own; the others are thin and grey. */
 export const COLOURED_LINES = COLOURS.length;
 
+/** A logarithmic scale has no zero to leave out. */
+const isLog = ({ scale }: LineAxis): boolean =>
+  scale !== undefined && 'type' in scale && scale.type === 'log';
+
 const shownAs = ({ label, format }: LineAxis, field: string, title: string) => ({
   transform: label === undefined ? [] : [{ calculate: label(`datum.${field}`), as: `${field}Shown` }],
   tooltip:
@@ -70,7 +74,7 @@ export function linesSpec(
     field: 'x',
     type: 'quantitative',
     title: x.title,
-    scale: { nice: false, zero: false, padding: 6, ...x.scale },
+    scale: { nice: false, ...(isLog(x) ? {} : { zero: false }), padding: 6, ...x.scale },
     axis: { grid: false, tickCount: 8, ...x.axis },
   };
   const yEncoding = {

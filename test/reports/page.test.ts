@@ -21,7 +21,21 @@ const CHROMIUM = '/usr/bin/chromium';
 const missing = !existsSync(CHROMIUM) && !process.env.CI;
 
 const resultOf = (output: Parameters<typeof summarise>[0]): RunResult => summarise(output, () => 'digest');
-const sim = resultOf(anAgentRun({ workflows: 60 }));
+/** Of a pool whose second replica comes and goes. */
+const [stays, moves] = [
+  [0, 0, null],
+  [5000, 9000, 20_000],
+].map(([askedMs, readyMs, goneMs], i) => ({
+  pool: 'main',
+  replica: `main/${i}`,
+  askedMs: askedMs as number,
+  readyMs: readyMs as number,
+  goneMs: goneMs as number | null,
+  isLost: false,
+  gpus: 1,
+  usdPerGpuHour: 2,
+}));
+const sim = resultOf({ ...anAgentRun({ workflows: 60 }), replicas: [stays!, moves!] });
 const live = resultOf(anAgentRun({ workflows: 60, world: 'live', slowdown: 1.05 }));
 const validation: ValidationResult = {
   schemaVersion: 1,
@@ -261,7 +275,8 @@ describe.skipIf(missing)('the page in a browser', () => {
   test('switches between several runs, and between the two of a validation', async () => {
     const runtime = await loadRuntime();
     for (const [name, text, charts] of [
-      ['several', page([sim, live], runtime), RUN_CHARTS.length],
+      // A live run knows nothing of replicas.
+      ['several', page([sim, live], runtime), RUN_CHARTS.length - 1],
       ['validation', page(validation, runtime), RUN_CHARTS.length + VALIDATION_CHARTS.length],
     ] as const) {
       const { tab, requests, complaints } = await open(name, text, 360);

@@ -2,8 +2,8 @@
 // are lost, a gate in front.
 import { expect, test } from 'vitest';
 import { queueMs } from '../../scenarios/formats/record.ts';
-import { simulated } from '../builders/worlds.ts';
 import { planOf } from '../builders/scenarios.ts';
+import { simulated } from '../builders/worlds.ts';
 
 const STEP = 'model: affine, base: 8ms, per_token: 80us, per_sequence: 90us, per_context_token: 20ns';
 const deployment = (pool: string, rest = ''): string => `
@@ -96,7 +96,9 @@ test('a replica that is lost takes its calls with it, and another is there after
 test('crashes at a rate come as often as they should, from the seed alone', () => {
   const run = (seed: number) =>
     simulated(
-      planOf(`${scenario(CLOSED, 1200, 'faults: [ { fault: replica_crash, rate: 0.05/s } ]')}\nseed: ${seed}`),
+      planOf(
+        `${scenario(CLOSED, 1200, 'faults: [ { fault: replica_crash, rate: 0.05/s } ]')}\nseed: ${seed}`,
+      ),
       deployment('replicas: 3'),
     );
   const first = run(3);
@@ -145,13 +147,24 @@ test('what is turned away at the gate ends at once with its reason, and reaches 
 
 test('the oracle knows what is to come: with a cold start it is ready when the burst begins', () => {
   const run = simulated(
-    planOf(scenario('{ constant: true, phases: [ { rate: 0.05/s, for: 60s }, { rate: 40/s, for: 60s } ] }', 1000)),
-    deployment(
-      'autoscaler: { policy: oracle, min: 1, max: 8 }\n    cold_start: 20s',
+    planOf(
+      scenario('{ constant: true, phases: [ { rate: 0.05/s, for: 60s }, { rate: 40/s, for: 60s } ] }', 1000),
     ),
+    deployment('autoscaler: { policy: oracle, min: 1, max: 8 }\n    cold_start: 20s'),
   );
   const readyAt60 = run.replicas!.filter(
     ({ readyMs, goneMs }) => readyMs !== null && readyMs <= 60_000 && (goneMs ?? Infinity) > 60_000,
   );
   expect(readyAt60.length).toBeGreaterThan(1);
+});
+
+test('an autoscaler sees calls that the gate holds: from zero, they wake the pool', () => {
+  const run = simulated(
+    planOf(scenario('{ constant: { rate: 4/s } }', 60)),
+    deployment(
+      'replicas: 1\n    autoscaler: { policy: keda, metric: in_flight, target: 4, min: 0, max: 4, cooldown: 5s, down_window: 5s }\n    cold_start: 10s',
+      'gateway: { admission: { policy: flow_control, max_wait: 10m } }',
+    ),
+  );
+  expect(run.workflows.filter(({ status }) => status === 'completed')).toHaveLength(60);
 });

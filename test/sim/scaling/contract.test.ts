@@ -12,7 +12,10 @@ const NEEDED: Record<string, Record<string, unknown>> = {
   aibrix: { metric: 'queue', target: 4 },
   schedule: { times: [{ at: 0, replicas: 2 }] },
 };
-const oracle = { demand: () => ({ calls: 20, promptTokens: 2000, outputTokens: 200 }) };
+const oracle = {
+  demand: () => ({ calls: 20, promptTokens: 2000, cachedTokens: 0, outputTokens: 200 }),
+  heldTokens: () => 0,
+};
 const make = (name: string) => scalingPolicy(name).create(NEEDED[name] ?? {}, setup({ oracle }));
 
 const looks = fc.array(

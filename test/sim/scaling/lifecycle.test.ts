@@ -54,7 +54,8 @@ function lifecycleOf(
     sink: {
       ready: tell('ready'),
       draining: tell('draining'),
-      gone: (member, started, atNs) => told.push(`${atNs / SEC} gone ${member.id}${started ? '' : ' unborn'}`),
+      gone: (member, started, atNs) =>
+        told.push(`${atNs / SEC} gone ${member.id}${started ? '' : ' unborn'}`),
       isBusy: ({ id }) => busy.has(id),
     },
   });

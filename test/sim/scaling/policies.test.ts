@@ -207,24 +207,59 @@ describe('oracle', () => {
   const oracle = {
     demand(fromMs: number, toMs: number) {
       const count = 150 * Math.max(0, (Math.min(toMs, 130 * SEC) - Math.max(fromMs, 100 * SEC)) / SEC);
-      return { calls: count, promptTokens: 100 * count, outputTokens: 10 * count };
+      return { calls: count, promptTokens: 100 * count, cachedTokens: 0, outputTokens: 10 * count };
     },
+    heldTokens: () => 0,
   };
   const free = { ttft: 60_000, itl: 60_000 };
+  const all = calls(4500);
 
   test('asks a cold start and two windows ahead, and lets go when the last is over', () => {
     const each = make('oracle', free, { oracle, coldStartMs: 30 * SEC });
     const wanted = (sec: number): number => each.desired(view({ nowMs: sec * SEC }));
     expect([0, 40, 49].map(wanted)).toEqual([0, 0, 0]);
-    expect([50, 60, 100, 129].map(wanted)).toEqual([4, 4, 4, 4]);
-    expect([130, 140].map(wanted)).toEqual([0, 0]);
+    expect([50, 60, 100].map(wanted)).toEqual([4, 4, 4]);
+    expect(each.desired(view({ nowMs: 130 * SEC, flow: all, ready: 4 }))).toBe(0);
   });
 
-  test('what waits at the gateway is work of now', () => {
+  test('of a prompt it plans what the cache will not have', () => {
+    const mostlyCached = {
+      ...oracle,
+      demand(fromMs: number, toMs: number) {
+        const found = oracle.demand(fromMs, toMs);
+        return { ...found, cachedTokens: 90 * found.calls };
+      },
+    };
+    // A step of eight takes 8 prompt tokens, not 80: 11.6 ms, 68.97 calls a second.
+    expect(make('oracle', free, { oracle: mostlyCached }).desired(view({ nowMs: 100 * SEC }))).toBe(3);
+  });
+
+  test('what waits is work of now', () => {
     const each = make('oracle', free, { oracle });
-    // 500 in a window of 10 s are 50 a second of 3,000 + 150 tokens, which this replica cannot hold: what there is.
-    expect(each.desired(view({ ready: 2, queuedAtGateway: 500, nowMs: SEC, flow: calls(1) }))).toBe(2);
-    expect(each.desired(view({ ready: 2, queuedAtGateway: 0, nowMs: 11 * SEC }))).toBe(0);
+    // 1,000 in a window of 10 s are 100 a second: three replicas of 42.55.
+    const waits = {
+      nowMs: 140 * SEC,
+      flow: all,
+      queuedAtGateway: 400,
+      replicas: [replica({ waiting: 600 })],
+    };
+    expect(each.desired(view(waits))).toBe(3);
+  });
+
+  test('nobody goes while more calls are late than sessions are open', () => {
+    const behind = (came: number, sessions: number): number =>
+      make('oracle', free, { oracle }).desired(
+        view({ nowMs: 200 * SEC, flow: calls(came), sessions, ready: 9 }),
+      );
+    // 100 late calls of 50 sessions: all stay. Of 100 sessions: 100 calls in 20 s are one replica.
+    expect(behind(4400, 50)).toBe(9);
+    expect(behind(4400, 100)).toBe(1);
+  });
+
+  test('has room for what sessions remember, even where few calls come', () => {
+    // 25,000 tokens of open sessions over 10,000 KV tokens of a replica.
+    const holding = { ...oracle, heldTokens: () => 25_000 };
+    expect(make('oracle', free, { oracle: holding }).desired(view({ nowMs: SEC }))).toBe(3);
   });
 
   test('refuses to run where nobody knows what comes', () => {
@@ -282,6 +317,18 @@ describe('workflow-aware', () => {
         at(5, { queuedAtGateway: 6000, flow: calls(1) }),
       ),
     ).toBe(2);
+  });
+
+  test('does not learn from a pool that misses its targets, though nothing waits', () => {
+    const learned = (ttftMs: number): number => {
+      const each = make('workflow-aware', { ...free, ttft: 1000, down_window: 0 });
+      for (let sec = 5; sec <= 300; sec += 5)
+        each.desired(at(sec, { sessions: 1000, flow: { ...calls(100, { overMs: 5 * SEC }), ttftMs } }));
+      return each.desired(at(305, { sessions: 1000, queuedAtGateway: 2 }));
+    };
+    // 20 calls a second are one in 50 seconds: less than assumed.
+    expect(learned(1000)).toBe(1);
+    expect(learned(1001)).toBe(3);
   });
 
   test('keeps its highest answer for a while, and wants nothing once all is over', () => {
