@@ -21,6 +21,7 @@ export interface PoolLoad {
   readonly utilizationRatio: number;
   /** KV tokens that calls in flight hold at a full batch (rate x holding time x tokens), over what fits. */
   readonly kvRatio: number;
+  /** As many as the pool can have. */
   readonly replicas: number;
   /** Sequences of a full batch, and what bounds it. */
   readonly batch: number;
@@ -66,9 +67,17 @@ export function offeredLoad(context: LabContext): PoolLoad[] {
   return [...byPool].map(([pool, arriving]) => {
     const cohorts = new Set(arriving.map(each => each.cohort));
     const sessionsPerSec = [...cohorts].reduce((sum, index) => sum + (rates.get(index) ?? 0), 0);
-    return { ...loadOf(pool, arriving, context), pool: pool.name, replicas: pool.replicas, sessionsPerSec };
+    return {
+      ...loadOf(pool, arriving, context),
+      pool: pool.name,
+      replicas: mostReplicas(pool),
+      sessionsPerSec,
+    };
   });
 }
+
+/** At the peak an autoscaler may have all of its replicas. */
+const mostReplicas = ({ replicas, scaling }: PoolSpec): number => scaling?.max ?? replicas;
 
 const durationMs = ({ file }: LabContext, index: number): number => {
   const raw = file.traffic[index]?.for;
@@ -80,10 +89,12 @@ const sumOf = (rows: readonly Arriving[], value: (row: Arriving) => number): num
   rows.reduce((sum, row) => sum + value(row), 0);
 
 function loadOf(
-  { limits, step, replicas }: PoolSpec,
+  pool: PoolSpec,
   arriving: readonly Arriving[],
   { file }: LabContext,
 ): Pick<PoolLoad, 'utilizationRatio' | 'kvRatio' | 'batch' | 'boundBy' | 'cohort'> {
+  const { limits, step } = pool;
+  const replicas = mostReplicas(pool);
   const shared = new Set(
     Object.entries(file.prefixes ?? {})
       .filter(

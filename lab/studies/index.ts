@@ -1,6 +1,11 @@
 // The registry: every study by its name. A new one is a file beside this and a line here.
 import { UserError } from '../../scenarios/base/errors.ts';
 import { didYouMean } from '../../scenarios/formats/suggest.ts';
+import autoscaling from './autoscaling.ts';
+import contextMemory from './context-memory.ts';
+import disaggregation from './disaggregation.ts';
+import fanOut from './fan-out.ts';
+import fromZero from './from-zero.ts';
 import kvRouting from './kv-routing.ts';
 import mixedFleet from './mixed-fleet.ts';
 import modelSize from './model-size.ts';
@@ -8,6 +13,11 @@ import staleSignals from './stale-signals.ts';
 import type { Study } from './study.ts';
 
 export const studies: Readonly<Record<string, Study>> = {
+  [autoscaling.name]: autoscaling,
+  [fromZero.name]: fromZero,
+  [contextMemory.name]: contextMemory,
+  [disaggregation.name]: disaggregation,
+  [fanOut.name]: fanOut,
   [kvRouting.name]: kvRouting,
   [mixedFleet.name]: mixedFleet,
   [modelSize.name]: modelSize,

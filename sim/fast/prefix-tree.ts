@@ -6,145 +6,19 @@
 //
 // Laws: free = blank + blocks of the nodes and copies in the queue. A node that nobody holds has no held child. Nodes lie
 // in the queue in the order in which they were let go, a child before its parent; blocks leave from the deepest on.
+import { nameOf, PromptWalk } from '../../gateway/routing/prompt-walk.ts';
 import { invariant } from '../../scenarios/base/errors.ts';
 import { IdTable } from '../../scenarios/base/id-table.ts';
-import type { Run } from '../../scenarios/formats/prompt.ts';
-
-/** A number that token `offset` of a run has in common with its like in any other. */
-const markOf = ({ key, from }: Run, offset: number): number =>
-  (key.lo ^ Math.imul(from + offset, 0x9e3779b1)) >>> 0;
-
-/** Content of a sequence, prompt and then output, read forwards. */
-export class Reader {
-  private prompt: readonly Run[];
-  private output: readonly Run[];
-  index = 0;
-  offset = 0;
-
-  constructor(prompt: readonly Run[], output: readonly Run[]) {
-    this.prompt = prompt;
-    this.output = output;
-  }
-
-  /** From the beginning, or from a place where another reader of the same sequence was. */
-  restart(prompt: readonly Run[], output: readonly Run[], index = 0, offset = 0): void {
-    this.prompt = prompt;
-    this.output = output;
-    this.index = index;
-    this.offset = offset;
-  }
-
-  private at(index: number): Run {
-    const { prompt, output } = this;
-    return index < prompt.length ? prompt[index]! : output[index - prompt.length]!;
-  }
-
-  private get length(): number {
-    return this.prompt.length + this.output.length;
-  }
-
-  /** A number that equal content at this place has in common, however it was cut. */
-  mark(): number {
-    return markOf(this.at(this.index), this.offset);
-  }
-
-  /** How many tokens from here on, at most `tokens`, are those of `runs`. Stays where it is. */
-  common(runs: readonly Run[], tokens: number): number {
-    let index = this.index;
-    let offset = this.offset;
-    let matched = 0;
-    for (let i = 0; i < runs.length && matched < tokens; i++) {
-      const theirs = runs[i]!;
-      let done = 0;
-      while (done < theirs.tokens) {
-        if (index >= this.length) return Math.min(matched, tokens);
-        const ours = this.at(index);
-        if (ours !== theirs || offset !== done) {
-          const { key } = theirs;
-          const isSame = ours.key === key || (ours.key.lo === key.lo && ours.key.hi === key.hi);
-          if (!isSame || ours.from + offset !== theirs.from + done) return Math.min(matched, tokens);
-        }
-        const left = ours.tokens - offset;
-        const step = Math.min(left, theirs.tokens - done);
-        matched += step;
-        done += step;
-        if (step === left) {
-          index += 1;
-          offset = 0;
-        } else offset += step;
-      }
-    }
-    return Math.min(matched, tokens);
-  }
-
-  skip(tokens: number): void {
-    let left = tokens;
-    while (left > 0) {
-      const rest = this.at(this.index).tokens - this.offset;
-      if (left < rest) {
-        this.offset += left;
-        return;
-      }
-      left -= rest;
-      this.index += 1;
-      this.offset = 0;
-    }
-  }
-
-  /** Appends the next `tokens` tokens to `target` and moves past them. */
-  read(target: Run[], tokens: number): void {
-    let left = tokens;
-    while (left > 0) {
-      const run = this.at(this.index);
-      const take = Math.min(left, run.tokens - this.offset);
-      append(target, this.offset === 0 && take === run.tokens ? run : sliceOf(run, this.offset, take));
-      left -= take;
-      if (this.offset + take === run.tokens) {
-        this.index += 1;
-        this.offset = 0;
-      } else this.offset += take;
-    }
-  }
-}
-
-const sliceOf = (run: Run, offset: number, tokens: number): Run => ({
-  key: run.key,
-  from: run.from + offset,
-  tokens,
-});
-
-function append(target: Run[], run: Run): void {
-  const last = target[target.length - 1];
-  const continues =
-    last !== undefined &&
-    last.from + last.tokens === run.from &&
-    last.key.lo === run.key.lo &&
-    last.key.hi === run.key.hi;
-  if (continues) target[target.length - 1] = sliceOf(last, 0, last.tokens + run.tokens);
-  else target.push(run);
-}
-
-/** The runs of `tokens` tokens from `from` on. */
-function cut(runs: readonly Run[], from: number, tokens: number): Run[] {
-  const part: Run[] = [];
-  let at = 0;
-  for (const run of runs) {
-    const begin = Math.max(from, at);
-    const end = Math.min(from + tokens, at + run.tokens);
-    if (begin < end) part.push(end - begin === run.tokens ? run : sliceOf(run, begin - at, end - begin));
-    at += run.tokens;
-  }
-  return part;
-}
+import { appendRuns, headOf, type Run, runTokens, tailOf } from '../../scenarios/formats/prompt.ts';
 
 /** A stretch of full blocks with the same history and the same holders, or one more copy of a single block. */
 export class Node {
+  /** No other node of the tree has had it; copies have none. */
+  readonly serial: number;
   parent: Node | null;
-  /** By mark of the first token; siblings with one mark are chained by `alike`. */
-  children: IdTable<Node> | null = null;
   childCount = 0;
-  alike: Node | null = null;
-  mark: number;
+  /** Of its first block, behind its parent. */
+  name: number;
   blocks: number;
   /** Content of at least these blocks. */
   runs: Run[];
@@ -158,9 +32,10 @@ export class Node {
   before: Node | null = null;
   after: Node | null = null;
 
-  constructor(parent: Node | null, mark: number, blocks: number, runs: Run[]) {
+  constructor(serial: number, parent: Node | null, name: number, blocks: number, runs: Run[]) {
+    this.serial = serial;
     this.parent = parent;
-    this.mark = mark;
+    this.name = name;
     this.blocks = blocks;
     this.runs = runs;
   }
@@ -205,7 +80,10 @@ export class PrefixTree {
   readonly blockTokens: number;
   readonly kvBlocks: number;
   readonly prefixCaching: boolean;
-  readonly root = new Node(null, 0, 0, []);
+  readonly root = new Node(0, null, 0, 0, []);
+  /** All but the root and copies, by name. */
+  private readonly nodes = new IdTable<Node>();
+  private serial = 0;
   /** Free blocks without content: always the next to go. */
   private blank: number;
   /** Free blocks with content. */
@@ -213,7 +91,7 @@ export class PrefixTree {
   private head: Node | null = null;
   private tail: Node | null = null;
   evictedBlocks = 0;
-  private readonly reader = new Reader([], []);
+  private readonly walk = new PromptWalk();
   private readonly found: Match = { blocks: 0, freeBlocks: 0 };
   /** Of the last match: the deepest node, and how many of its blocks. */
   private deepest: Node;
@@ -251,38 +129,35 @@ export class PrefixTree {
     found.freeBlocks = 0;
     this.deepest = this.root;
     this.deepestBlocks = 0;
-    this.reader.restart(prompt, output);
-    if (this.prefixCaching) {
-      this.descend(Math.floor((tokens - 1) / this.blockTokens));
-    }
+    this.walk.restart(prompt, output);
+    if (this.prefixCaching) this.descend(Math.floor((tokens - 1) / this.blockTokens));
     return found;
   }
 
-  /** Follows the reader into the tree, `most` blocks deep at most. */
+  /** Follows the sequence into the tree, `most` blocks deep at most. */
   private descend(most: number): void {
-    const { found, reader, blockTokens } = this;
+    const { found, walk, blockTokens } = this;
     while (found.blocks < most) {
       const next = this.childOf(this.deepest, most - found.blocks);
       if (next === null) return;
       found.blocks += this.deepestBlocks;
       if (next.refs === 0) found.freeBlocks += this.deepestBlocks;
-      reader.skip(this.deepestBlocks * blockTokens);
+      walk.skip(this.deepestBlocks * blockTokens);
       this.deepest = next;
       if (this.deepestBlocks < next.blocks) return;
     }
   }
 
-  /** The child that goes on as the reader does for at least a block; says in `deepestBlocks` for how many. */
+  /** The child that goes on as the sequence does for at least a block; says in `deepestBlocks` for how many. */
   private childOf(node: Node, most: number): Node | null {
-    if (node.children === null) return null;
-    for (let child = node.children.get(this.reader.mark()); child; child = child.alike ?? undefined) {
-      const tokens = Math.min(child.blocks, most) * this.blockTokens;
-      const blocks = Math.floor(this.reader.common(child.runs, tokens) / this.blockTokens);
-      if (blocks === 0) continue;
-      this.deepestBlocks = blocks;
-      return child;
-    }
-    return null;
+    if (node.childCount === 0) return null;
+    const { walk, blockTokens } = this;
+    const child = this.nodes.get(walk.name(blockTokens, node.serial));
+    if (child === undefined) return null;
+    const tokens = walk.common(child.runs, Math.min(child.blocks, most) * blockTokens);
+    if (tokens < blockTokens) return null;
+    this.deepestBlocks = Math.floor(tokens / blockTokens);
+    return child;
   }
 
   /** Whether a sequence of `tokens` tokens would fit, with what the last match found. */
@@ -319,11 +194,10 @@ export class PrefixTree {
   /** The first `full` blocks of a hold are full: those not in the tree yet go there. */
   private name(hold: Hold, full: number, prompt: readonly Run[], output: readonly Run[]): void {
     if (!this.prefixCaching || full <= hold.named) return;
-    const { reader } = this;
-    reader.restart(prompt, output, hold.index, hold.offset);
+    this.walk.restart(prompt, output, hold.index, hold.offset);
     hold.node ??= this.root;
     while (hold.named < full) {
-      const there = hold.node.children === null ? null : this.childOf(hold.node, full - hold.named);
+      const there = this.childOf(hold.node, full - hold.named);
       if (there !== null) this.copyOne(hold, there);
       else {
         this.extend(hold, full - hold.named);
@@ -333,17 +207,17 @@ export class PrefixTree {
     this.mark(hold);
   }
 
-  /** The reader stands where the named blocks of the hold end. */
+  /** The walk stands where the named blocks of the hold end. */
   private mark(hold: Hold): void {
-    hold.index = this.reader.index;
-    hold.offset = this.reader.offset;
+    hold.index = this.walk.index;
+    hold.offset = this.walk.offset;
   }
 
   /** The next block of the hold has content that is cached already: it becomes a copy of its own. */
   private copyOne(hold: Hold, there: Node): void {
     let node = there;
     if (node.blocks > 1) node = this.split(node, 1);
-    const copy = new Node(null, 0, 1, []);
+    const copy = new Node(0, null, 0, 1, NO_RUNS);
     copy.copyOf = node;
     copy.refs = 1;
     node.copies ??= [];
@@ -352,7 +226,7 @@ export class PrefixTree {
     hold.copies.push({ node, copy });
     hold.node = node;
     hold.named += 1;
-    this.reader.skip(this.blockTokens);
+    this.walk.skip(this.blockTokens);
   }
 
   /** Names the next `blocks` blocks behind the hold's node, in it where nobody else has it. */
@@ -362,64 +236,46 @@ export class PrefixTree {
     const isOwn =
       node !== this.root &&
       node.refs === 1 &&
-      node.children === null &&
+      node.childCount === 0 &&
       node.copies === null &&
       !this.isCopied(hold, node);
+    const runs = this.walk.read(tokens);
     if (isOwn) {
       this.trim(node);
-      this.reader.read(node.runs, tokens);
+      appendRuns(node.runs, runs);
       node.blocks += blocks;
-      return;
+    } else {
+      const name = this.walk.name(this.blockTokens, node.serial);
+      const child = new Node(++this.serial, node, name, blocks, runs);
+      child.refs = 1;
+      node.childCount += 1;
+      this.nodes.set(name, child);
+      hold.node = child;
     }
-    const mark = this.reader.mark();
-    const child = new Node(node, mark, blocks, []);
-    this.reader.read(child.runs, tokens);
-    child.refs = 1;
-    this.attach(node, child);
-    hold.node = child;
+    this.walk.skip(tokens);
   }
 
   private isCopied(hold: Hold, node: Node): boolean {
     return hold.copies?.some(own => own.node === node) ?? false;
   }
 
-  private attach(parent: Node, child: Node): void {
-    parent.children ??= new IdTable(4);
-    child.alike = parent.children.get(child.mark) ?? null;
-    parent.children.set(child.mark, child);
-    parent.childCount += 1;
-  }
-
-  private detach(child: Node): void {
-    const parent = child.parent!;
-    const children = parent.children!;
-    const first = children.get(child.mark)!;
-    if (first === child) {
-      if (child.alike === null) children.delete(child.mark);
-      else children.set(child.mark, child.alike);
-    } else {
-      let each = first;
-      while (each.alike !== child) each = each.alike!;
-      each.alike = child.alike;
-    }
-    child.alike = null;
-    parent.childCount -= 1;
-    if (parent.childCount === 0) parent.children = null;
+  /** Names are 53 bits: of two nodes of one name, only the later is ever found. */
+  private unname(node: Node): void {
+    if (this.nodes.get(node.name) === node) this.nodes.delete(node.name);
   }
 
   /** Parts a node behind its first `blocks` blocks; returns the new upper part. Holders stay with the lower one. */
   private split(node: Node, blocks: number): Node {
-    const parent = node.parent!;
     const tokens = blocks * this.blockTokens;
-    const upper = new Node(parent, node.mark, blocks, cut(node.runs, 0, tokens));
+    const upper = new Node(++this.serial, node.parent, node.name, blocks, headOf(node.runs, tokens));
     upper.refs = node.refs;
-    this.detach(node);
-    this.attach(parent, upper);
-    node.runs = cut(node.runs, tokens, (node.blocks - blocks) * this.blockTokens);
+    upper.childCount = 1;
+    if (this.nodes.get(node.name) === node) this.nodes.set(node.name, upper);
+    node.runs = tailOf(node.runs, tokens);
     node.blocks -= blocks;
-    node.mark = markOf(node.runs[0]!, 0);
+    node.name = nameOf(node.runs, 0, 0, this.blockTokens, upper.serial);
     node.parent = upper;
-    this.attach(upper, node);
+    this.nodes.set(node.name, node);
     if (node.refs === 0) this.enqueueBehind(node, upper);
     return upper;
   }
@@ -427,9 +283,7 @@ export class PrefixTree {
   /** Forgets content behind the node's blocks. */
   private trim(node: Node): void {
     const tokens = node.blocks * this.blockTokens;
-    let has = 0;
-    for (const run of node.runs) has += run.tokens;
-    if (has > tokens) node.runs = cut(node.runs, 0, tokens);
+    if (runTokens(node.runs) > tokens) node.runs = headOf(node.runs, tokens);
   }
 
   /**
@@ -465,15 +319,15 @@ export class PrefixTree {
       last !== null &&
       last.parent === node &&
       node.childCount === 1 &&
-      last.children === null &&
+      last.childCount === 0 &&
       node.copies === null &&
       last.copies === null;
     if (joins) {
       this.trim(node);
-      for (const run of last.runs) append(node.runs, run);
+      appendRuns(node.runs, last.runs);
       node.blocks += last.blocks;
-      node.children = null;
       node.childCount = 0;
+      this.unname(last);
       node.before = last.before;
       if (last.before === null) this.head = node;
       else last.before.after = node;
@@ -545,8 +399,9 @@ export class PrefixTree {
     }
     const heir = node.copies?.shift();
     if (heir === undefined) {
-      invariant(node.children === null, () => 'a cached prefix goes before what follows it');
-      this.detach(node);
+      invariant(node.childCount === 0, () => 'a cached prefix goes before what follows it');
+      this.unname(node);
+      node.parent!.childCount -= 1;
       node.parent = null;
       node.runs = NO_RUNS;
       return;

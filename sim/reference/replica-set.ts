@@ -28,6 +28,8 @@ export interface ReplicaSetOptions {
   readonly optionsOf: () => Omit<ReplicaOptions, 'range'>;
   /** Told of each replica as it begins. */
   readonly started: (group: RankGroup, id: number) => void;
+  /** Told of each replica that goes, while what it has is still there. */
+  readonly stopping?: (group: RankGroup, id: number, atNs: number) => void;
   readonly held: () => number;
 }
 
@@ -61,7 +63,11 @@ export class ReplicaSet {
           this.groups[id] = group;
           started(group, id);
         },
-        stop: (id, atNs) => this.groups[id]!.stop(atNs),
+        stop: (id, atNs) => {
+          const group = this.groups[id]!;
+          options.stopping?.(group, id, atNs);
+          group.stop(atNs);
+        },
         signals: (id, atNs) => {
           const { runningRequests, waitingRequests, kvUsedRatio } = this.groups[id]!.sample(atNs / 1e6);
           return { running: runningRequests, waiting: waitingRequests, kvUsedRatio };

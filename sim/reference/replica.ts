@@ -203,11 +203,19 @@ export class Replica implements Queues {
   /** It is gone, and what it had fails. */
   stop(atNs: number): void {
     const { running, waiting, loads } = this;
-    for (const request of [...running, ...waiting, ...loads.underWay, ...loads.done]) {
-      this.leave(atNs, request);
-      this.sink.event({ kind: 'failed', reason: 'replica_lost', atNs, ...ended(request) });
-    }
+    for (const request of [...running, ...waiting, ...loads.underWay, ...loads.done]) this.fail(atNs, request);
     this.steps.length = 0;
+  }
+
+  /** The KV that a request was to load from another replica is lost. */
+  failRequest(atNs: number, id: number): void {
+    this.fail(atNs, this.request(id));
+    this.sink.ready(atNs, this);
+  }
+
+  private fail(atNs: number, request: Request): void {
+    this.leave(atNs, request);
+    this.sink.event({ kind: 'failed', reason: 'replica_lost', atNs, ...ended(request) });
   }
 
   /** Out of its queue, its blocks free. Steps in flight compute its tokens all the same. */

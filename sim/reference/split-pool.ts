@@ -49,6 +49,7 @@ export function splitPool(spec: SplitSpec, surroundings: Surroundings): Pool {
       links.ingress[id] = leg(group);
       surroundings.started(group);
     },
+    stopping: (_, id, atNs) => pool.decodeStops(id, atNs),
   });
   const prefillSink: ReplicaSink = { ...sink, event: event => pool.prefillEvent(event) };
   const prefill = new ReplicaSet({
@@ -61,6 +62,7 @@ export function splitPool(spec: SplitSpec, surroundings: Surroundings): Pool {
       links.egress[id] = leg(group);
       surroundings.started(group);
     },
+    stopping: (group, _, atNs) => pool.prefillStops(group, atNs),
   });
   const before = new PoolFront(spec, [decode.front, prefill.front], held, [spec, half]);
   const pool = new SplitPool({ spec, prefill, decode, transfers, sink }, before, links);
@@ -81,6 +83,8 @@ class SplitPool implements Pool {
   /** Bytes of a KV block of the decode side. */
   private readonly blockBytes: number;
   private readonly prefilling = new Map<number, Prefilling>();
+  /** Of these, requests whose decode replica is gone. */
+  private readonly lost = new Set<number>();
   readonly before: PoolFront;
   /** Of each replica, by id: prefill sides send, decode sides receive. */
   private readonly links: { readonly egress: readonly Leg[]; readonly ingress: readonly Leg[] };
@@ -158,10 +162,12 @@ class SplitPool implements Pool {
         sink.event(event);
         return;
       case 'cancelled':
-      case 'failed':
+      case 'failed': {
+        const isLost = this.lost.has(event.id);
         this.leavePrefill(event.id, false, event.atNs);
-        sink.event(event);
+        sink.event(isLost ? { ...event, kind: 'failed', reason: 'replica_lost' } : event);
         return;
+      }
       case 'end':
         this.promptComputed(event);
         return;
@@ -170,10 +176,28 @@ class SplitPool implements Pool {
     }
   }
 
+  /** A decode replica goes: prompts that are computed for it are given up. */
+  decodeStops(replicaId: number, atNs: number): void {
+    for (const [id, { decode }] of this.prefilling) {
+      if (decode.id !== replicaId || this.lost.has(id)) continue;
+      this.lost.add(id);
+      const { replica } = this.parts.prefill.place(id)!;
+      replica.cancel(atNs, id);
+      this.parts.sink.ready(atNs, replica);
+    }
+  }
+
+  /** A prefill replica goes: what it holds for others cannot be loaded any more. */
+  prefillStops({ ranks }: RankGroup, atNs: number): void {
+    for (const { submission } of ranks.flatMap(({ kept }) => kept))
+      this.parts.decode.place(submission.id)?.replica.failRequest(atNs, submission.id);
+  }
+
   private leavePrefill(id: number, isOk: boolean, atNs: number): { request: Prefilling; place: Place } {
     const request = this.prefilling.get(id)!;
     const place = this.parts.prefill.place(id)!;
     this.prefilling.delete(id);
+    this.lost.delete(id);
     this.parts.prefill.leave(id, 0, isOk, atNs);
     return { request, place };
   }

@@ -205,7 +205,7 @@ describe('catalog', () => {
     expect(out.match(/^sources:$/gm)).toHaveLength(3);
     expect(out).toContain('litellm 1.109.1');
     expect(out).toContain('nginx `least_conn`');
-    expect(out).toContain('What comes later');
+    expect(out).toContain('docs/policies.md has their options');
   });
 
   test('words narrow a list, and bring the whole sources', () => {
@@ -239,6 +239,22 @@ describe('catalog', () => {
     expect(gpus[0].source.length).toBeGreaterThan(0);
     const all = JSON.parse(run('catalog', '--json').out);
     expect(Object.keys(all)).toEqual(['gpus', 'models', 'prices', 'policies', 'library']);
-    expect(all.policies[0]).toMatchObject({ key: 'routing', name: 'round-robin', options: 'none' });
+    expect(all.policies[0]).toMatchObject({ key: 'gateway.admission', name: 'always' });
+  });
+
+  test('policies stand under the key that names them, each with its system', () => {
+    const { out } = run('catalog', 'policies');
+    const headings = [...out.matchAll(/^ {2}(\S.*?) {3}\S/gm)].map(match => match[1]);
+    expect(headings).toEqual([
+      'gateway.admission',
+      'routing',
+      'limits.scheduling_policy',
+      'retention',
+      'autoscaler',
+      'step: { model }',
+    ]);
+    const some = run('catalog', 'policies', 'dynamo').out;
+    expect(some).toContain('as in: NVIDIA Dynamo planner 1.6.1');
+    expect(some).not.toContain('round-robin');
   });
 });

@@ -60,7 +60,7 @@ describe('a deployment file', () => {
     ],
     ['model: mistral-small-4\n', 'extra: 1\n', [4, 3, 'WT1004', 'missing key "model"', null]],
     ['windtunnel: 1', 'windtunnel: 2', [1, 13, 'WT1005', 'expected 1; got 2', null]],
-    ['replicas: 8', 'replicas: 0', [7, 15, 'WT1005', 'expected at least 1, got 0', null]],
+    ['replicas: 8', 'replicas: -1', [7, 15, 'WT1005', 'expected at least 0, got -1', null]],
     ['replicas: 8', 'replicas: many', [7, 15, 'WT1005', 'expected a number, got "many"', null]],
     [
       'weights: fp8',

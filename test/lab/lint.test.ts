@@ -167,6 +167,13 @@ describe('WT2013: more work than the deployment can do', () => {
     expect(codesOf(text(given('40/s')), DEPLOYMENT('', step, 2))).toEqual([]);
   });
 
+  test('a pool that scales is judged by the most replicas it can have, also where it begins with none', () => {
+    const scaling = 'autoscaler: { policy: keda, min: 0, max: 2, metric: queue, target: 4 }';
+    const scaled = DEPLOYMENT('', step, 0).replace('    limits:', `    ${scaling}\n    limits:`);
+    expect(loadOf('10/s', scaled)).toMatchObject({ replicas: 2 });
+    expect(loadOf('10/s', scaled).utilizationRatio).toBeCloseTo(0.178125, 6);
+  });
+
   test('the peak of a rate that moves decides', () => {
     const spike: Text = {
       ...given('10/s'),

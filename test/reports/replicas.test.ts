@@ -49,7 +49,7 @@ describe('the replicas of a run', () => {
       aCall({ pool: 'other', sentMs: 0, endMs: 100_000 }),
       aCall({ sentMs: null, endMs: null }),
     ];
-    const [{ points }] = replicaRows(MOVING, calls, 100_000) as [{ points: { atMs: number }[] }];
+    const { points } = replicaRows(MOVING, calls, 100_000)[0]!;
     const at = (atMs: number) => points.find(point => point.atMs === atMs);
     expect(at(0)).toEqual({ atMs: 0, ready: 1, starting: 0, inFlightCalls: 0 });
     expect(at(20_000)).toEqual({ atMs: 20_000, ready: 1, starting: 2, inFlightCalls: 1 });
@@ -136,9 +136,7 @@ pools:
 ${lines}
 `;
   const ran = (deployment: string, sessions: number) => {
-    const plan = planOf(
-      workflowText('[ { llm: a, adds: 100, out: 10 } ]', `{ every: 1ms }, sessions: ${sessions}`),
-    );
+    const plan = planOf(workflowText('[ { llm: a, adds: 100, out: 10 } ]', '', sessions));
     const simulation = simulationOf(plan, deploymentOf(deployment));
     while (simulation.step(1000));
     return summaryOf(simulation.finish());

@@ -101,6 +101,37 @@ test('a replica is paid for from the wish for it to its end', () => {
   expect(figures([{}], { spans: [SPAN, { ...early, usdPerGpuHour: null }] }).usd).toBeNull();
 });
 
+test('what passes until a replica is ready is paid for too, all of it where it never was', () => {
+  const cold = { ...SPAN, askedMs: 600_000, readyMs: 960_000, goneMs: 2_400_000 };
+  const never = { ...SPAN, askedMs: 0, readyMs: null, goneMs: 180_000 };
+  // Two GPUs for 6 and for 3 minutes.
+  expect(figures([{}], { spans: [SPAN, cold, never] }).coldGpuHours).toBeCloseTo(0.3, 12);
+});
+
+test('most replicas count from the wish for them, and the first time that there are as many', () => {
+  const from = (askedMs: number, goneMs: number | null) => ({ ...SPAN, askedMs, goneMs });
+  // Three from 300 on, and again from 700; what goes as another is asked for makes no more.
+  const spans = [from(0, null), from(100, 500), from(300, 600), from(500, 900), from(700, null)];
+  expect(figures([{}], { spans })).toMatchObject({ replicasMost: 3, replicasMostAtMs: 300 });
+});
+
+test('a session is good when it completed and all of its calls were', () => {
+  const late = { firstTokenMs: 5000, endMs: 5500 };
+  const of = (session: string, fields: Partial<CallRecord> = {}) => ({ session, ...fields });
+  const calls = [of('a'), of('b'), of('b', late), of('c')];
+  const sessions = [{ session: 'a' }, { session: 'b' }, { session: 'c', status: 'failed' as const }];
+  expect(figures(calls, { sessions })).toMatchObject({ sessions: 3, goodSessions: 1 });
+});
+
+test('the first answer and the most that wait count from the planned time', () => {
+  const calls = [
+    { plannedMs: 100, scheduledMs: 700, firstTokenMs: 900, endMs: 1000 },
+    { plannedMs: 200, scheduledMs: 650, firstTokenMs: 800, endMs: 1000 },
+    { plannedMs: 660, scheduledMs: 690, firstTokenMs: 950, endMs: 1000 },
+  ];
+  expect(figures(calls)).toMatchObject({ firstAnswerMs: 700, waitingMost: 2 });
+});
+
 test('fairness is over tenants, and over cohorts where there are none', () => {
   const bad = { firstTokenMs: 9000, endMs: 9900 };
   const of = (tenant: string | null, cohort: string, fields = {}) => ({ tenant, cohort, ...fields });

@@ -1,6 +1,6 @@
 // Prefill and decode replicas that come and go apart: what a half still holds for the other keeps its replica there.
 import { expect, test } from 'vitest';
-import type { ScalingSpec } from '../../../engines/engine.ts';
+import type { ScalingSpec, Spot } from '../../../engines/engine.ts';
 import type { ClusterEvent } from '../../../sim/cluster.ts';
 import { createCluster } from '../../../sim/reference/cluster.ts';
 import { affineStep } from '../../builders/steps.ts';
@@ -19,15 +19,19 @@ const byLoad = (given: Partial<ScalingSpec> = {}): ScalingSpec => ({
   ...given,
 });
 
-function play(scaling: { prefill: ScalingSpec | null; decode: ScalingSpec | null }) {
+function play(
+  scaling: { prefill: ScalingSpec | null; decode: ScalingSpec | null },
+  spot: { prefill: Spot | null; decode: Spot | null } = { prefill: null, decode: null },
+) {
   const step = affineStep({ baseNs: 100, perTokenNs: 10 });
   const half = { replicas: 1, limits: limits({ kvBlocks: 400 }), step, gpuId: null, tensorParallel: 1 };
   const spec = pool({
     ...half,
     scaling: scaling.decode,
+    spot: spot.decode,
     kvBytesPerToken: KV_BYTES,
     disaggregation: {
-      prefill: { ...half, usdPerGpuHour: null, scaling: scaling.prefill, coldStart: null, spot: null },
+      prefill: { ...half, usdPerGpuHour: null, scaling: scaling.prefill, coldStart: null, spot: spot.prefill },
       linkBytesPerSec: 5e9, // slow: 40 tokens take 8 us, a prompt half a us
       linkLatencyMs: 0,
       overlapLayers: null,
@@ -64,4 +68,21 @@ test.each([
   expect(count(spans, 'decode') > 1).toBe(which !== 'prefill');
   expect(spans.filter(({ goneMs }) => goneMs === null).length).toBeLessThan(spans.length);
   for (const { engine, kept } of cluster.replicas) expect([engine.usedBlocks, kept.length]).toEqual([0, 0]);
+});
+
+/** Taken back every few requests, with less notice than a request takes. */
+const often: Spot = { perSec: 5e4, noticeMs: 1e-4 };
+
+test.each([
+  ['prefill', { prefill: often, decode: null }],
+  ['decode', { prefill: null, decode: often }],
+  ['both', { prefill: often, decode: often }],
+] as const)('%s replicas that are taken back: every request is over once, and nothing is held for it', (_, spot) => {
+  const { events, requests, cluster } = play({ prefill: null, decode: null }, spot);
+  const over = events.filter(({ kind }) => kind === 'end' || kind === 'failed');
+  expect(new Set(over.map(({ id }) => id)).size).toBe(requests);
+  expect(over).toHaveLength(requests);
+  expect(over.filter(({ kind }) => kind === 'failed').length).toBeGreaterThan(3);
+  for (const { engine, kept, waiting, running } of cluster.replicas)
+    expect([engine.usedBlocks, kept.length, waiting.length, running.length]).toEqual([0, 0, 0, 0]);
 });
