@@ -296,7 +296,9 @@ export class Balancer {
     if (this.isFound) return found;
     this.isFound = true;
     const { prompt, promptTokens } = this.arrival!;
-    for (const [row, id] of shown.ids.entries()) {
+    const { ids } = shown;
+    for (let row = 0; row < ids.length; row++) {
+      const id = ids[row]!;
       const device = cache.device(id, prompt, promptTokens);
       found.device[row] = device;
       const behind = cache.behind?.(id, prompt, promptTokens, device);

@@ -19,7 +19,7 @@ export interface Family {
 
 /** What the calls are judged by: TTFT 2 s, and 50 ms between tokens, which is also the loosest target. */
 const TTFT_MS = 2000;
-const ITL_MS = [25, 35, 50];
+const ITL_MS = [28, 33, 50];
 
 const of = (policy: string, all: readonly Record<string, unknown>[]) => (): PolicyChoice[] =>
   all.map(options => ({ policy, options }));
@@ -28,11 +28,14 @@ const byTargets = (policy: string, more: Record<string, unknown> = {}) =>
     policy,
     ITL_MS.map(itl => ({ ttft: TTFT_MS, itl, ...more })),
   );
-const byMetric = (policy: string, metric: string, targets: readonly number[]) =>
-  of(
-    policy,
-    targets.map(target => ({ metric, target })),
-  );
+const byMetric =
+  (policy: string, metric: string, targets: Record<Traffic, readonly number[]>) =>
+  (traffic: Traffic): PolicyChoice[] =>
+    of(
+      policy,
+      targets[traffic].map(target => ({ metric, target })),
+    )();
+const KV = { day: [0.4, 0.55, 0.7], bursts: [0.2, 0.4, 0.7] };
 
 const MIN_MS = 60_000;
 /** Of the study's day, which is six times as fast. */
@@ -95,36 +98,38 @@ export const FAMILIES = {
   'hpa-calls': {
     goal: 'utilisation',
     label: 'HPA on calls in flight',
-    settings: byMetric('hpa', 'in_flight', [5, 7, 10]),
+    settings: byMetric('hpa', 'in_flight', { day: [5, 7, 10], bursts: [7, 15, 40] }),
   },
   'hpa-kv': {
     goal: 'utilisation',
     label: 'HPA on KV use',
-    settings: byMetric('hpa', 'kv_usage', [0.4, 0.55, 0.7]),
+    settings: byMetric('hpa', 'kv_usage', KV),
   },
   'keda-queue': {
     goal: 'utilisation',
     label: 'KEDA on queue length',
-    settings: byMetric('keda', 'queue', [0.5, 1, 3]),
+    settings: byMetric('keda', 'queue', { day: [0.5, 1, 3], bursts: [1, 5, 20] }),
   },
   knative: {
     goal: 'utilisation',
     label: 'Knative',
-    settings: of(
-      'knative',
-      [7, 10, 14].map(concurrency => ({ concurrency })),
-    ),
+    settings: (traffic: Traffic) =>
+      of(
+        'knative',
+        (traffic === 'day' ? [7, 10, 14] : [10, 20, 50]).map(concurrency => ({ concurrency })),
+      )(),
   },
   aibrix: {
     goal: 'utilisation',
     label: 'AIBrix on KV use',
-    settings: byMetric('aibrix', 'kv_usage', [0.4, 0.55, 0.7]),
+    settings: byMetric('aibrix', 'kv_usage', KV),
   },
   schedule: { goal: 'clock', label: 'schedule', settings: scheduled },
   oracle: {
     goal: 'foresight',
     label: 'oracle',
-    settings: traffic => byTargets('oracle', { window: traffic === 'day' ? MIN_MS : MIN_MS / 6 })(),
+    settings: (traffic: Traffic) =>
+      byTargets('oracle', { window: traffic === 'day' ? MIN_MS : MIN_MS / 6 })(),
   },
 } as const satisfies Record<string, Family>;
 export type FamilyName = keyof typeof FAMILIES;

@@ -2,16 +2,15 @@
 // fetches it from a tier.
 import { logTicks, msAxis, msLabel } from '../../reports/charts/chart.ts';
 import { type Line, linesSpec } from '../../reports/charts/lines.ts';
-import { showMs, showNumber, showRatio, showSignedRatio, showTokens } from '../../reports/numbers.ts';
+import { showMs, showNumber, showRatio, showTokens } from '../../reports/numbers.ts';
 import type { FigureName, RunFigures } from '../../scenarios/formats/grid.ts';
 import type { GridCase } from '../grid/case.ts';
-import { type Estimate, estimate, showEstimate, timesAs } from './estimate.ts';
+import { type Estimate, estimate, showChange, showSpread, showTimes, timesAs } from './estimate.ts';
 import { type Claim, defineStudy, type StudyRun } from './study.ts';
 
 /** Turns of a session after the first call: contexts of about 17k, 27k, 37k and 47k tokens at the end. */
 const TURNS = [10, 20, 30, 40];
-const LONG = TURNS.at(-1)!;
-const SHORT = TURNS[0]!;
+const QUICK_TURNS = [10, 30];
 /** Sessions on the replica at a time, and in all. */
 const AGENTS = 48;
 const SESSIONS = 2 * AGENTS;
@@ -88,50 +87,48 @@ const valuesOf =
   (way, turns, figure) =>
     runs.filter(({ at }) => at.way === way && at.turns === turns).map(({ figures }) => figure(figures));
 
-const showTimes = (times: Estimate | null): string => showEstimate(times, value => `${showNumber(value)}x`);
-const showChange = (times: Estimate | null): string =>
-  showEstimate(times, value => showSignedRatio(value - 1));
-
-function claims(values: Values): Claim[] {
+function claims(values: Values, lengths: readonly number[]): Claim[] {
+  const long = lengths.at(-1)!;
   const against = (way: Way, beside: Way, turns: number, figure: Figure): Estimate | null =>
     timesAs(values(way, turns, figure), values(beside, turns, figure));
-  const slower = TURNS.map(turns => ({ turns, times: against('recompute', 'cpu', turns, workflowMs) }));
+  const slower = lengths.map(turns => ({ turns, times: against('recompute', 'cpu', turns, workflowMs) }));
   const [first, last] = [slower[0]!.times, slower.at(-1)!.times];
-  const ttft = against('recompute', 'cpu', LONG, ttftMs);
-  const rate = against('recompute', 'cpu', LONG, workflowMs);
-  const flash = against('cmx', 'cpu', LONG, workflowMs);
-  const flashTtft = against('cmx', 'cpu', LONG, ttftMs);
-  const compactTime = against('compact', 'cpu', LONG, workflowMs);
-  const compactTokens = against('compact', 'cpu', LONG, perSession('computedTokens'));
-  const compactAgain = against('compact', 'recompute', LONG, workflowMs);
+  const ttfts = lengths.map(turns => ({ turns, times: against('recompute', 'cpu', turns, ttftMs) }));
+  const isClaimed = ({ times }: { times: Estimate | null }): boolean => of(times) >= 2 && of(times) <= 22;
+  const rate = against('recompute', 'cpu', long, workflowMs);
+  const flash = against('cmx', 'cpu', long, workflowMs);
+  const flashTtft = against('cmx', 'cpu', long, ttftMs);
+  const compactTime = against('compact', 'cpu', long, workflowMs);
+  const compactTokens = against('compact', 'cpu', long, perSession('computedTokens'));
+  const compactAgain = against('compact', 'recompute', long, workflowMs);
   const cut = (['cpu', 'compact'] as const).map(way => ({
     way,
-    time: against('truncate', way, LONG, workflowMs),
-    tokens: against('truncate', way, LONG, perSession('computedTokens')),
+    time: against('truncate', way, long, workflowMs),
+    tokens: against('truncate', way, long, perSession('computedTokens')),
   }));
-  const hit = estimate(values('recompute', LONG, by('hitRatio')));
+  const hit = estimate(values('recompute', long, by('hitRatio')));
   const of = (found: Estimate | null): number => found?.mean ?? 1;
   return [
     {
       text: 'Contexts that outgrow the memory of the GPU make the whole workflow slow',
       verdict: of(last) > 1.2 && of(first) < 1.05 ? 'confirmed' : of(last) > 1.05 ? 'partly' : 'contradicted',
-      figure: `computed again, a workflow takes ${slower.map(({ turns, times }) => `${showChange(times)} at ${turns} turns`).join(', ')}, against CPU memory behind the GPU; at ${LONG} turns ${showRatio(hit?.mean)} of the prompt tokens are still in the GPU's cache`,
+      figure: `computed again, a workflow takes ${slower.map(({ turns, times }) => `${showChange(times)} at ${turns} turns`).join(', ')}, against CPU memory behind the GPU; at ${long} turns ${showRatio(hit?.mean)} of the prompt tokens are still in the GPU's cache`,
     },
     {
       text: 'KV in CPU memory cuts TTFT by 2 to 22 times (vLLM)',
-      verdict: of(ttft) >= 2 && of(ttft) <= 44 ? 'confirmed' : of(ttft) > 2 ? 'partly' : 'contradicted',
-      figure: `TTFT p95 at ${LONG} turns is ${showTimes(ttft)} as long without it, at ${SHORT} turns ${showTimes(against('recompute', 'cpu', SHORT, ttftMs))}`,
+      verdict: of(ttfts.at(-1)!.times) < 2 ? 'contradicted' : ttfts.some(isClaimed) ? 'confirmed' : 'partly',
+      figure: `TTFT p95 without it is ${ttfts.map(({ turns, times }) => `${showTimes(times)} at ${turns} turns`).join(', ')}, of that with it`,
     },
     {
-      text: 'and serves up to 9 times as much (vLLM)',
+      text: 'KV in CPU memory serves up to 9 times as much (vLLM)',
       verdict: of(rate) >= 4.5 ? 'confirmed' : of(rate) >= 1.2 ? 'partly' : 'contradicted',
-      figure: `the same agents finish ${showTimes(rate)} as fast at ${LONG} turns, waits for their tools included`,
+      figure: `the same agents finish ${showTimes(rate)} as fast at ${long} turns, waits for their tools included`,
     },
     {
       text: 'Shared flash behind the network does as well as CPU memory',
       verdict:
         of(flash) < 1.05 && of(flashTtft) < 1.2 ? 'confirmed' : of(flash) < 1.05 ? 'partly' : 'contradicted',
-      figure: `at 12.5 GB/s (an assumption) and ${LONG} turns: workflow p50 ${showChange(flash)}, TTFT p95 ${showTimes(flashTtft)}`,
+      figure: `at 12.5 GB/s (an assumption) and ${long} turns: workflow p50 ${showChange(flash)}, TTFT p95 ${showTimes(flashTtft)}`,
     },
     {
       text: 'Compaction is cheaper than memory',
@@ -141,12 +138,12 @@ function claims(values: Values): Claim[] {
           : of(compactTime) < 1 || of(compactTokens) < 1
             ? 'partly'
             : 'contradicted',
-      figure: `at ${LONG} turns, against CPU memory: workflow p50 ${showChange(compactTime)}, tokens computed ${showTimes(compactTokens)}; against computing again: workflow p50 ${showChange(compactAgain)}`,
+      figure: `at ${long} turns, against CPU memory: workflow p50 ${showChange(compactTime)}, tokens computed ${showTimes(compactTokens)}; against computing again: workflow p50 ${showChange(compactAgain)}`,
     },
     {
       text: 'Cutting the context is the fastest and cheapest of all',
       verdict: cut.every(({ time, tokens }) => of(time) < 1 && of(tokens) < 1.02) ? 'confirmed' : 'partly',
-      figure: `at ${LONG} turns: ${cut.map(({ way, time, tokens }) => `workflow p50 ${showChange(time)}, tokens computed ${showTimes(tokens)}, against ${WAYS[way].name}`).join('; ')}; what the agent forgets is not counted`,
+      figure: `at ${long} turns: ${cut.map(({ way, time, tokens }) => `workflow p50 ${showChange(time)}, tokens computed ${showTimes(tokens)}, against ${WAYS[way].name}`).join('; ')}; what the agent forgets is not counted`,
     },
   ];
 }
@@ -158,7 +155,7 @@ const linesOf = (values: Values, figure: Figure): Line[] =>
     points: TURNS.map(turns => {
       const found = estimate(values(way, turns, figure));
       const [low, high] = found?.ci95 ?? [null, null];
-      return { x: turns, y: found?.mean ?? null, low: low === null ? null : Math.max(low, 0), high };
+      return { x: turns, y: found?.mean ?? null, low: low !== null && low > 0 ? low : null, high };
     }),
   }));
 
@@ -168,11 +165,9 @@ export default defineStudy<At>({
     "What should become of contexts that outgrow the GPU's memory: computed again, fetched from CPU memory or shared flash, compacted, or cut? vLLM reports TTFT 2 to 22 times shorter with KV in CPU memory and up to 9 times the throughput; NVIDIA says 5 times the tokens a second for CMX against ordinary storage.",
   method: `${AGENTS} agents at a time on one H100 with Llama 3.1 8B, whose KV memory holds about 450k tokens. A session has a first prompt of 7.5k tokens and then 10 to 40 turns, each behind a tool (9 s at the median, 74 s at the 90th percentile) whose result adds about 800 tokens and whose answer 250. Five ways with the same draws: keep the context and compute again what the cache has lost; keep it, with CPU memory (400 GB at 55 GB/s) or shared flash (12.5 GB/s) behind the GPU; compact it to a summary of 2,000 tokens at ${LIMIT_TOKENS / 1000}k; or begin each call with the last result alone.`,
   cases({ isQuick }) {
-    const lengths = isQuick ? [SHORT, 20, LONG] : TURNS;
-    const ways = isQuick ? ALL.filter(way => way !== 'cmx') : ALL;
     return (isQuick ? [1, 2] : [1, 2, 3]).flatMap(seed =>
-      lengths.flatMap(turns =>
-        ways.map(way => {
+      (isQuick ? QUICK_TURNS : TURNS).flatMap(turns =>
+        ALL.map(way => {
           const at = { way, turns, seed };
           return { at, of: caseOf(at) };
         }),
@@ -183,12 +178,13 @@ export default defineStudy<At>({
     const values = valuesOf(runs);
     const shown = TURNS.filter(turns => values('recompute', turns, workflowMs).length > 0);
     const cell = (way: Way, turns: number, figure: Figure, show: (value: number) => string): string =>
-      showEstimate(estimate(values(way, turns, figure)), show);
-    const lost = timesAs(values('recompute', LONG, ttftMs), values('cpu', LONG, ttftMs));
+      showSpread(estimate(values(way, turns, figure)), show);
+    const long = shown.at(-1)!;
+    const lost = timesAs(values('recompute', long, ttftMs), values('cpu', long, ttftMs));
     const ttfts = linesOf(values, ttftMs);
     const known = ttfts.flatMap(({ points }) => points.flatMap(({ y }) => y ?? []));
     return {
-      claims: claims(values),
+      claims: claims(values, shown),
       tables: shown.map(turns => ({
         title: `Sessions of ${turns} turns`,
         columns: [
@@ -217,7 +213,7 @@ export default defineStudy<At>({
       charts: [
         {
           id: 'context-memory-ttft',
-          title: `At ${LONG} turns TTFT p95 is ${showNumber(lost?.mean ?? 1)} times as long where lost context is computed again as with CPU memory`,
+          title: `At ${long} turns TTFT p95 is ${showNumber(lost?.mean ?? 1)} times as long where lost context is computed again as with CPU memory`,
           spec: linesSpec(ttfts, {
             x: { title: 'turns of a session', axis: { values: TURNS }, format: 'd' },
             y: {

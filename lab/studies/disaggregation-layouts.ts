@@ -64,13 +64,13 @@ export const TURNS = 5;
 const TURN_TOKENS = 500;
 export const LINKED = { shape: SMALL.at(-2)!, layout: '3P1D' } as const;
 
-/** Traffic of a run, within limits of calls. */
-const TRAFFIC_SEC = 20;
+/** Traffic of a run, longer where calls take longer, and within limits of calls. */
+const trafficSec = (answerTokens: number): number => 20 + answerTokens / 25;
 const [CALLS_MIN, CALLS_MAX] = [250, 1500];
 
 /** Roughly what a GPU does, only to place the loads that are tried: the results do not rest on it. */
 const COSTS = {
-  'llama-3.1-8b': { prefillTokensPerSec: 40_000, tokenMs: 0.03, contextTokenMs: 45e-6 },
+  'llama-3.1-8b': { prefillTokensPerSec: 40_000, tokenMs: 0.02, contextTokenMs: 45e-6 },
   'llama-3.1-70b': { prefillTokensPerSec: 8000, tokenMs: 0.25, contextTokenMs: 80e-6 },
 } as const satisfies Record<Shape['model'], object>;
 
@@ -129,7 +129,7 @@ function poolOf({ model, layout, linkGbPerSec, localBelowTokens }: At): string[]
 function caseOf(at: At): GridCase {
   const { workflow, promptTokens, answerTokens, sessionsPerSec, seed } = at;
   const calls = workflow === 'ask' ? 1 : TURNS;
-  const callsMeant = TRAFFIC_SEC * sessionsPerSec * calls;
+  const callsMeant = trafficSec(answerTokens) * sessionsPerSec * calls;
   const sessions = Math.ceil(Math.min(CALLS_MAX, Math.max(CALLS_MIN, callsMeant)) / calls);
   const set = [
     `params.prompt=${around(promptTokens)}`,
@@ -172,7 +172,7 @@ function places(isQuick: boolean): Place[] {
 }
 
 /** Loads tried, over what the layout might do; the last ones are beyond it. */
-const LADDER = [0.35, 0.6, 0.85, 1.1, 1.6];
+const LADDER = [0.35, 0.6, 0.85, 1.15, 1.8];
 const QUICK_LADDER = [0.5, 0.9, 1.4];
 
 export const cases = ({ isQuick }: { isQuick: boolean }): StudyCase<At>[] =>

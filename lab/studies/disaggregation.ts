@@ -25,7 +25,7 @@ import {
   STRICT,
   TURNS,
 } from './disaggregation-layouts.ts';
-import { type Estimate, estimate, showEstimate, timesAs } from './estimate.ts';
+import { type Estimate, estimate, showSpread, showTimes, timesAs } from './estimate.ts';
 import {
   type Claim,
   defineStudy,
@@ -38,8 +38,14 @@ import {
 /** As DistServe judges: of this many calls both targets are kept. */
 const KEPT_RATIO = 0.9;
 
-/** Seed by seed, calls a second and GPU while `KEPT_RATIO` of the calls keep the SLO; 0 where they never do. */
-type Goodput = (place: Place, slo: number) => (number | null)[];
+/** Calls a second and GPU while `KEPT_RATIO` of the calls keep the SLO. */
+interface Served {
+  /** Of each seed; 0 where they never do. */
+  readonly perGpu: readonly number[];
+  /** A seed still keeps it at the highest load tried, so that it might serve more. */
+  readonly isOpen: boolean;
+}
+type Goodput = (place: Place, slo: number) => Served;
 
 const keyOf = ({ sessionsPerSec: _, seed: __, ...rest }: At): string => JSON.stringify(rest);
 
@@ -48,26 +54,28 @@ function goodputOf(runs: readonly StudyRun<At>[]): Goodput {
   return (where, slo) => {
     const own = byPlace.get(keyOf({ ...where, sessionsPerSec: 0, seed: 0 })) ?? [];
     const calls = where.workflow === 'ask' ? 1 : TURNS;
-    return [...Map.groupBy(own, ({ at }) => at.seed).values()].map(points => {
-      const shares = points.map(({ at, keptRatios }) => ({
+    const curves = [...Map.groupBy(own, ({ at }) => at.seed).values()].map(points =>
+      points.map(({ at, keptRatios }) => ({
         loadRatio: at.sessionsPerSec,
-        share: keptRatios?.[slo] ?? null,
-      }));
-      return ((crossing(shares, KEPT_RATIO) ?? 0) * calls) / GPUS;
-    });
+        share: keptRatios?.[slo] ?? 0,
+      })),
+    );
+    return {
+      perGpu: curves.map(shares => ((crossing(shares, KEPT_RATIO) ?? 0) * calls) / GPUS),
+      isOpen: curves.some(shares => shares.at(-1)!.share >= KEPT_RATIO),
+    };
   };
 }
 
-interface Best {
+interface Best extends Served {
   readonly layout: Layout;
-  readonly perGpu: (number | null)[];
 }
 
 function best(goodput: Goodput, shape: Shape, layouts: readonly Layout[], slo: number): Best | null {
   const found = layouts.flatMap(layout => {
-    const perGpu = goodput(place(shape, layout), slo);
-    const own = estimate(perGpu);
-    return own === null ? [] : [{ layout, perGpu, mean: own.mean }];
+    const served = goodput(place(shape, layout), slo);
+    const own = estimate(served.perGpu);
+    return own === null ? [] : [{ layout, ...served, mean: own.mean }];
   });
   return found.toSorted((a, b) => b.mean - a.mean)[0] ?? null;
 }
@@ -83,7 +91,6 @@ function contest(goodput: Goodput, shape: Shape, slo: number, layouts: readonly 
   return { split, together, times: timesAs(split.perGpu, together.perGpu) };
 }
 
-const showTimes = (times: Estimate | null): string => showEstimate(times, value => `${showNumber(value)}x`);
 const shapeName = ({ model, promptTokens, answerTokens }: Shape): string =>
   `${model === 'llama-3.1-8b' ? '8B' : '70B'}, ${promptTokens / 1000}k in, ${answerTokens} out`;
 
@@ -92,15 +99,18 @@ function contestCell(goodput: Goodput, shape: Shape, slo: number): string {
   if (found === null) return '–';
   const { split, together, times } = found;
   const pair = `${split.layout} against ${together.layout}`;
-  if (times !== null) return `${showTimes(times)}, ${pair}`;
-  return estimate(split.perGpu)!.mean > 0 ? `${split.layout} alone keeps it` : 'none keeps it at these loads';
+  if (split.isOpen && together.isOpen) return `both keep it at every load tried, ${pair}`;
+  const bound = together.isOpen ? 'at most ' : split.isOpen ? 'at least ' : '';
+  if (times !== null) return `${bound}${showTimes(times)}, ${pair}`;
+  return mean([...split.perGpu]) > 0 ? `${split.layout} alone keeps it` : 'none keeps it at these loads';
 }
 
 const SHAPES = [...SMALL, ...LARGE];
+/** Beyond doubt. */
 const isWon = ({ times, split, together }: NonNullable<Contest>): boolean =>
   times === null
-    ? mean(split.perGpu.map(Number)) > 0 && mean(together.perGpu.map(Number)) === 0
-    : (times.ci95 ?? [times.mean])[0] > 1;
+    ? mean([...split.perGpu]) > 0 && mean([...together.perGpu]) === 0
+    : !together.isOpen && (times.ci95 ?? [times.mean])[0] > 1;
 
 /** Of the shapes that were run, how many the split wins beyond doubt. */
 function won(goodput: Goodput, slo: number): { of: number; won: number } {
@@ -116,7 +126,7 @@ function advantages(goodput: Goodput, layouts: readonly Layout[]) {
       return found === null ? [] : [{ ...found, name, shape }];
     }),
   );
-  const compared = all.filter(({ times }) => times !== null);
+  const compared = all.filter(({ times, together }) => times !== null && !together.isOpen);
   const [most] = compared.toSorted((a, b) => b.times!.mean - a.times!.mean);
   return { all, most, alone: all.filter(each => each.times === null && isWon(each)).length };
 }
@@ -149,20 +159,23 @@ function claims(goodput: Goodput): Claim[] {
   }).join('; ');
   const loose = estimate(SHAPES.flatMap(shape => contest(goodput, shape, LOOSE)?.times?.mean ?? []));
   const smooth = SHAPES.flatMap(shape => contest(goodput, shape, SMOOTH) ?? []);
-  const untuned = smooth.filter(({ together }) => mean(together.perGpu.map(Number)) > 0).length;
+  const untuned = smooth.filter(({ together }) => mean([...together.perGpu]) > 0).length;
   const saved = smooth.filter(found => !isWon(found)).length;
   const { shape: longest, layout } = LINKED;
   const linked = (linkGbPerSec: number): Estimate | null =>
-    timesAs(goodput(place(longest, layout, { linkGbPerSec }), LOOSE), goodput(place(longest, layout), LOOSE));
+    timesAs(
+      goodput(place(longest, layout, { linkGbPerSec }), LOOSE).perGpu,
+      goodput(place(longest, layout), LOOSE).perGpu,
+    );
   const [slow, fast] = [linked(12.5), linked(450)];
   const isNear = (times: Estimate | null): boolean => times !== null && Math.abs(times.mean - 1) < 0.05;
   const wrong = SHAPES.flatMap(shape => {
-    const means = SPLITS.flatMap(split => estimate(goodput(place(shape, split), LOOSE))?.mean ?? []);
+    const means = SPLITS.flatMap(split => estimate(goodput(place(shape, split), LOOSE).perGpu)?.mean ?? []);
     return means.length < 2 ? [] : [Math.min(...means) / Math.max(...means)];
   });
   const local = SPLITS.flatMap(split => {
-    const [always, some] = [0, 2048].map(localBelowTokens =>
-      goodput(place(SESSIONS, split, { localBelowTokens }), LOOSE),
+    const [always, some] = [0, 2048].map(
+      localBelowTokens => goodput(place(SESSIONS, split, { localBelowTokens }), LOOSE).perGpu,
     );
     const times = timesAs(some!, always!);
     return times === null ? [] : [{ split, times }];
@@ -182,7 +195,7 @@ function claims(goodput: Goodput): Claim[] {
     },
     {
       text: 'It serves more per GPU at a loose target, too',
-      verdict: share(LOOSE) > 2 / 3 ? 'confirmed' : share(LOOSE) > 0 ? 'partly' : 'contradicted',
+      verdict: verdictOf(share(LOOSE)),
       figure: `at ${SLOS[LOOSE].name} the best split serves ${showTimes(loose)} the calls of the best budget, over shapes`,
     },
     {
@@ -215,11 +228,14 @@ const verdictOf = (share: number): Verdict =>
   share > 2 / 3 ? 'confirmed' : share > 1 / 3 ? 'partly' : 'contradicted';
 
 const shownGoodput = (goodput: Goodput, where: Place): string[] =>
-  SLOS.map((_, slo) => showEstimate(estimate(goodput(where, slo)), showNumber));
+  SLOS.map((_, slo) => {
+    const { perGpu, isOpen } = goodput(where, slo);
+    return `${isOpen ? '>= ' : ''}${showSpread(estimate(perGpu), showNumber)}`;
+  });
 
 function tables(goodput: Goodput): StudyTable[] {
   const targets = SLOS.map(({ name }) => name);
-  const isRun = (where: Place): boolean => goodput(where, LOOSE).length > 0;
+  const isRun = (where: Place): boolean => goodput(where, LOOSE).perGpu.length > 0;
   const run = SHAPES.filter(shape => isRun(place(shape, DEFAULT)));
   const places = (shape: Shape, more: Partial<Place>[]) =>
     LAYOUTS.flatMap(layout => more.map(each => place(shape, layout, each))).filter(isRun);
@@ -310,7 +326,7 @@ export default defineStudy<At>({
         'Step times come from physics fitted on measured runs, for ranking only; long contexts are beyond what they were tried with.',
         'Both halves have the same GPUs and vLLM defaults; a prefill pool of cheaper cards, or other parallelism in each half, is not tried.',
         'Layers do not travel while others are computed, and the first token comes from decode, as with vLLM and NIXL.',
-        'Runs are of 20 s of traffic: just beyond the knee a queue has little time to grow, so that the calls a second come out up to a tenth high, where prompts are short more, for all layouts alike.',
+        'Runs are of 22 to 60 s of traffic: just beyond the knee a queue has little time to grow, so that the calls a second come out up to a tenth high, where prompts are short more, for all layouts alike.',
       ],
     };
   },

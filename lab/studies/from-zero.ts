@@ -45,7 +45,7 @@ const WAYS = {
   'floor-2': keda(2),
   'floor-4': keda(4),
   'floor-1-held': keda(1, {
-    label: 'KEDA, floor of 1, held at the gateway',
+    label: 'KEDA, floor of 1, calls held',
     admission: HELD,
   }),
   awake: { label: `${MOST} replicas, always`, floor: MOST, policy: 'fixed', options: { replicas: MOST } },
@@ -249,7 +249,12 @@ export default defineStudy<At>({
               axis: msAxis({ values: COLD_SECS.map(sec => sec * 1000) }),
               label: msLabel,
             },
-            y: { title: 'workflow p95', scale: { zero: true }, axis: msAxis(), label: msLabel },
+            y: {
+              title: 'workflow p95',
+              scale: { zero: true },
+              axis: msAxis({ values: [0, 2, 4, 6, 8, 10, 12].map(minutes => minutes * 60_000) }),
+              label: msLabel,
+            },
             strong: WAY.awake.label,
           }),
         },

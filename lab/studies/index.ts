@@ -9,6 +9,8 @@ import fromZero from './from-zero.ts';
 import kvRouting from './kv-routing.ts';
 import mixedFleet from './mixed-fleet.ts';
 import modelSize from './model-size.ts';
+import placement from './placement.ts';
+import retention from './retention.ts';
 import staleSignals from './stale-signals.ts';
 import type { Study } from './study.ts';
 
@@ -21,6 +23,8 @@ export const studies: Readonly<Record<string, Study>> = {
   [kvRouting.name]: kvRouting,
   [mixedFleet.name]: mixedFleet,
   [modelSize.name]: modelSize,
+  [placement.name]: placement,
+  [retention.name]: retention,
   [staleSignals.name]: staleSignals,
 };
 

@@ -55,10 +55,11 @@ const [LOOSE, USUAL, TIGHT] = [0, 1, 2] as const;
 /** Of calls that keep an SLO. */
 const KEPT_RATIO = 0.95;
 
-/** Workflows a second, doubled from step to step in the quick study, by the root of 2 in the whole. */
+/** Workflows a second, doubled from one to the next in the quick study, times the root of 2 in the whole. */
 function loadsOf({ from, to }: Layout, isQuick: boolean): number[] {
-  const steps = Math.round(Math.log2(to / from)) * (isQuick ? 1 : 2);
-  return Array.from({ length: steps + 1 }, (_, i) => from * (to / from) ** (i / steps));
+  const perDoubling = isQuick ? 1 : 2;
+  const steps = Math.round(Math.log2(to / from) * perDoubling);
+  return Array.from({ length: steps + 1 }, (_, i) => from * 2 ** (i / perDoubling));
 }
 
 interface At {

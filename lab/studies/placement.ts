@@ -287,7 +287,7 @@ function claims(runs: readonly Run[]): Claim[] {
           tookMs(runs, place({ site: 'central', workflow: 'once' })),
           tookMs(runs, place({ site: nearest, workflow: 'once' })),
         ),
-      )} the time at the best of the others`,
+      )} the time at the best of the others. The same card at the edge would take ${showMs(ms('edge H200', 'once'))}`,
     },
     {
       text: 'It is the loop that should be moved, not the model: beside a far model it beats one at the edge',

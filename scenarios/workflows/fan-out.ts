@@ -19,8 +19,12 @@ export class FanOutFrame implements Frame {
   private readonly step: FanOutStep;
   private readonly around: Around;
   private readonly lists: List[] = [];
-  private readonly live = new Set<number>();
-  private readonly completed = new Map<number, Answer>();
+  /** By branch: it runs. */
+  private readonly isLive: boolean[] = [];
+  private liveCount = 0;
+  /** By branch; null of one that did not complete. */
+  private readonly answers: (Answer | null)[] = [];
+  private completed = 0;
   private failures = 0;
   private count = 0;
   private width = 0;
@@ -64,7 +68,7 @@ export class FanOutFrame implements Frame {
     // A branch may end while it is being launched: childEnded then only takes note, and this loop goes on.
     if (this.launching) return;
     this.launching = true;
-    while (!this.over && this.live.size < this.width && this.lists.length < this.count) {
+    while (!this.over && this.liveCount < this.width && this.lists.length < this.count) {
       const index = this.lists.length;
       const place = indexed(this.around.place, index);
       const steps = this.stepsOf(index);
@@ -77,22 +81,26 @@ export class FanOutFrame implements Frame {
         iteration: this.step.verb === 'map' ? index : this.around.iteration,
       });
       this.lists.push(list);
-      this.live.add(index);
+      this.isLive.push(true);
+      this.answers.push(null);
+      this.liveCount += 1;
       list.begin(cause);
     }
     this.launching = false;
   }
 
   childEnded(child: number, ending: Ending, cause: string | null): void {
-    this.live.delete(child);
     if (this.over) return;
-    if (ending.ok) this.completed.set(child, ending.answer);
-    else this.failures++;
-    if (this.completed.size >= this.need) {
+    this.isLive[child] = false;
+    this.liveCount -= 1;
+    if (ending.ok) {
+      this.answers[child] = ending.answer;
+      this.completed += 1;
+    } else this.failures++;
+    if (this.completed >= this.need) {
       this.cancel();
-      const order = [...this.completed.keys()].sort((a, b) => a - b);
-      this.parent.gather(order.map(index => this.lists[index] as List));
-      this.end({ ok: true, answer: joined(order.map(index => this.completed.get(index) as Answer)) }, cause);
+      this.parent.gather(this.lists.filter((_, index) => this.answers[index] !== null));
+      this.end({ ok: true, answer: joined(this.answers.filter(answer => answer !== null)) }, cause);
     } else if (this.count - this.failures < this.need) {
       this.cancel();
       this.end(ending, cause);
@@ -108,8 +116,9 @@ export class FanOutFrame implements Frame {
 
   cancel(): void {
     this.over = true;
-    for (const index of [...this.live]) this.lists[index]?.cancel();
-    this.live.clear();
+    for (const [index, list] of this.lists.entries()) if (this.isLive[index]) list.cancel();
+    this.isLive.fill(false);
+    this.liveCount = 0;
     for (let index = this.lists.length; index < this.count; index++) {
       skipSteps(this.session.host, this.stepsOf(index), indexed(this.around.place, index).path);
     }

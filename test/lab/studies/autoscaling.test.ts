@@ -52,7 +52,7 @@ describe('its autoscalers', () => {
         { at: 14 * MIN, replicas: 2 },
       ],
     });
-    const times = FAMILIES.schedule.settings('day', 0)[2]!.options['times'] as { replicas: number }[];
+    const times = FAMILIES.schedule.settings('day', 0)[2]!.options.times as { replicas: number }[];
     // 0.55 a second, times 1 + 5/7 at the peak and 2/7 at night, over 0.22.
     expect(times[12]!.replicas).toBe(5);
     expect(times[0]!.replicas).toBe(1);

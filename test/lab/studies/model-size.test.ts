@@ -1,0 +1,70 @@
+// The study of model sizes: capacities and prices are read off its sweeps, and small runs rank models as they must.
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { CaseRunner } from '../../../lab/grid/run-case.ts';
+import study from '../../../lab/studies/model-size.ts';
+import { figuresOf } from '../../builders/figures.ts';
+
+const CASES = study.cases({ isQuick: true });
+
+/** A world where a layout keeps each SLO up to so many workflows a second; null: never. */
+const judged = (heldTo: (layout: string, slo: number) => number) =>
+  study.judge(
+    CASES.map(({ at }) => ({
+      at,
+      figures: figuresOf(),
+      keptRatios: [0, 1, 2].map(slo => (at.perSec <= heldTo(at.layout, slo) ? 1 : 0)),
+    })),
+  );
+
+test('cost is the hour of four H200 over the workflows it carries', () => {
+  const { tables } = judged(() => 1);
+  // From 1 on, where all calls are good, to 2, where none is, 95 % are reached at 1.05: 1,000 * 4 * 3.39 / 3,600 / 1.05.
+  const row = tables[0]!.rows.find(([name]) => name === 'Ministral 3 14B')!;
+  expect(row.slice(1, 3)).toEqual(['1.05 (1.05 to 1.05)', '$3.59 ($3.59 to $3.59)']);
+});
+
+test('a model that misses an SLO at the lowest load never keeps it, and has no price there', () => {
+  const { tables, claims } = judged((layout, slo) => (layout.includes('70B') && slo === 2 ? 0 : 1));
+  expect(tables[0]!.rows.find(([name]) => name!.includes('1 x 4'))!.slice(5)).toEqual(['never', '']);
+  expect(claims[0]!.figure).toContain('not kept at TTFT 500 ms');
+  expect(claims[2]!.verdict).toBe('partly');
+});
+
+test('parameters decide where the large model carries as much less as it is larger', () => {
+  const by = (times: number) => (layout: string) => (layout.includes('70B') ? 0.5 : 0.5 * times);
+  expect(judged(by(4)).claims[0]!.verdict).toBe('confirmed');
+  expect(judged(by(16)).claims[0]!.verdict).toBe('contradicted');
+});
+
+test('parallelism trades throughput where it wins at a tight SLO and loses at a loose one', () => {
+  const wide = (layout: string, slo: number): number =>
+    layout.includes('1 x 4') ? 0.5 : layout.includes('4 x 1') ? [1, 0.25, 0.25][slo]! : 0.5;
+  expect(judged(wide).claims[3]!.verdict).toBe('confirmed');
+  expect(judged(() => 1).claims[3]!.verdict).toBe('contradicted');
+});
+
+test('at the same low load a larger dense model is slower, and splitting it over more GPUs makes it faster', async () => {
+  const runner = new CaseRunner();
+  const took = async (layout: string): Promise<number> => {
+    const { of } = CASES.find(({ at }) => at.layout === layout && at.perSec === 0.5 && at.seed === 1)!;
+    const outcome = await runner.run(of);
+    if (!outcome.ok) throw new Error(outcome.failure.message);
+    return outcome.figures.makespanMsP50!;
+  };
+  const [small, medium, alone, split] = [
+    await took('Llama 3.1 8B'),
+    await took('Ministral 3 14B'),
+    await took('Llama 3.1 70B, 4 x 1 GPU'),
+    await took('Llama 3.1 70B, 1 x 4 GPUs'),
+  ];
+  expect(small).toBeLessThan(medium);
+  expect(medium).toBeLessThan(split);
+  expect(split).toBeLessThan(alone);
+});
+
+test('the page has the command and names every claim', () => {
+  const page = readFileSync(new URL('../../../docs/studies/model-size.md', import.meta.url), 'utf8');
+  expect(page).toContain('windtunnel study model-size');
+  for (const { text } of judged(() => 1).claims) expect(page).toContain(text);
+});
