@@ -1,6 +1,6 @@
 // Fan-out: how many calls one action of a user may send at once, for that user and for those beside.
 import { logTicks, msAxis, msLabel } from '../../reports/charts/chart.ts';
-import { type Line, linesSpec } from '../../reports/charts/lines.ts';
+import { type Line, type LineAxis, linesSpec } from '../../reports/charts/lines.ts';
 import { showMs, showNumber, showRatio } from '../../reports/numbers.ts';
 import type { FigureName } from '../../scenarios/formats/grid.ts';
 import type { DeploymentChange, GridCase } from '../grid/case.ts';
@@ -16,7 +16,7 @@ const REPLICAS = 2;
 const CAP = 16;
 /** Widths of the tables; the charts have all. */
 const SHOWN_WIDTHS = [WIDTHS[0]!, CAP, WIDEST];
-/** Sessions let in at a time: about as many as are inside near saturation while fan-outs are narrow; fewer leave GPUs idle. */
+/** Sessions let in at a time: about as many as are inside near saturation with fan-outs of 16. */
 const INSIDE = 192;
 
 /** What is done about it. */
@@ -204,28 +204,23 @@ export default defineStudy<At>({
       figure: FigureName,
       show: (value: number) => string,
     ): string => showSpread(estimate(values(where, cohort, figure)), show);
-    const chart = (id: string, title: string, cohort: Cohort, figure: FigureName) => {
-      const lines = linesOf(values, 'busy', cohort, figure);
-      const known = lines.flatMap(({ points }) => points.flatMap(({ y }) => y ?? []));
-      return {
-        id,
-        title,
-        spec: linesSpec(lines, {
-          x: {
-            title: 'calls of one fan-out',
-            scale: { type: 'log', base: 4 },
-            axis: { values: WIDTHS },
-            format: 'd',
-          },
-          y: {
-            title: figure === 'ttftMsP95' ? 'TTFT p95' : 'workflow p95',
-            scale: { type: 'log', nice: false },
-            axis: msAxis(known.length === 0 ? {} : { values: logTicks(known) }),
-            label: msLabel,
-          },
-        }),
-      };
-    };
+    const chart = (of: { id: string; title: string; cohort: Cohort; figure: FigureName; y: LineAxis }) => ({
+      id: of.id,
+      title: of.title,
+      spec: linesSpec(linesOf(values, 'busy', of.cohort, of.figure), {
+        x: {
+          title: 'calls of one fan-out',
+          scale: { type: 'log', base: 4 },
+          axis: { values: WIDTHS },
+          format: 'd',
+        },
+        y: of.y,
+        strong: WAYS.fcfs.name,
+      }),
+    });
+    const ttfts = linesOf(values, 'busy', 'bystanders', 'ttftMsP95').flatMap(({ points }) =>
+      points.flatMap(({ y }) => y ?? []),
+    );
     const fcfs = { way: 'fcfs', load: 'busy', width: WIDEST } as const;
     const worst = estimate(values(fcfs, 'bystanders', 'ttftMsP95'));
     const own = estimate(values(fcfs, 'fanning', 'makespanMsP95'));
@@ -259,18 +254,25 @@ export default defineStudy<At>({
         ),
       })),
       charts: [
-        chart(
-          'fan-out-bystanders',
-          `Near saturation, fan-outs of ${WIDEST} calls bring the bystanders' TTFT p95 to ${showMs(worst?.mean)}`,
-          'bystanders',
-          'ttftMsP95',
-        ),
-        chart(
-          'fan-out-user',
-          `Near saturation, a workflow with ${WIDEST} calls at once takes ${showMs(own?.mean)} at the 95th percentile`,
-          'fanning',
-          'makespanMsP95',
-        ),
+        chart({
+          id: 'fan-out-bystanders',
+          title: `Near saturation, fan-outs of ${WIDEST} calls bring the bystanders' TTFT p95 to ${showMs(worst?.mean)}`,
+          cohort: 'bystanders',
+          figure: 'ttftMsP95',
+          y: {
+            title: "bystanders' TTFT p95",
+            scale: { type: 'log', nice: false },
+            axis: msAxis(ttfts.length === 0 ? {} : { values: logTicks(ttfts) }),
+            label: msLabel,
+          },
+        }),
+        chart({
+          id: 'fan-out-user',
+          title: `Near saturation, a workflow with ${WIDEST} calls at once takes ${showMs(own?.mean)} at the 95th percentile`,
+          cohort: 'fanning',
+          figure: 'makespanMsP95',
+          y: { title: 'workflow p95', scale: { zero: true }, axis: msAxis(), label: msLabel },
+        }),
       ],
       limits: [
         'One model on two cards, one shape of calls; vLLM schedules by steps of up to 8192 tokens, a smaller budget would shorten gaps and lengthen TTFT.',

@@ -134,7 +134,8 @@ function pays(runs: Runs): Claim {
 
 function lead(runs: Runs): Claim {
   const asked = (way: WayName): Estimate | null => figure(runs, way, MEASURED_COLD_SEC, 'replicasMostAtMs');
-  const earlier = difference(runs, ['workflow-aware', 'keda-queue'], MEASURED_COLD_SEC, 'replicasMostAtMs');
+  const isEarlier = (than: WayName): boolean =>
+    below(difference(runs, ['workflow-aware', than], MEASURED_COLD_SEC, 'replicasMostAtMs'), 0);
   const p95 = difference(
     runs,
     ['workflow-aware', 'keda-queue'],
@@ -144,8 +145,9 @@ function lead(runs: Runs): Claim {
   );
   return {
     text: 'Workflows in flight lead queue length',
-    verdict: !below(earlier, 0) ? 'contradicted' : below(p95, 0) ? 'confirmed' : 'partly',
-    figure: `all replicas asked for after ${showMs(asked('workflow-aware')?.mean)}, by KEDA on the queue after ${showMs(asked('keda-queue')?.mean)}, by Knative after ${showMs(asked('knative')?.mean)}; workflow p95 ${showEstimate(p95, showSignedRatio)} against KEDA`,
+    // Knative counts calls, not workflows: where it is as early, the loop was slow and not the signal.
+    verdict: !isEarlier('keda-queue') ? 'contradicted' : isEarlier('knative') ? 'confirmed' : 'partly',
+    figure: `all replicas asked for after ${showMs(asked('workflow-aware')?.mean)}, by KEDA on the queue after ${showMs(asked('keda-queue')?.mean)}; workflow p95 ${showEstimate(p95, showSignedRatio)} against KEDA. But Knative, which counts calls every second, has asked for all after ${showMs(asked('knative')?.mean)}`,
   };
 }
 

@@ -7,7 +7,7 @@ import { showMs, showNumber, showRatio, showSignedRatio } from '../../reports/nu
 import type { FigureName, RunFigures } from '../../scenarios/formats/grid.ts';
 import type { GridCase } from '../grid/case.ts';
 import { crossing } from '../policy-bench/compare.ts';
-import { type Estimate, estimate, showEstimate, timesAs } from './estimate.ts';
+import { type Estimate, estimate, showChange, showTimes, timesAs } from './estimate.ts';
 import { type Claim, defineStudy, type StudyCase, type StudyRun, type Verdict } from './study.ts';
 
 /** The cohorts of the library's mixed fleet: tenant, arrivals and how many of each come in 80 s. */
@@ -150,9 +150,6 @@ const values = (runs: readonly Run[], where: Place, name: FigureName, of: Cohort
 const stretch = (runs: readonly Run[], where: Place, beside: Place, of: Cohort = 'all'): Estimate | null =>
   timesAs(values(runs, where, 'makespanMsMean', of), values(runs, beside, 'makespanMsMean', of));
 
-const showTimes = (found: Estimate | null): string => showEstimate(found, ratio => `${showNumber(ratio)}x`);
-const showChange = (found: Estimate | null): string =>
-  showEstimate(found, ratio => showSignedRatio(ratio - 1));
 const low = (found: Estimate | null): number => found?.ci95?.[0] ?? found?.mean ?? 1;
 const high = (found: Estimate | null): number => found?.ci95?.[1] ?? found?.mean ?? 1;
 

@@ -5,7 +5,7 @@ import { showMs, showNumber } from '../../reports/numbers.ts';
 import type { GridCase } from '../grid/case.ts';
 import type { Targets } from '../grid/figures.ts';
 import { crossing } from '../policy-bench/compare.ts';
-import { type Estimate, estimate, showEstimate, timesAs } from './estimate.ts';
+import { type Estimate, estimate, showEstimate, showTimes, timesAs } from './estimate.ts';
 import { type Claim, defineStudy, type StudyRun, type Verdict } from './study.ts';
 
 /** H200, at the price of the deployment that the cases start from. */
@@ -72,7 +72,7 @@ type Run = StudyRun<At>;
 /** Sessions start over so long, longer than any takes at a load that is kept; but so few at least, and so many at most. */
 const WINDOW_SEC = { quick: 60, whole: 150 } as const;
 const SESSIONS_MIN = 60;
-const SESSIONS_MAX = { quick: 150, whole: 600 } as const;
+const SESSIONS_MAX = { quick: 500, whole: 1200 } as const;
 
 const sessionsOf = (perSec: number, scale: 'quick' | 'whole'): number =>
   Math.min(SESSIONS_MAX[scale], Math.max(SESSIONS_MIN, Math.round(perSec * WINDOW_SEC[scale])));
@@ -123,7 +123,6 @@ const usdOf = (perSec: number): number | null =>
 const prices = (runs: readonly Run[], each: Layout, slo: number): (number | null)[] =>
   capacities(runs, each, slo).map(usdOf);
 
-const showTimes = (found: Estimate | null): string => showEstimate(found, ratio => `${showNumber(ratio)}x`);
 const showUsd = (found: Estimate | null): string => showEstimate(found, usd => `$${showNumber(usd)}`);
 
 /** How many times as much 1,000 workflows cost; null where one of the two cannot keep the SLO. */
@@ -273,6 +272,7 @@ export default defineStudy<At>({
       ],
       limits: [
         'Quality is not modelled: a large model may need fewer turns, or get right what a medium one does not. Of its price advantage a medium model loses what it must try again.',
+        'Arrivals last 150 s: what is carried for longer is a little less.',
         'Step times are a model, for ranking only; fp8 weights with bf16 KV, vLLM defaults, no speculative decoding.',
         'The same tokens for every model; real ones differ in how much they say.',
         'One shape of agent, whose prompts are mostly cached; long prompts that are not weigh on the large model more.',

@@ -6,7 +6,7 @@ import { showMs, showNumber, showSignedRatio } from '../../reports/numbers.ts';
 import type { FigureName } from '../../scenarios/formats/grid.ts';
 import type { GridCase } from '../grid/case.ts';
 import { crossing } from '../policy-bench/compare.ts';
-import { type Estimate, estimate, showEstimate, timesAs } from './estimate.ts';
+import { type Estimate, estimate, showEstimate, showTimes, timesAs } from './estimate.ts';
 import { type Claim, defineStudy, type StudyCase, type StudyRun, type Verdict } from './study.ts';
 
 interface SiteSpec {
@@ -127,7 +127,7 @@ function places(): Place[] {
 const WINDOW_SEC = { quick: 25, whole: 60 } as const;
 const SESSIONS = {
   min: { chatty: 12, once: 200 },
-  max: { quick: { chatty: 100, once: 600 }, whole: { chatty: 600, once: 3000 } },
+  max: { quick: { chatty: 500, once: 1000 }, whole: { chatty: 1500, once: 4000 } },
 } as const;
 
 function caseOf(at: At, scale: 'quick' | 'whole'): GridCase {
@@ -215,7 +215,6 @@ function loadsHeld(runs: readonly Run[], site: Site, workflow: Workflow, times: 
   );
 }
 
-const showTimes = (found: Estimate | null): string => showEstimate(found, ratio => `${showNumber(ratio)}x`);
 const showTook = (runs: readonly Run[], where: Place): string =>
   showEstimate(estimate(tookMs(runs, where)), showMs);
 const words = (found: number | null): string =>

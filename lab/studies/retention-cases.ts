@@ -226,23 +226,23 @@ const crewed = (crews: number, keeping: Keeping): Run => ({
   pool: ['limits.max_model_len=16384', `limits.kv_blocks=${CREW_BLOCKS}`],
 });
 
-const chatted = (blocks: number, keeping: Keeping): Run => ({
+const chatted = (blocks: number, keeping: Keeping, chats: number): Run => ({
   at: { part: 'chats', world: 'chats', policy: keeping.name, x: blocks },
   keeping,
   scenario: 'studies/retention-chats',
-  set: [],
+  set: [`traffic.0.sessions=${chats}`],
   pool: [`limits.kv_blocks=${blocks}`],
   slos: [{ ttft: CHAT_SLO_MS }],
 });
 
-function tiered(model: TierModel, gbPerSec: number): Run {
+function tiered(model: TierModel, gbPerSec: number, jobs: number): Run {
   const { deployment, set, perMin }: TierWorld = TIER_WORLDS[model];
   const tier = `[{ tier: cmx, capacity: 1000GB, read: ${gbPerSec}GB/s, latency: ${TIER_LATENCY} }]`;
   return {
     at: { part: 'tier', world: model, policy: LRU.name, x: gbPerSec },
     keeping: LRU,
     scenario: 'studies/retention-gaps',
-    set: ['traffic.0.sessions=16'],
+    set: [`traffic.0.sessions=${jobs}`],
     loadFactor: perMin / JOBS_PER_MIN,
     deployment,
     pool: [
@@ -272,25 +272,29 @@ const few = <T>(all: readonly T[], isQuick: boolean, ...places: number[]): reado
   isQuick ? places.map(place => all.at(place)!) : all;
 
 function runs(isQuick: boolean): Run[] {
-  const jobs = isQuick ? 24 : 60;
+  const jobs = isQuick ? 45 : 60;
   const gaps = Object.keys(GAPS) as Gap[];
   const pressing = few(PRESSURES, isQuick, 1, -1);
+  const kept = isQuick ? KEPT.filter(each => each !== PAPER && each !== CODE) : KEPT;
   return [
-    ...pressing.flatMap(pressure => KEPT.map(each => pressed('spare', each, pressure))),
+    ...pressing.flatMap(pressure => kept.map(each => pressed('spare', each, pressure))),
     ...(isQuick ? [] : BUSY_PRESSURES).flatMap(pressure =>
       BUSY_KEPT.map(each => pressed('busy', each, pressure)),
     ),
-    ...gaps.flatMap(gap =>
-      GAPS[gap].perMin.flatMap((perMin, busy) =>
-        [...PAUSED, ...(busy === 1 ? ORDERED : [])].map(each => paused(gap, perMin, each, jobs)),
-      ),
-    ),
-    ...few(TTLS_SEC, isQuick, 0, 2, -1).map(sec => paused('slow', GAPS.slow.perMin[1], ttl(sec), jobs)),
+    ...gaps.flatMap(gap => [
+      ...(isQuick ? [] : PAUSED).map(each => paused(gap, GAPS[gap].perMin[0], each, jobs)),
+      ...[...PAUSED, ...ORDERED].map(each => paused(gap, GAPS[gap].perMin[1], each, jobs)),
+    ]),
+    ...few(TTLS_SEC, isQuick, 0, -1).map(sec => paused('slow', GAPS.slow.perMin[1], ttl(sec), jobs)),
     ...CREWS.flatMap(crews => CREW_KEPT.map(each => crewed(crews, each))),
-    ...few(CHAT_BLOCKS, isQuick, -1).flatMap(blocks => CHAT_KEPT.map(each => chatted(blocks, each))),
+    ...few(CHAT_BLOCKS, isQuick, -1).flatMap(blocks =>
+      CHAT_KEPT.map(each => chatted(blocks, each, isQuick ? 40 : 100)),
+    ),
     ...TIER_MODELS.flatMap(model => [
       computed(model),
-      ...few(BANDWIDTHS_GB_PER_SEC, isQuick, 0, 1, 3, 4, -1).map(gbPerSec => tiered(model, gbPerSec)),
+      ...few(BANDWIDTHS_GB_PER_SEC, isQuick, 0, 1, 3, 4, -1).map(gbPerSec =>
+        tiered(model, gbPerSec, isQuick ? 8 : 16),
+      ),
     ]),
   ];
 }

@@ -211,7 +211,7 @@ export default defineStudy<At>({
   question:
     'Which KV blocks should an engine keep once no call holds them? NVIDIA reports up to 20 % more hits by priority, Continuum jobs that end 1.12 to 3.66 times as quickly by a time to live behind tools, KVFlow 1.83 and 2.19 times by steps to execution and prefetch, T-LRU a TTFT p95 lower by up to 24 %; and a CMX-like tier is to make it all cheap.',
   method:
-    'Small clusters of one replica on the reference engine. Agents of eight teams with instructions to keep, histories and pages that are read once (12 agents are few, 40 much); jobs of 13 calls behind slow and quick tools; ten agents that take turns; conversations of all lengths; jobs whose contexts do not fit, with a tier of 1 to 100 GB/s behind three models. Llama 3.1 8B on an H100 where nothing else is said.',
+    'Small clusters of one replica on the reference engine. Agents of eight teams with instructions to keep, histories and pages that are read once (12 agents leave the GPU half idle, 40 fill it); jobs of 13 calls behind slow and quick tools; ten agents that take turns; conversations of all lengths; jobs whose contexts do not fit, with a tier of 1 to 100 GB/s behind three models. Llama 3.1 8B on an H100 where nothing else is said.',
   cases,
 
   judge(runs) {
@@ -235,7 +235,7 @@ export default defineStudy<At>({
       ],
       charts: [
         {
-          id: 'hits-against-pressure',
+          id: 'retention-hits',
           title: `With three times as much KV wanted as there is room, labels keep ${showRatio(own?.mean)} of the instructions, LRU ${showRatio(lru?.mean)}`,
           spec: linesSpec(hitLines(runs), {
             x: { title: 'KV wanted, over room for it', axis: { values: PRESSURES } },
@@ -248,7 +248,7 @@ export default defineStudy<At>({
           }),
         },
         {
-          id: 'ttft-against-bandwidth',
+          id: 'retention-bandwidth',
           title: `Llama 3.1 8B begins to load above ${small.below} GB/s; its KV bytes times its prefill rate make ${small.expected === null ? '–' : showNumber(small.expected)}`,
           spec: linesSpec(tierLines(runs), {
             x: {

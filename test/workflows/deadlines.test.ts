@@ -28,6 +28,6 @@ test.each([
   ['free', 'sum', 0, 700, 1700, 'the step alone'],
   ['free', 'plan', 0, 700, null, 'nothing was promised; an assertion over all calls is no SLO'],
   ['other', 'plan', 0, 0, null, 'a workflow of which nothing is said'],
-])('%s/%s, begun at %i ms, now %i ms: %s (%s)', (workflow, step, startMs, nowMs, expected) => {
+])('%s/%s, begun at %i ms, now %i ms: %s (%s)', (workflow, step, startMs, nowMs, expected, _) => {
   expect(deadlines.of(workflow, step, startMs, nowMs)).toBe(expected);
 });

@@ -140,6 +140,16 @@ test('fairness is over tenants, and over cohorts where there are none', () => {
   expect(figures([of(null, 'x'), of(null, 'y'), of(null, 'y', bad)]).fairnessRatio).toBeCloseTo(0.9, 12);
 });
 
+test('calls are judged by other SLOs beside their own, and those that failed keep none', () => {
+  const collector = new FigureCollector(PLAN, [{ ttft: 500 }, { itl: 20 }, { ttft: 500, itl: 20 }]);
+  const slow = { firstTokenMs: 600, endMs: 900, itlMsMax: 15 };
+  const rough = { firstTokenMs: 100, endMs: 900, itlMsMax: 60 };
+  const failed = { outcome: 'error' as const, error: 'http_503', firstTokenMs: null, itlMsMax: null };
+  const cancelled = { outcome: 'cancelled' as const, firstTokenMs: null, itlMsMax: null };
+  for (const call of [slow, rough, rough, failed, cancelled]) collector.onCall(aCall(call));
+  expect(collector.keptRatios()).toEqual([0.5, 0.25, 0]);
+});
+
 test('a run without a call has no figure that needs one', () => {
   expect(figures([], { sessions: [] })).toMatchObject({
     calls: 0,

@@ -63,6 +63,16 @@ describe('a grid', () => {
     expect(outcomes[0]).toMatchObject({ figures: { calls: 120, failedCalls: 0, completedSessions: 40 } });
   });
 
+  test('tells cohorts apart and judges by other SLOs where it is asked to, and only there', async () => {
+    const asked = { ...caseOf(1, 'round-robin'), isByCohort: true, slos: [{ ttft: 1e9 }, { ttft: 0 }] };
+    const [told, plain] = await runGrid([asked, caseOf(1, 'round-robin')], { jobs: 1 });
+    if (!told?.ok || !plain?.ok) throw new Error('both run');
+    expect(plain).toEqual({ ok: true, figures: told.figures });
+    // One cohort: all there is.
+    expect(told.cohorts).toEqual({ main: told.figures });
+    expect(told.keptRatios).toEqual([1, 0]);
+  });
+
   test('that is stopped leaves out what it has not begun', async () => {
     let done = 0;
     const outcomes = await runGrid(cases, {

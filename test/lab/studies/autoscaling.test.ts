@@ -1,4 +1,5 @@
 // The judgement of the study of autoscaling: at equal GPU-hours, by hand; and worlds that are as claimed, or are not.
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { FAMILIES, FAMILY_NAMES } from '../../../lab/studies/autoscalers.ts';
 import autoscaling, { moreMissed } from '../../../lab/studies/autoscaling.ts';
@@ -96,4 +97,11 @@ describe('its claims', () => {
     const quick = verdicts(({ family }) => (family === 'fixed' ? 500 : 10));
     expect(quick['HPA cannot react to a burst of seconds']).toBe('contradicted');
   });
+});
+
+test('the page has the command and names every claim', () => {
+  const page = readFileSync(new URL('../../../docs/studies/autoscaling.md', import.meta.url), 'utf8');
+  expect(page).toContain('windtunnel study autoscaling');
+  const runs = autoscaling.cases({ isQuick: false }).map(({ at }) => ({ at, figures: figuresOf() }));
+  for (const { text } of autoscaling.judge(runs).claims) expect(page).toContain(text);
 });

@@ -1,4 +1,5 @@
 // The study from zero in small: what its runs must show whatever the numbers, and its judgement of worlds as claimed.
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { CaseRunner } from '../../../lab/grid/run-case.ts';
 import fromZero from '../../../lab/studies/from-zero.ts';
@@ -59,4 +60,11 @@ test('worlds as they are told are confirmed, and others are not', () => {
       replicasMostAtMs: way === 'workflow-aware' ? 30 : 20,
     })),
   ).toEqual(['contradicted', 'contradicted', 'contradicted', 'contradicted']);
+});
+
+test('the page has the command and names every claim', () => {
+  const page = readFileSync(new URL('../../../docs/studies/from-zero.md', import.meta.url), 'utf8');
+  expect(page).toContain('windtunnel study from-zero');
+  for (const { text } of fromZero.judge(cases.map(({ at }) => ({ at, figures: figuresOf() }))).claims)
+    expect(page).toContain(text);
 });

@@ -7,15 +7,18 @@ import { figuresOf } from '../../builders/figures.ts';
 
 const CASES = study.cases({ isQuick: true });
 
-/** A world where a layout keeps each SLO up to so many workflows a second; null: never. */
-const judged = (heldTo: (layout: string, slo: number) => number) =>
+/** A world where so large a share of calls keeps an SLO. */
+const judgedBy = (kept: (layout: string, perSec: number, slo: number) => number) =>
   study.judge(
     CASES.map(({ at }) => ({
       at,
       figures: figuresOf(),
-      keptRatios: [0, 1, 2].map(slo => (at.perSec <= heldTo(at.layout, slo) ? 1 : 0)),
+      keptRatios: [0, 1, 2].map(slo => kept(at.layout, at.perSec, slo)),
     })),
   );
+/** All of them up to so many workflows a second, and none beyond. */
+const judged = (heldTo: (layout: string, slo: number) => number) =>
+  judgedBy((layout, perSec, slo) => (perSec <= heldTo(layout, slo) ? 1 : 0));
 
 test('cost is the hour of four H200 over the workflows it carries', () => {
   const { tables } = judged(() => 1);
@@ -32,9 +35,15 @@ test('a model that misses an SLO at the lowest load never keeps it, and has no p
 });
 
 test('parameters decide where the large model carries as much less as it is larger', () => {
-  const by = (times: number) => (layout: string) => (layout.includes('70B') ? 0.5 : 0.5 * times);
-  expect(judged(by(4)).claims[0]!.verdict).toBe('confirmed');
-  expect(judged(by(16)).claims[0]!.verdict).toBe('contradicted');
+  // 95 % on the way from 1 to 0.8 are a quarter of the step from 1 to 2 workflows a second; the large one carries
+  // 0.25 + 0.05 * 0.25. So its price is 1.25 / 0.2625 = 4.76 times as high, for 5.08 times the parameters.
+  const by = (last: number) => (layout: string, perSec: number) =>
+    layout.includes('70B') ? Number(perSec <= 0.25) : perSec <= last ? 1 : perSec <= 2 * last ? 0.8 : 0;
+  expect(judgedBy(by(1)).claims[0]).toMatchObject({
+    verdict: 'confirmed',
+    figure: expect.stringContaining('4.76x'),
+  });
+  expect(judgedBy(by(4)).claims[0]!.verdict).toBe('contradicted');
 });
 
 test('parallelism trades throughput where it wins at a tight SLO and loses at a loose one', () => {
