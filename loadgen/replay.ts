@@ -81,6 +81,8 @@ export class Replay implements World {
   private readonly gate: GateKeeper | null;
   /** When calls that wait at the gate came to it: what they wait there is no lateness of ours. */
   private readonly held = new Map<number, number>();
+  /** Aborted between the gate's word and their sending. */
+  private readonly unwanted = new Set<number>();
   /** When the gate will be looked at next. */
   private gateMs = Number.POSITIVE_INFINITY;
   private readonly timeline: TimelineSample[] = [];
@@ -238,7 +240,11 @@ export class Replay implements World {
     const { gate } = this;
     if (gate === null) return;
     for (const { id, request, refusal } of gate.decide(this.nowMs())) {
-      if (refusal === null) this.sendNow(id, request);
+      // An end of this very list may have made it unwanted.
+      if (this.unwanted.delete(id)) {
+        if (refusal === null) gate.ended(id, this.nowMs());
+        this.endUnsent(id, 'cancelled');
+      } else if (refusal === null) this.sendNow(id, request);
       else this.endUnsent(id, refusal);
     }
     const nextMs = gate.nextMs(this.nowMs());
@@ -318,10 +324,12 @@ export class Replay implements World {
   abort(ticket: number): void {
     this.timers.get(ticket)?.();
     this.timers.delete(ticket);
-    this.live.get(ticket)?.handle.abort();
+    const live = this.live.get(ticket);
+    live?.handle.abort();
+    if (live !== undefined || !this.held.has(ticket)) return;
     // Its driver is told when it is done with what it does now.
-    if (this.gate?.withdraw(ticket) === true)
-      queueMicrotask(() => this.at(this.nowMs(), () => this.endUnsent(ticket, 'cancelled')));
+    if (this.gate?.withdraw(ticket) !== true) this.unwanted.add(ticket);
+    else queueMicrotask(() => this.at(this.nowMs(), () => this.endUnsent(ticket, 'cancelled')));
   }
 
   /** Later calls of the session send back what was answered, to whatever pool; ids mean nothing to another model. */

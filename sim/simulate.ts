@@ -210,7 +210,10 @@ export class Simulation implements World {
   private passGate(gate: GateKeeper): void {
     for (const ticket of this.withdrawn.splice(0)) this.endEarly(ticket, 'cancelled', 'cancelled');
     for (const { id, request, refusal } of gate.decide(this.nowMs)) {
-      if (refusal === null) this.submit(id, request, this.inFlight.get(id)!);
+      // An end of this very list may have made it unwanted.
+      if (this.withdrawn.includes(id)) {
+        if (refusal === null) gate.ended(id, this.nowMs);
+      } else if (refusal === null) this.submit(id, request, this.inFlight.get(id)!);
       else this.endEarly(id, 'error', refusal);
     }
   }
@@ -303,7 +306,8 @@ export class Simulation implements World {
   abort(ticket: number): void {
     this.waiting.delete(ticket);
     const flight = this.inFlight.get(ticket);
-    if (flight !== undefined && this.gate?.withdraw(ticket) === true) {
+    if (flight !== undefined && this.gate !== null && Number.isNaN(flight.submitNs)) {
+      this.gate.withdraw(ticket);
       // Its driver is told when it is done with what it does now.
       this.withdrawn.push(ticket);
       return;

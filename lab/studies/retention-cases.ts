@@ -91,8 +91,8 @@ const blocksAt = (agents: number, pressure: number): number =>
 
 /** Pauses behind calls, and jobs a minute: with KV memory for all, and with too little. */
 export const GAPS = {
-  slow: { told: '9 s, p90 74 s', gap: '{ median: 9s, p90: 74s, max: 5m }', perMin: [4, 9] },
-  quick: { told: '1 s, p90 4 s', gap: '{ median: 1s, p90: 4s, max: 1m }', perMin: [12, 18] },
+  slow: { told: '9 s, p90 74 s', gap: '{ median: 9s, p90: 74s, max: 5m }', perMin: [4, 12], jobs: 80 },
+  quick: { told: '1 s, p90 4 s', gap: '{ median: 1s, p90: 4s, max: 1m }', perMin: [12, 20], jobs: 100 },
 } as const;
 export type Gap = keyof typeof GAPS;
 export const PAUSED = [LRU, PAPER, CODE, WORKFLOW];
@@ -272,7 +272,7 @@ const few = <T>(all: readonly T[], isQuick: boolean, ...places: number[]): reado
   isQuick ? places.map(place => all.at(place)!) : all;
 
 function runs(isQuick: boolean): Run[] {
-  const jobs = isQuick ? 45 : 60;
+  const jobs = (gap: Gap): number => (isQuick ? 50 : GAPS[gap].jobs);
   const gaps = Object.keys(GAPS) as Gap[];
   const pressing = few(PRESSURES, isQuick, 1, -1);
   const kept = isQuick ? KEPT.filter(each => each !== PAPER && each !== CODE) : KEPT;
@@ -282,10 +282,10 @@ function runs(isQuick: boolean): Run[] {
       BUSY_KEPT.map(each => pressed('busy', each, pressure)),
     ),
     ...gaps.flatMap(gap => [
-      ...(isQuick ? [] : PAUSED).map(each => paused(gap, GAPS[gap].perMin[0], each, jobs)),
-      ...[...PAUSED, ...ORDERED].map(each => paused(gap, GAPS[gap].perMin[1], each, jobs)),
+      ...(isQuick ? [] : PAUSED).map(each => paused(gap, GAPS[gap].perMin[0], each, jobs(gap))),
+      ...[...PAUSED, ...ORDERED].map(each => paused(gap, GAPS[gap].perMin[1], each, jobs(gap))),
     ]),
-    ...few(TTLS_SEC, isQuick, 0, -1).map(sec => paused('slow', GAPS.slow.perMin[1], ttl(sec), jobs)),
+    ...few(TTLS_SEC, isQuick, 0, -1).map(sec => paused('slow', GAPS.slow.perMin[1], ttl(sec), jobs('slow'))),
     ...CREWS.flatMap(crews => CREW_KEPT.map(each => crewed(crews, each))),
     ...few(CHAT_BLOCKS, isQuick, -1).flatMap(blocks =>
       CHAT_KEPT.map(each => chatted(blocks, each, isQuick ? 40 : 100)),
@@ -300,6 +300,6 @@ function runs(isQuick: boolean): Run[] {
 }
 
 export const cases = ({ isQuick }: { isQuick: boolean }): StudyCase<At>[] =>
-  (isQuick ? [1, 2] : [1, 2, 3]).flatMap(seed =>
+  (isQuick ? [1, 2] : [1, 2, 3, 4]).flatMap(seed =>
     runs(isQuick).map(run => ({ at: { ...run.at, seed }, of: caseOf(run, seed) })),
   );

@@ -168,3 +168,31 @@ test('an autoscaler sees calls that the gate holds: from zero, they wake the poo
   );
   expect(run.workflows.filter(({ status }) => status === 'completed')).toHaveLength(60);
 });
+
+test('a call that is turned away takes its siblings with it, those too that the gate has just let in', () => {
+  const fanOut = `
+windtunnel: 1
+name: test
+models: { local: { model: ministral-3-14b } }
+workflows:
+  scan:
+    steps:
+      - { map: each, over: 12, steps: [ { llm: look, adds: 200, out: 30 } ] }
+traffic:
+  - { workflow: scan, arrival: { constant: { rate: 10/s } }, sessions: 80 }
+`;
+  for (const queue of [0, 5, 40]) {
+    const run = simulated(
+      planOf(fanOut),
+      deployment(
+        'replicas: 1',
+        `gateway: { admission: { policy: calls, max: 20, queue: ${queue}, max_wait: 200ms } }`,
+      ),
+    );
+    const calls = run.calls.map(({ session, call }) => `${session} ${call}`);
+    expect(new Set(calls).size).toBe(calls.length);
+    expect(run.calls.every(({ outcome }) => outcome !== 'unfinished')).toBe(true);
+    expect(run.calls.some(({ outcome }) => outcome === 'cancelled')).toBe(true);
+    expect(run.workflows).toHaveLength(80);
+  }
+});

@@ -54,7 +54,7 @@ describe('agents under KV pressure', async () => {
 });
 
 test('one time to live for all is LRU, call by call', async () => {
-  const at = (policy: string) => runOf({ part: 'gaps', world: 'slow', policy, x: 9 }, 40);
+  const at = (policy: string) => runOf({ part: 'gaps', world: 'slow', policy, x: 12 }, 40);
   const { figures, segments } = await at('lru');
   for (const policy of ['ttl 2 s', 'ttl 60 s']) expect(await at(policy)).toMatchObject({ figures, segments });
 });
