@@ -1,6 +1,6 @@
 // `study`: runs a study and says which parts of its claim hold; without a name it lists them.
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { writeChart } from '../../reports/chart-files.ts';
 import { EXIT, UserError } from '../../scenarios/base/errors.ts';
 import { claimFolder } from '../../scenarios/cli/run-folder.ts';
@@ -16,13 +16,14 @@ import {
 import { runGrid } from '../grid/run-grid.ts';
 import { studies, studyOf } from './index.ts';
 import type { Findings, Study, StudyRun } from './study.ts';
-import { findingsMarkdown, findingsText } from './text.ts';
+import { findingsBody, findingsMarkdown, findingsText, withBody } from './text.ts';
 
 interface StudyOptions extends CommonOptions {
   name: string | undefined;
   quick: boolean;
   out: string | undefined;
   jobs: number | undefined;
+  page: string | undefined;
 }
 
 export const studyCommand: Command<StudyOptions> = {
@@ -33,6 +34,10 @@ export const studyCommand: Command<StudyOptions> = {
       .option('out', {
         type: 'string',
         describe: 'folder for the page and charts [windtunnel-runs/study-NAME]',
+      })
+      .option('page', {
+        type: 'string',
+        describe: 'a page of docs/ with marks for this study: body and charts there are written anew',
       })
       .option('jobs', { type: 'number', describe: 'threads [one a core]' })
       .example('$0 study', 'what there is')
@@ -46,6 +51,7 @@ export const studyCommand: Command<StudyOptions> = {
     }
     const study = studyOf(options.name);
     const folder = resolve(options.out ?? join('windtunnel-runs', `study-${study.name}`));
+    if (options.page !== undefined) readPage(options.page);
     claimFolder(folder);
     const runs = await runsOf(study, options);
     if (runs === null) {
@@ -96,6 +102,24 @@ async function runsOf(study: Study, options: StudyOptions): Promise<StudyRun<unk
   }
 }
 
+/** Body and charts of a page that is there. */
+function rewrite(page: string, { name }: Study, folder: string, body: string): void {
+  const text = withBody(readPage(page), name, body);
+  if (text === null) {
+    const hint = `put <!-- windtunnel study ${name}: below --> and the same with "above" where it shall stand`;
+    throw new UserError(`${page} has no place for study ${name}`, { hint });
+  }
+  writeFileSync(page, text);
+  for (const file of readdirSync(folder).filter(each => each.endsWith('.svg')))
+    copyFileSync(join(folder, file), join(dirname(page), file));
+}
+
+/** Before the runs, not after them, is the time to learn that there is no such page. */
+function readPage(page: string): string {
+  if (existsSync(page)) return readFileSync(page, 'utf8');
+  throw new UserError(`there is no page "${page}"`, { hint: 'docs/studies/ has one for each study' });
+}
+
 /** result.json with every run, the page's Markdown, and the charts beside it. */
 async function write(of: {
   study: Study;
@@ -110,7 +134,8 @@ async function write(of: {
   const result = { kind: 'study', name: study.name, isQuick: options.quick, ...told, runs };
   writeFileSync(join(folder, 'result.json'), `${JSON.stringify(result, null, 1)}\n`);
   const command = `windtunnel study ${study.name}${options.quick ? ' --quick' : ''}`;
-  const page = findingsMarkdown(study, findings, { command, runs: runs.length });
-  writeFileSync(join(folder, `${study.name}.md`), page);
+  const how = { command, runs: runs.length };
+  writeFileSync(join(folder, `${study.name}.md`), findingsMarkdown(study, findings, how));
   for (const { id, title, spec } of charts) await writeChart(folder, { id, title, drawn: spec });
+  if (options.page !== undefined) rewrite(options.page, study, folder, findingsBody(study, findings, how));
 }

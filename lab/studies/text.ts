@@ -41,11 +41,36 @@ const markdownTable = ({ columns: head, rows }: Omit<StudyTable, 'title'>): stri
   ...rows.map(markdownRow),
 ];
 
-/** The body of a page: question, verdicts, charts (light and dark), tables, how it was run, limits. */
-export function findingsMarkdown(
-  { name, question, method }: Study,
+/** What was run: the command to type again, and how many runs it was. */
+interface How {
+  readonly command: string;
+  readonly runs: number;
+}
+
+/** A page of its own. */
+export const findingsMarkdown = (study: Study, findings: Findings, how: How): string =>
+  `# ${study.name}\n\n${findingsBody(study, findings, how)}`;
+
+/** Where a page of docs/ has what the command writes. */
+const marks = (name: string): [below: string, above: string] => [
+  `<!-- windtunnel study ${name}: below -->`,
+  `<!-- windtunnel study ${name}: above -->`,
+];
+
+/** The page with what the command writes in place of what it wrote before; null: the page has no place for it. */
+export function withBody(page: string, name: string, body: string): string | null {
+  const [below, above] = marks(name);
+  const from = page.indexOf(below);
+  const to = page.indexOf(above);
+  if (from < 0 || to < from) return null;
+  return `${page.slice(0, from + below.length)}\n\n${body.trimEnd()}\n\n${page.slice(to)}`;
+}
+
+/** Question, verdicts, charts (light and dark), tables, how it was run, limits. */
+export function findingsBody(
+  { question, method }: Study,
   { claims, tables, charts, limits }: Findings,
-  { command, runs }: { command: string; runs: number },
+  { command, runs }: How,
 ): string {
   const picture = (id: string, title: string): string =>
     [
@@ -59,15 +84,13 @@ export function findingsMarkdown(
     rows: claims.map(({ text, verdict, figure }) => [text, `**${verdict}**`, figure]),
   };
   return [
-    `## ${name}`,
-    '',
     question,
     '',
     ...markdownTable(verdicts),
     ...charts.flatMap(({ id, title }) => ['', `**${title}**`, '', picture(id, title)]),
-    ...tables.flatMap(({ title, ...table }) => ['', `### ${title}`, '', ...markdownTable(table)]),
+    ...tables.flatMap(({ title, ...table }) => ['', `## ${title}`, '', ...markdownTable(table)]),
     '',
-    '### How it was run',
+    '## How it was run',
     '',
     `${method} ${runs} runs; intervals are 95 %, over seeds, paired where two settings meet the same calls.`,
     '',
@@ -75,7 +98,7 @@ export function findingsMarkdown(
     command,
     '```',
     '',
-    '### Limits',
+    '## Limits',
     '',
     ...limits.map(limit => `- ${limit}`),
     '',
