@@ -9,7 +9,7 @@ import type { Source } from '../scenarios/formats/source.ts';
 import { unbuiltParts } from '../scenarios/formats/unbuilt.ts';
 import { resolveDeployment } from './deploy.ts';
 import type { DeploymentSpec } from './engine.ts';
-import { prepare, unbuiltTogether } from './prepare.ts';
+import { hostedIssues, prepare } from './prepare.ts';
 import { addedModels, digestWith } from './user-catalog.ts';
 
 /** Routing policies by name: what there is to choose, and their own checks of options. */
@@ -108,7 +108,7 @@ export function readyRun(
   const plan = loaded.compiled?.plan ?? null;
   const unbuilt = [
     ...(loaded.file === null ? [] : unbuiltParts(loaded.file)),
-    ...(plan === null || deployed.deployment === null ? [] : unbuiltTogether(plan, deployed.deployment)),
+    ...(plan === null || deployed.deployment === null ? [] : hostedIssues(plan, deployed.deployment)),
   ];
   return ready(
     { ...loaded, issues: [...loaded.issues, ...unbuilt] },

@@ -98,32 +98,13 @@ function exceeded(server: Server, { promptTokens, outputTokens }: Call): string 
     : null;
 }
 
-/** WT1008 for what a check understands of the two files together, and no run obeys yet. */
-export const unbuiltTogether = (plan: Plan, deployment: DeploymentSpec): Issue[] => [
-  ...hostedIssues(plan, deployment),
-  ...splitCrashIssues(plan, deployment),
-];
-
 /** Models that only a provider serves: no run calls one yet. */
-function hostedIssues(plan: Plan, deployment: DeploymentSpec): Issue[] {
+export function hostedIssues(plan: Plan, deployment: DeploymentSpec): Issue[] {
   return plan.modelsUsed.flatMap(model => {
     const server = serverOf(model, plan, deployment);
     if (server?.kind !== 'hosted') return [];
     const message = `"${model}" is served by provider "${server.hosted.provider}", and no run calls a provider yet`;
     return [issue(['models', model], 'WT1008', message, 'for now give it a pool, with an affine step')];
-  });
-}
-
-/** Replicas to be lost of a disaggregated pool, by its name or by chance. */
-function splitCrashIssues({ crashes = [] }: Plan, { pools }: DeploymentSpec): Issue[] {
-  const split = pools.filter(({ disaggregation }) => disaggregation !== null).map(each => each.name);
-  const isAll = split.length === pools.length;
-  const hint = isAll ? 'for now without this fault' : 'name a pool that is not, as its `target`';
-  return crashes.flatMap(({ fault, pool }) => {
-    const hit = pool === null ? split[0] : split.find(each => each === pool);
-    if (hit === undefined) return [];
-    const message = `pool "${hit}" is disaggregated, and no run takes a replica from one yet`;
-    return [issue(['faults', fault, ...(pool === null ? [] : ['target'])], 'WT1008', message, hint)];
   });
 }
 

@@ -2,7 +2,7 @@
 // what its author wants (lints), and what no run obeys yet.
 import { writeFileSync } from 'node:fs';
 import { type LoadedDeployment, loadDeployment, readyCheck, settle } from '../engines/load.ts';
-import { unbuiltTogether } from '../engines/prepare.ts';
+import { hostedIssues } from '../engines/prepare.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { EXIT, UserError } from '../scenarios/base/errors.ts';
 import type { Issue } from '../scenarios/base/issue.ts';
@@ -165,7 +165,7 @@ function warningsOf(
   plan: Plan,
 ): SarifGroup[] {
   const deployment = deployed?.deployment ?? null;
-  const hosted = deployment === null ? [] : unbuiltTogether(plan, deployment);
+  const hosted = deployment === null ? [] : hostedIssues(plan, deployment);
   const own = loaded.issues.filter(isWarning);
   const unbuilt = loaded.file === null ? [] : unbuiltParts(loaded.file);
   const ofScenario = [...own, ...[...unbuilt, ...hosted].map(asWarning), ...lints];

@@ -291,11 +291,8 @@ export class Front {
     this.settle(home, atNs);
   }
 
-  /** One of the ready replicas, by a uniform draw, is lost with what it has; another is asked for at once. */
-  crash(draw: number, atNs: number): void {
-    const ready = this.lifecycle.members.filter(({ state }) => state === 'ready');
-    const member = ready[Math.floor(draw * ready.length)];
-    if (member === undefined) return;
+  /** A replica is lost with what it has; another is asked for at once. */
+  crash(member: Member, atNs: number): void {
     member.isLost = true;
     this.lifecycle.end(member, atNs);
     this.lifecycle.start(atNs);

@@ -133,6 +133,15 @@ export class PoolFront {
     return true;
   }
 
+  /** One of the ready replicas, of either half, by a uniform draw, is lost. */
+  crash(draw: number, atNs: number): void {
+    const ready = this.fronts.flatMap(front =>
+      front.lifecycle.members.flatMap(member => (member.state === 'ready' ? [{ front, member }] : [])),
+    );
+    const lost = ready[Math.floor(draw * ready.length)];
+    lost?.front.crash(lost.member, atNs);
+  }
+
   /** The submission with the urgency that its scheduler gives it. */
   scheduledBy(submission: Submission, atNs: number): Submission {
     const { scheduler } = this;

@@ -277,6 +277,7 @@ export default defineStudy<At>({
       limits: [
         'One model on two cards, one shape of calls; vLLM schedules by steps of up to 8192 tokens, a smaller budget would shorten gaps and lengthen TTFT.',
         'PLAS takes the urgency of a call when it comes: a fan-out whose calls come at once has been served little by then.',
+        'Admission counts the sessions of both tenants together; a limit for each is not part of the gateway yet.',
         'Workflows of different widths do different work: compare ways at one width, widths by the bystanders alone.',
         'Few wide fan-outs fit into a run: of 256 calls about ten, so that their p95 is that of the slowest.',
         'Step times come from physics fitted on measured runs, for ranking only.',

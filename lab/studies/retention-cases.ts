@@ -91,12 +91,17 @@ const blocksAt = (agents: number, pressure: number): number =>
 
 /** Pauses behind calls, and jobs a minute: with KV memory for all, and with too little. */
 export const GAPS = {
-  slow: { told: '9 s, p90 74 s', gap: '{ median: 9s, p90: 74s, max: 5m }', perMin: [4, 12], jobs: 80 },
+  slow: { told: '9 s, p90 74 s', gap: '{ median: 9s, p90: 74s, max: 5m }', perMin: [4, 12], jobs: 50 },
   quick: { told: '1 s, p90 4 s', gap: '{ median: 1s, p90: 4s, max: 1m }', perMin: [12, 20], jobs: 100 },
 } as const;
 export type Gap = keyof typeof GAPS;
 export const PAUSED = [LRU, PAPER, CODE, WORKFLOW];
 export const ORDERED = [LRU_ORDERED, PAPER_ORDERED, CODE_ORDERED, WORKFLOW_ORDERED, GATED];
+/** The same for a look. */
+const LOOKED: Record<Gap, readonly Keeping[]> = {
+  slow: [LRU, WORKFLOW],
+  quick: [LRU, LRU_ORDERED, CODE_ORDERED, GATED],
+};
 /** What the scenario says at load factor 1. */
 const JOBS_PER_MIN = 6;
 
@@ -107,7 +112,8 @@ export const CREW_KEPT = [LRU, KVFLOW, LRU_TIER, KVFLOW_TIER, UNFETCHED_TIER];
 /** Of ten agents' instructions about seven fit. */
 const CREW_BLOCKS = 4000;
 
-export const CHAT_BLOCKS = [20_000, 12_000];
+/** About half of what the conversations under way would come back to. */
+export const CHAT_BLOCKS = 12_000;
 export const CHAT_KEPT = [LRU, T_LRU, T_LRU_HALF, WORKFLOW];
 /** T-LRU's SLO. */
 export const CHAT_SLO_MS = 200;
@@ -139,7 +145,7 @@ export const TIER_WORLDS = {
     told: 'Llama 3.1 70B fp8, H200',
     deployment: 'autoscaled-llama-3.1-70b',
     set: [],
-    perMin: 0.5,
+    perMin: 1,
     kvBytes: 327_680,
     toldPerSec: 10_000,
   },
@@ -226,12 +232,12 @@ const crewed = (crews: number, keeping: Keeping): Run => ({
   pool: ['limits.max_model_len=16384', `limits.kv_blocks=${CREW_BLOCKS}`],
 });
 
-const chatted = (blocks: number, keeping: Keeping, chats: number): Run => ({
-  at: { part: 'chats', world: 'chats', policy: keeping.name, x: blocks },
+const chatted = (keeping: Keeping, chats: number): Run => ({
+  at: { part: 'chats', world: 'chats', policy: keeping.name, x: CHAT_BLOCKS },
   keeping,
   scenario: 'studies/retention-chats',
   set: [`traffic.0.sessions=${chats}`],
-  pool: [`limits.kv_blocks=${blocks}`],
+  pool: [`limits.kv_blocks=${CHAT_BLOCKS}`],
   slos: [{ ttft: CHAT_SLO_MS }],
 });
 
@@ -272,7 +278,8 @@ const few = <T>(all: readonly T[], isQuick: boolean, ...places: number[]): reado
   isQuick ? places.map(place => all.at(place)!) : all;
 
 function runs(isQuick: boolean): Run[] {
-  const jobs = (gap: Gap): number => (isQuick ? 50 : GAPS[gap].jobs);
+  // Quick tools want as many jobs as ever before memory is short.
+  const jobs = (gap: Gap): number => (isQuick && gap === 'slow' ? 30 : GAPS[gap].jobs);
   const gaps = Object.keys(GAPS) as Gap[];
   const pressing = few(PRESSURES, isQuick, 1, -1);
   const kept = isQuick ? KEPT.filter(each => each !== PAPER && each !== CODE) : KEPT;
@@ -283,13 +290,13 @@ function runs(isQuick: boolean): Run[] {
     ),
     ...gaps.flatMap(gap => [
       ...(isQuick ? [] : PAUSED).map(each => paused(gap, GAPS[gap].perMin[0], each, jobs(gap))),
-      ...[...PAUSED, ...ORDERED].map(each => paused(gap, GAPS[gap].perMin[1], each, jobs(gap))),
+      ...(isQuick ? LOOKED[gap] : [...PAUSED, ...ORDERED]).map(each =>
+        paused(gap, GAPS[gap].perMin[1], each, jobs(gap)),
+      ),
     ]),
     ...few(TTLS_SEC, isQuick, 0, -1).map(sec => paused('slow', GAPS.slow.perMin[1], ttl(sec), jobs('slow'))),
     ...CREWS.flatMap(crews => CREW_KEPT.map(each => crewed(crews, each))),
-    ...few(CHAT_BLOCKS, isQuick, -1).flatMap(blocks =>
-      CHAT_KEPT.map(each => chatted(blocks, each, isQuick ? 40 : 100)),
-    ),
+    ...CHAT_KEPT.map(each => chatted(each, isQuick ? 50 : 100)),
     ...TIER_MODELS.flatMap(model => [
       computed(model),
       ...few(BANDWIDTHS_GB_PER_SEC, isQuick, 0, 1, 3, 4, -1).map(gbPerSec =>
@@ -299,7 +306,16 @@ function runs(isQuick: boolean): Run[] {
   ];
 }
 
+/** Tails need more seeds than means. */
+const SEEDS: Partial<Record<At['part'], number>> = { chats: 6 };
+const DEFAULT_SEEDS = 4;
+const QUICK_SEEDS = 2;
+
 export const cases = ({ isQuick }: { isQuick: boolean }): StudyCase<At>[] =>
-  (isQuick ? [1, 2] : [1, 2, 3, 4]).flatMap(seed =>
-    runs(isQuick).map(run => ({ at: { ...run.at, seed }, of: caseOf(run, seed) })),
-  );
+  runs(isQuick).flatMap(run => {
+    const seeds = isQuick ? QUICK_SEEDS : (SEEDS[run.at.part] ?? DEFAULT_SEEDS);
+    return Array.from({ length: seeds }, (_, i) => ({
+      at: { ...run.at, seed: i + 1 },
+      of: caseOf(run, i + 1),
+    }));
+  });

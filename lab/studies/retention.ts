@@ -9,7 +9,6 @@ import {
   BANDWIDTHS_GB_PER_SEC,
   BUSY_KEPT,
   BUSY_PRESSURES,
-  CHAT_BLOCKS,
   CHAT_KEPT,
   CREW_KEPT,
   CREWS,
@@ -145,17 +144,14 @@ const crewTable = (runs: Runs): StudyTable => ({
 });
 
 function chatTable(runs: Runs): StudyTable {
-  const tried = CHAT_BLOCKS.filter(blocks => known(runs, chatted(LRU, blocks)));
   const names = ['ttftMsMean', 'ttftMsP50', 'ttftMsP95', 'ttftMsP99'] as const;
   return {
-    title: 'Conversations: TTFT by KV blocks',
-    columns: ['policy', ...tried.flatMap(blocks => [`${blocks}: mean`, 'p50', 'p95', 'p99', 'hits'])],
+    title: 'Conversations: TTFT and hit rate',
+    columns: ['policy', 'mean', 'p50', 'p95', 'p99', 'hits'],
     rows: CHAT_KEPT.map(each => [
       each.name,
-      ...tried.flatMap(blocks => [
-        ...names.map(name => showMs(meanOf(runs, chatted(each, blocks), name))),
-        showRatio(meanOf(runs, chatted(each, blocks), 'hitRatio')),
-      ]),
+      ...names.map(name => showMs(meanOf(runs, chatted(each), name))),
+      showRatio(meanOf(runs, chatted(each), 'hitRatio')),
     ]),
   };
 }

@@ -240,7 +240,7 @@ export class FastCluster implements ManagedCluster {
       return;
     }
     if (crash !== null) {
-      this.pools.get(crash.pool)?.front.crash(crash.draw, this.nowNs);
+      this.pools.get(crash.pool)?.before.crash(crash.draw, this.nowNs);
       this.retime();
       return;
     }

@@ -191,7 +191,7 @@ export class ReferenceCluster implements ManagedCluster {
         this.inputs.delete(row);
         if (input.kind === 'submit') this.route(atNs, input.submission);
         else if (input.kind === 'cancel') this.cancelLive(atNs, input.id);
-        else this.pools.get(input.pool)?.sets[0]?.front.crash(input.draw, atNs);
+        else this.pools.get(input.pool)?.before.crash(input.draw, atNs);
         return;
       }
       case 'stepBegin': {

@@ -203,7 +203,8 @@ export class Replica implements Queues {
   /** It is gone, and what it had fails. */
   stop(atNs: number): void {
     const { running, waiting, loads } = this;
-    for (const request of [...running, ...waiting, ...loads.underWay, ...loads.done]) this.fail(atNs, request);
+    for (const request of [...running, ...waiting, ...loads.underWay, ...loads.done])
+      this.fail(atNs, request);
     this.steps.length = 0;
   }
 

@@ -1,6 +1,6 @@
 // Which pool or provider serves a model, and what a run says of what only a check understands.
 import { describe, expect, it } from 'vitest';
-import { prepare, serverOf, unbuiltTogether } from '../../engines/prepare.ts';
+import { hostedIssues, prepare, serverOf } from '../../engines/prepare.ts';
 import { planOf, workflowText } from '../builders/scenarios.ts';
 import { deploymentOf } from '../builders/worlds.ts';
 
@@ -86,9 +86,9 @@ describe('what a pool cannot take', () => {
 describe('a run', () => {
   it('names the models that only a provider serves', () => {
     expect(
-      unbuiltTogether(plan, deployment(`{ m: { ${POOL} } }`, '{ frontier: { model: claude-opus-5-5 } }')),
+      hostedIssues(plan, deployment(`{ m: { ${POOL} } }`, '{ frontier: { model: claude-opus-5-5 } }')),
     ).toEqual([]);
-    expect(unbuiltTogether(plan, deployment('', '{ m: { model: claude-opus-5-5 } }'))[0]).toMatchObject({
+    expect(hostedIssues(plan, deployment('', '{ m: { model: claude-opus-5-5 } }'))[0]).toMatchObject({
       code: 'WT1008',
       message: '"m" is served by provider "vendor", and no run calls a provider yet',
     });
@@ -103,27 +103,22 @@ describe('a replica that a scenario takes away', () => {
   const two = `{ m: { ${POOL} }, other: { ${POOL} } }`;
   const split = `{ m: { ${POOL} }, halves: { ${POOL}, prefill: {}, decode: {}, link: { bandwidth: 50GB/s } } }`;
   const issuesOf = (target: string | null, pools: string) =>
-    [
-      ...prepare(crash(target), deployment(pools)).issues,
-      ...unbuiltTogether(crash(target), deployment(pools)),
-    ].map(({ path, code, message, hint }) => [path.join('.'), code, message, hint]);
+    prepare(crash(target), deployment(pools)).issues.map(({ path, code, message, hint }) => [
+      path.join('.'),
+      code,
+      message,
+      hint,
+    ]);
 
   it('is one of a pool, or of any', () => {
     expect(issuesOf('other', two)).toEqual([]);
     expect(issuesOf(null, two)).toEqual([]);
-    expect(issuesOf('m', split)).toEqual([]);
+    expect(issuesOf('halves', split)).toEqual([]);
   });
 
   it('is named by its fault where there is no such pool', () => {
     expect(issuesOf('othr', two)).toEqual([
       ['faults.0.target', 'WT1102', '"test" has no pool "othr" to lose a replica', 'did you mean "other"?'],
     ]);
-  });
-
-  it('is of no disaggregated pool yet, by name or by chance', () => {
-    const message = 'pool "halves" is disaggregated, and no run takes a replica from one yet';
-    const hint = 'name a pool that is not, as its `target`';
-    expect(issuesOf('halves', split)).toEqual([['faults.0.target', 'WT1008', message, hint]]);
-    expect(issuesOf(null, split)).toEqual([['faults.0', 'WT1008', message, hint]]);
   });
 });

@@ -22,6 +22,7 @@ const byLoad = (given: Partial<ScalingSpec> = {}): ScalingSpec => ({
 function play(
   scaling: { prefill: ScalingSpec | null; decode: ScalingSpec | null },
   spot: { prefill: Spot | null; decode: Spot | null } = { prefill: null, decode: null },
+  crash: { atNs: number; draw: number } | null = null,
 ) {
   const step = affineStep({ baseNs: 100, perTokenNs: 10 });
   const half = { replicas: 1, limits: limits({ kvBlocks: 400 }), step, gpuId: null, tensorParallel: 1 };
@@ -43,13 +44,15 @@ function play(
   const requests = 120;
   for (let id = 0; id < requests; id++)
     cluster.submit(id * 300, submission(id, { promptTokens: 40, outputTokens: 20 }));
+  if (crash !== null) cluster.crash(crash.atNs, 'pool', crash.draw);
   const events: ClusterEvent[] = [];
   for (let i = 0; i < 1e6 && !(i > 0 && cluster.isIdle()); i++) {
     cluster.advanceTo(cluster.nextNs());
     events.push(...cluster.drain());
   }
   // What is idle goes, a while later.
-  for (let i = 0; i < 1000; i++) cluster.advanceTo(cluster.nextNs());
+  for (let i = 0; i < 1000 && cluster.nextNs() < Number.POSITIVE_INFINITY; i++)
+    cluster.advanceTo(cluster.nextNs());
   return { events, requests, spans: cluster.replicaSpans(), cluster };
 }
 
@@ -85,4 +88,20 @@ test.each([
   expect(over.filter(({ kind }) => kind === 'failed').length).toBeGreaterThan(3);
   for (const { engine, kept, waiting, running } of cluster.replicas)
     expect([engine.usedBlocks, kept.length, waiting.length, running.length]).toEqual([0, 0, 0, 0]);
+});
+
+test('a crash takes a replica of either half, and nothing waits for it for ever', () => {
+  const halves = new Set<string>();
+  for (let draw = 0.05; draw < 1; draw += 0.1) {
+    const { events, requests, spans, cluster } = play({ prefill: null, decode: null }, undefined, {
+      atNs: 6000,
+      draw,
+    });
+    const over = events.filter(({ kind }) => kind === 'end' || kind === 'failed');
+    expect(over).toHaveLength(requests);
+    const [lost] = spans.filter(({ isLost }) => isLost);
+    halves.add(lost!.replica.split('/')[1]!);
+    for (const { engine, kept } of cluster.replicas) expect([engine.usedBlocks, kept.length]).toEqual([0, 0]);
+  }
+  expect(halves).toEqual(new Set(['decode', 'prefill']));
 });
