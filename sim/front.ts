@@ -204,7 +204,9 @@ export class Front {
     let isIdle = true;
     this.balancer.scraped(atNs / NS_PER_MS, id => {
       const signals = this.options.engines.signals(id, atNs);
-      if (signals.running > 0 || signals.waiting > 0 || signals.kvUsedRatio > 0) isIdle = false;
+      // What was sent may still be on its way: a decode half has it while its prompt is computed.
+      const isOwed = (this.sent[id] ?? 0) > 0;
+      if (isOwed || signals.running > 0 || signals.waiting > 0 || signals.kvUsedRatio > 0) isIdle = false;
       return signals;
     });
     // Nothing changes any more until the next request.

@@ -13,55 +13,58 @@ const NS_PER_MS = 1e6;
 const NO_PARENTS: readonly number[] = [];
 const STRANGER: Key = textKey('a request of which nothing is known');
 
-/** What policies are told of a submission; one object for all of them, keys only for who asks. */
+/**
+ * What policies are told of a submission; one object for all of them, keys only for who asks. How many tokens will be
+ * generated is in there too: no policy, one from outside included, gets at it.
+ */
 export class Arrival implements ScheduledArrival {
-  private submission!: Submission;
+  #submission!: Submission;
 
   of(submission: Submission): this {
-    this.submission = submission;
+    this.#submission = submission;
     return this;
   }
   get id(): number {
-    return this.submission.id;
+    return this.#submission.id;
   }
   get key(): Key {
-    return this.submission.call?.key ?? extend(STRANGER, this.submission.id);
+    return this.#submission.call?.key ?? extend(STRANGER, this.#submission.id);
   }
   get session(): string {
-    return this.submission.session;
+    return this.#submission.session;
   }
   get sessionKey(): Key {
-    return textKey(this.submission.session);
+    return textKey(this.#submission.session);
   }
   get workflow(): string {
-    return this.submission.call?.workflow ?? '';
+    return this.#submission.call?.workflow ?? '';
   }
   get tenant(): string | null {
-    return this.submission.call?.tenant ?? null;
+    return this.#submission.call?.tenant ?? null;
   }
   get step(): string {
-    return this.submission.call?.step ?? '';
+    return this.#submission.call?.step ?? '';
   }
   get priority(): number {
-    return 0 - this.submission.priority;
+    return 0 - this.#submission.priority;
   }
   get prompt(): readonly Run[] {
-    return this.submission.prompt;
+    return this.#submission.prompt;
   }
   get promptTokens(): number {
-    return this.submission.promptTokens;
+    return this.#submission.promptTokens;
   }
   get maxOutputTokens(): number | null {
-    return this.submission.maxOutputTokens ?? null;
+    return this.#submission.maxOutputTokens ?? null;
   }
   get sessionStartMs(): number {
-    return this.submission.call?.sessionStartMs ?? 0;
+    return this.#submission.call?.sessionStartMs ?? 0;
   }
   get deadlineMs(): number | null {
-    return this.submission.call?.deadlineMs ?? null;
+    return this.#submission.call?.deadlineMs ?? null;
   }
   get parents(): readonly number[] {
-    return this.submission.call?.parents ?? NO_PARENTS;
+    return this.#submission.call?.parents ?? NO_PARENTS;
   }
 }
 

@@ -67,6 +67,23 @@ link: { bandwidth: 50GB/s }`);
   });
 
   test.each([
+    'policy: hpa, metric: queue, target: 1, interval: 0s',
+    'policy: keda, metric: queue, target: 1, polling: 0s',
+    'policy: knative, window: 0s',
+    'policy: knative, utilization: 0%',
+    'policy: aibrix, metric: queue, target: 1, window: 0s',
+    'policy: dynamo, load_interval: 0s',
+    'policy: oracle, window: 0s',
+  ])('looks and averages over some time, or the run would never end: %s', autoscaler => {
+    const pool = `    model: test\n    autoscaler: { ${autoscaler}, max: 2 }`;
+    const source = parseSource(`windtunnel: 1\ndeployment: test\npools:\n  main:\n${pool}\n`, 'd.yaml');
+    const { file, issues } = parseDeployment(source);
+    expect(file).toBeNull();
+    const option = /(\w+): [^ ]+$/.exec(autoscaler)![1];
+    expect(issues.map(({ path }) => path.join('.'))).toEqual([`pools.main.autoscaler.${option}`]);
+  });
+
+  test.each([
     ['replicas: 0\nautoscaler: { policy: keda, min: 0, max: 4, metric: queue, target: 4 }', 0],
     ['autoscaler: { policy: hpa, min: 0, max: 4, metric: running, target: 4, also: { rate: 2 } }', 1],
     ['replicas: 0\nautoscaler: { policy: fixed, min: 0, max: 4, replicas: 2 }', 0],

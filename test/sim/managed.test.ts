@@ -1,9 +1,12 @@
 // Whole runs whose replicas come and go: calls that wait for a replica, drains that let workflows finish, replicas that
 // are lost, a gate in front.
 import { expect, test } from 'vitest';
+import { prepare } from '../../engines/prepare.ts';
+import type { RoutingPolicy } from '../../gateway/routing/policy.ts';
 import { queueMs } from '../../scenarios/formats/record.ts';
+import { startSimulation } from '../../sim/start.ts';
 import { planOf } from '../builders/scenarios.ts';
-import { simulated } from '../builders/worlds.ts';
+import { deploymentOf, HEADER, simulated } from '../builders/worlds.ts';
 
 const STEP = 'model: affine, base: 8ms, per_token: 80us, per_sequence: 90us, per_context_token: 20ns';
 const deployment = (pool: string, rest = ''): string => `
@@ -195,4 +198,41 @@ traffic:
     expect(run.calls.some(({ outcome }) => outcome === 'cancelled')).toBe(true);
     expect(run.workflows).toHaveLength(80);
   }
+});
+
+test('the decode half is scraped while its first prompt is computed elsewhere: no router sees what is newer', () => {
+  const seen: { role: string; running: number; ageMs: number }[] = [];
+  const routing: RoutingPolicy = {
+    name: 'looks',
+    doc: 'Notes what it sees.',
+    source: 'test',
+    create: (_, { role }) => ({
+      route(arrival, { running, ageMs }) {
+        seen.push({ role, running: running[0]!, ageMs });
+        expect(Object.keys(arrival)).toEqual([]); // nothing but what the contract has
+        return 0;
+      },
+    }),
+  };
+  const plan = planOf(
+    scenario('{ constant: { rate: 1/s } }', 2).replace('adds: 300, out: 60', 'adds: 9000, out: 200'),
+  );
+  const spec = deploymentOf(
+    deployment(
+      'prefill: { replicas: 1 }\n    decode: { replicas: 1 }\n    link: { bandwidth: 50GB/s }',
+      'signals: { scrape: 700ms, delay: 0s }',
+    ),
+  );
+  const run = startSimulation({
+    plan,
+    deployment: spec,
+    poolOf: prepare(plan, spec).poolOf,
+    header: HEADER,
+    routing,
+  });
+  while (run.step(1000));
+  // The second session comes at 1 s, when the first one's answer is generated; at 700 ms its prompt was computed.
+  const second = seen.filter(({ role }) => role === 'decode')[1]!;
+  expect(second.running).toBe(0);
+  expect(second.ageMs).toBeCloseTo(300, 6);
 });

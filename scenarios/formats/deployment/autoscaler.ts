@@ -5,6 +5,9 @@ import { duration, ratio, whole } from '../drawn.ts';
 
 const METRICS = ['queue', 'running', 'in_flight', 'kv_usage', 'rate'] as const;
 
+/** What is looked at or averaged over takes time: over none, a run would never end. */
+const span = (what: string) => duration(what).pipe(z.number().min(1));
+
 const bounds = {
   min: z
     .int()
@@ -25,7 +28,7 @@ const hpa = {
   metric,
   target,
   also,
-  interval: duration('between two looks (default 15s)').optional(),
+  interval: span('between two looks (default 15s)').optional(),
   tolerance: ratio('change that is ignored (default 10%)').optional(),
   down_window: duration(
     'the highest recommendation of so long counts on the way down (default 300s)',
@@ -39,7 +42,7 @@ const latency = {
   ttft: duration('target of the time to first token (default 500ms)').optional(),
   itl: duration('target of the time between tokens (default 50ms)').optional(),
 };
-const lookEvery = (fallback: string) => duration(`between two looks (default ${fallback})`).optional();
+const lookEvery = (fallback: string) => span(`between two looks (default ${fallback})`).optional();
 
 /** Exactly one policy, with its own settings. */
 export const autoscaler = z
@@ -57,7 +60,7 @@ export const autoscaler = z
         policy: z.literal('keda'),
         ...bounds,
         ...hpa,
-        polling: duration('between two looks at 0 replicas (default 30s)').optional(),
+        polling: span('between two looks at 0 replicas (default 30s)').optional(),
         cooldown: duration('without work before it scales to zero (default 300s)').optional(),
         activation: z
           .number()
@@ -75,8 +78,10 @@ export const autoscaler = z
           .positive()
           .describe('calls at once for each replica (default 100)')
           .optional(),
-        utilization: ratio('share of it that is aimed at (default 70%)').optional(),
-        window: duration('over which is averaged (default 60s)').optional(),
+        utilization: ratio('share of it that is aimed at (default 70%)')
+          .pipe(z.number().positive())
+          .optional(),
+        window: span('over which is averaged (default 60s)').optional(),
         panic_window: ratio('share of the window that panic looks at (default 10%)').optional(),
         panic_threshold: z.number().positive().describe('times the ready replicas (default 2)').optional(),
         zero_grace: duration(
@@ -97,7 +102,7 @@ export const autoscaler = z
         cooldown: duration(
           'the highest recommendation of so long counts on the way down (default 300s)',
         ).optional(),
-        window: duration('over which the metric is averaged (default 180s)').optional(),
+        window: span('over which the metric is averaged (default 180s)').optional(),
         interval: lookEvery('10s'),
       })
       .describe('AIBrix APA'),
@@ -106,8 +111,8 @@ export const autoscaler = z
         policy: z.literal('dynamo'),
         ...bounds,
         ...latency,
-        interval: duration('of the loop that predicts (default 180s)').optional(),
-        load_interval: duration('of the loop that reacts (default 5s)').optional(),
+        interval: span('of the loop that predicts (default 180s)').optional(),
+        load_interval: span('of the loop that reacts (default 5s)').optional(),
         loops: z
           .enum(['throughput', 'load', 'both'])
           .describe('which of the two run (default throughput); with both, it gives the fewest replicas')
@@ -171,7 +176,7 @@ export const autoscaler = z
         policy: z.literal('oracle'),
         ...bounds,
         ...latency,
-        window: duration('that demand is summed over (default 10s)').optional(),
+        window: span('that demand is summed over (default 10s)').optional(),
       })
       .describe('knows the load: a bound for the others'),
   ])
