@@ -31,7 +31,9 @@ const LAG_LIMIT_MS = 50;
 const LAG_LIMIT_RATIO = 0.05;
 /** Beyond this, counted and planned prompt tokens are not the same thing. */
 const TOKENS_LIMIT_RATIO = 0.02;
-const SCRAPE_INTERVAL_MS = 1000;
+/** For the timeline. A router or gate that reads metrics has them scraped as `signals` says, but no more often than a server can take. */
+const TIMELINE_INTERVAL_MS = 1000;
+const SCRAPE_INTERVAL_MIN_MS = 50;
 const WARM_SOCKETS = 8;
 const WARM_ROUNDS = 8;
 const WARM_TIMEOUT_MS = 2000;
@@ -91,6 +93,9 @@ export class Replay implements World {
   /** Clock time of the run's zero. */
   private zeroMs = 0;
   private interrupted = false;
+  private isOver = false;
+  private scraping: NodeJS.Timeout | undefined;
+  private timelineMs = Number.NEGATIVE_INFINITY;
   private lastEndMs = 0;
   /** When the next start will be looked at. */
   private armedMs = Number.POSITIVE_INFINITY;
@@ -142,7 +147,10 @@ export class Replay implements World {
   async run(): Promise<RunOutput> {
     await this.warmUp();
     this.zeroMs = this.options.clock.nowMs();
-    const scraping = setInterval(() => void this.scrape(), SCRAPE_INTERVAL_MS);
+    // What is decided first sees a server that has been looked at.
+    await this.scrape();
+    this.zeroMs = this.options.clock.nowMs();
+    this.armScrape();
     try {
       await new Promise<void>((resolve, reject) => {
         this.finished = resolve;
@@ -151,7 +159,8 @@ export class Replay implements World {
         this.settle();
       });
     } finally {
-      clearInterval(scraping);
+      clearTimeout(this.scraping);
+      this.isOver = true;
       this.pacer.clear();
       await this.client.close();
     }
@@ -379,18 +388,37 @@ export class Replay implements World {
     };
   }
 
+  /** One scrape after the other, never two at once. */
+  private armScrape(): void {
+    const isRead = [...this.pools.values()].some(({ balancer }) => balancer.wantsScrapes);
+    const asked = Math.max(SCRAPE_INTERVAL_MIN_MS, this.options.deployment.signals.scrapeMs);
+    const intervalMs = isRead ? Math.min(asked, TIMELINE_INTERVAL_MS) : TIMELINE_INTERVAL_MS;
+    this.scraping = setTimeout(async () => {
+      await this.scrape();
+      if (!this.isOver) this.armScrape();
+    }, intervalMs);
+  }
+
   private async scrape(): Promise<void> {
-    for (const pool of this.pools.values()) {
-      const seen: Signals[] = [];
-      for (const [row, endpoint] of pool.spec.endpoints.entries()) {
-        const text = await this.client.text(endpoint.url.replace(/\/v1$/, ''), '/metrics');
-        const sample =
-          text === null ? null : sampleOf(text, this.nowMs(), pool.spec.name, pool.replicas[row] as string);
-        seen.push(sample === null ? NO_SIGNALS : signalsOf(sample));
-        if (sample !== null) this.timeline.push(sample);
-      }
-      pool.balancer.scraped(this.nowMs(), row => seen[row] ?? NO_SIGNALS);
-    }
+    const isForTimeline = this.nowMs() - this.timelineMs >= TIMELINE_INTERVAL_MS - SCRAPE_INTERVAL_MIN_MS;
+    if (isForTimeline) this.timelineMs = this.nowMs();
+    await Promise.all([...this.pools.values()].map(pool => this.scrapePool(pool, isForTimeline)));
+  }
+
+  private async scrapePool({ spec, replicas, balancer }: LivePool, isForTimeline: boolean): Promise<void> {
+    const samples = await Promise.all(
+      spec.endpoints.map(async ({ url }, row) => {
+        const text = await this.client.text(url.replace(/\/v1$/, ''), '/metrics');
+        return text === null ? null : sampleOf(text, this.nowMs(), spec.name, replicas[row] as string);
+      }),
+    );
+    if (isForTimeline) this.timeline.push(...samples.filter(sample => sample !== null));
+    // A server that tells nothing now is as it was.
+    if (samples.every(sample => sample === null)) return;
+    balancer.scraped(this.nowMs(), row => {
+      const sample = samples[row];
+      return sample == null ? NO_SIGNALS : signalsOf(sample);
+    });
   }
 
   private output(): RunOutput {

@@ -112,6 +112,8 @@ export interface ManagedCluster extends Cluster {
   sessionEnded(atNs: number, session: string, workflow: string): void;
   /** A ready replica of the pool, by a uniform draw, is lost with all it has; another is started. */
   crash(atNs: number, pool: string, draw: number): void;
+  /** Pools where calls wait because no replica is ready. */
+  heldAt(): string[];
   /** No request is here or on its way, whatever autoscalers may still look at. */
   isIdle(): boolean;
   /** What a gateway sees of a pool now; of a disaggregated one its decode half. */

@@ -82,6 +82,8 @@ export class Front {
   private readonly flow: FlowCounter | null;
   /** By session: the replica it was last sent to; only where a drain waits for sessions. */
   private readonly homes: Map<string, number> | null;
+  /** By id: sessions that are at home there. */
+  private readonly sessions: number[] = [];
   /** By id: requests sent there and not over, on their way to it included. */
   private readonly sent: number[] = [];
   private readonly scrapeNs: number;
@@ -137,7 +139,7 @@ export class Front {
       coldStart: spec.coldStart,
       spot: spec.spot,
       key: extendText(key, name),
-      view: () => this.flow!.view(this.balancer.ids.length, options.held(), options.atGate()),
+      view: () => this.flow!.view(this.balancer.ids, options.held(), options.atGate()),
       sink: {
         ready: member => {
           engines.start(member.id, member.name);
@@ -155,9 +157,7 @@ export class Front {
 
   private isBusy({ id }: Member): boolean {
     if ((this.sent[id] ?? 0) > 0 || this.options.engines.holds?.(id) === true) return true;
-    if (this.homes === null) return false;
-    for (const home of this.homes.values()) if (home === id) return true;
-    return false;
+    return (this.sessions[id] ?? 0) > 0;
   }
 
   /** A replica takes requests. */
@@ -187,9 +187,10 @@ export class Front {
   /** What is due at `atNs` happens: metrics are scraped before anybody looks at them. */
   advanceTo(atNs: number): void {
     if (this.nextScrapeNs <= atNs) this.scrape(atNs);
-    if (this.flow !== null && this.flow.nextNs <= atNs) this.flow.scrape(atNs, this.signalsOfAll(atNs));
+    if (this.flow !== null && this.flow.nextNs <= atNs)
+      this.flow.scrape(atNs, this.balancer.ids, this.signalsOfAll(atNs));
     if (this.lifecycle.nextNs() > atNs) return;
-    if (this.flow !== null) this.flow.look(atNs, () => this.signalsOfAll(atNs));
+    this.flow?.look(atNs, this.balancer.ids, () => this.signalsOfAll(atNs));
     this.lifecycle.advanceTo(atNs);
   }
 
@@ -243,10 +244,19 @@ export class Front {
     const nowMs = atNs / NS_PER_MS;
     const id = this.drainingHome(arrival) ?? this.balancer.choose(arrival, nowMs);
     this.sent[id] = (this.sent[id] ?? 0) + 1;
-    this.homes?.set(arrival.session, id);
+    this.settleIn(arrival.session, id);
     if (this.nextScrapeNs === Number.POSITIVE_INFINITY && this.scrapeNs > 0 && this.balancer.wantsScrapes)
       this.nextScrapeNs = (Math.floor(atNs / this.scrapeNs) + 1) * this.scrapeNs;
     return id;
+  }
+
+  private settleIn(session: string, id: number): void {
+    if (this.homes === null) return;
+    const before = this.homes.get(session);
+    if (before === id) return;
+    if (before !== undefined) this.sessions[before]! -= 1;
+    this.sessions[id] = (this.sessions[id] ?? 0) + 1;
+    this.homes.set(session, id);
   }
 
   /** A workflow goes on where it began, though that replica drains. */
@@ -290,6 +300,7 @@ export class Front {
     const home = this.homes?.get(session);
     if (home === undefined) return;
     this.homes!.delete(session);
+    this.sessions[home]! -= 1;
     this.settle(home, atNs);
   }
 
@@ -301,6 +312,13 @@ export class Front {
   }
 }
 
+/** Metrics of replicas as they were, a row for each id. */
+interface AgedSignals {
+  readonly atNs: number;
+  readonly ids: readonly number[];
+  readonly replicas: readonly ReplicaSignals[];
+}
+
 /** What an autoscaler sees of the calls of a set. */
 class FlowCounter {
   /** When metrics are scraped for the look that comes `ageMs` later. */
@@ -309,7 +327,7 @@ class FlowCounter {
   private readonly intervalNs: number;
   private readonly counted = new IdTable<Counted>();
   private readonly sessions = new Set<string>();
-  private scrapes: { atNs: number; replicas: ReplicaSignals[] }[] = [];
+  private scrapes: AgedSignals[] = [];
   private since = noFlow();
   private sinceNs = 0;
   private ttftNs = 0;
@@ -317,7 +335,7 @@ class FlowCounter {
   private decodeGaps = 0;
   private lastCameNs = Number.NEGATIVE_INFINITY;
   private nowNs = 0;
-  private seen: { atNs: number; replicas: ReplicaSignals[] } = { atNs: 0, replicas: [] };
+  private seen: AgedSignals = { atNs: 0, ids: [], replicas: [] };
 
   constructor(ageMs: number, intervalMs: number) {
     this.ageNs = Math.round(ageMs * NS_PER_MS);
@@ -325,14 +343,14 @@ class FlowCounter {
     this.nextNs = this.ageNs === 0 ? Number.POSITIVE_INFINITY : Math.max(0, this.intervalNs - this.ageNs);
   }
 
-  scrape(atNs: number, replicas: ReplicaSignals[]): void {
-    this.scrapes.push({ atNs, replicas });
+  scrape(atNs: number, ids: readonly number[], replicas: ReplicaSignals[]): void {
+    this.scrapes.push({ atNs, ids, replicas });
     this.nextNs += this.intervalNs;
   }
 
-  look(atNs: number, fresh: () => ReplicaSignals[]): void {
+  look(atNs: number, ids: readonly number[], fresh: () => ReplicaSignals[]): void {
     this.nowNs = atNs;
-    if (this.ageNs === 0) this.seen = { atNs, replicas: fresh() };
+    if (this.ageNs === 0) this.seen = { atNs, ids, replicas: fresh() };
     while (this.scrapes.length > 0 && this.scrapes[0]!.atNs + this.ageNs <= atNs)
       this.seen = this.scrapes.shift()!;
   }
@@ -375,7 +393,7 @@ class FlowCounter {
 
   /** Counts since the last look, which begin anew. */
   view(
-    ready: number,
+    ready: readonly number[],
     held: number,
     atGate: number,
   ): Omit<ScalingView, 'ready' | 'starting' | 'draining' | 'min' | 'max'> {
@@ -393,7 +411,7 @@ class FlowCounter {
     this.decodeGaps = 0;
     return {
       nowMs: nowNs / NS_PER_MS,
-      replicas: seen.replicas.slice(0, ready),
+      replicas: seen.replicas.filter((_, i) => ready.includes(seen.ids[i]!)),
       signalAgeMs: (nowNs - seen.atNs) / NS_PER_MS,
       queuedAtGateway: held + atGate,
       inFlight: this.counted.size + atGate,

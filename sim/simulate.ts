@@ -3,7 +3,7 @@
 
 import { GateKeeper } from '../gateway/admission/gate-keeper.ts';
 import type { Gate } from '../gateway/admission/policy.ts';
-import { invariant } from '../scenarios/base/errors.ts';
+import { invariant, UserError } from '../scenarios/base/errors.ts';
 import { Heap } from '../scenarios/base/heap.ts';
 import { IdTable } from '../scenarios/base/id-table.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
@@ -26,6 +26,8 @@ const TIMELINE_SAMPLES = 32_768;
 const TIMELINE_INSTANTS_MIN = 512;
 const TIMELINE_INSTANTS_MAX = 4096;
 const FIRST_INTERVAL_MS = 100;
+/** Calls that wait so long while nothing happens wait for ever. */
+const ASLEEP_NS = 24 * 3600 * 1e9;
 /** So many events at one instant are a loop that never ends, not work. */
 const LIVELOCK_EVENTS = 5_000_000;
 
@@ -81,6 +83,8 @@ export class Simulation implements World {
   private nowNs = 0;
   private sequence = 0;
   private sameInstant = 0;
+  /** When a call, a tool or a session last did something. */
+  private awakeNs = 0;
   private interrupted = false;
 
   constructor(options: SimulationOptions) {
@@ -172,16 +176,22 @@ export class Simulation implements World {
     this.nowNs = nextNs;
     if (clusterNs === nextNs) {
       cluster.advanceTo(nextNs);
-      for (const event of cluster.drain()) this.onClusterEvent(event);
+      const events = cluster.drain();
+      if (events.length > 0) this.awakeNs = nextNs;
+      else if (nextNs - this.awakeNs > ASLEEP_NS && cluster.heldAt().length > 0)
+        throw asleep(cluster.heldAt());
+      for (const event of events) this.onClusterEvent(event);
     } else if (crashNs === nextNs) {
       for (const { pool, draw } of this.crashes.due(this.nowMs)) cluster.crash(nextNs, pool, draw);
     } else if (gateNs === nextNs) {
       this.bringCluster();
     } else if (timerNs === nextNs) {
+      this.awakeNs = nextNs;
       const timer = this.timers.pop() as Timer;
       this.waiting.delete(timer.ticket);
       this.fleet.delayEnded(timer.ticket, this.nowMs);
     } else {
+      this.awakeNs = nextNs;
       // The planned instant itself: rounded to whole nanoseconds it may lie a hair before it.
       this.fleet.startDue(this.fleet.nextStartMs());
     }
@@ -358,6 +368,14 @@ export class Simulation implements World {
     this.gate?.ended(ticket, atMs);
     this.fleet.callEnded(ticket, result, atMs);
   }
+}
+
+/** An autoscaler that never has a replica ready for the calls that wait. */
+function asleep(pools: readonly string[]): UserError {
+  const message = `calls have waited for a day: pool ${pools.join(' and ')} has no replica ready, and its autoscaler gets none`;
+  return new UserError(message, {
+    hint: 'give the autoscaler `min: 1`, or a longer `down_window` or `cooldown` than the cold start',
+  });
 }
 
 /** Samples at an even interval, which doubles whenever there would be too many. */

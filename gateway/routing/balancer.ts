@@ -189,8 +189,12 @@ export class Balancer {
 
   /** What all replicas that take requests showed at one instant; seen `delayMs` later. */
   scraped(atMs: number, signalsOf: (id: number) => Signals): void {
+    const { scrapes } = this;
     const { ids } = this.shown;
-    this.scrapes.push({ atMs, ids, signals: ids.map(signalsOf) });
+    const last = scrapes.at(-1);
+    // Of those that have come the last one counts, and none overtakes another.
+    while (scrapes.length > 1 && scrapes[1]!.atMs + this.delayMs <= atMs) scrapes.shift();
+    scrapes.push({ atMs: Math.max(atMs, last?.atMs ?? atMs), ids, signals: ids.map(signalsOf) });
   }
 
   /** Scrapes that have come are seen. */

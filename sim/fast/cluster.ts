@@ -154,12 +154,12 @@ export class FastCluster implements ManagedCluster {
     this.give({ atNs, submission: null, cancelId: -1, crash: { pool, draw } });
   }
 
+  heldAt(): string[] {
+    return [...this.pools.values()].flatMap(({ before }) => (before.held.length > 0 ? [before.name] : []));
+  }
+
   isIdle(): boolean {
-    return (
-      this.live.size === 0 &&
-      this.inputStart === this.inputs.length &&
-      [...this.pools.values()].every(({ before }) => before.held.length === 0)
-    );
+    return this.live.size === 0 && this.inputStart === this.inputs.length && this.heldAt().length === 0;
   }
 
   view(pool: string): RoutingView {

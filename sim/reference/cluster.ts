@@ -42,10 +42,10 @@ export function createCluster(deployment: DeploymentSpec, options: ReferenceOpti
 }
 
 export class ReferenceCluster implements ManagedCluster {
-  /** Engines of all pools, in order of the deployment; their ranks one by one. */
-  readonly replicas: Replica[] = [];
+  /** Engines that are there, in the order in which they began; their ranks one by one. */
+  replicas: Replica[] = [];
   /** What steps, with the group it belongs to; a kernel event's row. */
-  private readonly steppers: { stepper: Stepper; group: RankGroup }[] = [];
+  private readonly steppers: { stepper: Stepper | null; group: RankGroup }[] = [];
   /** The row of what steps each engine. */
   private readonly rows = new Map<Replica, number>();
   private readonly options: ReferenceOptions;
@@ -78,6 +78,7 @@ export class ReferenceCluster implements ManagedCluster {
       },
       transfers: this.transfers,
       started: group => this.own(group),
+      stopped: ranks => this.disown(ranks),
     };
     for (const spec of deployment.pools) {
       invariant(!this.pools.has(spec.name), () => `two pools are named ${spec.name}`);
@@ -94,6 +95,14 @@ export class ReferenceCluster implements ManagedCluster {
       for (const [i, rank] of group.ranks.entries())
         if (group.steppers[i] === stepper) this.rows.set(rank, row);
     }
+  }
+
+  private disown(ranks: readonly Replica[]): void {
+    for (const rank of ranks) {
+      this.steppers[this.rows.get(rank)!]!.stepper = null;
+      this.rows.delete(rank);
+    }
+    this.replicas = this.replicas.filter(each => !ranks.includes(each));
   }
 
   submit(atNs: number, submission: Submission): void {
@@ -116,11 +125,13 @@ export class ReferenceCluster implements ManagedCluster {
     this.addInput(atNs, { kind: 'crash', pool, draw });
   }
 
+  heldAt(): string[] {
+    return [...this.pools.values()].flatMap(({ before }) => (before.held.length > 0 ? [before.name] : []));
+  }
+
   isIdle(): boolean {
-    const holds = [...this.pools.values()].some(({ before }) => before.held.length > 0);
-    return (
-      this.live.size === 0 && this.inputs.size === 0 && this.transferNs === Number.POSITIVE_INFINITY && !holds
-    );
+    const hasWork = this.live.size > 0 || this.inputs.size > 0 || this.transferNs < Number.POSITIVE_INFINITY;
+    return !hasWork && this.heldAt().length === 0;
   }
 
   view(pool: string): RoutingView {
@@ -169,7 +180,7 @@ export class ReferenceCluster implements ManagedCluster {
     switch (kind) {
       case 'stepEnd': {
         const { stepper, group } = this.steppers[row]!;
-        if (group.isStopped) return;
+        if (stepper === null) return;
         group.observe(atNs);
         stepper.endStep(atNs);
         this.wake(atNs, row);
@@ -197,7 +208,7 @@ export class ReferenceCluster implements ManagedCluster {
       case 'stepBegin': {
         this.due.delete(row);
         const { stepper, group } = this.steppers[row]!;
-        if (group.isStopped) return;
+        if (stepper === null) return;
         group.observe(atNs);
         while (stepper.canBegin) {
           const endNs = stepper.beginStep(atNs);
@@ -213,11 +224,12 @@ export class ReferenceCluster implements ManagedCluster {
 
   /** Lets what has work, and room for a step, begin one at this instant. */
   private wakeReplica(atNs: number, replica: Replica): void {
-    this.wake(atNs, this.rows.get(replica)!);
+    const row = this.rows.get(replica);
+    if (row !== undefined) this.wake(atNs, row);
   }
 
   private wake(atNs: number, row: number): void {
-    if (!this.steppers[row]!.stepper.canBegin || this.due.has(row)) return;
+    if (this.steppers[row]!.stepper?.canBegin !== true || this.due.has(row)) return;
     this.due.add(row);
     this.kernel.add({ atNs, kind: 'stepBegin', row });
   }

@@ -4,7 +4,7 @@ import type { Key } from '../../scenarios/base/key.ts';
 import type { ClusterOptions, Submission } from '../cluster.ts';
 import { PoolFront } from '../pool-front.ts';
 import type { RankGroup } from './rank-group.ts';
-import type { ReplicaSink } from './replica.ts';
+import type { Replica, ReplicaSink } from './replica.ts';
 import { type Place, ReplicaSet, type ReplicaSetOptions } from './replica-set.ts';
 import { splitPool } from './split-pool.ts';
 import { tiersOf } from './tiers.ts';
@@ -32,12 +32,14 @@ export interface Surroundings {
   readonly transfers: Transfers;
   /** The cluster takes the engines of a new replica under its clock. */
   readonly started: (group: RankGroup) => void;
+  /** And lets go of those of one that has gone. */
+  readonly stopped: (ranks: readonly Replica[]) => void;
 }
 
 /** What both halves of a pool have in common. */
 export const setOptions = (
   surroundings: Surroundings,
-): Pick<ReplicaSetOptions, 'deployment' | 'cluster' | 'key' | 'sink' | 'started'> => surroundings;
+): Pick<ReplicaSetOptions, 'deployment' | 'cluster' | 'key' | 'sink' | 'started' | 'stopped'> => surroundings;
 
 export function buildPool(spec: PoolSpec, surroundings: Surroundings): Pool {
   const { disaggregation } = spec;

@@ -26,10 +26,12 @@ interface Count {
 
 export class RankGroup {
   readonly name: string;
-  readonly ranks: readonly Replica[];
+  /** None once it is gone. */
+  ranks: readonly Replica[];
   /** Of each rank, what steps it. */
-  readonly steppers: readonly Stepper[];
-  isStopped = false;
+  steppers: readonly Stepper[];
+  /** What it counted before it went; null while it is there. */
+  private last: ReplicaCounters | null = null;
   private readonly engine: EngineKind;
   private counts: Count[];
   /** Of which refresh `counts` are. */
@@ -51,8 +53,14 @@ export class RankGroup {
 
   /** It is gone, and what it had fails. */
   stop(atNs: number): void {
-    this.isStopped = true;
     for (const rank of this.ranks) rank.stop(atNs);
+    this.last = this.counters();
+    this.ranks = [];
+    this.steppers = [];
+  }
+
+  get isStopped(): boolean {
+    return this.last !== null;
   }
 
   /** Before anything at `atNs` changes a rank: if counts were sent since the last change, they are those of now. */
@@ -92,6 +100,7 @@ export class RankGroup {
   }
 
   counters(): ReplicaCounters {
+    if (this.last !== null) return this.last;
     const counters = this.ranks.map(rank => rank.counters());
     const total = (key: keyof ReplicaCounters) => sum(counters.map(each => each[key] as number));
     return {

@@ -28,6 +28,8 @@ export interface ReplicaSetOptions {
   readonly optionsOf: () => Omit<ReplicaOptions, 'range'>;
   /** Told of each replica as it begins. */
   readonly started: (group: RankGroup, id: number) => void;
+  /** Told of the engines of each replica that has gone: nobody may keep them. */
+  readonly stopped: (ranks: readonly Replica[]) => void;
   /** Told of each replica that goes, while what it has is still there. */
   readonly stopping?: (group: RankGroup, id: number, atNs: number) => void;
   readonly held: () => number;
@@ -66,7 +68,9 @@ export class ReplicaSet {
         stop: (id, atNs) => {
           const group = this.groups[id]!;
           options.stopping?.(group, id, atNs);
+          const { ranks } = group;
           group.stop(atNs);
+          options.stopped(ranks);
         },
         signals: (id, atNs) => {
           const { runningRequests, waitingRequests, kvUsedRatio } = this.groups[id]!.sample(atNs / 1e6);

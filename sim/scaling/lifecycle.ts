@@ -3,6 +3,7 @@
 //
 //   asked ─ cold start ─▶ ready ─▶ draining ─▶ gone        a crash leads from anywhere to gone
 import type { ColdStart, ScalingSpec, Spot } from '../../engines/engine.ts';
+import { invariant } from '../../scenarios/base/errors.ts';
 import { extend, type Key, uniform } from '../../scenarios/base/key.ts';
 import type { Autoscaler, ScalingView } from './policy.ts';
 
@@ -117,6 +118,7 @@ export class Lifecycle {
     const starting = this.count('starting');
     const draining = this.count('draining');
     const asked = autoscaler!.desired({ ...view(), ready, starting, draining, min, max });
+    invariant(Number.isFinite(asked), () => `${this.options.name}: its autoscaler wants ${asked} replicas`);
     const desired = Math.min(max, Math.max(min, Math.round(asked)));
     if (desired !== this.lastDesired) {
       this.looks.push({ atMs: atNs / NS_PER_MS, desired, ready, starting, draining });

@@ -236,3 +236,15 @@ test('the decode half is scraped while its first prompt is computed elsewhere: n
   expect(second.running).toBe(0);
   expect(second.ageMs).toBeCloseTo(300, 6);
 });
+
+test('calls that no replica will ever take end the run with what to change', () => {
+  const run = () =>
+    simulated(
+      planOf(scenario('{ constant: { rate: 0.01/s } }', 2)),
+      // Two calls never are the five that wake it.
+      deployment(
+        'replicas: 0\n    autoscaler: { policy: keda, metric: in_flight, target: 2, activation: 5, min: 0, max: 2 }',
+      ),
+    );
+  expect(run).toThrow('calls have waited for a day: pool main has no replica ready');
+});

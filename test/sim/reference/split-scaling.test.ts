@@ -32,7 +32,13 @@ function play(
     spot: spot.decode,
     kvBytesPerToken: KV_BYTES,
     disaggregation: {
-      prefill: { ...half, usdPerGpuHour: null, scaling: scaling.prefill, coldStart: null, spot: spot.prefill },
+      prefill: {
+        ...half,
+        usdPerGpuHour: null,
+        scaling: scaling.prefill,
+        coldStart: null,
+        spot: spot.prefill,
+      },
       linkBytesPerSec: 5e9, // slow: 40 tokens take 8 us, a prompt half a us
       linkLatencyMs: 0,
       overlapLayers: null,
@@ -80,15 +86,18 @@ test.each([
   ['prefill', { prefill: often, decode: null }],
   ['decode', { prefill: null, decode: often }],
   ['both', { prefill: often, decode: often }],
-] as const)('%s replicas that are taken back: every request is over once, and nothing is held for it', (_, spot) => {
-  const { events, requests, cluster } = play({ prefill: null, decode: null }, spot);
-  const over = events.filter(({ kind }) => kind === 'end' || kind === 'failed');
-  expect(new Set(over.map(({ id }) => id)).size).toBe(requests);
-  expect(over).toHaveLength(requests);
-  expect(over.filter(({ kind }) => kind === 'failed').length).toBeGreaterThan(3);
-  for (const { engine, kept, waiting, running } of cluster.replicas)
-    expect([engine.usedBlocks, kept.length, waiting.length, running.length]).toEqual([0, 0, 0, 0]);
-});
+] as const)(
+  '%s replicas that are taken back: every request is over once, and nothing is held for it',
+  (_, spot) => {
+    const { events, requests, cluster } = play({ prefill: null, decode: null }, spot);
+    const over = events.filter(({ kind }) => kind === 'end' || kind === 'failed');
+    expect(new Set(over.map(({ id }) => id)).size).toBe(requests);
+    expect(over).toHaveLength(requests);
+    expect(over.filter(({ kind }) => kind === 'failed').length).toBeGreaterThan(3);
+    for (const { engine, kept, waiting, running } of cluster.replicas)
+      expect([engine.usedBlocks, kept.length, waiting.length, running.length]).toEqual([0, 0, 0, 0]);
+  },
+);
 
 test('a crash takes a replica of either half, and nothing waits for it for ever', () => {
   const halves = new Set<string>();
