@@ -167,7 +167,7 @@ export default defineStudy<At>({
       ],
       charts: [
         {
-          id: 'ttft-against-age',
+          id: 'stale-signals-age',
           title: `Scraped every 100 ms, TTFT p99 changes by ${showSignedRatio(hundred?.mean ?? null)} at ${BUSY_PER_SEC} calls/s`,
           spec: linesSpec(lines, {
             x: {
