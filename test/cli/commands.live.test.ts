@@ -110,7 +110,10 @@ describe('replay on the emulator', () => {
     // One session is over before the next one is let in: what a call waits at the gate is queueing, no lag of ours.
     const spans = [...new Set(calls.map(({ session }) => session))].map(id => {
       const own = calls.filter(({ session }) => session === id);
-      return [Math.min(...own.map(({ firstTokenMs }) => firstTokenMs!)), Math.max(...own.map(({ endMs }) => endMs!))];
+      return [
+        Math.min(...own.map(({ firstTokenMs }) => firstTokenMs!)),
+        Math.max(...own.map(({ endMs }) => endMs!)),
+      ];
     });
     spans.sort(([a], [b]) => a! - b!);
     for (const [i, [sentMs]] of spans.entries())

@@ -55,7 +55,11 @@ test('its own counts are exact: from the choice, over the first token, to the en
   expect(seen).toEqual([
     [none, none, none],
     [[0, 1, 0], [0, 100, 0], none],
-    [[0, 2, 0], [0, 40, 0], [0, 100, 0]],
+    [
+      [0, 2, 0],
+      [0, 40, 0],
+      [0, 100, 0],
+    ],
     [[0, 1, 0], [0, 100, 0], none],
   ]);
 });
@@ -91,8 +95,16 @@ test('a replica that closes takes its row with it; what it has ends without touc
   balancer.open(3, 'pool/3');
   balancer.choose(arrival({ id: 4 }), 4);
   expect(seen.slice(2)).toEqual([
-    [[0, 2], ['pool/0', 'pool/2'], [0, 1]],
-    [[0, 2, 3], ['pool/0', 'pool/2', 'pool/3'], [1, 0, 0]],
+    [
+      [0, 2],
+      ['pool/0', 'pool/2'],
+      [0, 1],
+    ],
+    [
+      [0, 2, 3],
+      ['pool/0', 'pool/2', 'pool/3'],
+      [1, 0, 0],
+    ],
   ]);
 });
 

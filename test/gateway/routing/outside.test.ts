@@ -55,7 +55,12 @@ test.each([
   ['it chooses no replica', () => policy('return view.replicas.length'), 'chose no replica', 107],
   ['it chooses half a replica', () => policy('return 0.5'), 'chose no replica', 107],
   ['it writes to the view', () => policy('view.outstanding[0] = 9; return 0;'), 'threw in route', 107],
-  ['it throws at an end', () => policy('return 0', "observe() { throw new Error('late') }"), 'threw in observe: late', 107],
+  [
+    'it throws at an end',
+    () => policy('return 0', "observe() { throw new Error('late') }"),
+    'threw in observe: late',
+    107,
+  ],
 ])('%s is told at once', async (_, path, message, exitCode) => {
   const error = await refused(loadRouting(path()));
   expect(error.message).toContain(message);
