@@ -152,7 +152,10 @@ test('KV events are asked for once a request, and only by those who ask', () => 
   };
   balancerOf(spy(counts).policy, { cache }).choose(arrival(), 0);
   expect(asked).toEqual([]);
-  const { policy, seen } = spy(view => [view.prefixHits(), view.prefixHits() === view.prefixHits()]);
+  const { policy, seen } = spy(view => {
+    const once = view.prefixHits();
+    return [once, view.prefixHits() === once];
+  });
   balancerOf(policy, { cache }).choose(arrival(), 0);
   expect(asked).toEqual([0, 1, 2]);
   expect(seen[0]).toEqual([{ device: [0, 16, 32], host: [32, 32, 32], disk: [0, 0, 0] }, true]);
