@@ -17,6 +17,7 @@ import {
   Fleet,
   type CallResult as FleetResult,
   type SendRequest,
+  unsent,
   type World,
 } from '../scenarios/workflows/fleet.ts';
 import type { Call } from '../scenarios/workflows/progress.ts';
@@ -272,7 +273,7 @@ export class Replay implements World {
     this.held.delete(ticket);
     const outcome = error === 'cancelled' ? (this.interrupted ? 'unfinished' : 'cancelled') : 'error';
     this.lastEndMs = Math.max(this.lastEndMs, endMs);
-    this.fleet.callEnded(ticket, { ...UNSENT, outcome, error, sentMs, endMs }, endMs);
+    this.fleet.callEnded(ticket, { ...unsent(), outcome, error, sentMs, endMs }, endMs);
   }
 
   sessionEnded(session: string): void {
@@ -464,24 +465,6 @@ const signalsOf = ({ runningRequests, waitingRequests, kvUsedRatio }: TimelineSa
   waiting: waitingRequests,
   kvUsedRatio,
 });
-
-/** A call of which no server has heard. */
-const UNSENT: FleetResult = {
-  outcome: 'error',
-  error: null,
-  replica: null,
-  sentMs: null,
-  scheduledMs: null,
-  firstTokenMs: null,
-  endMs: null,
-  promptTokens: null,
-  cachedTokens: null,
-  computedTokens: null,
-  outputTokens: 0,
-  reasoningTokens: 0,
-  itlMsMax: null,
-  preemptions: null,
-};
 
 /** One writer for each endpoint; endpoints of one kind share it, so that what one gave another can be told. */
 function writersOf(spec: PoolSpec, { vocabTokens, salt = '' }: ReplayOptions): PromptWriter[] {

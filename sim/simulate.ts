@@ -14,6 +14,7 @@ import {
   endless,
   Fleet,
   type SendRequest,
+  unsent,
   type World,
 } from '../scenarios/workflows/fleet.ts';
 import type { ClusterEvent, ManagedCluster } from './cluster.ts';
@@ -245,22 +246,9 @@ export class Simulation implements World {
 
   send(ticket: number, request: SendRequest): void {
     const { call } = request;
-    const result: CallResult = {
-      outcome: 'unfinished',
-      error: null,
-      replica: null,
-      sentMs: this.nowMs,
-      scheduledMs: null,
-      firstTokenMs: null,
-      endMs: null,
-      promptTokens: null,
-      cachedTokens: null,
-      computedTokens: null,
-      outputTokens: 0,
-      reasoningTokens: 0,
-      itlMsMax: null,
-      preemptions: 0,
-    };
+    const result = unsent();
+    result.sentMs = this.nowMs;
+    result.preemptions = 0;
     const flight = { result, submitNs: Number.NaN, reasoningTokens: call.reasoningTokens };
     this.inFlight.set(ticket, flight);
     if (this.gate === null || this.gate.arrive(ticket, request, this.nowMs))

@@ -72,6 +72,24 @@ export interface CallResult {
   preemptions: number | null;
 }
 
+/** A call of which no server has heard yet. */
+export const unsent = (): CallResult => ({
+  outcome: 'unfinished',
+  error: null,
+  replica: null,
+  sentMs: null,
+  scheduledMs: null,
+  firstTokenMs: null,
+  endMs: null,
+  promptTokens: null,
+  cachedTokens: null,
+  computedTokens: null,
+  outputTokens: 0,
+  reasoningTokens: 0,
+  itlMsMax: null,
+  preemptions: null,
+});
+
 export interface FleetOptions {
   plan: Plan;
   world: World;
