@@ -783,12 +783,12 @@ export class FastReplica {
     return this.tree.usedBlocks + this.batch.blocksFor(this.nextStep, this.decidedBefore(ns)) - taken;
   }
 
-  /** What its metrics say. A step that is decided at an instant shows only after it. */
+  /** What its metrics say at `atNs`, with the steps that were decided before it. */
   signals(atNs: number): Signals {
     return {
       running: this.runningCount,
       waiting: this.waiting.length,
-      kvUsedRatio: this.usedBlocks(atNs - 1) / this.limits.kvBlocks,
+      kvUsedRatio: this.usedBlocks(atNs) / this.limits.kvBlocks,
     };
   }
 
@@ -804,7 +804,8 @@ export class FastReplica {
   }
 
   sample(atMs: number): TimelineSample {
-    const { running, waiting, kvUsedRatio } = this.signals(Math.round(atMs * 1e6));
+    // Whoever looks from outside sees a step only after the instant at which it was decided.
+    const { running, waiting, kvUsedRatio } = this.signals(Math.round(atMs * 1e6) - 1);
     return {
       atMs,
       pool: this.pool.name,
