@@ -6,7 +6,7 @@ import { duration, ratio, whole } from '../drawn.ts';
 const METRICS = ['queue', 'running', 'in_flight', 'kv_usage', 'rate'] as const;
 
 /** What is looked at or averaged over takes time: over none, a run would never end. */
-const span = (what: string) => duration(what).pipe(z.number().min(1, 'expected 1ms or more'));
+const span = (what: string) => duration(what).pipe(z.number().refine(ms => ms >= 1, 'expected 1ms or more'));
 
 const bounds = {
   min: z
