@@ -5,7 +5,7 @@ import type { ClusterOptions, Submission } from '../cluster.ts';
 import { PoolFront } from '../pool-front.ts';
 import type { RankGroup } from './rank-group.ts';
 import type { Replica, ReplicaSink } from './replica.ts';
-import { type Place, ReplicaSet, type ReplicaSetOptions } from './replica-set.ts';
+import { type Place, ReplicaSet } from './replica-set.ts';
 import { splitPool } from './split-pool.ts';
 import { tiersOf } from './tiers.ts';
 import type { Transfers } from './transfers.ts';
@@ -36,11 +36,6 @@ export interface Surroundings {
   readonly stopped: (ranks: readonly Replica[]) => void;
 }
 
-/** What both halves of a pool have in common. */
-export const setOptions = (
-  surroundings: Surroundings,
-): Pick<ReplicaSetOptions, 'deployment' | 'cluster' | 'key' | 'sink' | 'started' | 'stopped'> => surroundings;
-
 export function buildPool(spec: PoolSpec, surroundings: Surroundings): Pool {
   const { disaggregation } = spec;
   return disaggregation === null
@@ -52,7 +47,7 @@ function wholePool(spec: PoolSpec, surroundings: Surroundings): Pool {
   const tiers = tiersOf(spec, surroundings.transfers);
   const held: Submission[] = [];
   const set = new ReplicaSet({
-    ...setOptions(surroundings),
+    ...surroundings,
     spec,
     half: null,
     optionsOf: () => ({ tiers: tiers(spec), keepsEnded: false }),

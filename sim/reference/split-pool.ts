@@ -11,7 +11,7 @@ import type { ClusterEvent, Submission } from '../cluster.ts';
 import { type Leg, newLink } from '../links.ts';
 import { PoolFront } from '../pool-front.ts';
 import type { Handover } from './loads.ts';
-import { type Pool, type Surroundings, setOptions } from './pool.ts';
+import type { Pool, Surroundings } from './pool.ts';
 import type { RankGroup } from './rank-group.ts';
 import type { ReplicaSink } from './replica.ts';
 import { type Place, ReplicaSet } from './replica-set.ts';
@@ -39,7 +39,7 @@ export function splitPool(spec: SplitSpec, surroundings: Surroundings): Pool {
   const links = { egress: [] as Leg[], ingress: [] as Leg[] };
   const bytesPerSec = Math.max(1, Math.round(spec.disaggregation.linkBytesPerSec));
   const leg = ({ name }: RankGroup): Leg => ({ link: newLink(name), bytesPerSec });
-  const common = { ...setOptions(surroundings), held: () => held.length };
+  const common = { ...surroundings, held: () => held.length };
   const decode = new ReplicaSet({
     ...common,
     spec,
