@@ -87,6 +87,10 @@ export function resolveDeployment(
       routing,
       signals: resolveSignals(file),
       admission: resolveAdmission(file),
+      gateway: null,
+      toolRuntimes: [],
+      stores: [],
+      places: null,
     },
     issues,
   };

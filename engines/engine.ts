@@ -1,4 +1,11 @@
 // What a pool of replicas is, once a deployment file has been resolved against the catalogue: limits, step cost, wire.
+import type {
+  GatewaySpec,
+  HostedSpec,
+  PlacesSpec,
+  StoreSpec,
+  ToolRuntimeSpec,
+} from '../scenarios/formats/rules.ts';
 
 /**
  * What one engine step has to do. A sequence with one new token is a decode (a prompt with one token left to compute
@@ -231,6 +238,8 @@ export interface PoolSpec {
   spot: Spot | null;
   /** From the client's send to the engine's queue: network, HTTP, tokenizing. */
   apiLatencyMs: number;
+  /** Where it stands; null: with the gateway. */
+  place: string | null;
   endpoints: Endpoint[];
   /** USD per GPU-hour as the catalogue or the file says; null when unknown. */
   usdPerGpuHour: number | null;
@@ -257,14 +266,26 @@ export interface HostedModel {
   price: TokenPrice | null;
   /** Context window; null when unknown. */
   maxModelTokens: number | null;
+  /** How it answers; null: nothing is known of that, and no run can call it. */
+  api: HostedSpec | null;
+  /** Its live address; null: none. */
+  endpoint: Endpoint | null;
 }
 
 export interface DeploymentSpec {
   name: string;
   sha256: string;
   pools: PoolSpec[];
-  /** Hosted APIs, a row per model; no run calls them yet. */
+  /** Hosted APIs, a row per model. */
   hosted: HostedModel[];
+  /** What decides about each call; null: it goes where it asks to, once. */
+  gateway: GatewaySpec | null;
+  /** Where tools run; empty: each takes the time it draws. */
+  toolRuntimes: ToolRuntimeSpec[];
+  /** What agents keep their state in. */
+  stores: StoreSpec[];
+  /** Null: everything is in one place. */
+  places: PlacesSpec | null;
   /** Which replica takes a call (gateway/routing). */
   routing: PolicyChoice;
   /** What the router sees, and how late. */

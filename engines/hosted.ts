@@ -26,7 +26,15 @@ export function resolveProvider(
       );
     }
     const window = each.max_model_len ?? model?.maxContextTokens ?? listed?.maxInputTokens ?? null;
-    return { name, provider, modelId, price: tokenPrice(each.price, listed), maxModelTokens: window };
+    return {
+      name,
+      provider,
+      modelId,
+      price: tokenPrice(each.price, listed),
+      maxModelTokens: window,
+      api: null,
+      endpoint: null,
+    };
   });
   return { hosted, issues };
 }

@@ -102,6 +102,7 @@ function resolveReplicas(
     coldStart: cold.coldStart,
     spot: pool.spot === undefined ? null : { perSec: pool.spot.rate, noticeMs: pool.spot.notice ?? 30_000 },
     apiLatencyMs: pool.api_latency ?? 0,
+    place: pool.place ?? null,
     endpoints: endpoints(pool),
     usdPerGpuHour: paid.usdPerGpuHour,
     evidence: lines.map(line => `${name}: ${line}`),

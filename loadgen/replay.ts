@@ -13,14 +13,17 @@ import type { Plan } from '../scenarios/formats/plan.ts';
 import type { Run } from '../scenarios/formats/prompt.ts';
 import { type CallRecord, lagMs, type TimelineSample, ttftMs } from '../scenarios/formats/record.ts';
 import type { RunHeader, RunOutput } from '../scenarios/formats/run.ts';
+import type { Fleet } from '../scenarios/workflows/fleet.ts';
+import type { Call } from '../scenarios/workflows/progress.ts';
+import { fleetOver, type MakeLayer } from '../scenarios/workflows/stack.ts';
 import {
-  Fleet,
+  type DelayRequest,
   type CallResult as FleetResult,
+  type Reports,
   type SendRequest,
   unsent,
   type World,
-} from '../scenarios/workflows/fleet.ts';
-import type { Call } from '../scenarios/workflows/progress.ts';
+} from '../scenarios/workflows/world.ts';
 import { type CallHandle, type CallResult, type Client, createClient } from './client.ts';
 import type { Clock } from './clock.ts';
 import { createPacer, type Pacer } from './pacer.ts';
@@ -54,6 +57,8 @@ export interface ReplayOptions {
   /** Mixed into all content; equal salts find each other's cache on the same server. */
   salt?: string;
   onCall?: (record: CallRecord) => void;
+  /** Between the sessions and the servers, topmost first. */
+  layers?: readonly MakeLayer[];
   /** In place of the deployment's: a policy from outside. */
   routing?: RoutingPolicy;
 }
@@ -74,6 +79,8 @@ interface LiveCall {
 export class Replay implements World {
   private readonly options: ReplayOptions;
   private readonly fleet: Fleet;
+  /** Who hears of ends: the fleet, or the lowest layer above this. */
+  private readonly reports: Reports;
   private readonly client: Client;
   private readonly pacer: Pacer;
   private readonly pools = new Map<string, LivePool>();
@@ -123,13 +130,19 @@ export class Replay implements World {
     const view = (pool: string) => this.pools.get(pool)!.balancer.view(this.nowMs());
     const gate = gateOf(deployment);
     this.gate = gate === null ? null : new GateKeeper(gate, { view });
-    this.fleet = new Fleet({
-      plan,
-      world: this,
-      poolOf: options.poolOf,
-      ...(options.onCall === undefined ? {} : { onCall: options.onCall }),
-      onSession: record => this.forget(record.session),
-    });
+    const { fleet, reports } = fleetOver(
+      {
+        plan,
+        poolOf: options.poolOf,
+        ...(options.onCall === undefined ? {} : { onCall: options.onCall }),
+        onSession: record => this.forget(record.session),
+      },
+      this,
+      options.layers ?? [],
+      () => this.nowMs(),
+    );
+    this.fleet = fleet;
+    this.reports = reports;
   }
 
   get progress(): {
@@ -273,7 +286,7 @@ export class Replay implements World {
     this.held.delete(ticket);
     const outcome = error === 'cancelled' ? (this.interrupted ? 'unfinished' : 'cancelled') : 'error';
     this.lastEndMs = Math.max(this.lastEndMs, endMs);
-    this.fleet.callEnded(ticket, { ...unsent(), outcome, error, sentMs, endMs }, endMs);
+    this.reports.callEnded(ticket, { ...unsent(), outcome, error, sentMs, endMs }, endMs);
   }
 
   sessionEnded(session: string): void {
@@ -293,7 +306,10 @@ export class Replay implements World {
     const handle = this.client.stream({
       baseUrl: endpoint.url,
       headers: this.headersOf(endpoint.keyEnv, sessionId),
-      onFirstToken: () => balancer.firstToken(ticket, this.nowMs()),
+      onFirstToken: () => {
+        balancer.firstToken(ticket, this.nowMs());
+        this.at(this.nowMs(), () => this.reports.firstToken(ticket, this.nowMs()));
+      },
       wire: {
         model: endpoint.model,
         prompt: writer.write(call.prompt, call.parts),
@@ -312,7 +328,7 @@ export class Replay implements World {
       const endMs = ended.endMs as number;
       this.lastEndMs = Math.max(this.lastEndMs, endMs);
       this.gate?.ended(ticket, endMs);
-      this.at(endMs, () => this.fleet.callEnded(ticket, ended, endMs));
+      this.at(endMs, () => this.reports.callEnded(ticket, ended, endMs));
     });
   }
 
@@ -321,12 +337,12 @@ export class Replay implements World {
     return { 'x-session-id': session, ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) };
   }
 
-  delay(ticket: number, delayMs: number): void {
+  delay(ticket: number, delayMs: number, _what?: DelayRequest): void {
     const dueMs = this.wantedMs + delayMs;
     const cancel = this.pacer.at(this.zeroMs + dueMs, () => {
       this.timers.delete(ticket);
       this.lastEndMs = Math.max(this.lastEndMs, dueMs);
-      this.at(dueMs, () => this.fleet.delayEnded(ticket, dueMs));
+      this.at(dueMs, () => this.reports.delayEnded(ticket, dueMs));
     });
     this.timers.set(ticket, cancel);
   }
@@ -369,6 +385,7 @@ export class Replay implements World {
     const relative = (ms: number | null): number | null => (ms === null ? null : ms - this.zeroMs);
     const { cachedTokens, promptTokens } = result;
     return {
+      ...unsent(),
       outcome: this.interrupted && result.outcome === 'cancelled' ? 'unfinished' : result.outcome,
       error: result.error,
       replica,

@@ -44,6 +44,7 @@ const CALLS: Record<keyof CallRecord, Column<CallRecord>> = {
   preemptions: whole(call => call.preemptions),
   outcome: text(call => call.outcome),
   error: text(call => call.error),
+  attempts: whole(call => call.attempts),
   parts: text(call => JSON.stringify(call.parts)),
 };
 

@@ -4,7 +4,7 @@ import type { RoutingPolicy, RoutingView } from '../gateway/routing/policy.ts';
 import type { HistogramCounts } from '../scenarios/base/histogram.ts';
 import type { Retention, Run } from '../scenarios/formats/prompt.ts';
 import type { ReplicaSpan, TimelineSample } from '../scenarios/formats/record.ts';
-import type { CallFacts } from '../scenarios/workflows/fleet.ts';
+import type { CallFacts } from '../scenarios/workflows/world.ts';
 import type { OracleView } from './scaling/policy.ts';
 
 /** One request to a pool. `prompt` and `output` name their content, so that later prompts can hit it. */

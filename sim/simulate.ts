@@ -9,14 +9,16 @@ import { IdTable } from '../scenarios/base/id-table.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
 import type { CallRecord, ReplicaSpan, TimelineSample, WorkflowRecord } from '../scenarios/formats/record.ts';
 import type { RunHeader, RunOutput } from '../scenarios/formats/run.ts';
+import { endless, type Fleet } from '../scenarios/workflows/fleet.ts';
+import { fleetOver, type MakeLayer } from '../scenarios/workflows/stack.ts';
 import {
   type CallResult,
-  endless,
-  Fleet,
+  type DelayRequest,
+  type Reports,
   type SendRequest,
   unsent,
   type World,
-} from '../scenarios/workflows/fleet.ts';
+} from '../scenarios/workflows/world.ts';
 import type { ClusterEvent, ManagedCluster } from './cluster.ts';
 import { Crashes } from './crashes.ts';
 import { beyondHorizon } from './horizon.ts';
@@ -57,6 +59,8 @@ export interface SimulationOptions {
   /** From the client to the engine's queue, ms, by pool; 0 where absent. */
   apiLatencyMs?: ReadonlyMap<string, number>;
   header: RunHeader;
+  /** Between the sessions and the cluster, topmost first. */
+  layers?: readonly MakeLayer[];
   /** Who is let in; everybody where absent. */
   gate?: Gate | null;
   /** Told of each call as it ends, and of each session. */
@@ -70,6 +74,8 @@ export interface SimulationOptions {
 export class Simulation implements World {
   private readonly options: SimulationOptions;
   private readonly fleet: Fleet;
+  /** Who hears of ends: the fleet, or the lowest layer above this. */
+  private readonly reports: Reports;
   private readonly timers = new Heap<Timer>(
     (a, b) => a.atNs < b.atNs || (a.atNs === b.atNs && a.sequence < b.sequence),
   );
@@ -93,7 +99,9 @@ export class Simulation implements World {
     const { gate, cluster } = options;
     this.gate = gate == null ? null : new GateKeeper(gate, { view: pool => cluster.view(pool) });
     this.crashes = new Crashes(options.plan, [...(options.apiLatencyMs?.keys() ?? [])]);
-    this.fleet = new Fleet({ ...options, world: this });
+    const { fleet, reports } = fleetOver(options, this, options.layers ?? [], () => this.nowMs);
+    this.fleet = fleet;
+    this.reports = reports;
   }
 
   get nowMs(): number {
@@ -127,7 +135,7 @@ export class Simulation implements World {
       result.outputTokens = this.options.cluster.generatedTokens(ticket);
       result.reasoningTokens = Math.min(reasoningTokens, result.outputTokens);
       this.inFlight.delete(ticket);
-      this.fleet.callEnded(ticket, { ...result, outcome: 'unfinished', error: 'interrupted' }, this.nowMs);
+      this.reports.callEnded(ticket, { ...result, outcome: 'unfinished', error: 'interrupted' }, this.nowMs);
     }
   }
 
@@ -190,7 +198,7 @@ export class Simulation implements World {
       this.awakeNs = nextNs;
       const timer = this.timers.pop() as Timer;
       this.waiting.delete(timer.ticket);
-      this.fleet.delayEnded(timer.ticket, this.nowMs);
+      this.reports.delayEnded(timer.ticket, this.nowMs);
     } else {
       this.awakeNs = nextNs;
       // The planned instant itself: rounded to whole nanoseconds it may lie a hair before it.
@@ -234,7 +242,7 @@ export class Simulation implements World {
     const flight = this.inFlight.get(ticket);
     if (flight === undefined) return;
     this.inFlight.delete(ticket);
-    this.fleet.callEnded(ticket, { ...flight.result, outcome, error, endMs: this.nowMs }, this.nowMs);
+    this.reports.callEnded(ticket, { ...flight.result, outcome, error, endMs: this.nowMs }, this.nowMs);
   }
 
   private startNs(): number {
@@ -280,7 +288,11 @@ export class Simulation implements World {
     this.options.cluster.sessionEnded(this.nowNs, session, workflow);
   }
 
-  delay(ticket: number, delayMs: number): void {
+  tokensOf(ticket: number): number {
+    return this.options.cluster.generatedTokens(ticket);
+  }
+
+  delay(ticket: number, delayMs: number, _what?: DelayRequest): void {
     this.waiting.set(ticket, true);
     this.timers.push({ atNs: this.inNs(delayMs), sequence: this.sequence++, ticket });
   }
@@ -328,7 +340,9 @@ export class Simulation implements World {
         result.cachedTokens = event.cachedTokens;
         break;
       case 'token':
-        if (event.index === 0) result.firstTokenMs = atMs;
+        if (event.index > 0) break;
+        result.firstTokenMs = atMs;
+        this.reports.firstToken(event.id, atMs);
         break;
       case 'end':
       case 'failed':
@@ -354,7 +368,7 @@ export class Simulation implements World {
     result.endMs = atMs;
     this.inFlight.delete(ticket);
     this.gate?.ended(ticket, atMs);
-    this.fleet.callEnded(ticket, result, atMs);
+    this.reports.callEnded(ticket, result, atMs);
   }
 }
 

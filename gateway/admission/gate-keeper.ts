@@ -3,7 +3,7 @@
 
 import type { Key } from '../../scenarios/base/key.ts';
 import { textKey } from '../../scenarios/base/key.ts';
-import type { SendRequest } from '../../scenarios/workflows/fleet.ts';
+import type { SendRequest } from '../../scenarios/workflows/world.ts';
 import type { AdmissionArrival, Gate, PoolsView, Refusal } from './policy.ts';
 
 /** A call at the gate, as policies see it. */

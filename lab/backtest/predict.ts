@@ -40,6 +40,10 @@ export function predict(experiment: Experiment, options: PredictOptions): Record
       routing,
       signals: DEFAULT_SIGNALS,
       admission: { policy: 'always', options: {} },
+      gateway: null,
+      toolRuntimes: [],
+      stores: [],
+      places: null,
     });
     const timings = drive(cluster, POOL, phases, frontEndOf(experiment));
     // 4.

@@ -322,6 +322,7 @@ export function poolOf(
     disaggregation: null,
     kvBytesPerToken: kvBytesPerToken(setup.model, setup.kv, setup.tensorParallel),
     apiLatencyMs: 0,
+    place: null,
     endpoints: [],
     usdPerGpuHour: null,
     scheduling: { policy: 'fcfs', options: {} },

@@ -6,6 +6,7 @@ import type { Key } from '../base/key.ts';
 import type { DrawnValues } from '../workflows/draws.ts';
 import type { Program } from '../workflows/progress.ts';
 import type { Assertion } from './assertion.ts';
+import type { ScenarioRules } from './rules.ts';
 
 /** One session about to start. */
 export interface PlannedSession {
@@ -61,6 +62,38 @@ export interface Plan {
   readonly sessionCount: number | null;
   /** Replicas that the scenario takes away. */
   readonly crashes?: readonly PlannedCrash[];
+  /** Faults of other kinds. */
+  readonly faults?: readonly PlannedFault[];
+  /** What the gateway obeys; absent: nothing is said. */
+  readonly rules?: ScenarioRules;
+}
+
+/** What goes wrong, beside replicas that are lost. */
+export interface PlannedFault {
+  /** Its place among the scenario's faults, for messages. */
+  readonly fault: number;
+  readonly kind:
+    | 'provider_outage'
+    | 'slow_replica'
+    | 'network_loss'
+    | 'tool_failure'
+    | 'degraded_model'
+    | 'agent_crash'
+    | 'operator_cancel'
+    | 'runaway';
+  /** A pool, provider, tool, link, workflow or step; null: any. */
+  readonly target: string | null;
+  /** When it begins, ms; null: at a rate. */
+  readonly atMs: number | null;
+  readonly perSec: number | null;
+  /** How long it lasts, ms; Infinity: to the end. */
+  readonly lastsMs: number;
+  /** How much slower, or how often. */
+  readonly factor: number;
+  /** Of calls, runs or sessions that it reaches, 0 to 1. */
+  readonly share: number;
+  /** What it stands for in the records: `loop`, `prompt_attack`… */
+  readonly label: string;
 }
 
 /** Replicas that are lost: one at a time, or so often. */

@@ -1,6 +1,7 @@
 // Records: what happened, in either world. Times are milliseconds since the start of the run; a field that does not
 // apply is null, never 0. Derived latencies have one definition each, at the end of this file.
 import type { PromptPart } from './prompt.ts';
+import type { Reason } from './rules.ts';
 
 export type CallOutcome = 'ok' | 'error' | 'cancelled' | 'unfinished';
 
@@ -45,6 +46,8 @@ export interface CallRecord {
   outcome: CallOutcome;
   /** A reason code (`http_429`, `timeout`, `connect`, `stream_error`, `stream_cut`, `too_long`…), null when ok. */
   error: string | null;
+  /** Attempts that a gateway made of it; 1 without one, 0 where it refused to make any. */
+  attempts: number;
   /** What the prompt was planned to be made of, in order; sums to promptTokens unless the server counts otherwise. */
   parts: PromptPart[];
 }
@@ -102,6 +105,166 @@ export interface WorkflowRecord {
   /** Most LLM calls in flight at once. */
   widthMax: number;
   criticalPath: CriticalPath;
+}
+
+/** Why an attempt was made. */
+export type AttemptKind = 'first' | 'retry' | 'hedge' | 'fallback' | 'escalation' | 'repeat';
+
+/** Why what was paid for was thrown away. */
+export const WASTES = [
+  'retried',
+  'hedged',
+  'failed',
+  'timed_out',
+  'cancelled',
+  'after_cancel',
+  'over_budget',
+  'escalated',
+  'stale_read',
+  'crash',
+  'anomaly',
+  'session_failed',
+] as const;
+export type Waste = (typeof WASTES)[number];
+
+/** One request to one server: what a gateway makes of a call. Kept by runs with a gateway. */
+export interface AttemptRecord {
+  session: string;
+  /** Path of its call. */
+  call: string;
+  workflow: string;
+  tenant: string | null;
+  user: string | null;
+  step: string;
+  role: string | null;
+  /** From 0, over all attempts of the call. */
+  attempt: number;
+  kind: AttemptKind;
+  /** Why it was made: the reason of the attempt before; null for a first one. */
+  because: Reason | null;
+  /** Alias or model that the workflow asked for. */
+  model: string;
+  /** The pool, or the model of a provider, that it went to. */
+  target: string;
+  replica: string | null;
+  promptTokens: number;
+  cachedTokens: number | null;
+  computedTokens: number | null;
+  outputTokens: number;
+  wantedMs: number;
+  sentMs: number | null;
+  scheduledMs: number | null;
+  firstTokenMs: number | null;
+  endMs: number | null;
+  outcome: CallOutcome;
+  reason: Reason | null;
+  error: string | null;
+  /** When somebody gave it up; null: nobody did. */
+  cancelledMs: number | null;
+  /** Output tokens that had appeared by then. */
+  cancelledTokens: number | null;
+  /** Why it was paid for in vain; null: its answer was used. */
+  waste: Waste | null;
+}
+
+/** One run of a tool on its runtime, its waits included. Kept by runs with a gateway or with tool runtimes. */
+export interface ToolRecord {
+  session: string;
+  /** Path of its step. */
+  call: string;
+  workflow: string;
+  tenant: string | null;
+  user: string | null;
+  step: string;
+  tool: string;
+  runtime: string | null;
+  attempt: number;
+  askedMs: number;
+  /** From the wish to a free sandbox, and of its start; 0 where one was ready. */
+  queueMs: number;
+  coldStartMs: number;
+  isCold: boolean;
+  consentMs: number;
+  startMs: number | null;
+  endMs: number;
+  outcome: 'ok' | 'error' | 'cancelled';
+  error: string | null;
+  /** It ran before, may have done something, and did it again. */
+  isDoubled: boolean;
+  /** Priced by the hour of its sandbox; 0 where nothing is known. */
+  usd: number;
+  waste: Waste | null;
+}
+
+/** What a policy decided about a call, a tool or a session, and why: the audit log. */
+export interface DecisionRecord {
+  atMs: number;
+  session: string;
+  /** Path of the call or tool; null: of the session. */
+  call: string | null;
+  policy:
+    | 'budget'
+    | 'deadline'
+    | 'retry'
+    | 'hedge'
+    | 'breaker'
+    | 'fallback'
+    | 'limit'
+    | 'choose'
+    | 'sensitivity'
+    | 'escalate'
+    | 'cancel'
+    | 'allow'
+    | 'consent'
+    | 'anomaly'
+    | 'agents'
+    | 'checkpoint'
+    | 'store'
+    | 'degraded'
+    | 'drift';
+  /** What was decided: `denied`, `retry`, `open`, `local`… */
+  decision: string;
+  /** One clause in the field's words. */
+  why: string;
+}
+
+/** The end of a session before its time, and how long it took until nothing of it ran any more. */
+export interface CancelRecord {
+  session: string;
+  workflow: string;
+  /** `user_left`, `budget`, `deadline`, `failure`, `operator`, `anomaly`. */
+  reason: string;
+  atMs: number;
+  /** When the last call, tool or timer of it had ended. */
+  cleanMs: number;
+  calls: number;
+  tools: number;
+  /** Output tokens that appeared after it. */
+  tokensAfter: number;
+}
+
+/** A session that somebody knows to be wrong, and what the anomaly rules said of it. */
+export interface AnomalyRecord {
+  session: string;
+  workflow: string;
+  /** What was injected; null: nothing. */
+  injected: string | null;
+  /** Rules that fired, in order; empty: none. */
+  flagged: { rule: string; atMs: number }[];
+  /** Tokens it used, and would have used had nobody stopped it; the latter null where it was not stopped. */
+  tokens: number;
+  tokensUnstopped: number | null;
+}
+
+/** Everything a gateway has to tell of a run, in order of time. */
+export interface GovernedRecords {
+  attempts: AttemptRecord[];
+  tools: ToolRecord[];
+  decisions: DecisionRecord[];
+  cancels: CancelRecord[];
+  anomalies: AnomalyRecord[];
+  /** USD of looks by the classifier. */
+  classifierUsd: number;
 }
 
 /** The cluster (or the live server's /metrics) at one instant. */

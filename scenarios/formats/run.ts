@@ -1,7 +1,14 @@
 // A finished (or interrupted) run as a world hands it over: header and raw records, before any statistics.
 import type { HistogramCounts } from '../base/histogram.ts';
 import type { Assertion } from './assertion.ts';
-import type { CallRecord, NodeRecord, ReplicaSpan, TimelineSample, WorkflowRecord } from './record.ts';
+import type {
+  CallRecord,
+  GovernedRecords,
+  NodeRecord,
+  ReplicaSpan,
+  TimelineSample,
+  WorkflowRecord,
+} from './record.ts';
 
 /** Who ran what: enough to run it again. */
 export interface RunHeader {
@@ -29,6 +36,10 @@ export interface RunOutput {
   timeline: TimelineSample[];
   /** Simulated runs: every replica there was. */
   replicas?: ReplicaSpan[];
+  /** Runs with a gateway that governs. */
+  governed?: GovernedRecords;
+  /** Busy time of each replica: steps that ran, ms; simulated runs. */
+  busy?: readonly ReplicaBusy[];
   /** Gaps between successive tokens, ms, over all calls. */
   itlMs: HistogramCounts;
   assertions: Assertion[];
@@ -38,6 +49,13 @@ export interface RunOutput {
   /** Live runs: false when our own client was the bottleneck; `invalidReason` says how. */
   valid: boolean;
   invalidReason: string | null;
+}
+
+/** How long a replica computed. */
+export interface ReplicaBusy {
+  pool: string;
+  replica: string;
+  busyMs: number;
 }
 
 /** Where a published run went. */

@@ -5,90 +5,10 @@ import { Heap } from '../base/heap.ts';
 import { IdTable } from '../base/id-table.ts';
 import { extendText, type Key } from '../base/key.ts';
 import type { ClosedCohort, Plan, PlannedSession } from '../formats/plan.ts';
-import type {
-  CallOutcome,
-  CallRecord,
-  NodeRecord,
-  WorkflowRecord,
-  WorkflowStatus,
-} from '../formats/record.ts';
+import type { CallRecord, NodeRecord, WorkflowRecord, WorkflowStatus } from '../formats/record.ts';
 import { Deadlines } from './deadlines.ts';
 import { type Action, type Call, type LiveNode, SessionProgress } from './progress.ts';
-
-/** What a world does for a fleet. Tickets are unique in a run. */
-export interface World {
-  /** Sends a call; ends with `fleet.callEnded(ticket, …)`. */
-  send(ticket: number, request: SendRequest): void;
-  /** Waits; ends with `fleet.delayEnded(ticket, …)`. */
-  delay(ticket: number, delayMs: number): void;
-  /** The call or delay is no longer wanted. A call still ends with `callEnded`, a delay does not end. */
-  abort(ticket: number): void;
-  /** A session is over; nothing of it is under way any more, but for calls that were aborted. */
-  sessionEnded?(session: string, workflow: string): void;
-}
-
-/** What gateway and engine may know of a call beside its prompt. */
-export interface CallFacts {
-  /** Names the call: what policies draw is hashed from it. */
-  readonly key: Key;
-  readonly workflow: string;
-  readonly tenant: string | null;
-  readonly step: string;
-  readonly sessionStartMs: number;
-  /** When it should have ended, by an SLO; null: none. */
-  readonly deadlineMs: number | null;
-  /** Tickets of the calls of its session whose ends released it. */
-  readonly parents: readonly number[];
-}
-
-export interface SendRequest {
-  readonly call: Call;
-  readonly path: string;
-  readonly session: PlannedSession;
-  readonly pool: string;
-  /** When the workflow wanted it, ms. */
-  readonly plannedMs: number;
-  readonly facts: CallFacts;
-  /** No call of its session has come before. */
-  readonly isFirst: boolean;
-}
-
-/** What became of a call. Times in ms of the run. */
-export interface CallResult {
-  outcome: CallOutcome;
-  error: string | null;
-  replica: string | null;
-  sentMs: number | null;
-  scheduledMs: number | null;
-  firstTokenMs: number | null;
-  endMs: number | null;
-  /** As the server counted them; null: as planned. */
-  promptTokens: number | null;
-  cachedTokens: number | null;
-  computedTokens: number | null;
-  outputTokens: number;
-  reasoningTokens: number;
-  itlMsMax: number | null;
-  preemptions: number | null;
-}
-
-/** A call of which no server has heard yet. */
-export const unsent = (): CallResult => ({
-  outcome: 'unfinished',
-  error: null,
-  replica: null,
-  sentMs: null,
-  scheduledMs: null,
-  firstTokenMs: null,
-  endMs: null,
-  promptTokens: null,
-  cachedTokens: null,
-  computedTokens: null,
-  outputTokens: 0,
-  reasoningTokens: 0,
-  itlMsMax: null,
-  preemptions: null,
-});
+import type { CallFacts, CallResult, DelayRequest, Reports, Sessions, World } from './world.ts';
 
 export interface FleetOptions {
   plan: Plan;
@@ -181,7 +101,7 @@ const emptyCriticalPath = () => ({
   otherMs: 0,
 });
 
-export class Fleet {
+export class Fleet implements Reports, Sessions {
   readonly calls: CallRecord[] = [];
   readonly nodes: NodeRecord[] = [];
   readonly workflows: WorkflowRecord[] = [];
@@ -194,7 +114,7 @@ export class Fleet {
       (a.atMs === b.atMs && (a.cohort < b.cohort || (a.cohort === b.cohort && a.sequence < b.sequence))),
   );
   private readonly tickets = new IdTable<Ticket>();
-  private readonly active = new Set<ActiveSession>();
+  private readonly active = new Map<string, ActiveSession>();
   private readonly lastStartMs = new Map<number, number>();
   private sequence = 0;
   private nextTicket = 0;
@@ -249,12 +169,21 @@ export class Fleet {
     }
   }
 
-  delayEnded(ticket: number, nowMs: number): void {
+  /** A ticket for a layer between: no call or delay of ours has it. */
+  newTicket(): number {
+    return this.nextTicket++;
+  }
+
+  delayEnded(ticket: number, nowMs: number, failure?: string | null): void {
     const entry = this.tickets.get(ticket);
     if (entry === undefined || entry.aborted) return;
     this.tickets.delete(ticket);
-    this.act(entry.active, entry.active.progress.finish(entry.node.row, null, nowMs), nowMs);
+    const actions = entry.active.progress.delayEnded(entry.node.row, nowMs, failure);
+    this.act(entry.active, actions, nowMs);
   }
+
+  /** Nobody here waits for it. */
+  firstToken(): void {}
 
   callEnded(ticket: number, result: CallResult, nowMs: number): void {
     const entry = this.tickets.get(ticket);
@@ -263,15 +192,32 @@ export class Fleet {
     this.record(entry, result);
     entry.active.callsInFlight--;
     if (entry.aborted || this.stopped) return;
+    const { isSkipped, answerTokens } = result;
     const error = result.outcome === 'ok' ? null : (result.error ?? result.outcome);
-    this.act(entry.active, entry.active.progress.finish(entry.node.row, error, nowMs), nowMs);
+    const actions = entry.active.progress.finish(entry.node.row, error, nowMs, { isSkipped, answerTokens });
+    this.act(entry.active, actions, nowMs);
+  }
+
+  cancel(session: string, reason: string, nowMs: number): void {
+    const active = this.active.get(session);
+    if (active !== undefined) this.act(active, active.progress.cancel(reason, nowMs), nowMs);
+  }
+
+  finalize(session: string, nowMs: number): void {
+    const active = this.active.get(session);
+    if (active !== undefined) this.act(active, active.progress.finalize(nowMs), nowMs);
+  }
+
+  restart(session: string, sinceMs: number | null, nowMs: number): void {
+    const active = this.active.get(session);
+    if (active !== undefined) this.act(active, active.progress.restart(sinceMs, nowMs), nowMs);
   }
 
   /** Ctrl-C: no new session; what runs is given up and recorded as unfinished. */
   stop(nowMs: number): void {
     this.stopped = true;
     while (this.starts.size > 0) this.starts.pop();
-    for (const active of [...this.active]) {
+    for (const active of [...this.active.values()]) {
       // What this asks for is done below, for all sessions at once.
       active.progress.cancel('interrupted', nowMs);
       this.end(active, 'unfinished', 'interrupted', nowMs);
@@ -339,13 +285,18 @@ export class Fleet {
       widthMax: 0,
       criticalPath: emptyCriticalPath(),
     };
-    const progress = new SessionProgress(id, planned.key, program, node => {
-      if (this.keeps) this.nodes.push(node);
-      if (node.kind === 'tool' && node.status !== 'skipped') record.toolCalls++;
+    const { world } = this.options;
+    const progress = new SessionProgress(id, planned.key, program, {
+      onNode: node => {
+        if (this.keeps) this.nodes.push(node);
+        if (node.kind === 'tool' && node.status !== 'skipped') record.toolCalls++;
+      },
+      refusesAgent: (path, depth) => world.refusesAgent?.(id, path, depth) ?? null,
     });
     const active: ActiveSession = { planned, progress, record, restart: start.restart, callsInFlight: 0 };
     this.startedSessions++;
-    this.active.add(active);
+    this.active.set(id, active);
+    world.sessionStarted?.(planned, nowMs);
     this.act(active, progress.start(nowMs), nowMs, plannedMs);
   }
 
@@ -373,7 +324,11 @@ export class Fleet {
           break;
         }
         case 'delay':
-          this.options.world.delay(this.issue(active, action.node, '', plannedMs), action.delayMs);
+          this.options.world.delay(
+            this.issue(active, action.node, '', plannedMs),
+            action.delayMs,
+            whatOf(action.node, active.planned),
+          );
           break;
         case 'abort': {
           const { ticket } = action.node;
@@ -410,7 +365,7 @@ export class Fleet {
     record.error = error;
     record.endMs = status === 'unfinished' ? null : nowMs;
     if (this.keeps) this.workflows.push(record);
-    this.active.delete(active);
+    this.active.delete(record.session);
     this.options.onSession?.(record);
     this.options.world.sessionEnded?.(record.session, record.workflow);
     if (restart === null || this.stopped) return;
@@ -430,7 +385,7 @@ export class Fleet {
       step: call.step,
       role: call.role,
       model: call.model,
-      pool,
+      pool: result.pool ?? pool,
       replica: result.replica,
       iteration: call.iteration,
       loop: call.loop,
@@ -448,6 +403,7 @@ export class Fleet {
       preemptions: result.preemptions,
       outcome: result.outcome,
       error: result.error,
+      attempts: result.attempts,
       parts: [...call.parts],
     };
     active.record.promptTokens += record.promptTokens;
@@ -457,4 +413,22 @@ export class Fleet {
     if (this.keeps) this.calls.push(record);
     this.options.onCall?.(record);
   }
+}
+
+/** What a node waits for. */
+function whatOf({ path, step, kind, tool }: LiveNode, session: PlannedSession): DelayRequest | undefined {
+  if (kind === 'llm' || (kind === 'tool' && tool === null)) return undefined;
+  if (tool === null) return { kind: kind as 'human' | 'wait', path, step, session };
+  const { rules, key, argsKey, resultTokens } = tool;
+  return {
+    kind: 'tool',
+    path,
+    step,
+    session,
+    rules,
+    key,
+    argsKey,
+    resultTokens,
+    attempt: n => tool.attempt(n),
+  };
 }

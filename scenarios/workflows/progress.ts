@@ -10,6 +10,7 @@ import { IdTable } from '../base/id-table.ts';
 import type { Key } from '../base/key.ts';
 import type { PromptPart, Retention, Run } from '../formats/prompt.ts';
 import type { NodeKind, NodeRecord, NodeStatus } from '../formats/record.ts';
+import type { StepRules, ToolRules, WorkflowRules } from '../formats/rules.ts';
 
 /** One logical LLM call, as the interpreter asks for it. */
 export interface Call {
@@ -35,6 +36,17 @@ export interface Call {
   readonly output: readonly Run[];
   /** Leading tokens that a warm-started cache already holds. */
   readonly warmTokens: number;
+  /** What the gateway obeys of its step; absent: nothing is said. */
+  readonly rules?: StepRules | undefined;
+}
+
+/** What the gateway obeys of a tool's run, and what each further run would draw. */
+export interface ToolRun {
+  readonly rules: ToolRules;
+  readonly key: Key;
+  readonly argsKey: Key;
+  readonly resultTokens: number;
+  attempt(n: number): { readonly delayMs: number; readonly fails: string | null };
 }
 
 /** A leaf of the graph that is running: an LLM call, a tool, a pause. */
@@ -47,6 +59,8 @@ export interface LiveNode {
   readonly startMs: number;
   readonly cause: string | null;
   readonly call: Call | null;
+  /** Of a tool; null of anything else. */
+  readonly tool: ToolRun | null;
   /** Of the fleet, while a world works on it. */
   ticket: number | null;
   /** Ticket of the last call on the way to it; null where none came before. */
@@ -96,13 +110,15 @@ export interface Host {
 /** A leaf to start. A delay knows its end beforehand: a soft failure (`stops` false) hands its answer on. */
 export type LeafRequest = { path: string; step: string; kind: NodeKind; answer: Answer } & (
   | { call: Call }
-  | { call: null; delayMs: number; failure: { error: string; stops: boolean } | null }
+  | { call: null; delayMs: number; failure: { error: string; stops: boolean } | null; tool?: ToolRun }
 );
 
 /** How a session's graph begins: given its host and root frame, starts the first nodes. */
 export interface Program {
   /** For records. */
   readonly workflow: string;
+  /** What the gateway obeys of it; absent: nothing is said. */
+  readonly rules?: WorkflowRules;
   open(host: Host, root: Frame): Frame & { begin(cause: string | null): void };
 }
 
@@ -112,12 +128,27 @@ interface Live extends LiveNode {
   readonly request: LeafRequest;
 }
 
+/** Who hears of a session's nodes, and is asked before sub-agents start. */
+export interface Observer {
+  onNode(node: NodeRecord): void;
+  /** null: it may start. Depth 1: inside of no other. */
+  refusesAgent?(path: string, depth: number): string | null;
+}
+
+/** How a leaf ended beside its error. */
+export interface LeafEnd {
+  /** Its list goes on without its answer. */
+  readonly isSkipped: boolean;
+  /** Output tokens of the answer; null: as planned. */
+  readonly answerTokens: number | null;
+}
+
 /** One session on its way. */
 export class SessionProgress implements Host {
   readonly session: string;
   readonly key: Key;
   private readonly program: Program;
-  private readonly onNode: (node: NodeRecord) => void;
+  private readonly observer: Observer;
   private readonly live = new IdTable<Live>(8);
   private actions: Action[] = [];
   private graph: (Frame & { begin(cause: string | null): void }) | null = null;
@@ -127,11 +158,11 @@ export class SessionProgress implements Host {
   private lastCall: number | null = null;
   private ended = false;
 
-  constructor(session: string, key: Key, program: Program, onNode: (node: NodeRecord) => void) {
+  constructor(session: string, key: Key, program: Program, observer: Observer) {
     this.session = session;
     this.key = key;
     this.program = program;
-    this.onNode = onNode;
+    this.observer = observer;
   }
 
   get isDone(): boolean {
@@ -152,7 +183,7 @@ export class SessionProgress implements Host {
   }
 
   /** A call, a tool or a pause ended. `error` null means it went well. */
-  finish(row: number, error: string | null, nowMs: number): Action[] {
+  finish(row: number, error: string | null, nowMs: number, _end?: LeafEnd): Action[] {
     const live = this.live.get(row);
     invariant(live !== undefined, () => `${this.session}: node ${row} ended, but is not live`);
     this.nowMs = nowMs;
@@ -166,6 +197,21 @@ export class SessionProgress implements Host {
       : { ok: true, answer: request.answer };
     live.frame.childEnded(live.child, ending, live.path);
     return this.take();
+  }
+
+  /** A tool or a pause ended: as it was planned, or well (null), or with a reason code. */
+  delayEnded(row: number, nowMs: number, failure?: string | null): Action[] {
+    return this.finish(row, failure ?? null, nowMs);
+  }
+
+  /** From now on only steps of role `final` start. */
+  finalize(_nowMs: number): Action[] {
+    return [];
+  }
+
+  /** It starts again; leaves that had ended by `sinceMs` end at once. */
+  restart(_sinceMs: number | null, _nowMs: number): Action[] {
+    return [];
   }
 
   /** The user left, or the run is being stopped. */
@@ -193,7 +239,8 @@ export class SessionProgress implements Host {
     const row = this.rows++;
     const { path, step, kind, call } = request;
     const { nowMs: startMs, lastCall: after } = this;
-    const own = { row, path, step, kind, startMs, cause, call, ticket: null, after };
+    const tool = call === null ? (request.tool ?? null) : null;
+    const own = { row, path, step, kind, startMs, cause, call, tool, ticket: null, after };
     const node: Live = { ...own, frame, child, request };
     this.live.set(row, node);
     this.actions.push(
@@ -212,7 +259,7 @@ export class SessionProgress implements Host {
 
   skip(path: string, step: string, kind: NodeKind, role: string | null): void {
     const { session, nowMs } = this;
-    this.onNode({
+    this.observer.onNode({
       session,
       call: path,
       step,
@@ -226,7 +273,7 @@ export class SessionProgress implements Host {
   }
 
   private record(node: LiveNode, status: NodeStatus): void {
-    this.onNode({
+    this.observer.onNode({
       session: this.session,
       call: node.path,
       step: node.step,

@@ -25,7 +25,9 @@ interface Due {
 export function walk(session: PlannedSession, callMs: (call: Call) => number = () => 1000): Walked {
   const nodes: NodeRecord[] = [];
   const calls: Call[] = [];
-  const progress = new SessionProgress(session.id, session.key, session.program, node => nodes.push(node));
+  const progress = new SessionProgress(session.id, session.key, session.program, {
+    onNode: node => nodes.push(node),
+  });
   const due = new Heap<Due>((a, b) => a.atMs < b.atMs || (a.atMs === b.atMs && a.sequence < b.sequence));
   const live = new Map<number, boolean>();
   let status: Walked['status'] = 'completed';

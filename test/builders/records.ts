@@ -36,6 +36,7 @@ export const aCall = (fields: Partial<CallRecord> = {}): CallRecord => ({
   preemptions: 0,
   outcome: 'ok',
   error: null,
+  attempts: 1,
   parts: [{ segment: 'input', tokens: fields.promptTokens ?? 1000 }],
   ...fields,
 });

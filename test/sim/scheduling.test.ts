@@ -1,7 +1,7 @@
 // In which order an engine with room for one takes what waits, by the scheduling of its pool; both engines.
 import { expect, test } from 'vitest';
 import { textKey } from '../../scenarios/base/key.ts';
-import type { CallFacts } from '../../scenarios/workflows/fleet.ts';
+import type { CallFacts } from '../../scenarios/workflows/world.ts';
 import type { ManagedCluster } from '../../sim/cluster.ts';
 import { FastCluster } from '../../sim/fast/cluster.ts';
 import { createCluster } from '../../sim/reference/cluster.ts';

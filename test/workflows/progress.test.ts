@@ -19,7 +19,9 @@ interface Drive {
 function drive(text: string, choices: readonly number[], failEvery: number, cancelAfter: number): Drive {
   const session = firstSession(planOf(workflowText(text)));
   const nodes: NodeRecord[] = [];
-  const progress = new SessionProgress(session.id, session.key, session.program, node => nodes.push(node));
+  const progress = new SessionProgress(session.id, session.key, session.program, {
+    onNode: node => nodes.push(node),
+  });
   const live: LiveNode[] = [];
   const out: Drive = { nodes, started: [], aborted: [], dones: [], endedAt: new Map(), left: 0 };
   let clock = 0;
@@ -336,7 +338,7 @@ traffic: [ { workflow: main, arrival: { at_once: true }, sessions: 1 } ]
     fc.array(fc.boolean(), { minLength: 1, maxLength: 9 }),
     (list, fails) => {
       const session = firstSession(planOf(text(list)));
-      const progress = new SessionProgress(session.id, session.key, session.program, () => {});
+      const progress = new SessionProgress(session.id, session.key, session.program, { onNode: () => {} });
       const paths: string[] = [];
       const contents: string[] = [];
       const open = new Map<number, LiveNode>();
@@ -370,7 +372,9 @@ test('a step whose compaction is cancelled was never started, and is told as ski
     '[ { parallel: race, join: any, branches: [ [ { llm: a, adds: 100, out: 20 }, { llm: b, adds: 100, out: 20, compact_at: 150 }, { wait: 1s } ], [ { wait: 1s } ] ] } ]';
   const session = firstSession(planOf(workflowText(race)));
   const nodes: NodeRecord[] = [];
-  const progress = new SessionProgress(session.id, session.key, session.program, node => nodes.push(node));
+  const progress = new SessionProgress(session.id, session.key, session.program, {
+    onNode: node => nodes.push(node),
+  });
   progress.start(0);
   progress.finish(0, null, 1);
   progress.finish(1, null, 2);

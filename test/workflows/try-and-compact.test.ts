@@ -21,7 +21,9 @@ const partsOf = (steps: string): Record<string, Record<string, number>> =>
 function run(steps: string, failing: readonly string[] = []): { done: Action[]; nodes: NodeRecord[] } {
   const session = sessionOf(steps);
   const nodes: NodeRecord[] = [];
-  const progress = new SessionProgress(session.id, session.key, session.program, node => nodes.push(node));
+  const progress = new SessionProgress(session.id, session.key, session.program, {
+    onNode: node => nodes.push(node),
+  });
   const open = [...progress.start(0)];
   const done: Action[] = [];
   for (let clock = 1; open.length > 0; clock++) {

@@ -47,6 +47,7 @@ export const pool = (some: Partial<PoolSpec> = {}): PoolSpec => ({
   coldStart: null,
   spot: null,
   apiLatencyMs: 0,
+  place: null,
   endpoints: [],
   usdPerGpuHour: null,
   evidence: [],
@@ -61,6 +62,10 @@ export const deployment = (pools: PoolSpec[], policy = 'round-robin'): Deploymen
   routing: { policy, options: {} },
   signals: { scrapeMs: 50, delayMs: 5, kvEventsMs: 5 },
   admission: { policy: 'always', options: {} },
+  gateway: null,
+  toolRuntimes: [],
+  stores: [],
+  places: null,
 });
 
 /** A request with a prompt of its own, unless runs are given. */

@@ -1,0 +1,52 @@
+// A fleet, the layers below it and the world at the bottom, tied together: what is asked goes down, ends go up.
+import { Fleet, type FleetOptions } from './fleet.ts';
+import type { Layer, LayerSetup, Reports, Sessions, World } from './world.ts';
+
+/** Makes a layer between what is below and above it. */
+export type MakeLayer = (setup: LayerSetup & { readonly sessions: Sessions }) => Layer;
+
+/** Stands in for what is above until that is there. */
+class Upwards implements Reports {
+  to: Reports | null = null;
+
+  callEnded(...end: Parameters<Reports['callEnded']>): void {
+    this.to?.callEnded(...end);
+  }
+  delayEnded(...end: Parameters<Reports['delayEnded']>): void {
+    this.to?.delayEnded(...end);
+  }
+  firstToken(...token: Parameters<Reports['firstToken']>): void {
+    this.to?.firstToken(...token);
+  }
+}
+
+/** `layers`: the topmost first. `reports`: what the world tells of ends. */
+export function fleetOver(
+  options: Omit<FleetOptions, 'world'>,
+  bottom: World,
+  layers: readonly MakeLayer[],
+  nowMs: () => number,
+): { fleet: Fleet; reports: Reports } {
+  let fleet: Fleet | null = null;
+  const sessions: Sessions = {
+    cancel: (session, reason, atMs) => fleet?.cancel(session, reason, atMs),
+    finalize: (session, atMs) => fleet?.finalize(session, atMs),
+    restart: (session, sinceMs, atMs) => fleet?.restart(session, sinceMs, atMs),
+  };
+  // Made by the fleet, whose tickets and those of layers are one sequence.
+  const newTicket = () => (fleet as Fleet).newTicket();
+  let below = bottom;
+  let lower: Upwards | null = null;
+  let reports: Reports | null = null;
+  for (const make of [...layers].reverse()) {
+    const above = new Upwards();
+    const layer = make({ below, above, newTicket, nowMs, sessions });
+    if (lower !== null) lower.to = layer;
+    reports ??= layer;
+    lower = above;
+    below = layer;
+  }
+  fleet = new Fleet({ ...options, world: below });
+  if (lower !== null) lower.to = fleet;
+  return { fleet, reports: reports ?? fleet };
+}
