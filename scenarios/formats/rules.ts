@@ -60,6 +60,8 @@ export interface RetryRule {
   readonly budgetRatio: number | null;
   /** Retries under way that are allowed whatever the share. */
   readonly budgetMin: number;
+  /** Tries again whatever it was: tools that change something, answers that have begun. */
+  readonly isBlind: boolean;
 }
 
 export interface HedgeRule {
@@ -186,6 +188,8 @@ export interface StepRules {
   readonly hints: HintRule | null;
   /** Chance that its answer is good enough; null: as the model's. */
   readonly success: number | null;
+  /** Output tokens that the client allows (`max_tokens`); where the file does not say, what 99.9 % of its answers stay below. */
+  readonly maxOutputTokens: number | null;
   /** Expected share of the time from its start to the end of the workflow that is its own; null: not known. */
   readonly slackShare: number | null;
 }
@@ -201,6 +205,7 @@ export const NO_RULES: StepRules = {
   allow: null,
   hints: null,
   success: null,
+  maxOutputTokens: null,
   slackShare: null,
 };
 
@@ -245,6 +250,8 @@ export interface WorkflowRules {
   readonly timeoutMs: number | null;
   /** State that is saved on the way. */
   readonly checkpoint: CheckpointRule | null;
+  /** A session that fails or is lost starts again, so often; from its beginning, or from its last checkpoint. */
+  readonly restarts: { readonly max: number; readonly from: 'start' | 'checkpoint' } | null;
 }
 
 export interface CheckpointRule {
@@ -331,11 +338,23 @@ export interface OwnLimit extends LimitRule {
   readonly maxWaitMs: number | null;
 }
 
+export interface OwnBudget extends BudgetRule {
+  /** Who shares it: workflow means all sessions of an agent type. */
+  readonly each: 'session' | 'user' | 'tenant' | 'workflow';
+  /** Only this agent type; null: each of them. */
+  readonly workflow: string | null;
+}
+
+/** How good the answers of a target are, by complexity; and whether somebody looks. */
+export interface QualityRule {
+  readonly success: Readonly<Record<Complexity, number>>;
+}
+
 export interface GatewaySpec {
   readonly place: string | null;
   readonly limits: readonly OwnLimit[];
-  /** Of each session whose workflow has none. */
-  readonly budget: BudgetRule | null;
+  /** Each for whom it names; one of each `session` is for sessions whose workflow has none. */
+  readonly budgets: readonly OwnBudget[];
   readonly anomalies: AnomalyRule | null;
   readonly classifier: Classifier | null;
   readonly choose: readonly ChooseRule[];
@@ -354,6 +373,12 @@ export interface GatewaySpec {
   readonly splitsDeadline: boolean;
   /** The end of a session reaches engines, tools and sub-agents. */
   readonly propagatesCancel: boolean;
+  /** By target; a target that is not here always answers well. */
+  readonly quality: ReadonlyMap<string, QualityRule>;
+  /** What an answer that is not good enough leads to: nothing, another attempt, or the rule's `escalate`. */
+  readonly onBadAnswer: 'accept' | 'retry' | 'escalate';
+  /** Share of answers that are looked at. */
+  readonly evaluatesRatio: number;
   /** Most sub-agents of a session, and how deep; null: no limit. */
   readonly agents: { readonly max: number | null; readonly depth: number | null };
 }

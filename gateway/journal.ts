@@ -1,0 +1,71 @@
+// What a gateway tells of a run: attempts, tool runs, decisions, ends before their time. Every layer writes into one
+// journal, in order of time.
+import type {
+  AnomalyRecord,
+  AttemptRecord,
+  CancelRecord,
+  DecisionRecord,
+  GovernedRecords,
+  ToolRecord,
+} from '../scenarios/formats/record.ts';
+
+/** Told of each record as it is written. */
+export interface JournalListener {
+  onAttempt?(record: AttemptRecord): void;
+  onTool?(record: ToolRecord): void;
+  onDecision?(record: DecisionRecord): void;
+}
+
+export class Journal {
+  readonly records: GovernedRecords = {
+    attempts: [],
+    tools: [],
+    decisions: [],
+    cancels: [],
+    anomalies: [],
+    classifierUsd: 0,
+  };
+  private readonly keeps: boolean;
+  private readonly listener: JournalListener;
+
+  /** `keeps` false: records are told and not kept, so that memory stays flat. */
+  constructor(keeps = true, listener: JournalListener = {}) {
+    this.keeps = keeps;
+    this.listener = listener;
+  }
+
+  attempt(record: AttemptRecord): void {
+    this.listener.onAttempt?.(record);
+    if (this.keeps) this.records.attempts.push(record);
+  }
+
+  tool(record: ToolRecord): void {
+    this.listener.onTool?.(record);
+    if (this.keeps) this.records.tools.push(record);
+  }
+
+  decision(
+    atMs: number,
+    of: { readonly session: string; readonly call: string | null },
+    policy: DecisionRecord['policy'],
+    decision: string,
+    why: string,
+  ): void {
+    if (!this.keeps && this.listener.onDecision === undefined) return;
+    const record = { atMs, session: of.session, call: of.call, policy, decision, why };
+    this.listener.onDecision?.(record);
+    if (this.keeps) this.records.decisions.push(record);
+  }
+
+  cancel(record: CancelRecord): void {
+    if (this.keeps) this.records.cancels.push(record);
+  }
+
+  anomaly(record: AnomalyRecord): void {
+    if (this.keeps) this.records.anomalies.push(record);
+  }
+
+  classified(usd: number): void {
+    this.records.classifierUsd += usd;
+  }
+}
