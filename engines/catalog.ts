@@ -3,6 +3,7 @@
 import { type InputPath, type Issue, issue } from '../scenarios/base/issue.ts';
 import type { CatalogModel } from '../scenarios/formats/catalog.ts';
 import { didYouMean } from '../scenarios/formats/suggest.ts';
+import apiLatency from './catalog/api-latency.json' with { type: 'json' };
 import apiPrices from './catalog/api-prices.json' with { type: 'json' };
 import gpus from './catalog/gpus.json' with { type: 'json' };
 import models from './catalog/models.json' with { type: 'json' };
@@ -89,6 +90,21 @@ const SOLD_AS: Readonly<Record<string, string>> = {
 export function listPrice(modelId: string): ListPrice | null {
   const priceId = Object.hasOwn(SOLD_AS, modelId) ? SOLD_AS[modelId] : modelId;
   return priceRows.find(row => row.id === priceId) ?? null;
+}
+
+/** How fast a hosted model answered when somebody measured it: medians of short prompts, ms. */
+export interface MeasuredLatency {
+  id: string;
+  ttftMs: number | null;
+  tpotMs: number | null;
+  source: readonly string[];
+}
+const latencyRows: readonly MeasuredLatency[] = apiLatency.rows;
+
+/** By the id of its price or of its model; null where no measurement was read. */
+export function measuredLatency(modelId: string): MeasuredLatency | null {
+  const priceId = Object.hasOwn(SOLD_AS, modelId) ? SOLD_AS[modelId] : modelId;
+  return latencyRows.find(row => row.id === priceId) ?? null;
 }
 
 /** What else there is to do about an entry that is not there. */

@@ -1,11 +1,14 @@
-// A deployment file against the catalogue: its pools, what its providers sell, and the routing in front.
+// A deployment file against the catalogue: its pools, what its providers sell, what stands around and in front of them.
 import { type InputPath, type Issue, issue } from '../scenarios/base/issue.ts';
 import type { DeploymentFile } from '../scenarios/formats/deployment/deployment.ts';
 import { didYouMean } from '../scenarios/formats/suggest.ts';
 import type { Model } from './catalog.ts';
+import { gatewayContradictions } from './contradictions.ts';
 import type { DeploymentSpec, PolicyChoice, SignalAges } from './engine.ts';
+import { resolveGateway } from './gateway.ts';
 import { resolveProvider } from './hosted.ts';
 import { resolvePool } from './pool.ts';
+import { reachIssues, resolvePlaces, resolveStores, resolveToolRuntimes } from './surroundings.ts';
 
 /** A scrape of llm-d's endpoint picker, and events a few milliseconds late. */
 export const DEFAULT_SIGNALS: SignalAges = { scrapeMs: 50, delayMs: 5, kvEventsMs: 5 };
@@ -71,10 +74,14 @@ export function resolveDeployment(
       ]
     : [];
   const { routing, issues: routingIssues } = resolveRouting(file, routingPolicies);
+  const { gateway, issues: gatewayIssues } = resolveGateway(file);
   const issues = [
     ...[...pools, ...providers].flatMap(each => each.issues),
     ...routingIssues,
     ...signalIssues,
+    ...gatewayIssues,
+    ...gatewayContradictions(file, gateway),
+    ...reachIssues(file),
   ];
   const specs = pools.map(each => each.spec).filter(spec => spec !== null);
   if (issues.some(each => each.severity === 'error')) return { deployment: null, issues };
@@ -87,10 +94,10 @@ export function resolveDeployment(
       routing,
       signals: resolveSignals(file),
       admission: resolveAdmission(file),
-      gateway: null,
-      toolRuntimes: [],
-      stores: [],
-      places: null,
+      gateway,
+      toolRuntimes: resolveToolRuntimes(file),
+      stores: resolveStores(file),
+      places: resolvePlaces(file),
     },
     issues,
   };

@@ -1,4 +1,5 @@
 // What a pool of replicas is, once a deployment file has been resolved against the catalogue: limits, step cost, wire.
+import type { TokenPrice } from '../scenarios/formats/ledger.ts';
 import type {
   GatewaySpec,
   HostedSpec,
@@ -247,13 +248,7 @@ export interface PoolSpec {
   evidence: string[];
 }
 
-/** USD per million tokens. */
-export interface TokenPrice {
-  in: number;
-  cachedIn: number;
-  cacheWrite: number;
-  out: number;
-}
+export type { TokenPrice };
 
 /** A model that a provider sells. */
 export interface HostedModel {

@@ -1,8 +1,11 @@
-// Models that providers sell: each with its price and window, of the file, else of the catalogue.
+// Models that providers sell: each with its price, window and speed, of the file, else of the catalogue.
 import type { Issue } from '../scenarios/base/issue.ts';
+import { constant, type DrawnAmount } from '../scenarios/formats/amount.ts';
 import type { ProviderFile } from '../scenarios/formats/deployment/provider.ts';
-import { findModel, listPrice, type Model, unknownEntry, unknownFigure } from './catalog.ts';
-import type { HostedModel, TokenPrice } from './engine.ts';
+import { type Place, readLimit, under } from '../scenarios/formats/read-rules.ts';
+import type { HostedLatency, HostedSpec } from '../scenarios/formats/rules.ts';
+import { findModel, listPrice, type Model, measuredLatency, unknownEntry, unknownFigure } from './catalog.ts';
+import type { Endpoint, HostedModel, TokenPrice } from './engine.ts';
 
 /** Figures of the file, else of the catalogue; a model that neither can price is likely mistyped. */
 export function resolveProvider(
@@ -32,8 +35,8 @@ export function resolveProvider(
       modelId,
       price: tokenPrice(each.price, listed),
       maxModelTokens: window,
-      api: null,
-      endpoint: null,
+      api: hostedSpec(file, each, modelId, { path: ['providers', provider], issues }, name),
+      endpoint: endpointOf(file, each, name),
     };
   });
   return { hosted, issues };
@@ -56,3 +59,63 @@ function tokenPrice(
     out: listed.outputUsdPerMTok,
   };
 }
+
+type ModelFile = ProviderFile['models'][string];
+
+/** Vendors' prompt caches: five minutes since the last use, prompts of 1,024 tokens on [Anthropic and OpenAI docs]. */
+const CACHE = { ttlMs: 300_000, minTokens: 1024 };
+
+/** How it answers; null where nothing says how fast. */
+function hostedSpec(
+  file: ProviderFile,
+  model: ModelFile,
+  modelId: string,
+  at: Place,
+  name: string,
+): HostedSpec | null {
+  const limits = {
+    model: readLimit(model.limits, under(at, 'models', name, 'limits')),
+    provider: readLimit(file.limits, under(at, 'limits')),
+  };
+  const latency = latencyOf(file, model, modelId);
+  if (latency === null) return null;
+  const { cache } = file;
+  return {
+    latency,
+    limits,
+    failRatio: file.fail ?? 0,
+    outages: (file.outages ?? []).map(each => ({
+      atMs: each.at ?? null,
+      perSec: each.rate ?? null,
+      lastsMs: each.for,
+      share: each.share ?? 1,
+      slowdown: each.slowdown ?? 1,
+    })),
+    cache:
+      cache === 'off'
+        ? null
+        : { ttlMs: cache?.ttl ?? CACHE.ttlMs, minTokens: cache?.min_tokens ?? CACHE.minTokens },
+    place: file.place ?? null,
+  };
+}
+
+/** Of the model, else of its provider, else as the catalogue has measured it; each part by itself. */
+function latencyOf(file: ProviderFile, model: ModelFile, modelId: string): HostedLatency | null {
+  const measured = measuredLatency(modelId);
+  const of = (ms: number | null | undefined): DrawnAmount | null => (ms == null ? null : constant(ms));
+  const ttft = model.latency?.ttft ?? file.latency?.ttft ?? of(measured?.ttftMs);
+  const tpot = model.latency?.tpot ?? file.latency?.tpot ?? of(measured?.tpotMs);
+  if (ttft === null || tpot === null) return null;
+  const perInputTokenMs = model.latency?.per_input_token ?? file.latency?.per_input_token ?? 0;
+  return { ttft, tpot, perInputTokenMs };
+}
+
+const endpointOf = ({ endpoint }: ProviderFile, model: ModelFile, name: string): Endpoint | null =>
+  endpoint === undefined
+    ? null
+    : {
+        url: endpoint.url.replace(/\/+$/, ''),
+        model: model.name ?? model.model ?? name,
+        keyEnv: endpoint.key_env ?? null,
+        api: endpoint.api ?? 'chat',
+      };

@@ -99,16 +99,21 @@ export function settle(loaded: LoadedScenario, issues: readonly Issue[], options
   settleIssues([{ issues, source: loaded.source }], options);
 }
 
-/** Everything a run needs, or InputIssues with all that is wrong in either file and what no run obeys yet. */
+/** Everything a run needs, or InputIssues with all that is wrong in either file and what no run obeys yet. Live providers
+ * need no latency. */
 export function readyRun(
   loaded: LoadedScenario,
   deployed: LoadedDeployment,
   options: CommonOptions,
+  world: 'simulated' | 'live' = 'simulated',
 ): ReadyRun {
   const plan = loaded.compiled?.plan ?? null;
+  const isSimulated = world === 'simulated';
   const unbuilt = [
     ...(loaded.file === null ? [] : unbuiltParts(loaded.file)),
-    ...(plan === null || deployed.deployment === null ? [] : hostedIssues(plan, deployed.deployment)),
+    ...(plan === null || deployed.deployment === null || !isSimulated
+      ? []
+      : hostedIssues(plan, deployed.deployment)),
   ];
   return ready(
     { ...loaded, issues: [...loaded.issues, ...unbuilt] },

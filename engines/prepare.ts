@@ -1,18 +1,19 @@
 // A scenario against a deployment: which pool serves which model, and whether its prompts fit. Pure; what is wrong comes
 // back as issues of the one file or the other.
-import { type Issue, issue } from '../scenarios/base/issue.ts';
-import type { Plan, PlannedSession } from '../scenarios/formats/plan.ts';
+import { type InputPath, type Issue, issue } from '../scenarios/base/issue.ts';
+import type { Plan, PlannedCrash, PlannedFault, PlannedSession } from '../scenarios/formats/plan.ts';
 import { didYouMean } from '../scenarios/formats/suggest.ts';
 import type { Call } from '../scenarios/workflows/progress.ts';
 import { walk } from '../scenarios/workflows/walk.ts';
 import { findModel } from './catalog.ts';
+import { fallbackNames } from './contradictions.ts';
 import type { DeploymentSpec, HostedModel, PoolSpec } from './engine.ts';
 
 /** Sessions of each cohort that are walked before a run, to name what will not fit. */
 export const SAMPLED_SESSIONS = 200;
 
 export interface Prepared {
-  /** The pool that serves a model alias or a trace's model name. */
+  /** The pool, or the model of a provider, that serves a model alias or a trace's model name. */
   readonly poolOf: (model: string) => string;
   readonly issues: readonly Issue[];
   /** Models that another model's pool stands in for, since it is the only one. */
@@ -98,14 +99,30 @@ function exceeded(server: Server, { promptTokens, outputTokens }: Call): string 
     : null;
 }
 
-/** Models that only a provider serves: no run calls one yet. */
+/** Models of providers of which nothing says how fast they answer: no simulation can call one. */
 export function hostedIssues(plan: Plan, deployment: DeploymentSpec): Issue[] {
-  return plan.modelsUsed.flatMap(model => {
+  const refuse = ({ name, provider, modelId }: HostedModel, why: string, path: InputPath): Issue => {
+    const message = `nothing says how fast "${modelId}" of provider "${provider}" answers, ${why}`;
+    const hint = `give providers.${provider}.models.${name} a \`latency: { ttft: …, tpot: … }\``;
+    return issue(path, 'WT1202', message, hint);
+  };
+  const asked = plan.modelsUsed.flatMap(model => {
     const server = serverOf(model, plan, deployment);
-    if (server?.kind !== 'hosted') return [];
-    const message = `"${model}" is served by provider "${server.hosted.provider}", and no run calls a provider yet`;
-    return [issue(['models', model], 'WT1008', message, 'for now give it a pool, with an affine step')];
+    if (server?.kind !== 'hosted' || server.hosted.api !== null) return [];
+    return [refuse(server.hosted, `which serves "${model}"`, ['models', model])];
   });
+  const { gateway, hosted } = deployment;
+  if (asked.length > 0 || gateway === null) return asked;
+  const chosen = new Set([
+    ...gateway.choose.flatMap(({ use, escalate }) => [
+      ...use.map(({ target }) => target),
+      ...(escalate === null ? [] : [escalate.to]),
+    ]),
+    ...[...gateway.fallback.values()].flatMap(fallbackNames),
+  ]);
+  return hosted
+    .filter(({ name, api }) => api === null && chosen.has(name))
+    .map(each => refuse(each, 'and the gateway may send calls there', ['models']));
 }
 
 /** Calls of a cohort that are walked at most, so that long sessions cost no more than many. */
@@ -123,9 +140,32 @@ function* walkedCalls(plan: Plan): Generator<{ session: PlannedSession; calls: r
   }
 }
 
+/** Faults of pools, providers, models and links that there are not. */
+function faultIssues({ crashes = [], faults = [] }: Plan, deployment: DeploymentSpec): Issue[] {
+  const { name, pools, hosted, places } = deployment;
+  const poolNames = pools.map(each => each.name);
+  const models = hosted.map(each => each.name);
+  const known: Partial<Record<PlannedFault['kind'], { what: string; names: readonly string[] }>> = {
+    slow_replica: { what: 'pool', names: poolNames },
+    provider_outage: { what: 'provider', names: [...new Set(hosted.map(each => each.provider)), ...models] },
+    degraded_model: { what: 'pool or model', names: [...poolNames, ...models] },
+    network_loss: { what: 'link', names: (places?.links ?? []).map(each => each.name) },
+  };
+  const issues = crashIssues(crashes, name, poolNames);
+  for (const { fault, kind, target } of faults) {
+    const row = known[kind];
+    if (row === undefined || target === null || row.names.includes(target)) continue;
+    const hint =
+      didYouMean(target, row.names) ??
+      (row.names.length === 0 ? `it has no ${row.what}` : `it has: ${row.names.join(', ')}`);
+    const message = `"${name}" has no ${row.what} "${target}" for a ${kind}`;
+    issues.push(issue(['faults', fault, 'target'], 'WT1102', message, hint));
+  }
+  return issues;
+}
+
 /** Replicas to be lost of a pool that there is not. */
-function crashIssues({ crashes = [] }: Plan, { name, pools }: DeploymentSpec): Issue[] {
-  const names = pools.map(each => each.name);
+function crashIssues(crashes: readonly PlannedCrash[], name: string, names: readonly string[]): Issue[] {
   return crashes.flatMap(({ fault, pool }) => {
     if (pool === null || names.includes(pool)) return [];
     const hint = didYouMean(pool, names) ?? `it has: ${names.join(', ')}`;
@@ -135,7 +175,7 @@ function crashIssues({ crashes = [] }: Plan, { name, pools }: DeploymentSpec): I
 }
 
 export function prepare(plan: Plan, deployment: DeploymentSpec): Prepared {
-  const issues: Issue[] = crashIssues(plan, deployment);
+  const issues: Issue[] = faultIssues(plan, deployment);
   const servers = new Map<string, Server | null>();
   const resolve = (model: string): Server | null => {
     const known = servers.get(model);
@@ -192,7 +232,8 @@ export function prepare(plan: Plan, deployment: DeploymentSpec): Prepared {
   return {
     poolOf: model => {
       const server = resolve(model);
-      return server?.kind === 'pool' ? server.pool.name : '';
+      if (server === null) return '';
+      return server.kind === 'pool' ? server.pool.name : server.hosted.name;
     },
     issues,
     notes: [...servers].flatMap(([model, server]) => standIn(model, server, plan) ?? []),

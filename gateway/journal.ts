@@ -34,6 +34,10 @@ export class Journal {
     this.listener = listener;
   }
 
+  get wantsAttempts(): boolean {
+    return this.keeps || this.listener.onAttempt !== undefined;
+  }
+
   attempt(record: AttemptRecord): void {
     this.listener.onAttempt?.(record);
     if (this.keeps) this.records.attempts.push(record);
@@ -46,13 +50,14 @@ export class Journal {
 
   decision(
     atMs: number,
-    of: { readonly session: string; readonly call: string | null },
+    session: string,
+    call: string | null,
     policy: DecisionRecord['policy'],
     decision: string,
     why: string,
   ): void {
     if (!this.keeps && this.listener.onDecision === undefined) return;
-    const record = { atMs, session: of.session, call: of.call, policy, decision, why };
+    const record = { atMs, session, call, policy, decision, why };
     this.listener.onDecision?.(record);
     if (this.keeps) this.records.decisions.push(record);
   }

@@ -2,8 +2,10 @@
 import { createWriteStream, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Argv } from 'yargs';
+import { costBasis, standingReplicas } from '../engines/cost-basis.ts';
 import type { DeploymentSpec } from '../engines/engine.ts';
 import { loadDeployment, type ReadyRun, readyRun, withRouting } from '../engines/load.ts';
+import { ledgerOf } from '../gateway/ledger/ledger.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { chosenRouting } from '../gateway/routing/outside.ts';
 import type { RoutingPolicy } from '../gateway/routing/policy.ts';
@@ -204,7 +206,9 @@ export async function runReplay(
     );
   }, DRAWING_INTERVAL_MS);
   try {
-    return await replay.run();
+    const output = await replay.run();
+    const replicas = standingReplicas(deployment);
+    return { ...output, ledger: ledgerOf({ ...output, replicas }, costBasis(deployment, plan)) };
   } finally {
     clearInterval(drawing);
     line.clear();
@@ -226,7 +230,7 @@ export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions
     refuseWarm(loaded);
     const routing = await chosenRouting(options.routing);
     const deployed = loadDeployment(options.deployment, routingPolicies);
-    const ready = withRouting(readyRun(loaded, deployed, options), routing?.name);
+    const ready = withRouting(readyRun(loaded, deployed, options, 'live'), routing?.name);
     const folder = outFolder(options, runName(ready), 'live');
     const published = await publish(await runReplay(loaded, ready, options, { folder, routing }), {
       out: folder,

@@ -81,6 +81,8 @@ export class Replay implements World {
   private readonly fleet: Fleet;
   /** Who hears of ends: the fleet, or the lowest layer above this. */
   private readonly reports: Reports;
+  private readonly stopLayers: (nowMs: number) => void;
+  private readonly layersAreIdle: () => boolean;
   private readonly client: Client;
   private readonly pacer: Pacer;
   private readonly pools = new Map<string, LivePool>();
@@ -130,7 +132,7 @@ export class Replay implements World {
     const view = (pool: string) => this.pools.get(pool)!.balancer.view(this.nowMs());
     const gate = gateOf(deployment);
     this.gate = gate === null ? null : new GateKeeper(gate, { view });
-    const { fleet, reports } = fleetOver(
+    const { fleet, reports, stop, isIdle } = fleetOver(
       {
         plan,
         poolOf: options.poolOf,
@@ -143,6 +145,8 @@ export class Replay implements World {
     );
     this.fleet = fleet;
     this.reports = reports;
+    this.stopLayers = stop;
+    this.layersAreIdle = isIdle;
   }
 
   get progress(): {
@@ -186,6 +190,7 @@ export class Replay implements World {
     if (this.interrupted) return;
     this.interrupted = true;
     this.fleet.stop(this.nowMs());
+    this.stopLayers(this.nowMs());
     this.settle();
   }
 
@@ -249,7 +254,7 @@ export class Replay implements World {
   }
 
   private settle(): void {
-    if (this.fleet.isDone) this.finished();
+    if (this.fleet.isDone && (this.interrupted || this.layersAreIdle())) this.finished();
   }
 
   send(ticket: number, request: SendRequest): void {

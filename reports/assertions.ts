@@ -17,7 +17,8 @@ import { callValuesMs, makespansMs } from './metrics.ts';
 
 type Filter = Assertion['filter'];
 
-const passes = (filter: Filter) => {
+/** Calls that a filter is for. */
+export const passes = (filter: Filter) => {
   const fields = Object.entries(filter).filter(([, wanted]) => wanted !== undefined) as [
     keyof Filter & keyof CallRecord,
     string,
@@ -25,7 +26,8 @@ const passes = (filter: Filter) => {
   return (call: CallRecord): boolean => fields.every(([field, wanted]) => call[field] === wanted);
 };
 
-const workflowPasses =
+/** Sessions that a filter is for. */
+export const workflowPasses =
   ({ workflow, cohort }: Filter) =>
   (record: WorkflowRecord): boolean =>
     (workflow === undefined || record.workflow === workflow) &&
@@ -89,14 +91,8 @@ function judgedValue(output: RunOutput, assertion: Assertion): number | null {
       return countOf(output, subject.what, filter);
     case 'attainment':
       return subject.of === 'sessions'
-        ? shareOf(
-            output.workflows.filter(workflowPasses(filter)),
-            record => record.status === 'completed' && keepsAll(subject.withinMs, () => makespanMs(record)),
-          )
-        : shareOf(
-            output.calls.filter(passes(filter)),
-            call => call.outcome === 'ok' && keepsAll(subject.withinMs, metric => SLO_VALUES[metric](call)),
-          );
+        ? shareOf(output.workflows.filter(workflowPasses(filter)), record => workflowKeeps(assertion, record))
+        : shareOf(output.calls.filter(passes(filter)), call => callKeeps(assertion, call));
     default:
       return unreachable(subject);
   }
@@ -108,6 +104,18 @@ const SLO_VALUES: Record<SloMetric, (call: CallRecord) => number | null> = {
   tpot: tpotMs,
   e2e: e2eMs,
 };
+
+/** A call that ended well and within every limit of an SLO. */
+export const callKeeps = ({ subject }: Assertion, call: CallRecord): boolean =>
+  subject.kind === 'attainment' &&
+  call.outcome === 'ok' &&
+  keepsAll(subject.withinMs, metric => SLO_VALUES[metric](call));
+
+/** A session that completed within the limit of an SLO. */
+export const workflowKeeps = ({ subject }: Assertion, record: WorkflowRecord): boolean =>
+  subject.kind === 'attainment' &&
+  record.status === 'completed' &&
+  keepsAll(subject.withinMs, () => makespanMs(record));
 
 /** A limit that does not apply, such as the TPOT of one token, is kept. */
 function keepsAll(

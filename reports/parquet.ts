@@ -1,19 +1,28 @@
 // Records as Parquet files, a column per field, types stated so that an empty or all-null column keeps its own.
 import type { BasicType } from 'hyparquet-writer';
 import { parquetWriteBuffer } from 'hyparquet-writer';
-import type { CallRecord, NodeRecord, TimelineSample, WorkflowRecord } from '../scenarios/formats/record.ts';
+import { type Ledger, NANOS_PER_USD } from '../scenarios/formats/ledger.ts';
+import type {
+  AttemptRecord,
+  CallRecord,
+  NodeRecord,
+  TimelineSample,
+  ToolRecord,
+  WorkflowRecord,
+} from '../scenarios/formats/record.ts';
 import { CRITICAL_PARTS } from './critical-path.ts';
 
 /** `type` and how to read a cell; null cells are nulls. */
 interface Column<Row> {
   type: BasicType;
-  cell(row: Row): string | number | null;
+  cell(row: Row): string | number | boolean | null;
 }
 
 type Columns<Row> = Record<string, Column<Row>>;
 
 const text = <Row>(cell: Column<Row>['cell']): Column<Row> => ({ type: 'STRING', cell });
 const whole = <Row>(cell: Column<Row>['cell']): Column<Row> => ({ type: 'INT32', cell });
+const flag = <Row>(cell: Column<Row>['cell']): Column<Row> => ({ type: 'BOOLEAN', cell });
 const real = <Row>(cell: Column<Row>['cell']): Column<Row> => ({ type: 'DOUBLE', cell });
 
 /** Every field of a call, in order; the compiler holds the list complete. `parts` is JSON text. */
@@ -79,6 +88,9 @@ const WORKFLOWS: Columns<WorkflowRecord> = {
     cachedTokens: real(workflow => workflow.cachedTokens),
     outputTokens: real(workflow => workflow.outputTokens),
     widthMax: whole(workflow => workflow.widthMax),
+    restarts: whole(workflow => workflow.restarts),
+    isFinalized: flag(workflow => workflow.isFinalized),
+    injected: text(workflow => workflow.injected),
   } satisfies Record<Exclude<keyof WorkflowRecord, 'criticalPath'>, Column<WorkflowRecord>>),
   ...Object.fromEntries(
     CRITICAL_PARTS.map(part => [
@@ -97,6 +109,73 @@ const TIMELINE: Record<keyof TimelineSample, Column<TimelineSample>> = {
   kvUsedRatio: real(sample => sample.kvUsedRatio),
 };
 
+/** A row with its amount of the ledger. */
+interface Priced<Row> {
+  row: Row;
+  usd: number | null;
+}
+
+const ATTEMPTS: Columns<Priced<AttemptRecord>> = {
+  ...({
+    session: text(({ row }) => row.session),
+    call: text(({ row }) => row.call),
+    workflow: text(({ row }) => row.workflow),
+    tenant: text(({ row }) => row.tenant),
+    user: text(({ row }) => row.user),
+    step: text(({ row }) => row.step),
+    role: text(({ row }) => row.role),
+    attempt: whole(({ row }) => row.attempt),
+    kind: text(({ row }) => row.kind),
+    because: text(({ row }) => row.because),
+    model: text(({ row }) => row.model),
+    target: text(({ row }) => row.target),
+    replica: text(({ row }) => row.replica),
+    promptTokens: whole(({ row }) => row.promptTokens),
+    cachedTokens: whole(({ row }) => row.cachedTokens),
+    cacheWriteTokens: whole(({ row }) => row.cacheWriteTokens ?? null),
+    computedTokens: whole(({ row }) => row.computedTokens),
+    outputTokens: whole(({ row }) => row.outputTokens),
+    wantedMs: real(({ row }) => row.wantedMs),
+    sentMs: real(({ row }) => row.sentMs),
+    scheduledMs: real(({ row }) => row.scheduledMs),
+    firstTokenMs: real(({ row }) => row.firstTokenMs),
+    endMs: real(({ row }) => row.endMs),
+    outcome: text(({ row }) => row.outcome),
+    reason: text(({ row }) => row.reason),
+    error: text(({ row }) => row.error),
+    cancelledMs: real(({ row }) => row.cancelledMs),
+    cancelledTokens: whole(({ row }) => row.cancelledTokens),
+    isGood: flag(({ row }) => row.isGood),
+    waste: text(({ row }) => row.waste),
+  } satisfies Record<keyof AttemptRecord, Column<Priced<AttemptRecord>>>),
+  usd: real(({ usd }) => usd),
+};
+
+/** `usd` is as the ledger has it, in whole nano-dollars. */
+const TOOLS: Record<keyof ToolRecord, Column<Priced<ToolRecord>>> = {
+  session: text(({ row }) => row.session),
+  call: text(({ row }) => row.call),
+  workflow: text(({ row }) => row.workflow),
+  tenant: text(({ row }) => row.tenant),
+  user: text(({ row }) => row.user),
+  step: text(({ row }) => row.step),
+  tool: text(({ row }) => row.tool),
+  runtime: text(({ row }) => row.runtime),
+  attempt: whole(({ row }) => row.attempt),
+  askedMs: real(({ row }) => row.askedMs),
+  queueMs: real(({ row }) => row.queueMs),
+  coldStartMs: real(({ row }) => row.coldStartMs),
+  isCold: flag(({ row }) => row.isCold),
+  consentMs: real(({ row }) => row.consentMs),
+  startMs: real(({ row }) => row.startMs),
+  endMs: real(({ row }) => row.endMs),
+  outcome: text(({ row }) => row.outcome),
+  error: text(({ row }) => row.error),
+  isDoubled: flag(({ row }) => row.isDoubled),
+  usd: real(({ row, usd }) => usd ?? row.usd),
+  waste: text(({ row }) => row.waste),
+};
+
 function write<Row>(columns: Columns<Row>, rows: readonly Row[]): Uint8Array {
   const columnData = Object.entries(columns).map(([name, { type, cell }]) => ({
     name,
@@ -112,3 +191,12 @@ export const timelineParquet = (samples: readonly TimelineSample[]): Uint8Array 
 /** `workflows` with their critical paths attached. */
 export const workflowsParquet = (workflows: readonly WorkflowRecord[]): Uint8Array =>
   write(WORKFLOWS, workflows);
+
+/** Records with their amounts in USD; null where nobody kept the books. */
+const priced = <Row>(rows: readonly Row[], nanos: Float64Array | undefined): Priced<Row>[] =>
+  rows.map((row, i) => ({ row, usd: nanos === undefined ? null : nanos[i]! / NANOS_PER_USD }));
+
+export const attemptsParquet = (attempts: readonly AttemptRecord[], ledger?: Ledger): Uint8Array =>
+  write(ATTEMPTS, priced(attempts, ledger?.attemptNanos));
+export const toolsParquet = (tools: readonly ToolRecord[], ledger?: Ledger): Uint8Array =>
+  write(TOOLS, priced(tools, ledger?.toolNanos));

@@ -10,7 +10,15 @@ import { isAbsent } from './charts/chart.ts';
 import { RUN_CHARTS } from './charts/index.ts';
 import { attachCriticalPaths } from './critical-path.ts';
 import type { Digest } from './digest.ts';
-import { callsParquet, nodesParquet, timelineParquet, workflowsParquet } from './parquet.ts';
+import { spansJson } from './governed/spans.ts';
+import {
+  attemptsParquet,
+  callsParquet,
+  nodesParquet,
+  timelineParquet,
+  toolsParquet,
+  workflowsParquet,
+} from './parquet.ts';
 import { summarise } from './summary.ts';
 import { terminalSummary, validationSummary } from './terminal.ts';
 
@@ -20,6 +28,10 @@ export const sha256: Digest = chunks => {
   for (const chunk of chunks) hash.update(chunk);
   return hash.digest('hex');
 };
+
+function* linesOf(lines: readonly string[]): Generator<string> {
+  for (const line of lines) yield `${line}\n`;
+}
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 1)}\n`;
 
@@ -66,6 +78,12 @@ export const publish: PublishRun = async (output, { out }) => {
   await writeFile(join(out, 'workflows.parquet'), workflowsParquet(attachCriticalPaths(output)));
   await writeFile(join(out, 'nodes.parquet'), nodesParquet(output.nodes));
   await writeFile(join(out, 'timeline.parquet'), timelineParquet(output.timeline));
+  if (output.governed !== undefined) {
+    await writeFile(join(out, 'attempts.parquet'), attemptsParquet(output.governed.attempts, output.ledger));
+    await writeFile(join(out, 'tools.parquet'), toolsParquet(output.governed.tools, output.ledger));
+  }
+  await writeFile(join(out, 'spans.otlp.json'), spansJson(output));
+  if (output.audit !== undefined) await writeFile(join(out, 'audit.jsonl'), linesOf(output.audit));
   await writeCharts(out, result);
   await writeFile(reportPath, await pageOf([result]));
 

@@ -16,6 +16,10 @@ import { judge } from './assertions.ts';
 import { attachCriticalPaths, bySession, CRITICAL_PARTS, noTime } from './critical-path.ts';
 import { type Digest, recordLines } from './digest.ts';
 import { exemplarsOf } from './exemplars.ts';
+import { costOf } from './governed/cost.ts';
+import { goodputOf } from './governed/goodput.ts';
+import { pressureOf } from './governed/pressure.ts';
+import { governedOf } from './governed/summary.ts';
 import { metricsOf } from './metrics.ts';
 import { replicaRows } from './replicas.ts';
 import { timelineOf } from './timeline.ts';
@@ -196,6 +200,10 @@ function criticalPathSum(workflows: readonly WorkflowRecord[]): RunResult['criti
   return sum;
 }
 
+/** A field that is left out where there is nothing to say. */
+const present = <Name extends string, Value>(name: Name, value: Value | null) =>
+  (value === null ? {} : { [name]: value }) as Partial<Record<Name, Value>>;
+
 /** The summary of a run. `digest` hashes text (sha256, hex); it is passed in so that this stays pure. */
 export function summarise(output: RunOutput, digest: Digest): RunResult {
   // 1. where each workflow's time went
@@ -217,6 +225,8 @@ export function summarise(output: RunOutput, digest: Digest): RunResult {
   const facts = { counts, metrics, criticalPath, durationMs: output.durationMs, tokens };
   const severalWorkflows = new Set(workflows.map(({ workflow }) => workflow)).size > 1;
   const stepOf = ({ workflow, step }: CallRecord) => (severalWorkflows ? `${workflow} / ${step}` : step);
+
+  const pressure = pressureOf(output);
 
   return {
     schemaVersion: RESULT_SCHEMA_VERSION,
@@ -240,11 +250,16 @@ export function summarise(output: RunOutput, digest: Digest): RunResult {
     criticalPath,
     cdfs,
     timeline: timelineOf(output.timeline, workflows, output.replicas),
-    ...(output.replicas === undefined
-      ? {}
-      : { replicas: replicaRows(output.replicas, calls, output.durationMs) }),
+    ...present(
+      'replicas',
+      output.replicas === undefined ? null : replicaRows(output.replicas, calls, output.durationMs),
+    ),
     exemplars: exemplarsOf(workflows, bySession(output.nodes), bySession(calls)),
     assertions,
+    ...present('cost', costOf(output)),
+    ...present('governed', governedOf(output)),
+    ...present('pressure', pressure.length === 0 ? null : pressure),
+    ...present('goodput', goodputOf(output)),
     digest: digest(recordLines(output)),
   };
 }

@@ -139,6 +139,8 @@ export interface ReplicaCounters {
   requestsFinished: number;
   /** Engine steps begun. */
   steps: number;
+  /** Time so far with a step in flight, ns; of data-parallel ranks the mean. */
+  busyNs: number;
   /** Cached blocks whose content was given up for a new block. */
   evictedBlocks: number;
   /** Prompt tokens whose KV came from a tier or from the prefill half, and the bytes of their blocks. */
@@ -156,6 +158,7 @@ export const noTotals = () => ({
   generationTokens: 0,
   requestsFinished: 0,
   steps: 0,
+  busyNs: 0,
 });
 
 /** Nothing will ever serve it. */

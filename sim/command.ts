@@ -1,5 +1,7 @@
 // `simulate` and `emulate`: the simulator's commands.
+import { costBasis } from '../engines/cost-basis.ts';
 import { loadDeployment, type ReadyRun, readyRun, withRouting } from '../engines/load.ts';
+import { ledgerOf } from '../gateway/ledger/ledger.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { chosenRouting } from '../gateway/routing/outside.ts';
 import type { RoutingPolicy } from '../gateway/routing/policy.ts';
@@ -59,7 +61,8 @@ export async function runSimulation(
     line.clear();
     stop();
   }
-  return simulation.finish();
+  const output = simulation.finish();
+  return { ...output, ledger: ledgerOf(output, costBasis(deployment, plan)) };
 }
 
 /** The command; `publish` comes from the wiring, since only it may see reports/. */

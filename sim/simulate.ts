@@ -7,7 +7,13 @@ import { invariant, UserError } from '../scenarios/base/errors.ts';
 import { Heap } from '../scenarios/base/heap.ts';
 import { IdTable } from '../scenarios/base/id-table.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
-import type { CallRecord, ReplicaSpan, TimelineSample, WorkflowRecord } from '../scenarios/formats/record.ts';
+import type {
+  CallRecord,
+  GovernedRecords,
+  ReplicaSpan,
+  TimelineSample,
+  WorkflowRecord,
+} from '../scenarios/formats/record.ts';
 import type { RunHeader, RunOutput } from '../scenarios/formats/run.ts';
 import { endless, type Fleet } from '../scenarios/workflows/fleet.ts';
 import { fleetOver, type MakeLayer } from '../scenarios/workflows/stack.ts';
@@ -61,6 +67,8 @@ export interface SimulationOptions {
   header: RunHeader;
   /** Between the sessions and the cluster, topmost first. */
   layers?: readonly MakeLayer[];
+  /** What the layers have to tell, at the end. */
+  governed?: () => GovernedRecords;
   /** Who is let in; everybody where absent. */
   gate?: Gate | null;
   /** Told of each call as it ends, and of each session. */
@@ -76,6 +84,8 @@ export class Simulation implements World {
   private readonly fleet: Fleet;
   /** Who hears of ends: the fleet, or the lowest layer above this. */
   private readonly reports: Reports;
+  private readonly stopLayers: (nowMs: number) => void;
+  private readonly layersAreIdle: () => boolean;
   private readonly timers = new Heap<Timer>(
     (a, b) => a.atNs < b.atNs || (a.atNs === b.atNs && a.sequence < b.sequence),
   );
@@ -93,15 +103,19 @@ export class Simulation implements World {
   /** When a call, a tool or a session last did something. */
   private awakeNs = 0;
   private interrupted = false;
+  /** The cluster was brought to now in the middle of something, and may have events to tell. */
+  private hasLooked = false;
 
   constructor(options: SimulationOptions) {
     this.options = options;
     const { gate, cluster } = options;
     this.gate = gate == null ? null : new GateKeeper(gate, { view: pool => cluster.view(pool) });
     this.crashes = new Crashes(options.plan, [...(options.apiLatencyMs?.keys() ?? [])]);
-    const { fleet, reports } = fleetOver(options, this, options.layers ?? [], () => this.nowMs);
+    const { fleet, reports, stop, isIdle } = fleetOver(options, this, options.layers ?? [], () => this.nowMs);
     this.fleet = fleet;
     this.reports = reports;
+    this.stopLayers = stop;
+    this.layersAreIdle = isIdle;
   }
 
   get nowMs(): number {
@@ -137,6 +151,7 @@ export class Simulation implements World {
       this.inFlight.delete(ticket);
       this.reports.callEnded(ticket, { ...result, outcome: 'unfinished', error: 'interrupted' }, this.nowMs);
     }
+    this.stopLayers(this.nowMs);
   }
 
   replicaSpans(): ReplicaSpan[] {
@@ -144,14 +159,18 @@ export class Simulation implements World {
   }
 
   finish(): RunOutput {
-    const { plan, header } = this.options;
+    const { plan, header, governed } = this.options;
     return {
+      ...(governed === undefined ? {} : { governed: governed() }),
       header: { ...header, warnings: [...this.options.cluster.beyondRange(), ...header.warnings] },
       calls: this.fleet.calls,
       nodes: this.fleet.nodes,
       workflows: this.fleet.workflows,
       timeline: this.timeline.samples,
       replicas: this.replicaSpans(),
+      busy: this.options.cluster
+        .counters()
+        .map(({ pool, replica, busyNs }) => ({ pool, replica, busyMs: toMs(busyNs) })),
       itlMs: this.options.cluster.itlMs(),
       assertions: [...plan.assertions],
       durationMs: this.nowMs,
@@ -163,7 +182,8 @@ export class Simulation implements World {
 
   private advance(): boolean {
     const { cluster } = this.options;
-    if (this.interrupted || (this.fleet.isDone && cluster.isIdle())) return false;
+    if (this.interrupted) return false;
+    if (this.fleet.isDone && cluster.isIdle() && this.layersAreIdle()) return false;
     const startNs = this.startNs();
     const timerNs = this.nextTimer()?.atNs ?? Number.POSITIVE_INFINITY;
     const clusterNs = cluster.nextNs();
@@ -214,13 +234,14 @@ export class Simulation implements World {
   }
 
   private gateNs(): number {
-    if (this.withdrawn.length > 0) return this.nowNs;
+    if (this.withdrawn.length > 0 || this.hasLooked) return this.nowNs;
     const ms = this.gate?.nextMs(this.nowMs) ?? Number.POSITIVE_INFINITY;
     return ms === Number.POSITIVE_INFINITY ? ms : Math.max(this.nowNs, toNs(ms));
   }
 
   /** The gate looks at the cluster as it is now; nothing is due there before. */
   private bringCluster(): void {
+    this.hasLooked = false;
     this.options.cluster.advanceTo(this.nowNs);
     for (const event of this.options.cluster.drain()) this.onClusterEvent(event);
   }
@@ -289,6 +310,9 @@ export class Simulation implements World {
   }
 
   tokensOf(ticket: number): number {
+    // Nothing is due there before now; what this instant still brings is heard of within it.
+    this.options.cluster.advanceTo(this.nowNs);
+    this.hasLooked = true;
     return this.options.cluster.generatedTokens(ticket);
   }
 

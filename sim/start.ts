@@ -1,34 +1,53 @@
 // A plan on a deployment, ready to be simulated: its cluster with all policies, and the replicas that will be lost.
 import type { DeploymentSpec, PoolSpec } from '../engines/engine.ts';
 import { gateOf } from '../gateway/admission/index.ts';
+import { governingLayers } from '../gateway/govern.ts';
+import { Journal, type JournalListener } from '../gateway/journal.ts';
 import type { RoutingPolicy } from '../gateway/routing/policy.ts';
+import type { Plan } from '../scenarios/formats/plan.ts';
 import type { CallRecord } from '../scenarios/formats/record.ts';
+import type { MakeLayer } from '../scenarios/workflows/stack.ts';
 import type { ClusterOptions } from './cluster.ts';
 import { createCluster } from './create-cluster.ts';
+import { hostedLayer } from './hosted/hosted.ts';
 import { Demand } from './oracle.ts';
 import type { OracleView } from './scaling/policy.ts';
 import { Simulation, type SimulationOptions } from './simulate.ts';
 
 export interface StartOptions extends Omit<SimulationOptions, 'cluster' | 'apiLatencyMs' | 'gate'> {
   readonly deployment: DeploymentSpec;
+  /** Told of what the gateway does, as it does it. */
+  readonly listener?: JournalListener;
   /** In place of the deployment's: a policy from outside. */
   readonly routing?: RoutingPolicy | null;
 }
 
-export function startSimulation({ deployment, routing, ...options }: StartOptions): Simulation {
+export function startSimulation({ deployment, routing, listener, ...options }: StartOptions): Simulation {
   const { plan } = options;
   const common = { seed: plan.seed, ...(routing == null ? {} : { routing }) };
   const knows = deployment.pools.some(pool => scalesBy(pool, 'oracle'));
   const oracle = knows ? { oracle: foresee({ deployment, ...options }, common) } : {};
   const atGate = (pool: string): number => simulation.waitingAtGate(pool);
+  const journal = new Journal(options.keepRecords ?? true, listener);
+  const layers = layersOf(plan, deployment, journal);
   const simulation = new Simulation({
     ...options,
+    layers,
+    ...(layers.length === 0 ? {} : { governed: () => journal.records }),
     cluster: createCluster(deployment, { ...common, ...oracle, atGate }),
     apiLatencyMs: new Map(deployment.pools.map(pool => [pool.name, pool.apiLatencyMs])),
     gate: gateOf(deployment),
   });
   return simulation;
 }
+
+/** What stands between the sessions and the clusters: the gateway with its tools, and the APIs of providers. */
+const layersOf = (plan: Plan, deployment: DeploymentSpec, journal: Journal): MakeLayer[] => [
+  ...governingLayers(plan, deployment, journal),
+  ...(deployment.hosted.length === 0
+    ? []
+    : [hostedLayer({ hosted: deployment.hosted, faults: plan.faults ?? [], seed: plan.seed })]),
+];
 
 const scalesBy = ({ scaling, disaggregation }: PoolSpec, policy: string): boolean =>
   scaling?.policy === policy || disaggregation?.prefill.scaling?.policy === policy;

@@ -2,6 +2,7 @@
 import { UserError } from '../../scenarios/base/errors.ts';
 import always from './always.ts';
 import calls from './calls.ts';
+import cubicShed from './cubic-shed.ts';
 import dynamoQueue from './dynamo-queue.ts';
 import flowControl from './flow-control.ts';
 import { type AdmissionPolicy, admissionSetup, type Gate, type PoolLimits } from './policy.ts';
@@ -20,6 +21,7 @@ export const admissionPolicies: Record<string, AdmissionPolicy> = {
   [saturation.name]: saturation,
   [probabilistic.name]: probabilistic,
   [tierShed.name]: tierShed,
+  [cubicShed.name]: cubicShed,
   [flowControl.name]: flowControl,
   [dynamoQueue.name]: dynamoQueue,
   [thunderAgent.name]: thunderAgent,

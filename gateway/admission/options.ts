@@ -1,12 +1,19 @@
-// Options of an admission policy: numbers, and choices among names. An unknown one is refused, never ignored.
+// Options of an admission policy: numbers, switches, and choices among names. An unknown one is refused, never ignored.
 import { UserError } from '../../scenarios/base/errors.ts';
 import { didYouMean } from '../../scenarios/formats/suggest.ts';
 
-/** A number with its default and its range (from 0 on), or names of which the first is the default. */
-export type OptionSpec = { usual: number; least?: number; most?: number } | readonly [string, ...string[]];
+/** A number with its default and its range (from 0 on), a switch with its default, or names of which the first is it. */
+export type OptionSpec =
+  | { usual: number; least?: number; most?: number }
+  | { usual: boolean }
+  | readonly [string, ...string[]];
 
 type Values<S extends Record<string, OptionSpec>> = {
-  [K in keyof S]: S[K] extends readonly (infer Name)[] ? Name : number;
+  [K in keyof S]: S[K] extends readonly (infer Name)[]
+    ? Name
+    : S[K] extends { usual: boolean }
+      ? boolean
+      : number;
 };
 
 function refuse(policy: string, name: string, value: unknown, expected: string): never {
@@ -40,9 +47,12 @@ export function readOptions<const S extends Record<string, OptionSpec>>(
   const values: Record<string, unknown> = {};
   for (const [name, spec] of Object.entries<OptionSpec>(specs)) {
     const value = options[name];
-    if ('usual' in spec)
-      values[name] = value === undefined ? spec.usual : readNumber(policy, name, value, spec);
-    else if (value === undefined || spec.includes(value as string)) values[name] = value ?? spec[0];
+    if ('usual' in spec) {
+      if (value === undefined) values[name] = spec.usual;
+      else if (typeof spec.usual === 'number') values[name] = readNumber(policy, name, value, spec);
+      else if (typeof value === 'boolean') values[name] = value;
+      else refuse(policy, name, value, 'true or false');
+    } else if (value === undefined || spec.includes(value as string)) values[name] = value ?? spec[0];
     else refuse(policy, name, value, `one of ${spec.join(', ')}`);
   }
   return values as Values<S>;

@@ -5,6 +5,7 @@ import { atOnce } from './at-once.ts';
 import { DETECTOR_OPTIONS, detector } from './detector.ts';
 import { readOptions } from './options.ts';
 import { defineAdmissionPolicy } from './policy.ts';
+import { SPARE_OPTION } from './started.ts';
 
 /** Tells this draw from others that are hashed from the same call. */
 const DRAW = 0x73686564;
@@ -22,15 +23,17 @@ export default defineAdmissionPolicy({
       priority_below: { usual: 0, least: Number.NEGATIVE_INFINITY },
       power: { usual: 5 },
       k: { usual: 300 },
+      ...SPARE_OPTION,
       ...DETECTOR_OPTIONS,
     });
     const saturation = detector(settings);
-    return atOnce(({ key, priority, pool }, pools) => {
+    return atOnce(({ key, sessionKey, priority, pool }, pools) => {
       if (priority >= settings.priority_below) return null;
       const view = pools.view(pool);
       if (view.replicas.length === 0) return null;
       const chance = settings.k * saturation(view) ** settings.power;
-      return uniform(extend(key, DRAW)) < chance ? 'shed' : null;
-    });
+      const drawn = settings.spare_started ? sessionKey : key;
+      return uniform(extend(drawn, DRAW)) < chance ? 'shed' : null;
+    }, settings.spare_started);
   },
 });

@@ -4,6 +4,7 @@ import { atOnce } from './at-once.ts';
 import { DETECTOR_OPTIONS, detector } from './detector.ts';
 import { readOptions } from './options.ts';
 import { defineAdmissionPolicy } from './policy.ts';
+import { SPARE_OPTION } from './started.ts';
 
 /** Refuses when priority < `priority_below` (default 0) and saturation >= 1 [llm-d-router requestcontrol/admission.go]. */
 export default defineAdmissionPolicy({
@@ -13,11 +14,14 @@ export default defineAdmissionPolicy({
   create(options) {
     const settings = readOptions('saturation', options, {
       priority_below: { usual: 0, least: Number.NEGATIVE_INFINITY },
+      ...SPARE_OPTION,
       ...DETECTOR_OPTIONS,
     });
     const saturation = detector(settings);
-    return atOnce(({ priority, pool }, pools) =>
-      priority < settings.priority_below && saturation(pools.view(pool)) >= 1 ? 'shed' : null,
+    return atOnce(
+      ({ priority, pool }, pools) =>
+        priority < settings.priority_below && saturation(pools.view(pool)) >= 1 ? 'shed' : null,
+      settings.spare_started,
     );
   },
 });

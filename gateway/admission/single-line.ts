@@ -2,6 +2,7 @@
 // and the rule has room for it.
 import type { AdmissionArrival, Gate, Refusal } from './policy.ts';
 import { type Due, hasCome, Line, refused, SEND, WAIT, WaitingRoom } from './queue.ts';
+import { SPARE_OPTION, StartedSessions } from './started.ts';
 
 /** Which calls there is room for. */
 export interface Rule {
@@ -15,22 +16,32 @@ export interface Rule {
   refusal: Refusal;
 }
 
-/** What every policy with a line takes: calls that may wait, and for how long, ms. */
+/** What every policy with a line takes: calls that may wait, for how long, ms, and whether any of a session that has begun do. */
 export const LINE_OPTIONS = {
   queue: { usual: 0 },
   max_wait: { usual: Number.POSITIVE_INFINITY },
+  ...SPARE_OPTION,
 } as const;
 
-export function singleLine(rule: Rule, { queue, max_wait }: { queue: number; max_wait: number }): Gate {
+export function singleLine(
+  rule: Rule,
+  { queue, max_wait, spare_started }: { queue: number; max_wait: number; spare_started: boolean },
+): Gate {
+  const started = new StartedSessions(spare_started);
   const room = new WaitingRoom(max_wait);
   const line = new Line();
   let knownMs = 0;
+  const send = (call: AdmissionArrival, nowMs: number): void => {
+    started.letIn(call.session);
+    rule.sent(call, nowMs);
+  };
   return {
     arrive(call, nowMs) {
       knownMs = nowMs;
-      if (rule.isTooLarge?.(call) === true) return refused(rule.refusal);
-      if (room.size === 0 && hasCome(rule.readyMs(call, nowMs), nowMs)) {
-        rule.sent(call, nowMs);
+      const isSpared = started.spares(call.session);
+      if (!isSpared && rule.isTooLarge?.(call) === true) return refused(rule.refusal);
+      if (isSpared || (room.size === 0 && hasCome(rule.readyMs(call, nowMs), nowMs))) {
+        send(call, nowMs);
         return SEND;
       }
       if (room.size >= queue) return refused(queue === 0 ? rule.refusal : 'queue_full');
@@ -41,16 +52,24 @@ export function singleLine(rule: Rule, { queue, max_wait }: { queue: number; max
       rule.ended?.();
     },
     withdraw: id => room.withdraw(id) !== undefined,
-    sessionEnded() {},
+    sessionEnded(session) {
+      started.ended(session);
+    },
     due(nowMs) {
       knownMs = nowMs;
       const due: Due = { send: [], refuse: [] };
-      for (let late = room.takeExpired(nowMs); late !== undefined; late = room.takeExpired(nowMs))
-        due.refuse.push({ id: late.call.id, reason: 'queue_timeout' });
+      for (let late = room.takeExpired(nowMs); late !== undefined; late = room.takeExpired(nowMs)) {
+        const { id, session } = late.call;
+        // Another call of its session may have been let in meanwhile.
+        if (started.spares(session)) {
+          send(late.call, nowMs);
+          due.send.push(id);
+        } else due.refuse.push({ id, reason: 'queue_timeout' });
+      }
       for (let next = line.first(); next !== undefined; next = line.first()) {
         if (!hasCome(rule.readyMs(next.call, nowMs), nowMs)) break;
         room.leave(next);
-        rule.sent(next.call, nowMs);
+        send(next.call, nowMs);
         due.send.push(next.call.id);
       }
       return due;

@@ -2,6 +2,7 @@
 import { atOnce } from './at-once.ts';
 import { readOptions } from './options.ts';
 import { defineAdmissionPolicy } from './policy.ts';
+import { SPARE_OPTION } from './started.ts';
 
 /**
  * Refuses when priority < `min_priority` and the largest number of calls at a replica > `overload` (default 0: any load,
@@ -14,14 +15,15 @@ export default defineAdmissionPolicy({
   doc: 'Turns calls below a priority away while any replica of their pool has more calls than it should.',
   source: 'BLIS `tier-shed`',
   create(options) {
-    const { overload, min_priority } = readOptions('tier_shed', options, {
+    const { overload, min_priority, spare_started } = readOptions('tier_shed', options, {
       overload: { usual: 0 },
       min_priority: { usual: 0, least: Number.NEGATIVE_INFINITY },
+      ...SPARE_OPTION,
     });
     return atOnce(({ priority, pool }, pools) => {
       if (priority >= min_priority) return null;
       for (const calls of pools.view(pool).outstanding) if (calls > overload) return 'shed';
       return null;
-    });
+    }, spare_started);
   },
 });

@@ -1,13 +1,16 @@
-// Every lint there is, in the order of their codes: the language's own, and those that need sessions, the catalogue or a
+// Every lint there is, the language's own, and those that need sessions, the catalogue or a
 // deployment.
 import type { Issue } from '../../scenarios/base/issue.ts';
 import { LANGUAGE_LINTS } from '../../scenarios/lint/index.ts';
 import type { Lint } from '../../scenarios/lint/lint.ts';
+import { notAllowed } from './allowed.ts';
 import { budgets, timeouts } from './budgets.ts';
 import type { LabContext } from './context.ts';
+import { deniedData, unknownLabels } from './destinations.ts';
 import { impossibleTargets, nothingToJudge } from './judged.ts';
 import { missingPrices } from './missing-prices.ts';
 import { overload } from './offered-load.ts';
+import { unserved } from './unserved.ts';
 import { windows } from './window.ts';
 
 export const LINTS: readonly Lint<LabContext>[] = [
@@ -19,6 +22,10 @@ export const LINTS: readonly Lint<LabContext>[] = [
   nothingToJudge,
   impossibleTargets,
   missingPrices,
+  unknownLabels,
+  notAllowed,
+  unserved,
+  deniedData,
 ];
 
 /** What all lints find. `isOwn` says whether a place stands in the file that the user named. */

@@ -38,6 +38,11 @@ export const CODES = {
   WT1204: 'no pool serves this model',
   WT1301: 'unreadable trace',
   WT1302: 'unreadable plan',
+  WT1401: 'a rule sends data where its sensitivity forbids it',
+  WT1402: 'a target that stands in for itself',
+  WT1403: 'pauses or timeouts that contradict one another',
+  WT1404: 'a place that nothing leads to',
+  WT1405: 'a retry budget above its attempts',
   WT2001: 'a segment that changes often stands in front of one that does not',
   WT2002: 'a prefix changes in front of a history',
   WT2003: 'a step, case or workflow that never runs',
@@ -52,6 +57,11 @@ export const CODES = {
   WT2014: 'an assertion or SLO with nothing to judge',
   WT2015: 'a target that tools and people alone exceed',
   WT2016: 'money is asked for, and a price is not known',
+  WT2017: 'a label that the gateway does not know: its calls are denied',
+  WT2018: 'something that is used and not allowed',
+  WT2019: 'a model that a rule names and nothing serves',
+  WT2020: 'targets that stand in for one another in a circle',
+  WT2021: 'data that may not go where its step or its fallback leads',
 } as const;
 
 export type Code = keyof typeof CODES;
@@ -82,6 +92,11 @@ export const HELP: Readonly<Record<Code, string>> = {
   WT1204: 'Name a pool after the model alias, or let a pool serve its model.',
   WT1301: 'Name the format with --format, or see docs/traces.md for what is read.',
   WT1302: 'Write the plan again with `windtunnel plan`.',
+  WT1401: 'Name a target that `destinations` allows for the label, or allow this one there.',
+  WT1402: 'Name another target.',
+  WT1403: 'A total holds every attempt and pause: raise it, or shorten what it holds.',
+  WT1404: 'Add a link, or mend the name of a place.',
+  WT1405: 'Raise `max` or the budget so that both let a retry happen, or take the retry out.',
   WT2001: 'A prefix cache matches from the left. Put segments that many calls share in front.',
   WT2002: 'Keep the prefix of a thread as it is; put what is new into `adds`, or use a thread of its own.',
   WT2003: 'Take it out, or mend the weight, the condition or the count that keeps it from running.',
@@ -97,6 +112,11 @@ export const HELP: Readonly<Record<Code, string>> = {
   WT2014: 'An assertion with nothing to judge neither passes nor fails: mend its filter or its metric.',
   WT2015: 'Raise the target, or make the tools faster or fewer: no engine can meet it.',
   WT2016: 'Give `price` under `models`, or in the deployment.',
+  WT2017: 'Add the label to `destinations` of the gateway: what is not there is denied.',
+  WT2018: 'Add it to `allow`, or do not use it: the run denies it.',
+  WT2019: 'Add a pool or a provider for it, or name a model that the deployment serves.',
+  WT2020: 'Let one of them end the chain: when all fail, nothing is left to try.',
+  WT2021: 'Name a target that `destinations` and the residency of the tenant allow, or allow this one there.',
 };
 
 /** An error meant for the user: printed without a stack, ends with `exitCode`. */

@@ -102,6 +102,20 @@ export function parseAmount(
   return value === null ? null : constant(value);
 }
 
+/** An amount where nothing has run yet that an expression could speak of. */
+export function plainAmount(
+  raw: unknown,
+  path: InputPath,
+  issues: Issue[],
+  dimension: Dimension = 'ms',
+): DrawnAmount | null {
+  const amount = parseAmount(raw, dimension, path, issues);
+  if (amount === null || amount.kind === 'draw') return amount;
+  const hint = 'write a duration or a distribution, such as { median: 20s, p90: 60s }';
+  issues.push(issue(path, 'WT1005', 'an expression cannot stand here', hint));
+  return null;
+}
+
 function scalar(raw: unknown, dimension: Dimension, path: InputPath, issues: Issue[]): number | null {
   const parsed = parseScalar(raw, dimension);
   if ('value' in parsed) return parsed.value;

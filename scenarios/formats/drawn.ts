@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import type { Issue } from '../base/issue.ts';
 import { type DrawnAmount, parseAmount } from './amount.ts';
+import { amount } from './fields.ts';
 import { type Dimension, quantity } from './quantity.ts';
-import { amount } from './steps.ts';
 
 /** The expressions of a scenario have nothing to stand on here. */
 function parseDrawn(raw: unknown, dimension: Dimension, issues: Issue[]): DrawnAmount | null {

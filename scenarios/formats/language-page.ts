@@ -1,8 +1,9 @@
 // The reference page of the scenario language: every key of every part with its type and meaning, written from the
 // schema, so that it can neither lack one nor name one that is gone.
 import { z } from 'zod';
+import { amount, duration, share, tokens } from './fields.ts';
 import { scenarioSchema } from './scenario.ts';
-import { amount, BRANCHES, duration, STEPS, share, tokens, VERBS } from './steps.ts';
+import { BRANCHES, STEPS, VERBS } from './steps.ts';
 import { UNBUILT } from './unbuilt.ts';
 
 interface Row {

@@ -104,6 +104,12 @@ export interface WorkflowRecord {
   outputTokens: number;
   /** Most LLM calls in flight at once. */
   widthMax: number;
+  /** Times that it started again, after a failure or without its process. */
+  restarts: number;
+  /** From some time on only its steps of role `final` started. */
+  isFinalized: boolean;
+  /** Label of the fault that made it run away; null: none did. */
+  injected: string | null;
   criticalPath: CriticalPath;
 }
 
@@ -149,6 +155,8 @@ export interface AttemptRecord {
   replica: string | null;
   promptTokens: number;
   cachedTokens: number | null;
+  /** Of the others, those that a provider wrote to its cache; absent: none that we know of. */
+  cacheWriteTokens?: number | null;
   computedTokens: number | null;
   outputTokens: number;
   wantedMs: number;
@@ -163,6 +171,8 @@ export interface AttemptRecord {
   cancelledMs: number | null;
   /** Output tokens that had appeared by then. */
   cancelledTokens: number | null;
+  /** Its answer was good enough; null: nobody knows, or there was none. */
+  isGood: boolean | null;
   /** Why it was paid for in vain; null: its answer was used. */
   waste: Waste | null;
 }

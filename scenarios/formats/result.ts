@@ -1,6 +1,17 @@
 // result.json: the summary of one run, all that the report page, comparisons and gates read. Bounded in size whatever
 // the length of the run. schemaVersion rises when a field changes its meaning; new fields may be added.
-import type { CriticalPath, NodeKind, NodeStatus } from './record.ts';
+import type { AnomalyScore } from './anomaly-score.ts';
+import type { CostComponent } from './ledger.ts';
+import type {
+  AttemptKind,
+  CallOutcome,
+  CriticalPath,
+  NodeKind,
+  NodeStatus,
+  Waste,
+  WorkflowStatus,
+} from './record.ts';
+import type { Reason } from './rules.ts';
 import type { RunHeader } from './run.ts';
 
 export const RESULT_SCHEMA_VERSION = 1;
@@ -120,6 +131,113 @@ export interface ReplicaPoint {
   inFlightCalls: number;
 }
 
+/** A share of the cost, USD. */
+export interface CostRow {
+  /** `(idle GPUs)`, `(classifier)`, `(none)` and `(others)` are no names of a scenario. */
+  group: string;
+  usd: number;
+  /** Of it, paid for in vain. */
+  wastedUsd: number;
+}
+
+/** What the run cost. Rows of each list sum to `totalUsd`, to the nano-dollar. */
+export interface CostSummary {
+  totalUsd: number;
+  /** Of completed workflows; null: none completed. */
+  usdPer1000Workflows: number | null;
+  byComponent: Record<CostComponent, number>;
+  byWorkflow: CostRow[];
+  byStep: CostRow[];
+  byRole: CostRow[];
+  byTenant: CostRow[];
+  /** The 20 most expensive, and all others as one. */
+  byUser: CostRow[];
+  byTarget: CostRow[];
+  waste: { reason: Waste; usd: number; tokens: number; gpuSeconds: number }[];
+  gpuSeconds: { busy: number; paid: number };
+  /** What the amounts leave out or assume. */
+  notes: string[];
+}
+
+/** What happened in a slice of the run. */
+export interface PressurePoint {
+  atMs: number;
+  /** Attempts that a server refused with a 429. */
+  refusals429: number;
+  retries: number;
+  /** Calls that our own limits, budgets and shedding refused. */
+  refusedByUs: number;
+}
+
+/** Those that had to keep a target and did, of those that are judged: failed ones count, cancelled ones do not. */
+export interface GoodputRow {
+  group: string;
+  judged: number;
+  kept: number;
+  keptPerSec: number;
+}
+
+/** One attempt, drawn beside the others of its session. Times are relative to its planned start. */
+export interface AttemptBar {
+  call: string;
+  attempt: number;
+  kind: AttemptKind;
+  because: string | null;
+  target: string;
+  outcome: CallOutcome;
+  error: string | null;
+  startMs: number;
+  firstTokenMs: number | null;
+  endMs: number;
+  usd: number | null;
+}
+
+/** The session that a gateway had most to do with. */
+export interface TroubledSession {
+  session: string;
+  workflow: string;
+  status: WorkflowStatus;
+  /** At most 60, in order of start. */
+  attempts: AttemptBar[];
+  attemptsLeftOut: number;
+  cancel: { reason: string; atMs: number; cleanMs: number } | null;
+}
+
+/** What a gateway made of the calls. */
+export interface GovernedSummary {
+  attempts: number;
+  byKind: Record<AttemptKind, number>;
+  /** Attempts that did not end well, and further attempts, by reason. */
+  failuresByReason: Partial<Record<Reason, number>>;
+  retriesByReason: Partial<Record<Reason, number>>;
+  /** Hedges whose answer came first. */
+  hedgesWon: number;
+  /** How often a policy decided what, the most frequent first; at most 60. */
+  decisions: { policy: string; decision: string; why: string; count: number }[];
+  breakerOpenings: number;
+  /** Calls refused, by error code. */
+  refusedByCode: Record<string, number>;
+  cancels: {
+    sessions: number;
+    byReason: Record<string, number>;
+    /** From a cancel until nothing of the session ran any more; null without any. */
+    cleanMsP50: number | null;
+    cleanMsP95: number | null;
+    tokensAfter: number;
+    gpuSecondsAfter: number;
+  };
+  tools: {
+    runs: number;
+    failed: number;
+    coldRatio: number | null;
+    queueMsP95: number | null;
+    doubledSideEffects: number;
+  };
+  /** null: no anomaly was injected or flagged. */
+  anomalies: AnomalyScore | null;
+  troubled: TroubledSession | null;
+}
+
 export interface RunResult {
   schemaVersion: number;
   kind: 'run';
@@ -163,6 +281,14 @@ export interface RunResult {
   replicas?: ReplicaRow[];
   exemplars: Exemplar[];
   assertions: AssertionResult[];
+  /** Where prices are known. */
+  cost?: CostSummary;
+  /** Runs with a gateway that governs. */
+  governed?: GovernedSummary;
+  /** At most 500 slices of equal length; absent: nothing was refused or tried again. */
+  pressure?: PressurePoint[];
+  /** By role and by workflow, where they have targets. */
+  goodput?: { byRole: GoodputRow[]; byWorkflow: GoodputRow[] };
   /** sha256 over the records alone: equal digests, equal runs. */
   digest: string;
 }

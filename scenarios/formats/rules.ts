@@ -24,7 +24,10 @@ export function reasonOf(error: string): Reason {
   if (error === 'http_429' || error === 'rate_limited') return '429';
   if (error === 'http_413' || error === 'too_long' || error === 'context_length') return 'context_length';
   if (error === 'content_policy') return 'content_policy';
-  if (error.startsWith('http_5') || ['stream_error', 'stream_cut', 'replica_lost', 'outage'].includes(error))
+  if (
+    error.startsWith('http_5') ||
+    ['stream_error', 'stream_cut', 'replica_lost', 'outage', 'tool_failed'].includes(error)
+  )
     return '5xx';
   if (error === 'timeout' || error === 'ttft_timeout' || error === 'idle_timeout' || error === 'deadline')
     return 'timeout';
@@ -51,8 +54,15 @@ export interface RetryRule {
   readonly capMs: number;
   /** Of the pause, from one to the next. */
   readonly factor: number;
-  /** full: U(0, pause); equal: half of it and U(0, half); decorrelated: U(base, 3 x the last); minus: 1 - U(0, minus). */
-  readonly jitter: 'none' | 'full' | 'equal' | 'decorrelated' | { readonly minus: number };
+  /** full: U(0, pause); equal: half of it and U(0, half); decorrelated: U(base, 3 x the last); minus: times 1 - U(0, minus);
+   * plusMs: U(0, plusMs) on top, also of the cap (LiteLLM). */
+  readonly jitter:
+    | 'none'
+    | 'full'
+    | 'equal'
+    | 'decorrelated'
+    | { readonly minus: number }
+    | { readonly plusMs: number };
   readonly obeysRetryAfter: boolean;
   /** A longer Retry-After is not waited for: the computed pause is. */
   readonly retryAfterMaxMs: number;
@@ -243,6 +253,24 @@ export interface ToolRules {
   readonly role: string | null;
 }
 
+/** Of a tool of which nothing is said. */
+export const noToolRules = (tool: string): ToolRules => ({
+  tool,
+  timeout: null,
+  retry: null,
+  sensitivity: null,
+  idempotent: true,
+  consentMs: null,
+  refusesRatio: 0,
+  allow: null,
+  needs: { hosts: [], files: [], subprocesses: false },
+  cpuCores: null,
+  memoryBytes: null,
+  store: null,
+  runtime: null,
+  role: null,
+});
+
 export interface WorkflowRules {
   readonly budget: BudgetRule | null;
   readonly cancel: CancelRule | null;
@@ -253,6 +281,14 @@ export interface WorkflowRules {
   /** A session that fails or is lost starts again, so often; from its beginning, or from its last checkpoint. */
   readonly restarts: { readonly max: number; readonly from: 'start' | 'checkpoint' } | null;
 }
+
+export const NO_WORKFLOW_RULES: WorkflowRules = {
+  budget: null,
+  cancel: null,
+  timeoutMs: null,
+  checkpoint: null,
+  restarts: null,
+};
 
 export interface CheckpointRule {
   /** After so many ended leaves (steps), or so long (ms). */
@@ -285,6 +321,9 @@ export interface ScenarioRules {
   readonly cohorts: ReadonlyMap<string, CancelRule | null>;
   /** Any step, tool, workflow or tenant has a rule: without one, and without any of the deployment, no gateway is needed. */
   readonly isGoverned: boolean;
+  /** A workflow has a budget of its own; a step or model says how good its answers are. */
+  readonly hasBudgets?: boolean;
+  readonly hasSuccess?: boolean;
 }
 
 // ---- of a deployment ------------------------------------------------------------------------------------------
@@ -320,6 +359,8 @@ export interface AnomalyRule {
   readonly repeats: number | null;
   /** LLM calls of a session that are too many. */
   readonly calls: number | null;
+  /** Standard deviations above the mean of its workflow's sessions: more calls than that are too many; absent: not judged. */
+  readonly callsSd?: number | null;
   /** Tool runs without a call between that are a cascade. */
   readonly toolCascade: number | null;
   /** Times the expected tokens of its workflow that are too many. */
@@ -333,7 +374,12 @@ export interface AnomalyRule {
 
 export interface OwnLimit extends LimitRule {
   readonly each: 'all' | 'tenant' | 'user' | 'workflow' | 'session';
+  /** Only calls to this target. */
   readonly model: string | null;
+  /** Only calls that ask for this alias; absent: whatever they ask for. */
+  readonly alias?: string;
+  /** Only calls of this tenant; absent: of any. */
+  readonly tenant?: string;
   /** Beyond it a call waits, at most so long; null: it is refused at once. */
   readonly maxWaitMs: number | null;
 }
@@ -352,6 +398,8 @@ export interface QualityRule {
 
 export interface GatewaySpec {
   readonly place: string | null;
+  /** For workflows that have none of their own. */
+  readonly allow: AllowRule | null;
   readonly limits: readonly OwnLimit[];
   /** Each for whom it names; one of each `session` is for sessions whose workflow has none. */
   readonly budgets: readonly OwnBudget[];
@@ -382,6 +430,31 @@ export interface GatewaySpec {
   /** Most sub-agents of a session, and how deep; null: no limit. */
   readonly agents: { readonly max: number | null; readonly depth: number | null };
 }
+
+/** A gateway that lets everything go as it wants. */
+export const PLAIN_GATEWAY: GatewaySpec = {
+  place: null,
+  limits: [],
+  budgets: [],
+  anomalies: null,
+  classifier: null,
+  choose: [],
+  destinations: null,
+  timeout: null,
+  retry: null,
+  hedge: null,
+  breaker: null,
+  fallback: new Map(),
+  degraded: 'fail_closed',
+  degradedWaitMs: 0,
+  splitsDeadline: false,
+  propagatesCancel: true,
+  quality: new Map(),
+  onBadAnswer: 'accept',
+  evaluatesRatio: 1,
+  agents: { max: null, depth: null },
+  allow: null,
+};
 
 /** How fast an API answers. */
 export interface HostedLatency {
@@ -422,6 +495,8 @@ export interface PlaceSpec {
 }
 
 export interface LinkSpec {
+  /** What faults call it. */
+  readonly name: string;
   readonly between: readonly [string, string];
   readonly rttMs: number;
   /** Added to each way. */

@@ -1,6 +1,7 @@
 // A finished (or interrupted) run as a world hands it over: header and raw records, before any statistics.
 import type { HistogramCounts } from '../base/histogram.ts';
 import type { Assertion } from './assertion.ts';
+import type { Ledger } from './ledger.ts';
 import type {
   CallRecord,
   GovernedRecords,
@@ -40,6 +41,10 @@ export interface RunOutput {
   governed?: GovernedRecords;
   /** Busy time of each replica: steps that ran, ms; simulated runs. */
   busy?: readonly ReplicaBusy[];
+  /** What it cost; absent: nobody asked. */
+  ledger?: Ledger;
+  /** Lines of the audit log, each naming the hash of the one before. */
+  audit?: readonly string[];
   /** Gaps between successive tokens, ms, over all calls. */
   itlMs: HistogramCounts;
   assertions: Assertion[];

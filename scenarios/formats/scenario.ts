@@ -2,22 +2,30 @@
 // error messages follow. steps.ts, traffic.ts and policies.ts hold its parts.
 import { z } from 'zod';
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
+import { fault } from './faults.ts';
+import { amount, duration, name, ROLES, share, tokens } from './fields.ts';
 import { figureSchema } from './figures.ts';
 import {
   allow,
   budget,
   cancel,
+  checkpoint,
+  consent,
   fallback,
-  fault,
   hints,
+  needs,
   rateLimit,
+  restarts,
   retry,
+  sensitivity,
+  success,
   timeout,
   workflowSlo,
+  workflowTimeout,
 } from './policies.ts';
 import { written } from './quantity.ts';
 import { checkSchema, type Source } from './source.ts';
-import { amount, duration, eachRawStep, name, parseStep, STEPS, type Step, share, tokens } from './steps.ts';
+import { eachRawStep, parseStep, STEPS, type Step } from './steps.ts';
 import { cohort } from './traffic.ts';
 
 const price = z
@@ -32,6 +40,7 @@ const model = z.strictObject({
   price: price.optional(),
   rate_limit: rateLimit.optional(),
   fallback: fallback.optional(),
+  success: success.optional(),
 });
 const prefix = z.strictObject({
   tokens,
@@ -66,29 +75,60 @@ const tool = z.strictObject({
     .describe(
       'continue (default outside of `try`): the agent reads the error; stop: its list of steps fails',
     ),
-  idempotent: z.boolean().optional().describe('a label: whether a retry does no harm'),
+  idempotent: z
+    .boolean()
+    .optional()
+    .describe('whether a further run does no harm; default true: write false for what changes something'),
   timeout: timeout.optional(),
   retry: retry.optional(),
   concurrency: z.int().positive().optional().describe('runs at once'),
   cold_start: duration.optional().describe('start of a sandbox'),
   warm_pool: z.int().nonnegative().optional().describe('sandboxes that wait, ready'),
+  cpu: z.number().positive().optional().describe('cores that a run uses'),
+  memory: written('bytes').optional().describe('memory that a run uses'),
+  needs: needs.optional(),
+  consent: consent.optional(),
+  sensitivity: sensitivity.optional(),
+  store: z
+    .strictObject({
+      name: z.string().min(1).describe('a name under `stores` of the deployment'),
+      writes: z.boolean().optional().describe('it writes; default false: it reads'),
+    })
+    .optional()
+    .describe('a store that it reads or writes'),
 });
+const role = z
+  .strictObject({ allow: allow.optional(), consent: consent.optional() })
+  .describe('of agents of a role: what they may use, and whether a human must agree before their tools run');
 const workflow = z.strictObject({
   description: z.string().optional().describe('one line for readers'),
   prefix: z.array(z.string()).optional().describe('segments in front of every thread of this workflow'),
   model: z.string().optional().describe('default model of its calls'),
   slo: workflowSlo.optional(),
   budget: budget.optional(),
-  timeout: timeout.optional(),
-  retry: retry.optional(),
+  timeout: workflowTimeout.optional(),
+  retry: retry.optional().describe('of its calls that say nothing'),
   cancel: cancel.optional(),
+  checkpoint: checkpoint.optional(),
+  restarts: restarts.optional(),
+  role: z.enum(ROLES).optional().describe('of the agent: whose tools are run'),
+  roles: z
+    .partialRecord(z.enum(ROLES), role)
+    .optional()
+    .describe('allowlists and consent by role, before those of the workflow'),
   allow: allow.optional(),
   hints: hints.optional(),
   steps: STEPS,
 });
 const tenant = z.strictObject({
   budget: budget.optional().describe('of all its sessions together'),
+  user_budget: budget.optional().describe('of each of its users'),
   rate_limit: rateLimit.optional(),
+  residency: z
+    .array(z.string().min(1))
+    .min(1)
+    .optional()
+    .describe('labels of the places where its data may go: [eu]; default anywhere'),
   priority: z.int().optional().describe('higher goes first, where the engine has priorities'),
 });
 

@@ -2,31 +2,23 @@
 // that an error names the key that is wrong, not the whole block; lists of inner steps are checked while compiling.
 import { z } from 'zod';
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
+import { amount, duration, name, ROLES, share, tokens } from './fields.ts';
 import {
   allow,
   breaker,
   complexity,
+  consent,
   fallback,
   hedge,
   hints,
   retry,
   sensitivity,
   slo,
+  success,
   timeout,
 } from './policies.ts';
 import { checkSchema } from './source.ts';
 import { didYouMean } from './suggest.ts';
-
-/** A number with or without a unit, a distribution or an expression; amount.ts reads it. */
-export const amount = z.union([z.number(), z.string(), z.record(z.string(), z.unknown())]);
-export const tokens = amount.describe('tokens: 160k, { median: 216, p90: 899 } or =tokens(prev)');
-export const duration = amount.describe('a duration: 350ms, 1.1s, 10m, or a distribution of such');
-export const share = z.union([z.number(), z.string()]).describe('a share: 80% or 0.8');
-export const name = z
-  .string()
-  .regex(/^[A-Za-z][A-Za-z0-9_-]*$/, 'a name starts with a letter; then letters, digits, - and _');
-
-export const ROLES = ['planner', 'worker', 'evaluator', 'router', 'final', 'summarizer'] as const;
 
 /** Lists of steps inside steps; json-schema/ gives them the schema of a step. */
 export const STEPS = z.array(z.unknown()).min(1, 'an empty list of steps').describe('steps, in order');
@@ -51,6 +43,11 @@ const llm = z.strictObject({
   adds: tokens.optional().describe('tokens that are new in this prompt; default 0'),
   reads: z.array(z.string()).optional().describe('steps whose results join the prompt'),
   out: tokens.describe('visible output tokens'),
+  max_tokens: z
+    .int()
+    .positive()
+    .optional()
+    .describe('most output tokens that the client allows, reasoning included: what is drawn is cut there'),
   reasoning: tokens
     .optional()
     .describe('reasoning tokens: generated and billed first, then dropped from the thread'),
@@ -80,13 +77,15 @@ const llm = z.strictObject({
   breaker: breaker.optional(),
   fallback: fallback.optional(),
   complexity: complexity.optional(),
+  success: success.optional(),
   allow: allow.optional(),
   hints: hints.optional(),
 });
 const tool = z.strictObject({
   tool: name.describe('a tool under `tools`'),
   ...governed,
-  consent: z.boolean().optional().describe('a human must agree first'),
+  consent: consent.optional(),
+  role: z.enum(ROLES).optional().describe('of the agent that runs it; default that of its workflow'),
 });
 const human = z.strictObject({
   human: duration.describe('think time'),
@@ -152,6 +151,8 @@ const compact = z.strictObject({
   model: z.string().optional().describe('alias under `models`; default as for a call'),
   thread: name.optional().describe('a named thread instead of the enclosing one'),
   slo: slo.optional(),
+  ...governed,
+  fallback: fallback.optional(),
 });
 
 /** Every verb and its schema: the one list of step kinds. */

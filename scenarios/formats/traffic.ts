@@ -2,9 +2,9 @@
 import { z } from 'zod';
 import { WEIBULL_SHAPES } from '../base/distributions.ts';
 import { CVS } from './amount.ts';
+import { duration, name, share } from './fields.ts';
 import { cancel, hints } from './policies.ts';
 import { written } from './quantity.ts';
-import { duration, name, share } from './steps.ts';
 
 const rate = written('perSec');
 const span = written('ms');

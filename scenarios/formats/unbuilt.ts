@@ -1,60 +1,21 @@
 // What of the language no run obeys yet: checked and documented like the rest, but a run that would need it is refused
 // by name, so that no field is ever ignored. A part that is built leaves this table.
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
+import { HINT_KEYS } from './policies.ts';
 import type { ScenarioFile } from './scenario.ts';
 import { eachRawStep } from './steps.ts';
 
 type Later = Readonly<Record<string, string>>;
 
-const GATEWAY = 'decided by the workflow-aware gateway, which is not built yet';
-const ENGINE = 'acted upon by engines and routers that retain or expect, which are not built yet';
-const SANDBOX = 'tool runtimes are not built yet';
-
-/** Of hints a run obeys `priority`. A dot leads into the mapping behind a key. */
-const HINTS: Later = {
-  'hints.session_affinity': ENGINE,
-  'hints.output_tokens': ENGINE,
-  'hints.cache_ttl': ENGINE,
-};
-const STEP: Later = {
-  ...HINTS,
-  timeout: GATEWAY,
-  retry: `${GATEWAY}; for now \`try\` with \`on_error\` runs other steps after a failure`,
-  hedge: GATEWAY,
-  breaker: GATEWAY,
-  fallback: `${GATEWAY}; for now \`try\` with \`on_error\` can call another model`,
-  allow: GATEWAY,
-  consent: `${GATEWAY}; for now a \`human\` step waits for one`,
-};
-const WORKFLOW: Later = {
-  budget: GATEWAY,
-  timeout: GATEWAY,
-  retry: GATEWAY,
-  cancel: GATEWAY,
-  allow: GATEWAY,
-  ...HINTS,
-};
-const MODEL: Later = { rate_limit: GATEWAY, fallback: GATEWAY };
-const TOOL: Later = {
-  timeout: GATEWAY,
-  retry: `${GATEWAY}; for now run the tool again in the \`on_error\` of a \`try\``,
-  concurrency: SANDBOX,
-  cold_start: SANDBOX,
-  warm_pool: SANDBOX,
-};
-const COHORT: Later = { cancel: GATEWAY, ...HINTS };
-const TENANT: Later = { budget: GATEWAY, rate_limit: GATEWAY };
+/** Of hints of a cohort a run obeys `priority`. A dot leads into the mapping behind a key. */
+const HINTS = 'stands in a step or its workflow; of a cohort a run obeys `priority`';
+const COHORT: Later = Object.fromEntries(HINT_KEYS.map(key => [`hints.${key}`, HINTS]));
 
 /** By the part of a scenario they stand in. */
 export const UNBUILT: Readonly<Record<string, Later>> = {
-  step: STEP,
-  workflows: WORKFLOW,
-  models: MODEL,
-  tools: TOOL,
   traffic: COHORT,
-  tenants: TENANT,
-  scenario: { faults: 'of faults a run brings about `replica_crash`, at a time or at a rate' },
 };
+const FAULTS: Later = { slow_replica: 'for now a deployment with a slower `step`' };
 
 /** WT1008: `key` is understood, but no run obeys it yet. */
 export const notBuilt = (path: InputPath, key: string, what: string): Issue =>
@@ -71,37 +32,18 @@ const holds = (value: unknown, [key, ...rest]: readonly string[]): boolean =>
 /** What the traffic of this file would need and no run can give; each is an error for a run, a warning for a check. */
 export function unbuiltParts(file: ScenarioFile): Issue[] {
   const issues: Issue[] = [];
-  const used = usedNames(file);
   const look = (entry: unknown, later: Later, path: InputPath): void => {
     for (const [key, what] of Object.entries(later)) {
       const at = key.split('.');
       if (holds(entry, at)) issues.push(notBuilt([...path, ...at], key, what));
     }
   };
-  for (const name of used.workflows) {
-    const path = ['workflows', name];
-    const workflow = file.workflows?.[name];
-    look(workflow, WORKFLOW, path);
-    eachRawStep(workflow?.steps, [...path, 'steps'], (step, at) => look(step, STEP, at));
-  }
-  for (const name of used.models) look(file.models?.[name], MODEL, ['models', name]);
-  for (const name of used.tools) look(file.tools?.[name], TOOL, ['tools', name]);
   for (const [index, cohort] of file.traffic.entries()) look(cohort, COHORT, ['traffic', index]);
-  for (const name of used.tenants) look(file.tenants?.[name], TENANT, ['tenants', name]);
-  for (const [index, each] of (file.faults ?? []).entries())
-    issues.push(...faultIssues(each, ['faults', index]));
+  for (const [index, { fault }] of (file.faults ?? []).entries()) {
+    const what = FAULTS[fault];
+    if (what !== undefined) issues.push(notBuilt(['faults', index, 'fault'], fault, what));
+  }
   return issues;
-}
-
-/** Of faults a run brings about that replicas are lost. */
-function faultIssues(given: NonNullable<ScenarioFile['faults']>[number], path: InputPath): Issue[] {
-  if (given.fault !== 'replica_crash')
-    return [notBuilt([...path, 'fault'], given.fault, 'for now `replica_crash`, or a tool with `fail`')];
-  return (['for', 'factor', 'share'] as const)
-    .filter(key => given[key] !== undefined)
-    .map(key =>
-      notBuilt([...path, key], key, 'a lost replica is started again at once, after its cold start'),
-    );
 }
 
 /** Every name that the traffic of a file reaches. */

@@ -1,5 +1,6 @@
 // The lints of the language: what a scenario says by itself, on no cluster and at no price.
 import { changedPrefix } from './changed-prefix.ts';
+import { circles } from './circles.ts';
 import type { Lint } from './lint.ts';
 import { loops } from './loops.ts';
 import { prefixOrder } from './prefix-order.ts';
@@ -17,4 +18,5 @@ export const LANGUAGE_LINTS: readonly Lint[] = [
   loops,
   weights,
   harmfulRetries,
+  circles,
 ];

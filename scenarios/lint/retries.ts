@@ -1,4 +1,4 @@
-// Retries of tools that do harm when they run twice.
+// Retries of tools that do harm when they run twice: blind ones run them again, others never happen once one has begun.
 
 import type { InputPath } from '../base/issue.ts';
 import { eachRawStep } from '../formats/steps.ts';
@@ -10,14 +10,16 @@ export const harmfulRetries = defineLint('WT2007', function* ({ file, workflows 
       .filter(([, tool]) => tool.idempotent === false)
       .map(([name]) => name),
   );
-  const finding = (name: string, path: InputPath): Finding => ({
+  const finding = (name: string, retry: unknown, path: InputPath): Finding => ({
     path,
     atKey: true,
-    message: `"${name}" is not idempotent, and a retry runs it a second time`,
+    message: isBlind(retry)
+      ? `"${name}" is not idempotent, and a blind retry runs it a second time`
+      : `"${name}" is not idempotent: once it has begun, it is never tried again`,
     hint: 'take the retry from it, or say idempotent: true where a second run does no harm',
   });
   for (const name of harmful) {
-    if (retries(file.tools?.[name]?.retry)) yield finding(name, ['tools', name, 'retry']);
+    if (retries(file.tools?.[name]?.retry)) yield finding(name, file.tools?.[name]?.retry, ['tools', name, 'retry']);
   }
   for (const workflow of workflows.keys()) {
     const found: Finding[] = [];
@@ -27,11 +29,15 @@ export const harmfulRetries = defineLint('WT2007', function* ({ file, workflows 
         retry?: unknown;
       };
       if (tool !== undefined && harmful.has(tool) && retries(retry))
-        found.push(finding(tool, [...at, 'retry']));
+        found.push(finding(tool, retry, [...at, 'retry']));
     });
     yield* found;
   }
 });
 
 const retries = (retry: unknown): boolean =>
-  typeof retry === 'object' && retry !== null && (retry as { max?: number }).max !== 0;
+  typeof retry === 'string' ||
+  (typeof retry === 'object' && retry !== null && (retry as { max?: number }).max !== 0);
+
+const isBlind = (retry: unknown): boolean =>
+  typeof retry === 'object' && retry !== null && (retry as { blind?: boolean }).blind === true;

@@ -4,6 +4,7 @@ import type { Run } from '../formats/prompt.ts';
 import type { Draws, Place } from './draws.ts';
 import { childLists, type Step } from './program.ts';
 import { type Answer, type Frame, type Host, NO_ANSWER } from './progress.ts';
+import type { Runaway } from './runaway.ts';
 import type { Segments } from './segments.ts';
 import type { Thread, Threads } from './thread.ts';
 
@@ -12,6 +13,8 @@ export interface Session {
   readonly host: Host;
   readonly draws: Draws;
   readonly segments: Segments;
+  /** What it does wrong; null: nothing. */
+  readonly runaway: Runaway | null;
   /** Counts steps and branches before they start, and the pieces of prompts: a session has limits. */
   takeSteps(count: number): void;
   takePieces(count: number): void;
@@ -68,6 +71,8 @@ export interface Around {
   /** The outermost fan-out branch or sub-agent, or the session itself. */
   readonly task: Place;
   readonly inTask: boolean;
+  /** Sub-agents that it is inside of. */
+  readonly agentDepth: number;
   /** Innermost repeat or map. */
   readonly iteration: number;
   /** Innermost repeat. */
@@ -80,15 +85,23 @@ export interface Around {
 /** The readable part of a step's name: a tool used twice in a list is `fetch#2` the second time. */
 export const plainName = (name: string): string => (name.includes('#') ? name.replace(/#\d+$/, '') : name);
 
-export const childPlace = (place: Place, key: Key, name: string): Place => ({
-  key: extend(place.key, key.hi, key.lo),
-  path: place.path === '' ? name : `${place.path}/${name}`,
-});
+export const childPlace = (place: Place, key: Key, name: string): Place =>
+  below(place, key.hi, key.lo, place.path === '' ? name : `${place.path}/${name}`);
 
-export const indexed = (place: Place, index: number): Place => ({
-  key: extend(place.key, index, 0x69746572),
-  path: `${place.path}[${index}]`,
-});
+export const indexed = (place: Place, index: number): Place =>
+  below(place, index, 0x69746572, `${place.path}[${index}]`);
+
+const below = ({ key, args }: Place, a: number, b: number, path: string): Place =>
+  args === undefined
+    ? { key: extend(key, a, b), path }
+    : { key: extend(key, a, b), path, args: extend(args, a, b) };
+
+/** Where a step is run once more; `asksTheSame`: with the same arguments. */
+export function again(place: Place, times: number, asksTheSame: boolean): Place {
+  const key = extend(place.key, times, 0x72756e73);
+  const path = `${place.path}~r${times}`;
+  return asksTheSame ? { key, path, args: place.args ?? place.key } : { key, path };
+}
 
 export function joined(answers: readonly Answer[]): Answer {
   const runs: Run[] = [];
@@ -105,6 +118,18 @@ export const scopeOf = ({ iteration, answers, prev }: Around) => ({
   iteration,
   tokens: (name: string): number => (name === 'prev' ? prev : (answers?.get(name) ?? NO_ANSWER)).tokens,
 });
+
+/** Whether a step is of role `final`, or has one on its way: all others end when a session is finalised. */
+export function holdsFinal(step: Step): boolean {
+  switch (step.verb) {
+    case 'llm':
+      return step.role === 'final';
+    case 'try':
+      return step.steps.some(holdsFinal);
+    default:
+      return childLists(step).some(list => list.some(holdsFinal));
+  }
+}
 
 /** Records leaf steps that will not start: what is inside blocks once each, a branch's cases as `name[case]`. */
 export function skipSteps(host: Host, steps: readonly Step[], path: string): void {

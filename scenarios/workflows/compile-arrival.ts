@@ -4,7 +4,7 @@ import { parseCron } from '../arrivals/cron.ts';
 import { type Gaps, isSilent, type Phase, type Rate } from '../arrivals/rate.ts';
 import { gammaOf, weibullOf, weibullShape } from '../base/distributions.ts';
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
-import { type DrawnAmount, parseAmount } from '../formats/amount.ts';
+import { plainAmount } from '../formats/amount.ts';
 import { type Dimension, parseScalar } from '../formats/quantity.ts';
 import type { RecordedSession } from '../formats/recorded.ts';
 import { type ArrivalFile, MODULATOR_NAMES, PROCESSES, type Process } from '../formats/traffic.ts';
@@ -44,15 +44,6 @@ export function processOf(arrival: ArrivalFile, path: InputPath, issues: Issue[]
 function scalar(raw: string | number | undefined, dimension: Dimension): number {
   const parsed = raw === undefined ? null : parseScalar(raw, dimension);
   return parsed !== null && 'value' in parsed ? parsed.value : 0;
-}
-
-/** An amount where nothing has run yet that an expression could speak of. */
-export function plainAmount(raw: unknown, path: InputPath, issues: Issue[]): DrawnAmount | null {
-  const amount = parseAmount(raw, 'ms', path, issues);
-  if (amount === null || amount.kind === 'draw') return amount;
-  const hint = 'write a duration or a distribution, such as { median: 20s, p90: 60s }';
-  issues.push(issue(path, 'WT1005', 'an expression cannot stand here', hint));
-  return null;
 }
 
 /** An open arrival; null with issues, or for a closed one. */

@@ -3,17 +3,19 @@ import { arrivalTimes, type OpenArrival } from '../arrivals/arrivals.ts';
 import { zipfOf } from '../base/distributions.ts';
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
 import { extend, extendText, type Key, textKey, uniform } from '../base/key.ts';
-import { constant, type DrawnAmount, drawAmount } from '../formats/amount.ts';
+import { constant, type DrawnAmount, drawAmount, plainAmount } from '../formats/amount.ts';
 import type { Cohort, PlannedSession } from '../formats/plan.ts';
 import { parseScalar } from '../formats/quantity.ts';
 import type { RecordedSession } from '../formats/recorded.ts';
 import type { ScenarioFile } from '../formats/scenario.ts';
 import { didYouMean } from '../formats/suggest.ts';
 import type { CohortFile } from '../formats/traffic.ts';
-import { openArrival, plainAmount, processOf } from './compile-arrival.ts';
+import { openArrival, processOf } from './compile-arrival.ts';
+import { compileFaults } from './compile-faults.ts';
 import { type DrawnValues, Draws } from './draws.ts';
 import type { Workflow } from './program.ts';
 import { recordedProgram } from './recorded.ts';
+import { runawaysOf } from './runaway.ts';
 import { Segments } from './segments.ts';
 import { templateProgram } from './template.ts';
 
@@ -228,6 +230,8 @@ function templateMaker(context: CohortContext, cohort: string): SessionMaker | n
   if (chosen === null || owners === null) return null;
   const params = chosen.workflows[0]?.params ?? new Map();
   const given = new Map(input.lines?.get(cohort)?.map(line => [sessionId(cohort, line), line.draws]));
+  const faults = compileFaults(input.file.faults ?? []);
+  const runaways = new Map(chosen.workflows.map(each => [each, runawaysOf(each, faults)]));
   return {
     available: Number.POSITIVE_INFINITY,
     make(id, key, _ordinal, plannedMs, log) {
@@ -242,7 +246,9 @@ function templateMaker(context: CohortContext, cohort: string): SessionMaker | n
         user: extendText(tenantKey, `user/${user ?? ''}`),
         root,
       };
-      const program = templateProgram(workflow, key, draws, new Segments(identity, draws));
+      const runaway = runaways.get(workflow)?.(key, plannedMs) ?? null;
+      const segments = new Segments(identity, draws);
+      const program = templateProgram(workflow, { key, draws, segments, runaway });
       const priority = priorityOf(context, tenant);
       return { id, cohort, tenant, user, priority, key, plannedMs, program };
     },

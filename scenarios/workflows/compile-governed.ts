@@ -1,13 +1,9 @@
-// Checks what the gateway will obey beyond its schema: durations and shares inside of texts, patience, names of models and
-// tools. No run obeys it yet (formats/unbuilt.ts), but what is written must be right.
-
+// Names of models and tools in what the gateway obeys: fallbacks, allowlists, smaller models. compile-rules.ts reads the
+// rest of it.
 import { type InputPath, type Issue, issue } from '../base/issue.ts';
-import { parseAmount } from '../formats/amount.ts';
-import { type Dimension, parseScalar } from '../formats/quantity.ts';
 import type { ScenarioFile } from '../formats/scenario.ts';
 import { eachRawStep } from '../formats/steps.ts';
 import { didYouMean } from '../formats/suggest.ts';
-import { plainAmount } from './compile-arrival.ts';
 
 type Entry = Readonly<Record<string, unknown>>;
 const entryOf = (value: unknown): Entry =>
@@ -17,52 +13,41 @@ const entryOf = (value: unknown): Entry =>
 export function checkGoverned(file: ScenarioFile, issues: Issue[]): void {
   const known = { models: Object.keys(file.models ?? {}), tools: Object.keys(file.tools ?? {}) };
   const look = (given: unknown, path: InputPath): void => {
-    const { retry, breaker, cancel, fallback, allow } = entryOf(given);
-    checkBackoff(entryOf(retry).backoff, [...path, 'retry', 'backoff'], issues);
-    const { failures } = entryOf(breaker);
-    if (typeof failures === 'string')
-      checkScalar(failures, 'ratio', [...path, 'breaker', 'failures'], issues);
-    const { after } = entryOf(cancel);
-    if (after !== undefined) plainAmount(after, [...path, 'cancel', 'after'], issues);
+    const { fallback, allow, budget, user_budget: ofUsers, roles } = entryOf(given);
     const lists = Array.isArray(fallback) ? { '': fallback } : entryOf(fallback);
     for (const [key, names] of Object.entries(lists))
       checkKnown(names, 'models', [...path, 'fallback', ...(key === '' ? [] : [key])]);
-    for (const kind of ['models', 'tools'] as const)
-      checkKnown(entryOf(allow)[kind], kind, [...path, 'allow', kind]);
+    checkAllow(allow, [...path, 'allow']);
+    for (const [role, each] of Object.entries(entryOf(roles)))
+      checkAllow(entryOf(each).allow, [...path, 'roles', role, 'allow']);
+    for (const [key, each] of Object.entries({ budget, user_budget: ofUsers }))
+      checkOne(entryOf(entryOf(each).save).model, 'models', [...path, key, 'save', 'model']);
+  };
+  const checkAllow = (allow: unknown, path: InputPath): void => {
+    for (const kind of ['models', 'tools'] as const) checkKnown(entryOf(allow)[kind], kind, [...path, kind]);
   };
   const checkKnown = (names: unknown, kind: keyof typeof known, path: InputPath): void => {
-    // Without aliases a model is named by its catalogue id.
-    if (!Array.isArray(names) || (kind === 'models' && known.models.length === 0)) return;
-    for (const [index, name] of names.entries()) {
-      if (typeof name !== 'string' || known[kind].includes(name)) continue;
-      const hint = didYouMean(name, known[kind]) ?? `under \`${kind}\`: ${known[kind].join(', ')}`;
-      issues.push(issue([...path, index], 'WT1102', `unknown ${kind.slice(0, -1)} "${name}"`, hint));
-    }
+    if (!Array.isArray(names)) return;
+    for (const [index, name] of names.entries()) checkOne(name, kind, [...path, index]);
   };
-  for (const [name, model] of Object.entries(file.models ?? {})) look(model, ['models', name]);
-  for (const [name, tool] of Object.entries(file.tools ?? {})) {
-    look(tool, ['tools', name]);
-    if (tool.cold_start !== undefined)
-      parseAmount(tool.cold_start, 'ms', ['tools', name, 'cold_start'], issues);
+  const checkOne = (name: unknown, kind: keyof typeof known, path: InputPath): void => {
+    // Without aliases a model is named by its catalogue id.
+    if (typeof name !== 'string' || (kind === 'models' && known.models.length === 0)) return;
+    if (known[kind].includes(name)) return;
+    const hint = didYouMean(name, known[kind]) ?? `under \`${kind}\`: ${known[kind].join(', ')}`;
+    issues.push(issue(path, 'WT1102', `unknown ${kind.slice(0, -1)} "${name}"`, hint));
+  };
+  for (const [name, model] of Object.entries(file.models ?? {})) {
+    look(model, ['models', name]);
+    const lists = Array.isArray(model.fallback) ? [model.fallback] : Object.values(model.fallback ?? {});
+    if (lists.flat().includes(name)) {
+      const message = `"${name}" stands in for itself`;
+      issues.push(issue(['models', name, 'fallback'], 'WT1402', message, 'name another model'));
+    }
   }
+  for (const [name, tenant] of Object.entries(file.tenants ?? {})) look(tenant, ['tenants', name]);
   for (const [name, workflow] of Object.entries(file.workflows ?? {})) {
     look(workflow, ['workflows', name]);
     eachRawStep(workflow.steps, ['workflows', name, 'steps'], look);
   }
-  for (const [index, cohort] of file.traffic.entries()) look(cohort, ['traffic', index]);
-}
-
-/** The shortest pause, or the shortest and the longest: 1s..20s. */
-function checkBackoff(raw: unknown, path: InputPath, issues: Issue[]): void {
-  if (typeof raw !== 'string') return;
-  const [from = null, to = null] = raw.split('..').map(each => checkScalar(each, 'ms', path, issues));
-  if (from !== null && to !== null && from > to)
-    issues.push(issue(path, 'WT1005', `the shortest pause is above the longest in "${raw}"`, 'swap them?'));
-}
-
-function checkScalar(raw: string, dimension: Dimension, path: InputPath, issues: Issue[]): number | null {
-  const parsed = parseScalar(raw, dimension);
-  if ('value' in parsed) return parsed.value;
-  issues.push(issue(path, 'WT1006', parsed.error, parsed.hint));
-  return null;
 }

@@ -1,6 +1,6 @@
 // Compiles the steps that ask for one call, tool or pause.
 import { type InputPath, issue } from '../base/issue.ts';
-import { constant } from '../formats/amount.ts';
+import { type Amount, constant } from '../formats/amount.ts';
 import { parseScalar } from '../formats/quantity.ts';
 import type { StepFile } from '../formats/steps.ts';
 import { didYouMean } from '../formats/suggest.ts';
@@ -12,12 +12,13 @@ import {
   checkRead,
   optionalAmount,
 } from './compile-context.ts';
+import { stepRules, toolRules } from './compile-rules.ts';
 import type { CompactStep, LlmStep, PauseStep, Segment, ToolStep } from './program.ts';
 
 export function compileLlm(body: Body<'llm'>, base: Base, context: CompileContext): LlmStep {
   const { at } = base;
   claimName(body.llm, [...at, 'llm'], context);
-  const step: Omit<LlmStep, 'compactAt'> = {
+  const own: Omit<LlmStep, 'compactAt' | 'rules'> = {
     ...base,
     verb: 'llm',
     model: modelOf(body, body.llm, at, context),
@@ -31,9 +32,11 @@ export function compileLlm(body: Body<'llm'>, base: Base, context: CompileContex
       paramNames: [...context.paramNames, 'reasoning'],
     }),
     reasoning: optionalAmount(body.reasoning, 'tokens', [...at, 'reasoning'], context),
+    maxTokens: body.max_tokens ?? Number.POSITIVE_INFINITY,
     context: body.context ?? 'main',
     thread: body.thread ?? null,
   };
+  const step = { ...own, rules: stepRules(body, own, context) };
   return { ...step, compactAt: compactAtOf(body, step, context) };
 }
 
@@ -93,6 +96,9 @@ function compactAtOf(
   const parts = typeof given === 'object' ? given : { tokens: given };
   const inner = typeof given === 'object' ? (key: string) => [...path, key] : () => path;
   const { name, key, at, model, priority, thread } = step;
+  const out =
+    parts.out === undefined ? constant(SUMMARY_TOKENS) : amountOf(parts.out, 'tokens', inner('out'), context);
+  const { complexity: _, success: __, ...governed } = body;
   return {
     tokens: amountOf(parts.tokens, 'tokens', inner('tokens'), context),
     by: {
@@ -104,27 +110,37 @@ function compactAtOf(
       thread,
       verb: 'compact',
       adds: constant(0),
-      out:
-        parts.out === undefined
-          ? constant(SUMMARY_TOKENS)
-          : amountOf(parts.out, 'tokens', inner('out'), context),
+      out,
       keep: readsOf(parts.keep, inner('keep'), context),
+      // It sends the same prompt, so what governs the step governs its summary.
+      rules: stepRules(governed, summaryCall(at, out), context),
     },
   };
 }
 
+/** The call that writes a summary, as its rules see it. */
+const summaryCall = (at: InputPath, out: Amount) => ({
+  at,
+  role: 'summarizer',
+  out,
+  reasoning: constant(0),
+  maxTokens: Number.POSITIVE_INFINITY,
+});
+
 export function compileCompact(body: Body<'compact'>, base: Base, context: CompileContext): CompactStep {
   const { at } = base;
   claimName(body.compact, [...at, 'compact'], context);
+  const out = amountOf(body.out, 'tokens', [...at, 'out'], context);
   return {
     ...base,
     verb: 'compact',
     model: modelOf(body, body.compact, at, context),
     priority: priorityOf(context),
     adds: optionalAmount(body.adds, 'tokens', [...at, 'adds'], context),
-    out: amountOf(body.out, 'tokens', [...at, 'out'], context),
+    out,
     keep: readsOf(body.keep, [...at, 'keep'], context),
     thread: body.thread ?? null,
+    rules: stepRules(body, summaryCall(at, out), context),
   };
 }
 
@@ -154,7 +170,8 @@ export function segmentsOf(
   return found;
 }
 
-export function compileTool(name: string, base: Base, context: CompileContext): ToolStep | null {
+export function compileTool(body: Body<'tool'>, base: Base, context: CompileContext): ToolStep | null {
+  const name = body.tool;
   const tools = context.file.tools ?? {};
   const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
   if (tool === undefined) {
@@ -184,6 +201,7 @@ export function compileTool(name: string, base: Base, context: CompileContext): 
         ? constant(60)
         : amountOf(tool.error_result, 'tokens', [...at, 'error_result'], context),
     onFail: tool.on_fail ?? (context.inTry ? 'stop' : 'continue'),
+    rules: toolRules(body, tool, base.at, context),
   };
 }
 

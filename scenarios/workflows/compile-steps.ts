@@ -75,7 +75,7 @@ function compileStep(file: StepFile, base: Base, context: CompileContext): Step 
     case 'llm':
       return compileLlm(file.body, base, context);
     case 'tool':
-      return compileTool(file.body.tool, base, context);
+      return compileTool(file.body, base, context);
     case 'human':
     case 'wait':
       return compilePause(file, base, context);

@@ -7,16 +7,18 @@ import { seedKey, textKey } from '../base/key.ts';
 import { type Amount, checkNames, constant, parseAmount } from '../formats/amount.ts';
 import type { Assertion } from '../formats/assertion.ts';
 import { parseAssertion } from '../formats/assertions.ts';
+import { ROLES } from '../formats/fields.ts';
 import type { Cohort, ModelAlias, Plan } from '../formats/plan.ts';
 import { type Dimension, parseScalar } from '../formats/quantity.ts';
 import type { PrefixFile, ScenarioFile } from '../formats/scenario.ts';
-import { ROLES } from '../formats/steps.ts';
 import { didYouMean } from '../formats/suggest.ts';
 import { plainName } from './around.ts';
 import { type CompileInput, compileCohort } from './compile-cohorts.ts';
-import { compileCrashes } from './compile-faults.ts';
+import { checkFaults, compileCrashes, compileFaults, type KnownTargets } from './compile-faults.ts';
 import { checkGoverned } from './compile-governed.ts';
 import { segmentsOf } from './compile-leaves.ts';
+import { checkToolRules, scenarioRules, workflowRules } from './compile-rules.ts';
+import { withSlackShares } from './compile-slack.ts';
 import { compileSlos } from './compile-slos.ts';
 import { compileList } from './compile-steps.ts';
 import { childLists, eachStep, type Segment, type Step, type Workflow } from './program.ts';
@@ -41,10 +43,12 @@ export function compile(input: CompileInput): Compiled {
   const workflows = compileWorkflows(file, params, segments, issues);
   // 3.
   const cohorts: Cohort[] = [];
+  const cohortNames: (string | null)[] = [];
   const names = new Set<string>();
   let sessionCount: number | null = 0;
   for (const [index, cohortFile] of file.traffic.entries()) {
     const made = compileCohort({ input, cohortFile, index, root, workflows, issues });
+    cohortNames.push(made?.cohort.name ?? null);
     if (made === null) continue;
     if (names.has(made.cohort.name)) {
       issues.push(
@@ -74,6 +78,8 @@ export function compile(input: CompileInput): Compiled {
   }
   // 4.
   const assertions = [...compileAssertions(file, workflows, names, issues), ...compileSlos(file, issues)];
+  const rules = scenarioRules(file, workflows, cohortNames, issues);
+  checkFaults(file.faults ?? [], targetsOf(file, workflows), issues);
   const failed = issues.some(each => each.severity === 'error');
   const plan: Plan = {
     name: file.name ?? input.name,
@@ -84,9 +90,23 @@ export function compile(input: CompileInput): Compiled {
     models,
     modelsUsed: modelsUsed(input, workflows),
     sessionCount,
-    ...(file.faults === undefined ? {} : { crashes: compileCrashes(file.faults) }),
+    ...(file.faults === undefined
+      ? {}
+      : { crashes: compileCrashes(file.faults), faults: compileFaults(file.faults) }),
+    // A trace alone says nothing.
+    ...((file.workflows ?? file.models ?? file.tenants) === undefined ? {} : { rules }),
   };
   return { plan: failed ? null : plan, workflows, issues: withoutRepeats(issues) };
+}
+
+/** What the faults of a scenario may be about. */
+function targetsOf(file: ScenarioFile, workflows: ReadonlyMap<string, Workflow>): KnownTargets {
+  const steps = new Set<string>();
+  for (const workflow of workflows.values())
+    eachStep(workflow.steps, ({ verb, name }) => {
+      if (verb === 'llm' || verb === 'tool' || verb === 'compact') steps.add(plainName(name));
+    });
+  return { tool: Object.keys(file.tools ?? {}), workflow: [...workflows.keys()], step: [...steps] };
 }
 
 /** Every model that a call of this traffic may name, also in steps that are rarely taken. */
@@ -240,6 +260,7 @@ function checkTools(file: ScenarioFile, issues: Issue[]): void {
     parseAmount(tool.latency, 'ms', [...at, 'latency'], issues);
     for (const key of ['result', 'error_result'] as const)
       if (tool[key] !== undefined) parseAmount(tool[key], 'tokens', [...at, key], issues);
+    checkToolRules(name, tool, issues);
   }
 }
 
@@ -351,7 +372,19 @@ function compileWorkflows(
     if (compiled === null) continue;
     const { prefix, steps } = compiled;
     issues.push(...compiled.issues);
-    workflows.set(name, { kind: 'template', name, key: textKey(name), params, prefix, steps });
+    workflows.set(name, {
+      kind: 'template',
+      name,
+      key: textKey(name),
+      params,
+      prefix,
+      steps: withSlackShares(steps, params),
+      rules: workflowRules(
+        name,
+        file.workflows?.[name] as NonNullable<ScenarioFile['workflows']>[string],
+        issues,
+      ),
+    });
   }
   return workflows;
 }

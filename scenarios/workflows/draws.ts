@@ -54,6 +54,8 @@ export type DrawnValues = Record<string, number>;
 export interface Place {
   readonly key: Key;
   readonly path: string;
+  /** Of what is asked there, where that was asked elsewhere before; absent: the place's own key. */
+  readonly args?: Key;
 }
 
 /** What an amount sees where it stands. */

@@ -43,8 +43,9 @@ export class FanOutFrame implements Frame {
     const { step, around } = this;
     const { draws } = this.session;
     const scope = scopeOf(around);
-    this.count =
+    const count =
       step.over === null ? step.branches.length : draws.amount(step.over, around.place, 'count', true, scope);
+    this.count = step.over !== null && this.session.host.isFinalizing ? Math.min(1, count) : count;
     this.session.takeSteps(this.count);
     const width =
       step.maxParallel === null
@@ -97,6 +98,7 @@ export class FanOutFrame implements Frame {
       this.answers[child] = ending.answer;
       this.completed += 1;
     } else this.failures++;
+    if (this.step.over !== null && this.session.host.isFinalizing) this.endLaunching();
     if (this.completed >= this.need) {
       this.cancel();
       this.parent.gather(this.lists.filter((_, index) => this.answers[index] !== null));
@@ -119,10 +121,16 @@ export class FanOutFrame implements Frame {
     for (const [index, list] of this.lists.entries()) if (this.isLive[index]) list.cancel();
     this.isLive.fill(false);
     this.liveCount = 0;
+    this.endLaunching();
+  }
+
+  /** Branches that have not begun never do; the join waits for what has. */
+  private endLaunching(): void {
     for (let index = this.lists.length; index < this.count; index++) {
       skipSteps(this.session.host, this.stepsOf(index), indexed(this.around.place, index).path);
     }
     this.count = this.lists.length;
+    this.need = Math.min(this.need, this.count);
   }
 
   private stepsOf(index: number): readonly Step[] {

@@ -6,8 +6,9 @@ import { IdTable } from '../base/id-table.ts';
 import { extendText, type Key } from '../base/key.ts';
 import type { ClosedCohort, Plan, PlannedSession } from '../formats/plan.ts';
 import type { CallRecord, NodeRecord, WorkflowRecord, WorkflowStatus } from '../formats/record.ts';
+import type { ToolRules } from '../formats/rules.ts';
 import { Deadlines } from './deadlines.ts';
-import { type Action, type Call, type LiveNode, SessionProgress } from './progress.ts';
+import { type Action, type Call, type LiveNode, SessionProgress, type ToolRun } from './progress.ts';
 import type { CallFacts, CallResult, DelayRequest, Reports, Sessions, World } from './world.ts';
 
 export interface FleetOptions {
@@ -192,10 +193,8 @@ export class Fleet implements Reports, Sessions {
     this.record(entry, result);
     entry.active.callsInFlight--;
     if (entry.aborted || this.stopped) return;
-    const { isSkipped, answerTokens } = result;
     const error = result.outcome === 'ok' ? null : (result.error ?? result.outcome);
-    const actions = entry.active.progress.finish(entry.node.row, error, nowMs, { isSkipped, answerTokens });
-    this.act(entry.active, actions, nowMs);
+    this.act(entry.active, entry.active.progress.finish(entry.node.row, error, nowMs, result), nowMs);
   }
 
   cancel(session: string, reason: string, nowMs: number): void {
@@ -203,9 +202,15 @@ export class Fleet implements Reports, Sessions {
     if (active !== undefined) this.act(active, active.progress.cancel(reason, nowMs), nowMs);
   }
 
-  finalize(session: string, nowMs: number): void {
+  finalize(session: string): void {
     const active = this.active.get(session);
-    if (active !== undefined) this.act(active, active.progress.finalize(nowMs), nowMs);
+    if (active === undefined) return;
+    active.record.isFinalized = true;
+    active.progress.finalize();
+  }
+
+  checkpointed(session: string, nowMs: number): void {
+    this.active.get(session)?.progress.checkpointed(nowMs);
   }
 
   restart(session: string, sinceMs: number | null, nowMs: number): void {
@@ -283,6 +288,9 @@ export class Fleet implements Reports, Sessions {
       cachedTokens: 0,
       outputTokens: 0,
       widthMax: 0,
+      restarts: 0,
+      isFinalized: false,
+      injected: program.injected ?? null,
       criticalPath: emptyCriticalPath(),
     };
     const { world } = this.options;
@@ -290,6 +298,10 @@ export class Fleet implements Reports, Sessions {
       onNode: node => {
         if (this.keeps) this.nodes.push(node);
         if (node.kind === 'tool' && node.status !== 'skipped') record.toolCalls++;
+      },
+      onRestart: (sinceMs, atMs) => {
+        record.restarts++;
+        world.sessionRestarted?.(id, sinceMs, atMs);
       },
       refusesAgent: (path, depth) => world.refusesAgent?.(id, path, depth) ?? null,
     });
@@ -367,7 +379,7 @@ export class Fleet implements Reports, Sessions {
     if (this.keeps) this.workflows.push(record);
     this.active.delete(record.session);
     this.options.onSession?.(record);
-    this.options.world.sessionEnded?.(record.session, record.workflow);
+    this.options.world.sessionEnded?.(record.session, record.workflow, status);
     if (restart === null || this.stopped) return;
     const { cohort, agent, ordinal } = restart;
     this.queueAgent(cohort, agent, ordinal + 1, nowMs + cohort.thinkMs(agent, ordinal));
@@ -415,20 +427,46 @@ export class Fleet implements Reports, Sessions {
   }
 }
 
+type ToolDelay = Extract<DelayRequest, { kind: 'tool' }>;
+
+/** A tool's run, as layers below see it. */
+class ToolRequest implements ToolDelay {
+  readonly kind = 'tool';
+  readonly session: PlannedSession;
+  private readonly node: LiveNode;
+  private readonly tool: ToolRun;
+
+  constructor(node: LiveNode, tool: ToolRun, session: PlannedSession) {
+    this.node = node;
+    this.tool = tool;
+    this.session = session;
+  }
+  get path(): string {
+    return this.node.path;
+  }
+  get step(): string {
+    return this.node.step;
+  }
+  get rules(): ToolRules {
+    return this.tool.rules;
+  }
+  get key(): Key {
+    return this.tool.key;
+  }
+  get argsKey(): Key {
+    return this.tool.argsKey;
+  }
+  get resultTokens(): number {
+    return this.tool.resultTokens;
+  }
+  attempt(n: number): ReturnType<ToolRun['attempt']> {
+    return this.tool.attempt(n);
+  }
+}
+
 /** What a node waits for. */
-function whatOf({ path, step, kind, tool }: LiveNode, session: PlannedSession): DelayRequest | undefined {
-  if (kind === 'llm' || (kind === 'tool' && tool === null)) return undefined;
-  if (tool === null) return { kind: kind as 'human' | 'wait', path, step, session };
-  const { rules, key, argsKey, resultTokens } = tool;
-  return {
-    kind: 'tool',
-    path,
-    step,
-    session,
-    rules,
-    key,
-    argsKey,
-    resultTokens,
-    attempt: n => tool.attempt(n),
-  };
+function whatOf(node: LiveNode, session: PlannedSession): DelayRequest | undefined {
+  const { path, step, kind, tool } = node;
+  if (tool !== null) return new ToolRequest(node, tool, session);
+  return kind === 'human' || kind === 'wait' ? { kind, path, step, session } : undefined;
 }

@@ -74,6 +74,15 @@ export function agentList(
       ? around.threads.fork()
       : new Threads(new Thread(step.prefix, step.context === 'last' ? around.prev.runs : []));
   const task = around.inTask ? around.task : around.place;
-  const inside: Around = { ...around, threads, task, inTask: true, answers: null, prev: NO_ANSWER };
+  const agentDepth = around.agentDepth + 1;
+  const inside: Around = {
+    ...around,
+    threads,
+    task,
+    inTask: true,
+    agentDepth,
+    answers: null,
+    prev: NO_ANSWER,
+  };
   return new InnerList(session, parent, step.steps, inside, false);
 }

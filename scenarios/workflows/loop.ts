@@ -59,7 +59,7 @@ export class RepeatFrame implements Frame {
   private startPass(cause: string | null, answer: Answer): void {
     this.pass++;
     const { step, around, session } = this;
-    if (this.pass >= this.times || (this.pass > 0 && this.stopsAfter(this.pass - 1))) {
+    if (this.isOver()) {
       if (this.list !== null) this.parent.adopt(this.list);
       this.parent.childEnded(0, { ok: true, answer }, cause);
       return;
@@ -72,6 +72,13 @@ export class RepeatFrame implements Frame {
     };
     this.list = session.list(this, this.pass, step.steps, inner, this.list ?? undefined);
     this.list.begin(cause);
+  }
+
+  /** Nothing is asked of a first pass; a session that is being finalised has no further one. */
+  private isOver(): boolean {
+    const { pass, session } = this;
+    if (pass >= this.times) return true;
+    return pass > 0 && (session.host.isFinalizing || this.stopsAfter(pass - 1));
   }
 
   /** Whether the loop is over after a pass: by a draw, or by a condition on what its steps gave. */

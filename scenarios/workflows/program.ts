@@ -5,6 +5,7 @@ import type { InputPath } from '../base/issue.ts';
 import type { Key } from '../base/key.ts';
 import type { Amount } from '../formats/amount.ts';
 import type { Retention } from '../formats/prompt.ts';
+import type { StepRules, ToolRules, WorkflowRules } from '../formats/rules.ts';
 
 interface StepBase {
   readonly name: string;
@@ -27,10 +28,14 @@ export interface LlmStep extends StepBase {
   readonly reads: readonly string[];
   readonly out: Amount;
   readonly reasoning: Amount;
+  /** Output that the client allows, reasoning first; what is drawn is cut there. Infinity: any. */
+  readonly maxTokens: number;
   readonly context: 'main' | 'fresh' | 'fork' | 'last';
   readonly thread: string | null;
   /** A prompt longer than this is preceded by a call that summarises its thread. */
   readonly compactAt: { readonly tokens: Amount; readonly by: CompactStep } | null;
+  /** What the gateway obeys of it; NO_RULES itself where nothing is said. */
+  readonly rules: StepRules;
 }
 
 /** A call that summarises a thread, which then holds the kept results and the summary. */
@@ -42,6 +47,7 @@ export interface CompactStep extends StepBase {
   readonly out: Amount;
   readonly keep: readonly string[];
   readonly thread: string | null;
+  readonly rules: StepRules;
 }
 
 export interface ToolStep extends StepBase {
@@ -51,6 +57,7 @@ export interface ToolStep extends StepBase {
   readonly failRatio: number;
   readonly errorTokens: Amount;
   readonly onFail: 'continue' | 'stop';
+  readonly rules: ToolRules;
 }
 
 export interface PauseStep extends StepBase {
@@ -124,6 +131,8 @@ export interface Workflow {
   readonly prefix: readonly Segment[];
   readonly steps: readonly Step[];
   readonly params: ReadonlyMap<string, Amount>;
+  /** What the gateway obeys of its sessions; NO_WORKFLOW_RULES itself where nothing is said. */
+  readonly rules: WorkflowRules;
 }
 
 /** Visits every step, outermost first, in order; agents' bodies too. */

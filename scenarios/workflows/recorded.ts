@@ -1,5 +1,6 @@
 // The program of a recorded session: its calls as a graph. Causal timing waits for the parents and then for the recorded
 // gap; absolute timing keeps the recorded instants whatever the parents do.
+import { textKey } from '../base/key.ts';
 import type { PromptPart } from '../formats/prompt.ts';
 import type { NodeKind } from '../formats/record.ts';
 import type { RecordedCall, RecordedSession } from '../formats/recorded.ts';
@@ -85,7 +86,12 @@ class RecordedFrame implements Frame {
   }
 
   begin(cause: string | null): void {
-    if (this.left === 0) this.parent.childEnded(0, { ok: true, answer: NO_ANSWER }, cause);
+    const { isFinalizing } = this.host;
+    if (isFinalizing) for (const row of this.calls.keys()) this.skipCall(row);
+    if (isFinalizing || this.left === 0) {
+      this.parent.childEnded(0, { ok: true, answer: NO_ANSWER }, cause);
+      return;
+    }
     for (const [row, waits] of this.waitsFor.entries()) if (waits === 0) this.startGap(row, cause);
   }
 
@@ -104,8 +110,8 @@ class RecordedFrame implements Frame {
       kind,
       call: null,
       delayMs,
-      failure: null,
       answer: NO_ANSWER,
+      tool: null,
     };
     this.live.set(row, this.host.startLeaf(this, row * 2, leaf, cause));
   }
@@ -113,32 +119,36 @@ class RecordedFrame implements Frame {
   private startCall(row: number, cause: string | null): void {
     const call = this.calls[row] as Call;
     const path = (this.session.calls[row] as RecordedCall).id;
-    this.live.set(
-      row,
-      this.host.startLeaf(
-        this,
-        row * 2 + 1,
-        { path, step: call.step, kind: 'llm', call, answer: NO_ANSWER },
-        cause,
-      ),
-    );
+    const { step } = call;
+    const leaf = { path, step, kind: 'llm' as const, call, delayMs: 0, answer: NO_ANSWER, tool: null };
+    this.live.set(row, this.host.startLeaf(this, row * 2 + 1, leaf, cause));
   }
 
   childEnded(child: number, ending: Ending, cause: string | null): void {
     const row = child >> 1;
+    const isGap = child % 2 === 0;
     this.live.delete(row);
-    if (child % 2 === 0) {
-      this.startCall(row, cause);
-      return;
-    }
-    this.left--;
     if (!ending.ok) {
       // One refused call ends its session: later prompts rest on its answer.
+      if (isGap) this.skipCall(row);
       this.cancel();
       this.skipRest();
       this.parent.childEnded(0, ending, cause);
       return;
     }
+    if (this.host.isFinalizing) {
+      // No recorded call is a final one.
+      if (isGap) this.skipCall(row);
+      if (this.live.size > 0) return;
+      this.skipRest();
+      this.parent.childEnded(0, { ok: true, answer: NO_ANSWER }, cause);
+      return;
+    }
+    if (isGap) {
+      this.startCall(row, cause);
+      return;
+    }
+    this.left--;
     for (const next of this.children[row] as number[]) {
       const waits = (this.waitsFor[next] as number) - 1;
       this.waitsFor[next] = waits;
@@ -148,10 +158,12 @@ class RecordedFrame implements Frame {
   }
 
   private skipRest(): void {
-    for (const [row, waits] of this.waitsFor.entries()) {
-      const call = this.session.calls[row] as RecordedCall;
-      if (waits > 0) this.host.skip(call.id, (this.calls[row] as Call).step, 'llm', null);
-    }
+    for (const [row, waits] of this.waitsFor.entries()) if (waits > 0) this.skipCall(row);
+  }
+
+  private skipCall(row: number): void {
+    const { id } = this.session.calls[row] as RecordedCall;
+    this.host.skip(id, (this.calls[row] as Call).step, 'llm', null);
   }
 
   cancel(): void {
@@ -184,6 +196,8 @@ export function recordedProgram(session: RecordedSession, options: RecordedOptio
         reasoningTokens: content.reasoningTokens,
         output: content.output,
         warmTokens: Math.max(content.primedTokens, options.warm ? content.warmTokens : 0),
+        argsKey: textKey(call.id),
+        agentDepth: call.agent === 'main' ? 0 : 1,
       };
     });
   };

@@ -20,18 +20,20 @@ class Upwards implements Reports {
   }
 }
 
-/** `layers`: the topmost first. `reports`: what the world tells of ends. */
+/** `layers`: the topmost first. `reports`: what the world tells of ends; `stop`: layers tell what they hold as unfinished;
+ * `isIdle`: no layer has anything under way. */
 export function fleetOver(
   options: Omit<FleetOptions, 'world'>,
   bottom: World,
   layers: readonly MakeLayer[],
   nowMs: () => number,
-): { fleet: Fleet; reports: Reports } {
+): { fleet: Fleet; reports: Reports; stop: (nowMs: number) => void; isIdle: () => boolean } {
   let fleet: Fleet | null = null;
   const sessions: Sessions = {
     cancel: (session, reason, atMs) => fleet?.cancel(session, reason, atMs),
-    finalize: (session, atMs) => fleet?.finalize(session, atMs),
+    finalize: session => fleet?.finalize(session),
     restart: (session, sinceMs, atMs) => fleet?.restart(session, sinceMs, atMs),
+    checkpointed: (session, atMs) => fleet?.checkpointed(session, atMs),
   };
   // Made by the fleet, whose tickets and those of layers are one sequence.
   const newTicket = () => (fleet as Fleet).newTicket();
@@ -46,7 +48,13 @@ export function fleetOver(
     lower = above;
     below = layer;
   }
-  fleet = new Fleet({ ...options, world: below });
-  if (lower !== null) lower.to = fleet;
-  return { fleet, reports: reports ?? fleet };
+  const top = below;
+  const made = new Fleet({ ...options, world: top });
+  fleet = made;
+  if (lower !== null) lower.to = made;
+  const stop = (atMs: number) => {
+    if (layers.length > 0) top.stop?.(atMs);
+  };
+  const isIdle = () => layers.length === 0 || (top.isIdle?.() ?? true);
+  return { fleet: made, reports: reports ?? made, stop, isIdle };
 }

@@ -5,8 +5,10 @@ import { type PromptPart, type Retention, type Run, runTokens } from '../formats
 import {
   Answers,
   type Around,
+  again,
   childPlace,
   type EnclosingList,
+  holdsFinal,
   joined,
   type Last,
   type List,
@@ -18,10 +20,30 @@ import { type AmountScope, type Draws, decisionKey, type Place, type Purpose } f
 import { FanOutFrame } from './fan-out.ts';
 import { agentList, branchList } from './inner-list.ts';
 import { RepeatFrame } from './loop.ts';
-import type { BlockStep, CompactStep, LlmStep, Step, Workflow } from './program.ts';
-import { type Answer, type Call, type Ending, type Frame, NO_ANSWER, type Program } from './progress.ts';
+import type {
+  AgentStep,
+  BlockStep,
+  CompactStep,
+  LlmStep,
+  PauseStep,
+  Step,
+  ToolStep,
+  Workflow,
+} from './program.ts';
+import {
+  type Answer,
+  type Call,
+  type Ending,
+  type Frame,
+  type Host,
+  NO_ANSWER,
+  type Program,
+  SKIPPED,
+} from './progress.ts';
+import type { Runaway } from './runaway.ts';
 import type { Segments } from './segments.ts';
 import { Thread, Threads } from './thread.ts';
+import { ToolDraws } from './tool-run.ts';
 import { TryFrame } from './try.ts';
 
 /** What a call sends: all of it, its labelled parts, and what of it is new to the thread. */
@@ -76,6 +98,8 @@ class ListFrame implements List, EnclosingList {
   private readonly steps: readonly Step[];
   private readonly around: Around;
   private index = -1;
+  /** Runs of the step before this one; above 0 in a session that runs away. */
+  private repetition = 0;
   private ready: { cause: string | null } | null = null;
   private advancing = false;
   /** Of a block that runs, and the row of a leaf. */
@@ -83,7 +107,7 @@ class ListFrame implements List, EnclosingList {
   private leaf = NO_LEAF;
   private before: Last = { answer: NO_ANSWER, heldBy: null };
   /** What the end of the running step does to its thread; gives the thread that then holds the answer. */
-  private settle: (() => Thread | null) | null = null;
+  private settle: ((answer: Answer) => Thread | null) | null = null;
   /** What goes on when the running call was only in preparation of its step. */
   private resume: ((cause: string | null) => void) | null = null;
 
@@ -133,14 +157,22 @@ class ListFrame implements List, EnclosingList {
   }
 
   private startNext(cause: string | null): void {
-    this.index++;
+    if (this.runsAgain()) this.repetition++;
+    else {
+      this.index++;
+      this.repetition = 0;
+    }
     const step = this.steps[this.index];
     if (step === undefined) {
       this.parent.childEnded(this.child, { ok: true, answer: this.before.answer }, cause);
       return;
     }
+    if (this.isLeftOut(step)) {
+      this.leaveOut(step, cause);
+      return;
+    }
     this.session.takeSteps(1);
-    const place = childPlace(this.around.place, step.key, step.name);
+    const place = this.placeOf(step);
     switch (step.verb) {
       case 'llm':
         this.startLlm(step, place, cause);
@@ -156,6 +188,30 @@ class ListFrame implements List, EnclosingList {
       default:
         this.startBlock(step, place, cause);
     }
+  }
+
+  private runsAgain(): boolean {
+    const { runaway, host } = this.session;
+    const step = this.steps[this.index];
+    if (runaway === null || step === undefined || host.isFinalizing) return false;
+    return runaway.steps.has(step) && this.repetition + 1 < runaway.times;
+  }
+
+  private placeOf(step: Step): Place {
+    const place = childPlace(this.around.place, step.key, step.name);
+    const { runaway } = this.session;
+    if (runaway === null || this.repetition === 0) return place;
+    return again(place, this.repetition, runaway.asksTheSame);
+  }
+
+  private isLeftOut(step: Step): boolean {
+    return this.session.host.isFinalizing && !holdsFinal(step);
+  }
+
+  /** As if it were not in the list. */
+  private leaveOut(step: Step, cause: string | null): void {
+    skipSteps(this.session.host, [step], this.around.place.path);
+    this.next(cause);
   }
 
   private startBlock(step: BlockStep, place: Place, cause: string | null): void {
@@ -177,9 +233,20 @@ class ListFrame implements List, EnclosingList {
         break;
       case 'agent':
         // A sub-agent sees nothing of its caller but, perhaps, a fork of the thread or the last result.
-        this.startFrame(agentList(session, this, step, around), cause);
+        this.startAgent(step, around, cause);
         break;
     }
+  }
+
+  private startAgent(step: AgentStep, around: Around, cause: string | null): void {
+    const { session } = this;
+    const refusal = session.host.refusesAgent(around.place.path, around.agentDepth + 1);
+    if (refusal === null) {
+      this.startFrame(agentList(session, this, step, around), cause);
+      return;
+    }
+    skipSteps(session.host, [step], this.around.place.path);
+    this.childEnded(0, { ok: false, error: refusal }, cause);
   }
 
   private startFrame(frame: Frame & { begin(cause: string | null): void }, cause: string | null): void {
@@ -213,7 +280,7 @@ class ListFrame implements List, EnclosingList {
     const scope = this.scope(holdsPrev);
     const on = { place, thread, scope };
     const made = this.promptOf(step, on);
-    if (compactAt !== null && thread.tokens > 0) {
+    if (compactAt !== null && thread.tokens > 0 && !this.session.host.isFinalizing) {
       const limit = this.session.draws.amount(compactAt.tokens, place, 'limit', true, scope);
       if (made.promptTokens > limit) {
         this.resume = from => this.sendLlm(step, on, this.promptOf(step, on), from);
@@ -230,7 +297,7 @@ class ListFrame implements List, EnclosingList {
     step: { prefix: LlmStep['prefix']; reads: readonly string[]; adds: LlmStep['adds'] },
     { place, thread, scope }: On,
   ): Prompt {
-    const { draws, segments } = this.session;
+    const { draws, segments, runaway } = this.session;
     const parts: PromptPart[] = [];
     const prefix: Run[] = [];
     let retention: Retention[] | undefined;
@@ -251,7 +318,8 @@ class ListFrame implements List, EnclosingList {
     add('history', thread.tokens);
     const reads = step.reads.length === 0 ? NO_RUNS : step.reads.flatMap(name => this.answers.get(name).runs);
     add('reads', runTokens(reads));
-    const addsTokens = draws.amount(step.adds, place, 'adds', true, scope);
+    const drawnTokens = draws.amount(step.adds, place, 'adds', true, scope);
+    const addsTokens = this.repetition === 0 ? drawnTokens : drawnTokens * (runaway?.addsTimes ?? 1);
     const adds = contentOf(place, 'adds', promptTokens === 0 ? Math.max(1, addsTokens) : addsTokens);
     add('input', runTokens(adds));
     const prompt = prefix.concat(thread.runs, reads, adds);
@@ -267,18 +335,19 @@ class ListFrame implements List, EnclosingList {
     const { draws } = this.session;
     const { pass } = this.around;
     this.session.takePieces(prompt.length);
-    const reasoningTokens = draws.amount(step.reasoning, place, 'reasoning', true, scope);
+    const drawnTokens = draws.amount(step.reasoning, place, 'reasoning', true, scope);
+    const reasoningTokens = Math.min(drawnTokens, step.maxTokens);
     scope.reasoning = reasoningTokens;
-    const visibleTokens = Math.max(
-      reasoningTokens > 0 ? 0 : 1,
-      draws.amount(step.out, place, 'out', true, scope),
+    const visibleTokens = Math.min(
+      Math.max(reasoningTokens > 0 ? 0 : 1, draws.amount(step.out, place, 'out', true, scope)),
+      step.maxTokens - reasoningTokens,
     );
     const visible = contentOf(place, 'out', visibleTokens);
     // Reasoning is billed, then leaves the thread.
-    this.settle = () => {
+    this.settle = answer => {
       thread.append(reads);
       thread.append(adds);
-      thread.append(visible);
+      thread.append(answer.runs);
       thread.prefix = step.prefix ?? thread.prefix;
       return thread;
     };
@@ -299,6 +368,9 @@ class ListFrame implements List, EnclosingList {
         output:
           reasoningTokens > 0 ? [...contentOf(place, 'reasoning', reasoningTokens), ...visible] : visible,
         warmTokens: 0,
+        rules: step.rules,
+        argsKey: place.args ?? place.key,
+        agentDepth: this.around.agentDepth,
       },
       { place, cause, answer: { runs: visible, tokens: visibleTokens } },
     );
@@ -318,8 +390,8 @@ class ListFrame implements List, EnclosingList {
     const tokens = Math.max(1, this.session.draws.amount(step.out, place, 'out', true, scope));
     const summary = contentOf(place, 'out', tokens);
     const kept = step.keep.flatMap(name => this.answers.get(name).runs);
-    this.settle = () => {
-      thread.replace([...kept, ...summary]);
+    this.settle = answer => {
+      thread.replace([...kept, ...answer.runs]);
       return thread;
     };
     this.startCall(
@@ -338,6 +410,9 @@ class ListFrame implements List, EnclosingList {
         reasoningTokens: 0,
         output: summary,
         warmTokens: 0,
+        rules: step.rules,
+        argsKey: place.args ?? place.key,
+        agentDepth: this.around.agentDepth,
       },
       { place, cause, answer: { runs: summary, tokens } },
     );
@@ -347,33 +422,32 @@ class ListFrame implements List, EnclosingList {
     call: Call,
     { place, cause, answer }: { place: Place; cause: string | null; answer: Answer },
   ): void {
-    const leaf = { path: place.path, step: call.step, kind: 'llm' as const, call, answer };
+    const leaf = {
+      path: place.path,
+      step: call.step,
+      kind: 'llm' as const,
+      call,
+      delayMs: 0,
+      answer,
+      tool: null,
+    };
     this.leaf = this.session.host.startLeaf(this, 0, leaf, cause);
   }
 
-  private startDelay(
-    step: Extract<Step, { verb: 'tool' | 'human' | 'wait' }>,
-    place: Place,
-    cause: string | null,
-  ): void {
+  private startDelay(step: ToolStep | PauseStep, place: Place, cause: string | null): void {
     const { draws, host } = this.session;
     const scope = this.scope(false);
-    let tokens: number;
-    let delayMs: number;
-    let failure: { error: string; stops: boolean } | null = null;
+    const leaf = { path: place.path, step: plainName(step.name), kind: step.verb, call: null };
     if (step.verb === 'tool') {
-      const failed = draws.chance(step.failRatio, place, 'fail');
-      const result = failed ? step.errorTokens : step.resultTokens;
-      delayMs = draws.amount(step.latencyMs, place, 'latency', false, scope);
-      tokens = draws.amount(result, place, 'result', true, scope);
-      if (failed) failure = { error: 'tool_failed', stops: step.onFail === 'stop' };
+      const tool = new ToolDraws({ step, place, draws, scope });
+      const { delayMs, answer } = tool;
+      this.leaf = host.startLeaf(this, 0, { ...leaf, delayMs, answer, tool }, cause);
     } else {
-      delayMs = draws.amount(step.delayMs, place, 'delay', false, scope);
-      tokens = draws.amount(step.adds, place, 'adds', true, scope);
+      const delayMs = draws.amount(step.delayMs, place, 'delay', false, scope);
+      const tokens = draws.amount(step.adds, place, 'adds', true, scope);
+      const answer = tokens > 0 ? { runs: contentOf(place, 'result', tokens), tokens } : NO_ANSWER;
+      this.leaf = host.startLeaf(this, 0, { ...leaf, delayMs, answer, tool: null }, cause);
     }
-    const answer = tokens > 0 ? { runs: contentOf(place, 'result', tokens), tokens } : NO_ANSWER;
-    const leaf = { path: place.path, step: plainName(step.name), kind: step.verb, answer };
-    this.leaf = host.startLeaf(this, 0, { ...leaf, call: null, delayMs, failure }, cause);
   }
 
   childEnded(_child: number, ending: Ending, cause: string | null): void {
@@ -388,9 +462,10 @@ class ListFrame implements List, EnclosingList {
       return;
     }
     this.resume = null;
-    const heldBy = settle?.() ?? null;
+    const heldBy = ending === SKIPPED ? null : (settle?.(ending.answer) ?? null);
     if (resume !== null) {
-      resume(cause);
+      if (this.isLeftOut(step)) this.leaveOut(step, cause);
+      else resume(cause);
       return;
     }
     this.answers.own.set(plainName(step.name), ending.answer);
@@ -441,17 +516,31 @@ function upTo(most: number, what: string, hint: string): (count: number) => void
   };
 }
 
+/** Whose session it is, and what it draws. */
+export interface TemplateSession {
+  readonly key: Key;
+  readonly draws: Draws;
+  readonly segments: Segments;
+  /** What it does wrong; null: nothing. */
+  readonly runaway: Runaway | null;
+}
+
 /** The program of a written workflow for one session. */
-export function templateProgram(workflow: Workflow, key: Key, draws: Draws, segments: Segments): Program {
-  return {
+export function templateProgram(
+  workflow: Workflow,
+  { key, draws, segments, runaway }: TemplateSession,
+): Program {
+  const program = {
     workflow: workflow.name,
-    open(host, root) {
+    rules: workflow.rules,
+    open(host: Host, root: Frame) {
       const place: Place = { key, path: '' };
       const whose = `a session of workflow "${workflow.name}"`;
       const session: Session = {
         host,
         draws,
         segments,
+        runaway,
         takeSteps: upTo(
           MAX_STEPS,
           `${whose} starts too many steps`,
@@ -470,6 +559,7 @@ export function templateProgram(workflow: Workflow, key: Key, draws: Draws, segm
         threads: new Threads(new Thread(workflow.prefix)),
         task: place,
         inTask: false,
+        agentDepth: 0,
         iteration: 0,
         pass: null,
         answers: null,
@@ -477,4 +567,5 @@ export function templateProgram(workflow: Workflow, key: Key, draws: Draws, segm
       });
     },
   };
+  return runaway === null ? program : { ...program, injected: runaway.label };
 }

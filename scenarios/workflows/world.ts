@@ -8,7 +8,7 @@
 // is aborted; nothing is told from inside of `send`, `delay` or `abort`: who has an answer at once waits 0 ms first.
 import type { Key } from '../base/key.ts';
 import type { PlannedSession } from '../formats/plan.ts';
-import type { CallOutcome } from '../formats/record.ts';
+import type { CallOutcome, WorkflowStatus } from '../formats/record.ts';
 import type { ToolRules } from '../formats/rules.ts';
 import type { Call } from './progress.ts';
 
@@ -22,8 +22,14 @@ export interface World {
   abort(ticket: number): void;
   /** A session starts; nothing of it has been asked for yet. */
   sessionStarted?(session: PlannedSession, nowMs: number): void;
+  /** A session starts again; of its life so far only what had ended by `sinceMs` counts (null: nothing). */
+  sessionRestarted?(session: string, sinceMs: number | null, nowMs: number): void;
   /** A session is over; nothing of it is under way any more, but for calls that were aborted. */
-  sessionEnded?(session: string, workflow: string): void;
+  sessionEnded?(session: string, workflow: string, status: WorkflowStatus): void;
+  /** Nothing of a call or tool is under way here; where absent, nothing ever is. */
+  isIdle?(): boolean;
+  /** The run ends now: what is held here is told as unfinished. */
+  stop?(nowMs: number): void;
   /** May a sub-agent start, so many inside of one another (1: the first)? null: yes; else the reason code why not. */
   refusesAgent?(session: string, path: string, depth: number): string | null;
   /** Output tokens of a live call that have appeared. */
@@ -64,6 +70,8 @@ export interface Sessions {
    * checkpoint; null: none) are remembered and end at once.
    */
   restart(session: string, sinceMs: number | null, nowMs: number): void;
+  /** All that has ended of it until now is saved: where it starts again after a failure, by its own rule. */
+  checkpointed(session: string, nowMs: number): void;
 }
 
 /** What gateway and engine may know of a call beside its prompt. */
@@ -93,6 +101,8 @@ export interface SendRequest {
   readonly isFirst: boolean;
   /** The replica that has its prefix, of an attempt after the first; absent: none is preferred. */
   readonly prefers?: string | null;
+  /** From 0, over all attempts of the call; absent: 0. */
+  readonly attempt?: number;
 }
 
 /** What is waited for. */

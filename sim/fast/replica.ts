@@ -155,6 +155,8 @@ export class FastReplica {
     while (this.first !== null) this.drop(atNs, this.first, undefined, 'failed');
     for (let head = this.waiting.head(); head !== undefined; head = this.waiting.head())
       this.drop(atNs, head, undefined, 'failed');
+    this.totals.busyNs = this.busyNs(atNs);
+    this.busyUntilNs = atNs;
     this.isStopped = true;
     this.dueNs = Number.POSITIVE_INFINITY;
     this.dueRank = STEP_ENDS;
@@ -214,6 +216,7 @@ export class FastReplica {
     this.nextStep += steps;
     this.busyUntilNs = runFromNs + sums.sumNs(steps);
     this.totals.steps += steps;
+    this.totals.busyNs += sums.sumNs(steps);
   }
 
   private tellDecodes(step: Step): void {
@@ -600,6 +603,7 @@ export class FastReplica {
     this.nextStep = step + 1;
     this.busyUntilNs = endNs;
     this.totals.steps += 1;
+    this.totals.busyNs += stepNs;
   }
 
   /** The batch alone, for as many steps as nothing changes. */
@@ -803,6 +807,11 @@ export class FastReplica {
     return this.tree.match(prompt, NO_OUTPUT, promptTokens).blocks * this.limits.blockTokens;
   }
 
+  /** Steps are back to back: what is left of those in flight lies between now and the end of the last one. */
+  private busyNs(nowNs: number): number {
+    return this.totals.busyNs - Math.max(0, this.busyUntilNs - nowNs);
+  }
+
   sample(atMs: number): TimelineSample {
     // Whoever looks from outside sees a step only after the instant at which it was decided.
     const { running, waiting, kvUsedRatio } = this.signals(Math.round(atMs * 1e6) - 1);
@@ -832,6 +841,7 @@ export class FastReplica {
       loadedTokens: 0,
       transferredBytes: 0,
       ...this.totals,
+      busyNs: this.busyNs(nowNs),
     };
   }
 

@@ -301,7 +301,7 @@ export class ReferenceCluster implements ManagedCluster {
   }
 
   counters(): ReplicaCounters[] {
-    return this.groups().map(group => group.counters());
+    return this.groups().map(group => group.counters(this.kernel.nowNs));
   }
 
   private sets(): ReplicaSet[] {

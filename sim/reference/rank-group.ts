@@ -54,7 +54,7 @@ export class RankGroup {
   /** It is gone, and what it had fails. */
   stop(atNs: number): void {
     for (const rank of this.ranks) rank.stop(atNs);
-    this.last = this.counters();
+    this.last = this.counters(atNs);
     this.ranks = [];
     this.steppers = [];
   }
@@ -99,9 +99,9 @@ export class RankGroup {
     };
   }
 
-  counters(): ReplicaCounters {
+  counters(nowNs: number): ReplicaCounters {
     if (this.last !== null) return this.last;
-    const counters = this.ranks.map(rank => rank.counters());
+    const counters = this.ranks.map(rank => rank.counters(nowNs));
     const total = (key: keyof ReplicaCounters) => sum(counters.map(each => each[key] as number));
     return {
       ...counters[0]!,
@@ -116,6 +116,7 @@ export class RankGroup {
       generationTokens: total('generationTokens'),
       requestsFinished: total('requestsFinished'),
       steps: total('steps'),
+      busyNs: total('busyNs') / counters.length,
       evictedBlocks: total('evictedBlocks'),
       loadedTokens: total('loadedTokens'),
       transferredBytes: total('transferredBytes'),

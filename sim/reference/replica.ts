@@ -74,6 +74,8 @@ export class Replica implements Queues {
   private readonly depth: number;
   private readonly pipeline: Pipeline;
   private arrivals = 0;
+  /** Since when a step has been in flight; means nothing while there is none. */
+  private busySinceNs = 0;
   private readonly cancels: Request[] = [];
   private readonly sink: ReplicaSink;
   private readonly totals = noTotals();
@@ -205,6 +207,7 @@ export class Replica implements Queues {
     const { running, waiting, loads } = this;
     for (const request of [...running, ...waiting, ...loads.underWay, ...loads.done])
       this.fail(atNs, request);
+    this.totals.busyNs = this.busyNs(atNs);
     this.steps.length = 0;
   }
 
@@ -277,6 +280,7 @@ export class Replica implements Queues {
 
   /** Puts a decided step behind those in flight; returns when it ends. */
   start(atNs: number, plan: StepPlan, stepNs: number): number {
+    if (this.steps.length === 0) this.busySinceNs = atNs;
     this.steps.push(plan);
     this.totals.steps += 1;
     for (const request of plan.admitted) this.reportFirstAdmission(atNs, request);
@@ -296,6 +300,7 @@ export class Replica implements Queues {
   endStep(atNs: number): void {
     const step = this.steps.shift();
     invariant(step !== undefined, () => `${this.name} ends a step it never began`);
+    if (this.steps.length === 0) this.totals.busyNs += atNs - this.busySinceNs;
     for (const { request, tokens } of step.scheduled) if (!request.gone) request.computedTokens += tokens;
     this.engine.stepEnded(step, atNs);
     for (const request of this.cancels.splice(0)) if (!request.gone) this.drop(atNs, request);
@@ -360,7 +365,11 @@ export class Replica implements Queues {
     };
   }
 
-  counters(): ReplicaCounters {
+  private busyNs(nowNs: number): number {
+    return this.totals.busyNs + (this.steps.length > 0 ? nowNs - this.busySinceNs : 0);
+  }
+
+  counters(nowNs: number): ReplicaCounters {
     return {
       pool: this.pool.name,
       replica: this.name,
@@ -373,6 +382,7 @@ export class Replica implements Queues {
       maxModelTokens: this.limits.maxModelTokens,
       evictedBlocks: this.engine.evictedBlocks,
       ...this.totals,
+      busyNs: this.busyNs(nowNs),
       ...this.loads.totals,
     };
   }

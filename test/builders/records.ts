@@ -1,9 +1,13 @@
 // Records for tests: each builder defaults everything that the test is not about.
 import { Histogram } from '../../scenarios/base/histogram.ts';
 import type {
+  AttemptRecord,
   CallRecord,
+  GovernedRecords,
   NodeRecord,
+  ReplicaSpan,
   TimelineSample,
+  ToolRecord,
   WorkflowRecord,
 } from '../../scenarios/formats/record.ts';
 import type { RunHeader, RunOutput } from '../../scenarios/formats/run.ts';
@@ -41,6 +45,89 @@ export const aCall = (fields: Partial<CallRecord> = {}): CallRecord => ({
   ...fields,
 });
 
+/** The one attempt of `aCall`. */
+export const anAttempt = (fields: Partial<AttemptRecord> = {}): AttemptRecord => ({
+  session: 's0',
+  call: 'answer',
+  workflow: 'chat',
+  tenant: null,
+  user: null,
+  step: 'answer',
+  role: null,
+  attempt: 0,
+  kind: 'first',
+  because: null,
+  model: 'main',
+  target: 'main',
+  replica: 'main/0',
+  promptTokens: 1000,
+  cachedTokens: 0,
+  computedTokens: null,
+  outputTokens: 101,
+  wantedMs: 0,
+  sentMs: 0,
+  scheduledMs: 10,
+  firstTokenMs: 100,
+  endMs: 1100,
+  outcome: 'ok',
+  reason: null,
+  error: null,
+  cancelledMs: null,
+  cancelledTokens: null,
+  isGood: null,
+  waste: null,
+  ...fields,
+});
+
+/** A run of a tool for a second in a sandbox that was ready. */
+export const aTool = (fields: Partial<ToolRecord> = {}): ToolRecord => ({
+  session: 's0',
+  call: 'fetch',
+  workflow: 'chat',
+  tenant: null,
+  user: null,
+  step: 'fetch',
+  tool: 'fetch',
+  runtime: 'sandboxes',
+  attempt: 0,
+  askedMs: 0,
+  queueMs: 0,
+  coldStartMs: 0,
+  isCold: false,
+  consentMs: 0,
+  startMs: 0,
+  endMs: 1000,
+  outcome: 'ok',
+  error: null,
+  isDoubled: false,
+  usd: 0,
+  waste: null,
+  ...fields,
+});
+
+export const theGoverned = (fields: Partial<GovernedRecords> = {}): GovernedRecords => ({
+  attempts: [],
+  tools: [],
+  decisions: [],
+  cancels: [],
+  anomalies: [],
+  classifierUsd: 0,
+  ...fields,
+});
+
+/** One GPU at 3.6 USD an hour, which is a thousandth of a dollar a second, there from the start to the end. */
+export const aSpan = (fields: Partial<ReplicaSpan> = {}): ReplicaSpan => ({
+  pool: 'main',
+  replica: 'main/0',
+  askedMs: 0,
+  readyMs: 0,
+  goneMs: null,
+  isLost: false,
+  gpus: 1,
+  usdPerGpuHour: 3.6,
+  ...fields,
+});
+
 export const aNode = (fields: Partial<NodeRecord> = {}): NodeRecord => ({
   session: 's0',
   call: 'answer',
@@ -71,6 +158,9 @@ export const aWorkflow = (fields: Partial<WorkflowRecord> = {}): WorkflowRecord 
   cachedTokens: 0,
   outputTokens: 101,
   widthMax: 1,
+  restarts: 0,
+  isFinalized: false,
+  injected: null,
   criticalPath: { queueMs: 0, prefillMs: 0, decodeMs: 0, toolMs: 0, humanMs: 0, waitMs: 0, otherMs: 0 },
   ...fields,
 });

@@ -64,8 +64,9 @@ export function simulationOf(plan: Plan, deployment: DeploymentSpec): Simulation
 }
 
 /** Runs to the end. */
-export function simulated(plan: Plan, deploymentText = DEPLOYMENT()): RunOutput {
-  const simulation = simulationOf(plan, deploymentOf(deploymentText));
+export function simulated(plan: Plan, deployment: string | DeploymentSpec = DEPLOYMENT()): RunOutput {
+  const spec = typeof deployment === 'string' ? deploymentOf(deployment) : deployment;
+  const simulation = simulationOf(plan, spec);
   while (simulation.step(5000));
   return simulation.finish();
 }

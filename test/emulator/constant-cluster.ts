@@ -114,6 +114,7 @@ export class ConstantCluster implements Cluster {
         generationTokens: 0,
         requestsFinished: 0,
         steps: 0,
+        busyNs: 0,
         evictedBlocks: 0,
         loadedTokens: 0,
         transferredBytes: 0,

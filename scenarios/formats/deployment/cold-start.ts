@@ -1,7 +1,7 @@
 // From the wish for a replica to its first answer: one duration or distribution, or the parts that it is the sum of.
 import { z } from 'zod';
 import { bandwidth, bytes, drawn, ratio } from '../drawn.ts';
-import { amount } from '../steps.ts';
+import { amount } from '../fields.ts';
 
 const WHAT = 'from the wish for a replica to its first answer: 70s, { median: 2m, p90: 7m }, or its parts';
 

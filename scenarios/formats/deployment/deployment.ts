@@ -10,6 +10,7 @@ import { gateway } from './gateway.ts';
 import { place, placeLink } from './places.ts';
 import { HALVES, halfOf, type MachineFile, type PoolFile, pool } from './pool.ts';
 import { provider } from './provider.ts';
+import { store } from './store.ts';
 import { toolRuntime } from './tool-runtime.ts';
 import { unbuiltOfDeployment } from './unbuilt.ts';
 
@@ -58,6 +59,15 @@ export const deploymentSchema = z
     pools: z.record(named('pool'), pool).describe('pools by name').optional(),
     providers: z.record(named('provider'), provider).describe('hosted APIs by name').optional(),
     tools: z.record(named('runtime'), toolRuntime).describe('where tools run, by name').optional(),
+    stores: z.record(named('store'), store).describe('what agents keep their state in, by name').optional(),
+    agents: z
+      .strictObject({
+        place: z
+          .string()
+          .describe('a name under `places` (default: the client, where there is one; else with the gateway)'),
+      })
+      .describe('where the loops of agents run, and their users are')
+      .optional(),
     gateway: gateway.optional(),
     routing: routing.optional(),
     signals: signals.optional(),
@@ -127,11 +137,12 @@ function referenceIssues(file: DeploymentFile): Issue[] {
     const list = known.length === 0 ? `the file has no ${what}` : `known: ${known.join(', ')}`;
     issues.push(issue(path, 'WT1102', `unknown ${what} "${name}"`, didYouMean(name, known) ?? list));
   };
-  for (const key of ['pools', 'providers', 'tools'] as const) {
+  for (const key of ['pools', 'providers', 'tools', 'stores'] as const) {
     for (const [id, each] of Object.entries(file[key] ?? {}))
       refer(each.place, places, 'place', [key, id, 'place']);
   }
   refer(file.gateway?.place, places, 'place', ['gateway', 'place']);
+  refer(file.agents?.place, places, 'place', ['agents', 'place']);
   for (const [id, { between }] of Object.entries(file.links ?? {})) {
     const path = ['links', id, 'between'];
     for (const [end, each] of between.entries()) refer(each, places, 'place', [...path, end]);
@@ -161,7 +172,13 @@ function targetIssues(file: DeploymentFile, refer: Refer): Issue[] {
   }
   const targets = [...owners.keys()];
   const what = 'pool or model of a provider';
-  const { choose = [], fallback = {}, destinations = {}, rate_limits: limits = [] } = file.gateway ?? {};
+  const {
+    choose = [],
+    fallback = {},
+    destinations = {},
+    rate_limits: limits = [],
+    quality = {},
+  } = file.gateway ?? {};
   for (const [index, { use, escalate }] of choose.entries()) {
     const path = ['gateway', 'choose', index];
     if (typeof use === 'string') refer(use, targets, what, [...path, 'use']);
@@ -171,8 +188,12 @@ function targetIssues(file: DeploymentFile, refer: Refer): Issue[] {
   for (const [from, list] of Object.entries(fallback)) {
     const path = ['gateway', 'fallback', from];
     refer(from, targets, what, path);
-    for (const [index, each] of list.entries()) refer(each, targets, what, [...path, index]);
+    const lists = Array.isArray(list) ? { '': list } : list;
+    for (const [key, names] of Object.entries(lists))
+      for (const [index, each] of (names ?? []).entries())
+        refer(each, targets, what, [...path, ...(key === '' ? [] : [key]), index]);
   }
+  for (const target of Object.keys(quality)) refer(target, targets, what, ['gateway', 'quality', target]);
   const wide = [...targets, ...Object.keys(file.providers ?? {})];
   for (const [label, list] of Object.entries(destinations)) {
     for (const [index, each] of list.entries())

@@ -10,6 +10,10 @@ export const place = z
       .describe(
         'client: where sessions start; edge: near it; region: a data centre; data: where tools find things',
       ),
+    labels: z
+      .array(z.string().min(1))
+      .describe('for residency rules: [eu]; tenants name those where their data may go')
+      .optional(),
     description: z.string().describe('one line for readers').optional(),
   })
   .describe('a place');

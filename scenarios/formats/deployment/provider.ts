@@ -1,7 +1,7 @@
 // Hosted APIs of a deployment file: the models that a provider sells, at what price, how fast, within which limits, and
 // when it is down.
 import { z } from 'zod';
-import { drawn, duration, ratio } from '../drawn.ts';
+import { drawn, duration, ratio, tokens } from '../drawn.ts';
 import { rateLimit } from '../policies.ts';
 import { quantity } from '../quantity.ts';
 import { baseUrl, keyVariable, wireApi } from './pool.ts';
@@ -23,8 +23,14 @@ const price = z
 
 const latency = z
   .strictObject({
-    ttft: drawn('ms', 'to the first token of a short prompt: { median: 600ms, p90: 1.4s }'),
-    tpot: drawn('ms', 'for each token after it: { median: 12ms, p90: 20ms }'),
+    ttft: drawn(
+      'ms',
+      "to the first token of a short prompt: { median: 600ms, p90: 1.4s } (default: the catalogue's)",
+    ).optional(),
+    tpot: drawn(
+      'ms',
+      "for each token after it: { median: 12ms, p90: 20ms } (default: the catalogue's)",
+    ).optional(),
     per_input_token: duration(
       'added to `ttft` for each prompt token that is not cached (default 0s)',
     ).optional(),
@@ -32,13 +38,17 @@ const latency = z
   .describe('how fast it answers');
 
 /** The vendor's limits, and how it counts (policies.md §4.1). */
-const limits = rateLimit
-  .extend({
-    burst: duration('how much of a minute can be used at once, 1s to 60s of it (default 60s)').optional(),
-    cached_counts: z.boolean().describe('input from the cache counts (default true)').optional(),
-    retry_after: z.boolean().describe('a 429 says when to come back (default true)').optional(),
-  })
-  .describe('limits of the API, for all sessions together');
+const limits = rateLimit.describe('limits of the API, for all sessions together: a preset, or its parts');
+
+const cache = z
+  .union([
+    z.literal('off'),
+    z.strictObject({
+      ttl: duration('how long a prefix stays after its last use (default 5m)').optional(),
+      min_tokens: tokens('of a prompt, below which nothing is kept (default 1024)').optional(),
+    }),
+  ])
+  .describe('its prompt cache: { ttl: 5m, min_tokens: 1024 } (default), or off');
 
 const outage = z
   .strictObject({
@@ -46,6 +56,11 @@ const outage = z
     rate: quantity('perSec').describe('instead of `at`: how often it begins; a rate, such as 1/d').optional(),
     for: drawn('ms', 'how long it lasts'),
     share: ratio('of calls that fail meanwhile (default 100%)').optional(),
+    slowdown: z
+      .number()
+      .min(1)
+      .describe('how much slower the others are: 3 takes three times as long (default 1)')
+      .optional(),
   })
   .refine(
     each => (each.at === undefined) !== (each.rate === undefined),
@@ -64,6 +79,7 @@ const hosted = z
     price: price.optional(),
     latency: latency.optional(),
     limits: limits.describe('limits of this model alone').optional(),
+    success: ratio('of its answers that are good enough (default 100%)').optional(),
     max_model_len: quantity('tokens')
       .pipe(z.int().min(1))
       .describe('context window; tokens, such as 200k')
@@ -84,6 +100,7 @@ export const provider = z
     place: z.string().describe('where it stands: a name under `places`').optional(),
     latency: latency.describe('how fast its models answer, where they do not say').optional(),
     limits: limits.optional(),
+    cache: cache.optional(),
     fail: ratio('of calls that end in a 5xx (default 0)').optional(),
     outages: z.array(outage).describe('when it fails').optional(),
   })

@@ -8,28 +8,6 @@ import type { MachineFile, PoolFile } from './pool.ts';
 /** By key: what there is for now; and the values that a run obeys. */
 type Later = Readonly<Record<string, readonly [what: string, ...obeyed: unknown[]]>>;
 
-const ROOT: Later = {
-  providers: ['calls to hosted APIs come later; for now give a pool with an affine step'],
-  tools: ['for now a tool draws its duration in the scenario'],
-  places: ['for now everything is in one place'],
-  links: ['for now every link is instant; `api_latency` of a pool is what there is'],
-};
-/** Of the gateway a run obeys `admission`. */
-const GATEWAY: Later = {
-  place: ['for now everything is in one place'],
-  rate_limits: ['for now `admission` can bound tokens: { policy: token_bucket }'],
-  budget: ['for now no session is cut short'],
-  anomalies: ['for now no session is cut short'],
-  classifier: ['for now no call is looked at before it is sent'],
-  choose: ['for now a call goes to the model that its step names'],
-  destinations: ['for now a call goes to the model that its step names'],
-  timeout: ['for now a call takes as long as it takes'],
-  retry: ['for now `try` with `on_error` runs other steps after a failure'],
-  hedge: ['for now each call is sent once'],
-  breaker: ['for now each call is sent'],
-  fallback: ['for now `try` with `on_error` can call another model'],
-  degraded: ['for now a call that fails fails'],
-};
 const POOL: Later = {
   lora: ['for now every call is of the base model'],
 };
@@ -80,7 +58,5 @@ function poolParts(pool: PoolFile, path: InputPath): Issue[] {
 
 /** What of this file no run can give; each is an error for a run, a warning for a check. */
 export const unbuiltOfDeployment = (file: DeploymentFile): Issue[] => [
-  ...look(file, ROOT, []),
-  ...look(file.gateway, GATEWAY, ['gateway']),
   ...Object.entries(file.pools ?? {}).flatMap(([name, pool]) => poolParts(pool, ['pools', name])),
 ];

@@ -3,9 +3,10 @@
 // are if/then/else by the key that decides, so that an editor offers and refuses what belongs to that one choice.
 import { z } from 'zod';
 import { deploymentSchema } from '../deployment/deployment.ts';
+import { amount, duration, share, tokens } from '../fields.ts';
 import type { Dimension } from '../quantity.ts';
 import { scenarioSchema } from '../scenario.ts';
-import { amount, BRANCHES, duration, STEPS, share, tokens, VERBS, type Verb } from '../steps.ts';
+import { BRANCHES, STEPS, VERBS, type Verb } from '../steps.ts';
 import { amountDefinitions, amountOf, quantity } from './amounts.ts';
 import { extendedDefinitions, relaxed } from './extends.ts';
 import { firstOf, has, type JsonSchema, reference, used, withShared } from './node.ts';

@@ -93,6 +93,31 @@ test(`${CASES} drawn clusters: the fast engine tells what the reference tells`, 
   expect(started).toBeGreaterThan(CASES / 4);
 }, 600_000);
 
+test('both engines have computed as long, whenever one looks, and never longer than time went on', () => {
+  let looksWithWork = 0;
+  for (let seed = 0; seed < 150; seed++) {
+    const drawn = drawCase(seed);
+    const clusters = [createCluster(drawn.deployment), new FastCluster(drawn.deployment)];
+    for (const cluster of clusters) for (const input of drawn.inputs) give(cluster, input);
+    const before = new Map<string, number>();
+    for (let look = 1; look <= 60; look++) {
+      const nowNs = look * (97 + 13 * (seed % 7));
+      const [slow, fast] = clusters.map(cluster => {
+        cluster.advanceTo(nowNs);
+        return cluster.counters().map(({ replica, busyNs }) => ({ replica, busyNs }));
+      }) as [{ replica: string; busyNs: number }[], { replica: string; busyNs: number }[]];
+      expect(fast, `case ${seed} at ${nowNs} ns`).toEqual(slow);
+      for (const { replica, busyNs } of fast) {
+        const sinceNs = busyNs - (before.get(replica) ?? 0);
+        expect(sinceNs >= 0 && busyNs <= nowNs, `case ${seed}: ${sinceNs} ns more`).toBe(true);
+        if (sinceNs > 0) looksWithWork++;
+        before.set(replica, busyNs);
+      }
+    }
+  }
+  expect(looksWithWork).toBeGreaterThan(2000);
+});
+
 test('odd polling, and giving inputs late, changes no event', () => {
   for (let seed = 0; seed < 150; seed++) {
     const drawn = drawCase(seed);

@@ -306,7 +306,9 @@ function runUnderLaws(drawn: Drawn): { loadedTokens: number; kept: number; preem
     'nobody is counted at the end',
   );
   for (const replica of cluster.replicas) {
-    const { kvBlocksUsed, runningRequests, waitingRequests, ...counters } = replica.counters();
+    const { kvBlocksUsed, runningRequests, waitingRequests, ...counters } = replica.counters(
+      cluster.nextNs(),
+    );
     must(kvBlocksUsed + runningRequests + waitingRequests === 0, 'nothing is held at the end');
     if (replica.engine.cache !== undefined)
       must(counters.transferredBytes === (deliveries.bytes.get(replica) ?? 0), 'bytes sent = blocks * size');

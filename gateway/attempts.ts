@@ -1,0 +1,474 @@
+// The attempts of a call: sent through limits and breakers, timed, copied when slow; and what comes after each of them:
+// the answer, another attempt, another model, a wait, or the end.
+import { IdTable } from '../scenarios/base/id-table.ts';
+import { extendText, uniform } from '../scenarios/base/key.ts';
+import type { AttemptKind, Waste } from '../scenarios/formats/record.ts';
+import { type Reason, reasonOf } from '../scenarios/formats/rules.ts';
+import { type CallResult, type SendRequest, unsent } from '../scenarios/workflows/world.ts';
+import { attemptRecord } from './attempt-record.ts';
+import { Breakers } from './breakers/breakers.ts';
+import type { Attempt, Failure, GovernedCall } from './calls.ts';
+import type { Desk } from './desk.ts';
+import { OUTPUT_TOKENS } from './entrance.ts';
+import { Hedging } from './retries/hedging.ts';
+import type { RetryAsk } from './retries/retries.ts';
+
+/** A target that does not say when it is back is looked at so often. */
+const LOOK_AGAIN_MS = 1000;
+/** Of these, asking the same server again changes nothing. */
+const ELSEWHERE_FIRST: readonly Reason[] = ['breaker_open', 'context_length', 'content_policy'];
+/** Of these, a server may recover. */
+const PASSING: readonly Reason[] = ['breaker_open', '5xx', 'connect', '429', 'timeout'];
+const NOTHING_USED = { promptTokens: 0, cachedTokens: 0, outputTokens: 0, usd: 0 };
+
+export class Attempts {
+  private readonly desk: Desk;
+  private readonly live = new IdTable<Attempt>();
+  private readonly breakers = new Breakers();
+  private readonly hedging = new Hedging();
+
+  constructor(desk: Desk) {
+    this.desk = desk;
+  }
+
+  get isIdle(): boolean {
+    return this.live.size === 0;
+  }
+
+  // ---- on the way down ----------------------------------------------------------------------------------------
+
+  /** One attempt, if limits and breaker let it go. */
+  start(call: GovernedCall, kind: AttemptKind, because: Reason | null, target: string, nowMs: number): void {
+    if (call.isDone || call.isAborted) return;
+    const { setup, parts } = this.desk;
+    const n = call.made;
+    const ticket = n === 0 ? call.ticket : setup.newTicket();
+    if (this.isLimited(call, { ticket, kind, because, target }, nowMs)) return;
+    if (this.isBroken(call, { ticket, kind, target }, nowMs)) return;
+    const attempt: Attempt = {
+      ticket,
+      call,
+      n,
+      kind,
+      because,
+      target,
+      wantedMs: n === 0 ? call.request.plannedMs : nowMs,
+      startMs: nowMs,
+      timer: null,
+      ttftTimer: null,
+      hasBegun: false,
+      cancelledMs: null,
+      cancelledTokens: null,
+      gaveUp: null,
+      isLimited: parts.limits !== null,
+    };
+    if (n === 0) this.hedging.callStarted();
+    if (kind === 'retry') this.desk.retries.retryStarted();
+    call.made += 1;
+    call.waitsSinceMs = null;
+    call.firstSentMs ??= nowMs;
+    call.live.push(attempt);
+    this.live.set(ticket, attempt);
+    this.arm(attempt, nowMs);
+    setup.below.send(ticket, this.requestOf(attempt));
+  }
+
+  private arm(attempt: Attempt, nowMs: number): void {
+    const { timers } = this.desk;
+    const { call } = attempt;
+    const { timeout, hedge } = call.rules;
+    if (timeout?.attemptMs != null) {
+      const due = (now: number) => this.timedOut(attempt, 'timeout', now);
+      attempt.timer = timers.set(nowMs + timeout.attemptMs, due, nowMs);
+    }
+    if (timeout?.ttftMs != null) {
+      const due = (now: number) => this.timedOut(attempt, 'ttft_timeout', now);
+      attempt.ttftTimer = timers.set(nowMs + timeout.ttftMs, due, nowMs);
+    }
+    if (hedge !== null && attempt.kind !== 'hedge' && call.live.length === 1)
+      this.desk.later(call, nowMs + hedge.afterMs, now => this.hedge(call, attempt, now));
+  }
+
+  private requestOf({ call, target, n }: Attempt): SendRequest {
+    const { request, capTokens } = call;
+    const isCapped = capTokens !== null && capTokens < request.call.outputTokens;
+    if (n === 0 && target === request.pool && !isCapped) return request;
+    const asked = isCapped ? { ...request.call, ...cappedOutput(request.call, capTokens) } : request.call;
+    return { ...request, pool: target, attempt: n, prefers: call.lastReplica, call: asked };
+  }
+
+  /** True: a limit of ours holds it, or refused it. */
+  private isLimited(
+    call: GovernedCall,
+    { ticket, kind, because, target }: Pick<Attempt, 'ticket' | 'kind' | 'because' | 'target'>,
+    nowMs: number,
+  ): boolean {
+    const { limits, usdOf } = this.desk.parts;
+    if (limits === null) return false;
+    const { promptTokens } = call.request.call;
+    const maxOutputTokens = call.rules.step.maxOutputTokens ?? OUTPUT_TOKENS;
+    const { id: session, workflow, planned } = call.session;
+    const { tenant, user } = planned;
+    const usd = usdOf(target, promptTokens, 0, maxOutputTokens);
+    const claim = { promptTokens, cachedTokens: 0, maxOutputTokens, usd };
+    const refusal = limits.ask(ticket, { tenant, user, workflow, session, target }, claim, nowMs);
+    if (refusal === null) return false;
+    if (kind === 'hedge') return true;
+    const { by, limit, retryAfterMs } = refusal;
+    const sinceMs = call.waitsSinceMs ?? nowMs;
+    if (limit.maxWaitMs !== null && nowMs + retryAfterMs - sinceMs <= limit.maxWaitMs) {
+      if (call.waitsSinceMs === null) this.desk.decided(call, 'limit', 'waits', by, nowMs);
+      call.waitsSinceMs = sinceMs;
+      this.desk.later(call, nowMs + retryAfterMs, now => this.start(call, kind, because, target, now));
+      return true;
+    }
+    this.desk.decided(call, 'limit', 'refused', by, nowMs);
+    const backMs = nowMs + retryAfterMs;
+    const failure = { reason: '429' as const, error: 'rate_limited', target, hasBegun: false };
+    this.failed(call, { ...failure, retryAfterMs, backMs, result: null }, nowMs);
+    return true;
+  }
+
+  /** True: its target has failed too often. */
+  private isBroken(
+    call: GovernedCall,
+    { ticket, kind, target }: Pick<Attempt, 'ticket' | 'kind' | 'target'>,
+    nowMs: number,
+  ): boolean {
+    const { breaker: rule } = call.rules;
+    if (rule === null || rule.ejectMax !== null) return false;
+    const breaker = this.breakers.of(target, rule);
+    if (breaker.allows(nowMs)) return false;
+    this.desk.parts.limits?.ended(ticket, NOTHING_USED, nowMs);
+    if (kind === 'hedge') return true;
+    this.desk.decided(call, 'breaker', 'refused', target, nowMs);
+    const failure = { reason: 'breaker_open' as const, error: 'breaker_open', target, hasBegun: false };
+    this.failed(call, { ...failure, retryAfterMs: null, backMs: breaker.opensAtMs, result: null }, nowMs);
+    return true;
+  }
+
+  /** Another copy of a call whose first token does not come. */
+  private hedge(call: GovernedCall, slow: Attempt, nowMs: number): void {
+    const rule = call.rules.hedge!;
+    const copies = call.live.length;
+    if (call.isDone || call.isAborted || slow.hasBegun || slow.gaveUp !== null || copies > rule.max) return;
+    if (!this.hedging.allows(rule, copies)) return;
+    this.hedging.hedged();
+    this.desk.decided(call, 'hedge', 'sent', 'no first token', nowMs);
+    this.start(call, 'hedge', null, slow.target, nowMs);
+    if (copies < rule.max) this.desk.later(call, nowMs + rule.afterMs, now => this.hedge(call, slow, now));
+  }
+
+  // ---- given up -----------------------------------------------------------------------------------------------
+
+  /** Nobody waits for it any more: it is torn down, and no part of its call. */
+  private giveUp(attempt: Attempt, why: Waste, nowMs: number): void {
+    const { live } = attempt.call;
+    live.splice(live.indexOf(attempt), 1);
+    this.mark(attempt, why, nowMs);
+    this.desk.setup.below.abort(attempt.ticket);
+  }
+
+  private mark(attempt: Attempt, why: Waste, nowMs: number): void {
+    attempt.gaveUp = why;
+    attempt.cancelledMs = nowMs;
+    attempt.cancelledTokens = this.desk.setup.below.tokensOf?.(attempt.ticket) ?? null;
+    this.desk.timers.cancel(attempt.timer);
+    this.desk.timers.cancel(attempt.ttftTimer);
+  }
+
+  private timedOut(attempt: Attempt, error: string, nowMs: number): void {
+    if (attempt.gaveUp !== null) return;
+    const { call, target, hasBegun } = attempt;
+    this.giveUp(attempt, 'timed_out', nowMs);
+    this.observe(attempt, false, 'timeout', nowMs);
+    const failure = { reason: 'timeout' as const, error, target, hasBegun, retryAfterMs: null, backMs: null };
+    this.failed(call, { ...failure, result: null }, nowMs);
+  }
+
+  /** The time of the whole call is over. */
+  totalEnded(call: GovernedCall, nowMs: number): void {
+    if (call.isDone || call.isAborted) return;
+    this.desk.decided(call, 'deadline', 'ended', 'its time is over', nowMs);
+    for (const attempt of [...call.live]) {
+      this.giveUp(attempt, 'timed_out', nowMs);
+      this.observe(attempt, false, 'timeout', nowMs);
+    }
+    const sentMs = call.firstSentMs ?? call.askedMs;
+    this.desk.finish(call, { ...unsent(), outcome: 'error', error: 'deadline', sentMs, endMs: nowMs }, nowMs);
+  }
+
+  /** Its session gave the call up. */
+  abort(call: GovernedCall, nowMs: number): void {
+    if (call.isAborted || call.isDone) return;
+    call.isAborted = true;
+    this.desk.stopWaiting(call);
+    this.desk.timers.cancel(call.totalTimer);
+    if (call.live.length === 0) {
+      this.desk.endSoon(call, { outcome: 'cancelled', error: 'cancelled' }, nowMs);
+      return;
+    }
+    const { session } = call;
+    const why = wasteOf(session.reason, session.propagates);
+    for (const attempt of call.live) {
+      this.desk.teardowns.callAborted(session, nowMs);
+      this.mark(attempt, why, nowMs);
+      if (session.propagates) this.desk.setup.below.abort(attempt.ticket);
+    }
+  }
+
+  // ---- on the way up ------------------------------------------------------------------------------------------
+
+  /** False: it is none of ours. */
+  firstToken(ticket: number, nowMs: number): boolean {
+    const attempt = this.live.get(ticket);
+    if (attempt === undefined) return false;
+    if (attempt.gaveUp !== null) return true;
+    attempt.hasBegun = true;
+    this.desk.timers.cancel(attempt.ttftTimer);
+    const { call } = attempt;
+    if (call.rules.hedge !== null) {
+      this.desk.stopWaiting(call);
+      for (const other of [...call.live]) if (other !== attempt) this.giveUp(other, 'hedged', nowMs);
+    }
+    this.desk.setup.above.firstToken(call.ticket, nowMs);
+    return true;
+  }
+
+  /** Its call; null: it is none of ours. */
+  ended(ticket: number, result: CallResult, nowMs: number): GovernedCall | null {
+    const attempt = this.live.get(ticket);
+    if (attempt === undefined) return null;
+    this.over(attempt, result, nowMs);
+    return attempt.call;
+  }
+
+  private over(attempt: Attempt, result: CallResult, nowMs: number): void {
+    const { ticket } = attempt;
+    this.live.delete(ticket);
+    const { timers, retries } = this.desk;
+    timers.cancel(attempt.timer);
+    timers.cancel(attempt.ttftTimer);
+    if (attempt.kind === 'retry') retries.retryEnded();
+    const { call, target } = attempt;
+    this.bill(attempt, result, nowMs);
+    const place = call.live.indexOf(attempt);
+    if (place >= 0) call.live.splice(place, 1);
+    if (attempt.gaveUp !== null || call.isAborted || call.isDone) {
+      this.orphanEnded(attempt, result, nowMs);
+      return;
+    }
+    call.lastReplica = result.replica;
+    call.lastTarget = result.pool ?? target;
+    if (result.outcome === 'ok') {
+      this.answered(attempt, result, nowMs);
+      return;
+    }
+    this.record(attempt, result, 'failed', null);
+    if (result.outcome === 'unfinished') {
+      this.desk.finish(call, result, nowMs);
+      return;
+    }
+    const error = result.error ?? result.outcome;
+    const reason = reasonOf(error);
+    this.observe(attempt, false, reason, nowMs);
+    const hasBegun = result.firstTokenMs !== null;
+    const { retryAfterMs } = result;
+    this.failed(call, { reason, error, target, hasBegun, retryAfterMs, backMs: null, result }, nowMs);
+  }
+
+  /** Limits and budgets learn what an attempt really used. */
+  private bill(attempt: Attempt, result: CallResult, nowMs: number): void {
+    const { limits, budgets, usdOf } = this.desk.parts;
+    if (limits === null && budgets === null) return;
+    const { call, target } = attempt;
+    const promptTokens = isBilled(result) ? (result.promptTokens ?? call.request.call.promptTokens) : 0;
+    const { outputTokens } = result;
+    const cachedTokens = result.cachedTokens ?? 0;
+    const usd = usdOf(target, promptTokens, cachedTokens, outputTokens);
+    if (attempt.isLimited)
+      limits?.ended(attempt.ticket, { promptTokens, cachedTokens, outputTokens, usd }, nowMs);
+    if (call.isReserved && !call.isDone)
+      budgets?.settle(
+        call.ticket,
+        { inputTokens: promptTokens, outputTokens, usd, kind: 'llm' },
+        false,
+        nowMs,
+      );
+  }
+
+  /** An end that nobody waits for: what it cost is of interest, and whether it was the last of its call. */
+  private orphanEnded(attempt: Attempt, result: CallResult, nowMs: number): void {
+    const { call } = attempt;
+    this.record(attempt, result, attempt.gaveUp ?? 'cancelled', null);
+    if (!call.isAborted) return;
+    const before = attempt.cancelledTokens ?? result.outputTokens;
+    this.desk.teardowns.callEnded(call.session, Math.max(0, result.outputTokens - before), nowMs);
+    if (call.isDone || call.live.length > 0) return;
+    // What was told to stop may have come to its end first; what was not told was cancelled all the same.
+    const goesOn = !call.session.propagates && result.outcome === 'ok';
+    this.desk.finish(call, goesOn ? { ...result, outcome: 'cancelled', error: 'cancelled' } : result, nowMs);
+  }
+
+  private answered(attempt: Attempt, result: CallResult, nowMs: number): void {
+    const { desk } = this;
+    const { call, target } = attempt;
+    this.observe(attempt, true, null, nowMs);
+    const isGood = this.judge(attempt, nowMs);
+    const to = this.escalatesTo(call, isGood);
+    if (to !== null && to !== target && desk.allows(call, to)) {
+      this.record(attempt, result, 'escalated', isGood);
+      desk.decided(call, 'escalate', to, 'the answer was not good enough', nowMs);
+      this.start(call, 'escalation', null, to, nowMs);
+      return;
+    }
+    if (isGood === false && desk.parts.spec.onBadAnswer === 'retry') {
+      const failure = { reason: 'other' as const, error: 'bad_answer', target, hasBegun: false };
+      const asked = this.askRetry(call, { ...failure, retryAfterMs: null, backMs: null, result }, nowMs);
+      if ('pauseMs' in asked) {
+        this.record(attempt, result, 'retried', false);
+        this.again(call, 'other', target, asked.pauseMs, nowMs);
+        return;
+      }
+    }
+    this.record(attempt, result, null, isGood);
+    for (const other of [...call.live]) this.giveUp(other, 'hedged', nowMs);
+    desk.finish(call, result, nowMs);
+  }
+
+  private judge({ call, target, n }: Attempt, nowMs: number): boolean | null {
+    const { quality } = this.desk.parts;
+    if (quality === null) return null;
+    const { key } = call.request.facts;
+    const { complexity, success: stepSuccess } = call.rules.step;
+    const { good, looked } = quality.judge({ key, target, attempt: n, complexity, stepSuccess }, nowMs);
+    if (!looked) return null;
+    const drift = quality.observe(target, good, nowMs);
+    if (drift !== null) this.desk.decided(call, 'drift', target, drift, nowMs);
+    return good;
+  }
+
+  /** Where an answer is asked for again; null: it is good enough, or there is nowhere. */
+  private escalatesTo({ choice }: GovernedCall, isGood: boolean | null): string | null {
+    if (choice === null || choice.escalateTo === null) return null;
+    const { onBadAnswer } = this.desk.parts.spec;
+    return choice.escalates || (isGood === false && onBadAnswer === 'escalate') ? choice.escalateTo : null;
+  }
+
+  private observe(attempt: Attempt, ok: boolean, reason: Reason | null, nowMs: number): void {
+    const { call, target, startMs } = attempt;
+    const { breaker: rule } = call.rules;
+    if (rule === null || rule.ejectMax !== null) return;
+    const change = this.breakers.of(target, rule).observe({ ok, reason, tookMs: nowMs - startMs }, nowMs);
+    if (change !== null) this.desk.decided(call, 'breaker', change, target, nowMs);
+  }
+
+  private record(attempt: Attempt, result: CallResult, waste: Waste | null, isGood: boolean | null): void {
+    const { journal } = this.desk.parts;
+    if (!journal.wantsAttempts) return;
+    const record = attemptRecord(attempt, result, waste, isGood);
+    attempt.call.lastRecord = record;
+    journal.attempt(record);
+  }
+
+  // ---- what comes after a failure -----------------------------------------------------------------------------
+
+  private failed(call: GovernedCall, failure: Failure, nowMs: number): void {
+    if (call.isDone || call.isAborted || call.live.length > 0) return;
+    this.desk.stopWaiting(call);
+    const isElsewhereFirst = ELSEWHERE_FIRST.includes(failure.reason);
+    if (isElsewhereFirst && this.fallBack(call, failure, nowMs)) return;
+    const asked = this.askRetry(call, failure, nowMs);
+    if ('pauseMs' in asked) {
+      this.again(call, failure.reason, failure.target, asked.pauseMs, nowMs);
+      return;
+    }
+    if (!isElsewhereFirst && this.fallBack(call, failure, nowMs)) return;
+    if (this.waitsFor(call, failure, nowMs)) return;
+    const { result, error } = failure;
+    this.desk.endSoon(call, { ...(result ?? {}), outcome: 'error', error }, nowMs);
+  }
+
+  private askRetry(call: GovernedCall, failure: Failure, nowMs: number) {
+    const { retry, timeout } = call.rules;
+    if (retry === null) return { stops: 'reason' as const };
+    const ask: RetryAsk = {
+      made: call.retries,
+      lastPauseMs: call.lastPauseMs,
+      retryAfterMs: failure.retryAfterMs,
+      draw: uniform(extendText(call.request.facts.key, `pause ${call.made}`)),
+      reason: failure.reason,
+      began: failure.hasBegun,
+      idempotent: true,
+      elapsedMs: nowMs - call.askedMs,
+      totalMs: timeout?.totalMs ?? null,
+    };
+    return this.desk.retries.next(retry, ask);
+  }
+
+  private again(call: GovernedCall, reason: Reason, target: string, pauseMs: number, nowMs: number): void {
+    this.desk.decided(call, 'retry', 'again', reason, nowMs);
+    isRetried(call);
+    call.retries += 1;
+    call.lastPauseMs = pauseMs;
+    this.desk.later(call, nowMs + pauseMs, now => this.start(call, 'retry', reason, target, now));
+  }
+
+  private fallBack(call: GovernedCall, { reason, target }: Failure, nowMs: number): boolean {
+    const { chooser, spec } = this.desk.parts;
+    if (chooser === null) return false;
+    if (!call.tried.includes(target)) call.tried.push(target);
+    const next = chooser
+      .fallbacks(target, reason, call.rules.step.fallback, spec.fallback, this.desk.asks(call))
+      .find(each => !call.tried.includes(each));
+    if (next === undefined) return false;
+    this.desk.decided(call, 'fallback', next, reason, nowMs);
+    isRetried(call);
+    call.retries = 0;
+    this.start(call, 'fallback', reason, next, nowMs);
+    return true;
+  }
+
+  /** Nothing is left to try: with `queue` it waits for its target to come back. */
+  private waitsFor(call: GovernedCall, { reason, target, backMs }: Failure, nowMs: number): boolean {
+    const { degraded, degradedWaitMs } = this.desk.parts.spec;
+    if (degraded !== 'queue' || !PASSING.includes(reason)) return false;
+    const sinceMs = call.degradedSinceMs ?? nowMs;
+    const untilMs = sinceMs + degradedWaitMs;
+    const nextMs = Math.max(nowMs + LOOK_AGAIN_MS, Math.min(backMs ?? 0, untilMs));
+    if (nextMs > untilMs) return false;
+    if (call.degradedSinceMs === null) this.desk.decided(call, 'degraded', 'queue', reason, nowMs);
+    call.degradedSinceMs = sinceMs;
+    isRetried(call);
+    this.desk.later(call, nextMs, now => this.start(call, 'retry', reason, target, now));
+    return true;
+  }
+}
+
+/** What was in vain was not the end. */
+function isRetried({ lastRecord }: GovernedCall): void {
+  if (lastRecord?.waste === 'failed') lastRecord.waste = 'retried';
+}
+
+/** Whether what was computed is paid for: what was refused is not. */
+const isBilled = ({ outcome, firstTokenMs, outputTokens }: CallResult): boolean =>
+  outcome === 'ok' || firstTokenMs !== null || outputTokens > 0;
+
+/** Why what runs of a session that is being ended was paid for in vain. */
+function wasteOf(reason: string | null, propagates: boolean): Waste {
+  if (!propagates) return 'after_cancel';
+  if (reason?.startsWith('budget')) return 'over_budget';
+  return reason === 'anomaly' ? 'anomaly' : 'cancelled';
+}
+
+/** A shorter answer: reasoning, which comes first, counts first. */
+function cappedOutput({ output, outputTokens, reasoningTokens }: SendRequest['call'], capTokens: number) {
+  const tokens = Math.max(1, Math.min(outputTokens, capTokens));
+  let left = tokens;
+  const runs = output.flatMap(run => {
+    const taken = Math.min(left, run.tokens);
+    left -= taken;
+    return taken === 0 ? [] : [taken === run.tokens ? run : { ...run, tokens: taken }];
+  });
+  return { output: runs, outputTokens: tokens, reasoningTokens: Math.min(reasoningTokens, tokens) };
+}

@@ -1,0 +1,163 @@
+// One budget of one holder (a session, a user, a tenant, an agent type): what of each limit is used, and what calls under
+// way have reserved. Money is counted in whole 1e-9 USD, so that what is given back leaves exactly nothing.
+import type { BudgetMeasure, BudgetRule } from '../../scenarios/formats/rules.ts';
+
+export type Scope = 'session' | 'user' | 'tenant' | 'workflow';
+
+/** What one call or tool run takes, in the units of accounts. */
+export interface Amounts {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly llmCalls: number;
+  readonly toolCalls: number;
+  readonly nanoUsd: number;
+}
+
+/** What is reserved and settled; the wall clock of a session only passes. */
+type Counted = Exclude<BudgetMeasure, 'wallMs'>;
+
+const WORDS: Readonly<Record<Counted, string>> = {
+  inputTokens: 'input tokens',
+  outputTokens: 'output tokens',
+  tokens: 'tokens',
+  llmCalls: 'LLM calls',
+  toolCalls: 'tool calls',
+  usd: 'USD',
+};
+const COUNTED = Object.keys(WORDS) as readonly Counted[];
+const NANO = 1e9;
+
+export const nanoUsd = (usd: number): number => Math.round(usd * NANO);
+
+function amountOf(measure: Counted, amounts: Amounts): number {
+  switch (measure) {
+    case 'tokens':
+      return amounts.inputTokens + amounts.outputTokens;
+    case 'usd':
+      return amounts.nanoUsd;
+    default:
+      return amounts[measure];
+  }
+}
+
+/** One limit of an account as it stands, in the unit of its measure. */
+export interface Standing {
+  readonly scope: Scope;
+  readonly measure: BudgetMeasure;
+  readonly limit: number;
+  readonly used: number;
+  readonly reserved: number;
+}
+
+export class Account {
+  readonly rule: BudgetRule;
+  readonly scope: Scope;
+  /** Columns, a row for each limit of the rule. */
+  private readonly measures: readonly Counted[];
+  private readonly limits: readonly number[];
+  private readonly used: number[];
+  private readonly reserved: number[];
+  /** The window that `used` is of. */
+  private window = 0;
+
+  constructor(rule: BudgetRule, scope: Scope) {
+    this.rule = rule;
+    this.scope = scope;
+    this.measures = COUNTED.filter(measure => rule.limits[measure] !== undefined);
+    this.limits = this.measures.map(measure => {
+      const limit = rule.limits[measure] as number;
+      return measure === 'usd' ? nanoUsd(limit) : limit;
+    });
+    this.used = this.measures.map(() => 0);
+    this.reserved = this.measures.map(() => 0);
+  }
+
+  /** A new window has nothing used; what is reserved is still to come. */
+  roll(nowMs: number): void {
+    const { perMs } = this.rule;
+    const window = perMs === null ? 0 : Math.floor(nowMs / perMs);
+    if (window <= this.window) return;
+    this.window = window;
+    this.used.fill(0);
+  }
+
+  /** Hot: row of the first limit that `amounts` would pass, its overdraw included; -1: none. */
+  exceededBy(amounts: Amounts): number {
+    const { overdrawRatio, onExceed } = this.rule;
+    const stretch = onExceed === 'degrade' ? 1 + overdrawRatio : 1;
+    for (let row = 0; row < this.limits.length; row++)
+      if (this.after(row, amounts) > this.limits[row]! * stretch) return row;
+    return -1;
+  }
+
+  /** Hot: row of the first limit whose soft share is spent, or that `amounts` would overdraw; -1: none. */
+  softBy(amounts: Amounts): number {
+    const { softRatio, onExceed } = this.rule;
+    const soft = softRatio ?? Number.POSITIVE_INFINITY;
+    for (let row = 0; row < this.limits.length; row++) {
+      const limit = this.limits[row]!;
+      if (this.used[row]! + this.reserved[row]! >= soft * limit) return row;
+      if (onExceed === 'degrade' && this.after(row, amounts) > limit) return row;
+    }
+    return -1;
+  }
+
+  private after(row: number, amounts: Amounts): number {
+    return this.used[row]! + this.reserved[row]! + amountOf(this.measures[row]!, amounts);
+  }
+
+  reserve(amounts: Amounts): void {
+    for (let row = 0; row < this.reserved.length; row++)
+      this.reserved[row]! += amountOf(this.measures[row]!, amounts);
+  }
+
+  release(amounts: Amounts): void {
+    for (let row = 0; row < this.reserved.length; row++)
+      this.reserved[row]! -= amountOf(this.measures[row]!, amounts);
+  }
+
+  use(amounts: Amounts): void {
+    for (let row = 0; row < this.used.length; row++)
+      this.used[row]! += amountOf(this.measures[row]!, amounts);
+  }
+
+  /** When the next window begins, ms of the run, if an empty one holds `amounts`; else Infinity. */
+  freeMs(amounts: Amounts): number {
+    const { perMs } = this.rule;
+    const isTooLarge = this.limits.some((limit, row) => amountOf(this.measures[row]!, amounts) > limit);
+    return perMs === null || isTooLarge ? Number.POSITIVE_INFINITY : (this.window + 1) * perMs;
+  }
+
+  /** Something is reserved, and without it `amounts` would fit. */
+  waitsForReserved(amounts: Amounts): boolean {
+    const { measures, limits, used, reserved } = this;
+    return (
+      reserved.some(each => each > 0) &&
+      limits.every((limit, row) => used[row]! + amountOf(measures[row]!, amounts) <= limit)
+    );
+  }
+
+  standing(row: number): Standing {
+    const measure = this.measures[row]!;
+    const unit = measure === 'usd' ? NANO : 1;
+    const [limit, used, reserved] = [this.limits, this.used, this.reserved].map(each => each[row]! / unit);
+    return { scope: this.scope, measure, limit: limit!, used: used!, reserved: reserved! };
+  }
+
+  standings(): Standing[] {
+    return this.measures.map((_, row) => this.standing(row));
+  }
+
+  /** How a limit stands, in words. */
+  words(row: number): string {
+    const { limit, used, reserved } = this.standing(row);
+    const words = WORDS[this.measures[row]!];
+    return `${used} used and ${reserved} reserved of the ${limit} ${words} of its ${this.scope}`;
+  }
+
+  wants(row: number, amounts: Amounts): string {
+    const measure = this.measures[row]!;
+    const wanted = amountOf(measure, amounts) / (measure === 'usd' ? NANO : 1);
+    return `${this.words(row)}, and this may take ${wanted}`;
+  }
+}

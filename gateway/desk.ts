@@ -1,0 +1,155 @@
+// What every part of the gateway shares: its rules and counts, its timers, the calls that are here, and their end.
+import { IdTable } from '../scenarios/base/id-table.ts';
+import type { PlannedSession } from '../scenarios/formats/plan.ts';
+import type { DecisionRecord } from '../scenarios/formats/record.ts';
+import type { CancelRule, GatewaySpec } from '../scenarios/formats/rules.ts';
+import { type CallResult, type LayerSetup, type Sessions, unsent } from '../scenarios/workflows/world.ts';
+import type { AnomalyWatch } from './anomalies/watch.ts';
+import type { Budgets } from './budgets/budgets.ts';
+import type { Due, GovernedCall, GovernedSession } from './calls.ts';
+import type { ChoiceAsk, Chooser } from './choice/chooser.ts';
+import type { Journal } from './journal.ts';
+import type { OwnLimits } from './limits/limits.ts';
+import type { Quality } from './quality/quality.ts';
+import { Retries } from './retries/retries.ts';
+import { Teardowns } from './teardowns.ts';
+import { Timers } from './timers.ts';
+import type { AgentLimits } from './trust/agents.ts';
+
+/** What a gateway is made of. Null: it has no such rule. */
+export interface GatewayParts {
+  readonly spec: GatewaySpec;
+  readonly journal: Journal;
+  readonly budgets: Budgets | null;
+  readonly limits: OwnLimits | null;
+  readonly chooser: Chooser | null;
+  readonly quality: Quality | null;
+  readonly anomalies: AnomalyWatch | null;
+  readonly agents: AgentLimits | null;
+  /** Labels of places where a tenant's data may go; null: any. */
+  residencyOf(tenant: string | null): readonly string[] | null;
+  /** When a session's user leaves: its cohort's rule, where the workflow has none. */
+  cohortCancel(cohort: string): CancelRule | null;
+  /** What a session was made to do wrong; null: nothing. */
+  injectedOf(session: PlannedSession): string | null;
+  readonly operator: Operator;
+  /** USD of so many tokens at a target. */
+  usdOf(target: string, promptTokens: number, cachedTokens: number, outputTokens: number): number;
+}
+
+/** Whoever ends sessions by hand. */
+export interface Operator {
+  isArmed: boolean;
+  /** When it does so next, ms; Infinity: never. */
+  nextMs(): number;
+  /** Whom it ends now. */
+  due(nowMs: number): (session: PlannedSession) => boolean;
+}
+
+export type GatewaySetup = LayerSetup & { readonly sessions: Sessions };
+
+const NO_USE = { inputTokens: 0, outputTokens: 0, usd: 0, kind: 'llm' } as const;
+
+export class Desk {
+  readonly parts: GatewayParts;
+  readonly setup: GatewaySetup;
+  readonly timers: Timers<Due>;
+  readonly teardowns: Teardowns;
+  readonly retries = new Retries();
+  readonly sessions = new Map<string, GovernedSession>();
+  readonly calls = new IdTable<GovernedCall>();
+  /** Calls that wait for what others have reserved. */
+  readonly budgetWaiters = new Set<GovernedCall>();
+  /** Told when a budget may have room again. */
+  onFreed: (nowMs: number) => void = () => {};
+
+  constructor(parts: GatewayParts, setup: GatewaySetup) {
+    this.parts = parts;
+    this.setup = setup;
+    this.teardowns = new Teardowns(parts.journal);
+    this.timers = new Timers(delayMs => {
+      const ticket = setup.newTicket();
+      setup.below.delay(ticket, delayMs);
+      return ticket;
+    });
+  }
+
+  decided(
+    { session, request }: GovernedCall,
+    policy: DecisionRecord['policy'],
+    decision: string,
+    why: string,
+    nowMs: number,
+  ): void {
+    this.parts.journal.decision(nowMs, session.id, request.path, policy, decision, why);
+  }
+
+  /** A call goes on at an instant, unless it is given up before. */
+  later(call: GovernedCall, atMs: number, due: Due): void {
+    const run = (nowMs: number) => {
+      call.timer = null;
+      due(nowMs);
+    };
+    call.timer = this.timers.set(atMs, run, this.setup.nowMs());
+  }
+
+  stopWaiting(call: GovernedCall): void {
+    this.timers.cancel(call.timer);
+    call.timer = null;
+    this.budgetWaiters.delete(call);
+  }
+
+  /** What decides which model a call goes to. */
+  asks({ rules, request }: GovernedCall): ChoiceAsk {
+    const { facts, call, pool } = request;
+    return {
+      key: facts.key,
+      role: call.role,
+      complexity: rules.step.complexity,
+      sensitivity: rules.step.sensitivity,
+      model: call.model,
+      workflow: facts.workflow,
+      tenant: facts.tenant,
+      wanted: pool,
+      residency: this.parts.residencyOf(facts.tenant),
+    };
+  }
+
+  /** May a call go to this target, as far as its label and its tenant are concerned? */
+  allows({ rules, request }: GovernedCall, target: string): boolean {
+    const { chooser } = this.parts;
+    const residency = this.parts.residencyOf(request.facts.tenant);
+    return chooser?.allows(target, rules.step.sensitivity, residency) ?? true;
+  }
+
+  /** Ends a call in the same instant, once nobody is in the middle of sending it. */
+  endSoon(call: GovernedCall, end: Partial<CallResult>, nowMs: number): void {
+    this.stopWaiting(call);
+    this.later(call, nowMs, now => {
+      const sentMs = end.sentMs ?? call.firstSentMs ?? call.askedMs;
+      this.finish(call, { ...unsent(), ...end, sentMs, endMs: now }, now);
+    });
+  }
+
+  /** Tells the end of a call upwards. */
+  finish(call: GovernedCall, result: CallResult, nowMs: number): void {
+    if (call.isDone) return;
+    call.isDone = true;
+    this.stopWaiting(call);
+    this.timers.cancel(call.totalTimer);
+    this.calls.delete(call.ticket);
+    this.retries.callEnded();
+    if (call.isReserved) this.parts.budgets?.settle(call.ticket, NO_USE, true, nowMs);
+    const { capTokens, request } = call;
+    const isCapped = capTokens !== null && capTokens < request.call.outputTokens;
+    const end: CallResult = {
+      ...result,
+      pool: result.pool ?? call.lastTarget ?? call.choice?.target ?? request.pool,
+      sentMs: call.firstSentMs ?? result.sentMs,
+      attempts: call.made,
+      answerTokens: isCapped ? result.outputTokens : result.answerTokens,
+    };
+    this.setup.above.callEnded(call.ticket, end, nowMs);
+    if (this.budgetWaiters.size > 0) this.onFreed(nowMs);
+  }
+}
