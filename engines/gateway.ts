@@ -101,6 +101,7 @@ function budgetsOf({ budget, budgets = [] }: GatewayFile, at: Place): OwnBudget[
 const anomaliesOf = (raw: Part<'anomalies'>): AnomalyRule => ({
   repeats: raw.repeats ?? 3,
   calls: raw.calls ?? null,
+  callsSd: raw.calls_sd ?? null,
   toolCascade: raw.tool_cascade ?? null,
   burn: raw.burn ?? 2,
   contextGrowth: raw.context_growth ?? null,

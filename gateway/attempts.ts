@@ -12,6 +12,7 @@ import type { Desk } from './desk.ts';
 import { OUTPUT_TOKENS } from './entrance.ts';
 import { Hedging } from './retries/hedging.ts';
 import type { RetryAsk } from './retries/retries.ts';
+import { isUnheard, Waits } from './waits.ts';
 
 /** A target that does not say when it is back is looked at so often. */
 const LOOK_AGAIN_MS = 1000;
@@ -26,9 +27,22 @@ export class Attempts {
   private readonly live = new IdTable<Attempt>();
   private readonly breakers = new Breakers();
   private readonly hedging = new Hedging();
+  private readonly waits: Waits;
 
   constructor(desk: Desk) {
     this.desk = desk;
+    this.waits = new Waits(desk.timers, {
+      timedOut: (attempt, error, nowMs) => this.timedOut(attempt, error, nowMs),
+      unheard: (attempt, nowMs) => this.hedge(attempt, nowMs),
+      totalEnded: (call, nowMs) => this.totalEnded(call, nowMs),
+    });
+  }
+
+  /** The time of the whole call, from now on. */
+  limitTotal(call: GovernedCall, totalMs: number, nowMs: number): void {
+    // What is left until a deadline is another length each time.
+    if (totalMs === call.rules.timeout?.totalMs) this.waits.total(totalMs, call, nowMs);
+    else this.desk.timers.set(nowMs + totalMs, now => this.totalEnded(call, now), nowMs);
   }
 
   get isIdle(): boolean {
@@ -54,8 +68,7 @@ export class Attempts {
       target,
       wantedMs: n === 0 ? call.request.plannedMs : nowMs,
       startMs: nowMs,
-      timer: null,
-      ttftTimer: null,
+      isOver: false,
       hasBegun: false,
       cancelledMs: null,
       cancelledTokens: null,
@@ -74,19 +87,12 @@ export class Attempts {
   }
 
   private arm(attempt: Attempt, nowMs: number): void {
-    const { timers } = this.desk;
     const { call } = attempt;
     const { timeout, hedge } = call.rules;
-    if (timeout?.attemptMs != null) {
-      const due = (now: number) => this.timedOut(attempt, 'timeout', now);
-      attempt.timer = timers.set(nowMs + timeout.attemptMs, due, nowMs);
-    }
-    if (timeout?.ttftMs != null) {
-      const due = (now: number) => this.timedOut(attempt, 'ttft_timeout', now);
-      attempt.ttftTimer = timers.set(nowMs + timeout.ttftMs, due, nowMs);
-    }
+    if (timeout?.attemptMs != null) this.waits.attempt(timeout.attemptMs, attempt, nowMs);
+    if (timeout?.ttftMs != null) this.waits.ttft(timeout.ttftMs, attempt, nowMs);
     if (hedge !== null && attempt.kind !== 'hedge' && call.live.length === 1)
-      this.desk.later(call, nowMs + hedge.afterMs, now => this.hedge(call, attempt, now));
+      this.waits.hedge(hedge.afterMs, attempt, nowMs);
   }
 
   private requestOf({ call, target, n }: Attempt): SendRequest {
@@ -105,13 +111,13 @@ export class Attempts {
   ): boolean {
     const { limits, usdOf } = this.desk.parts;
     if (limits === null) return false;
-    const { promptTokens } = call.request.call;
+    const { promptTokens, model } = call.request.call;
     const maxOutputTokens = call.rules.step.maxOutputTokens ?? OUTPUT_TOKENS;
     const { id: session, workflow, planned } = call.session;
     const { tenant, user } = planned;
     const usd = usdOf(target, promptTokens, 0, maxOutputTokens);
     const claim = { promptTokens, cachedTokens: 0, maxOutputTokens, usd };
-    const refusal = limits.ask(ticket, { tenant, user, workflow, session, target }, claim, nowMs);
+    const refusal = limits.ask(ticket, { tenant, user, workflow, session, target, model }, claim, nowMs);
     if (refusal === null) return false;
     if (kind === 'hedge') return true;
     const { by, limit, retryAfterMs } = refusal;
@@ -148,15 +154,15 @@ export class Attempts {
   }
 
   /** Another copy of a call whose first token does not come. */
-  private hedge(call: GovernedCall, slow: Attempt, nowMs: number): void {
+  private hedge(slow: Attempt, nowMs: number): void {
+    const { call } = slow;
     const rule = call.rules.hedge!;
     const copies = call.live.length;
-    if (call.isDone || call.isAborted || slow.hasBegun || slow.gaveUp !== null || copies > rule.max) return;
-    if (!this.hedging.allows(rule, copies)) return;
+    if (!isUnheard(slow) || copies > rule.max || !this.hedging.allows(rule, copies)) return;
     this.hedging.hedged();
     this.desk.decided(call, 'hedge', 'sent', 'no first token', nowMs);
     this.start(call, 'hedge', null, slow.target, nowMs);
-    if (copies < rule.max) this.desk.later(call, nowMs + rule.afterMs, now => this.hedge(call, slow, now));
+    if (copies < rule.max) this.desk.timers.set(nowMs + rule.afterMs, now => this.hedge(slow, now), nowMs);
   }
 
   // ---- given up -----------------------------------------------------------------------------------------------
@@ -173,8 +179,6 @@ export class Attempts {
     attempt.gaveUp = why;
     attempt.cancelledMs = nowMs;
     attempt.cancelledTokens = this.desk.setup.below.tokensOf?.(attempt.ticket) ?? null;
-    this.desk.timers.cancel(attempt.timer);
-    this.desk.timers.cancel(attempt.ttftTimer);
   }
 
   private timedOut(attempt: Attempt, error: string, nowMs: number): void {
@@ -187,7 +191,7 @@ export class Attempts {
   }
 
   /** The time of the whole call is over. */
-  totalEnded(call: GovernedCall, nowMs: number): void {
+  private totalEnded(call: GovernedCall, nowMs: number): void {
     if (call.isDone || call.isAborted) return;
     this.desk.decided(call, 'deadline', 'ended', 'its time is over', nowMs);
     for (const attempt of [...call.live]) {
@@ -203,7 +207,6 @@ export class Attempts {
     if (call.isAborted || call.isDone) return;
     call.isAborted = true;
     this.desk.stopWaiting(call);
-    this.desk.timers.cancel(call.totalTimer);
     if (call.live.length === 0) {
       this.desk.endSoon(call, { outcome: 'cancelled', error: 'cancelled' }, nowMs);
       return;
@@ -225,10 +228,8 @@ export class Attempts {
     if (attempt === undefined) return false;
     if (attempt.gaveUp !== null) return true;
     attempt.hasBegun = true;
-    this.desk.timers.cancel(attempt.ttftTimer);
     const { call } = attempt;
     if (call.rules.hedge !== null) {
-      this.desk.stopWaiting(call);
       for (const other of [...call.live]) if (other !== attempt) this.giveUp(other, 'hedged', nowMs);
     }
     this.desk.setup.above.firstToken(call.ticket, nowMs);
@@ -246,9 +247,8 @@ export class Attempts {
   private over(attempt: Attempt, result: CallResult, nowMs: number): void {
     const { ticket } = attempt;
     this.live.delete(ticket);
-    const { timers, retries } = this.desk;
-    timers.cancel(attempt.timer);
-    timers.cancel(attempt.ttftTimer);
+    const { retries } = this.desk;
+    attempt.isOver = true;
     if (attempt.kind === 'retry') retries.retryEnded();
     const { call, target } = attempt;
     this.bill(attempt, result, nowMs);
@@ -300,6 +300,8 @@ export class Attempts {
   /** An end that nobody waits for: what it cost is of interest, and whether it was the last of its call. */
   private orphanEnded(attempt: Attempt, result: CallResult, nowMs: number): void {
     const { call } = attempt;
+    // A breaker gets its trial back; what timed out was told when it did.
+    if (attempt.gaveUp !== 'timed_out') this.observe(attempt, false, 'cancelled', nowMs);
     this.record(attempt, result, attempt.gaveUp ?? 'cancelled', null);
     if (!call.isAborted) return;
     const before = attempt.cancelledTokens ?? result.outputTokens;
@@ -359,7 +361,8 @@ export class Attempts {
     const { call, target, startMs } = attempt;
     const { breaker: rule } = call.rules;
     if (rule === null || rule.ejectMax !== null) return;
-    const change = this.breakers.of(target, rule).observe({ ok, reason, tookMs: nowMs - startMs }, nowMs);
+    const end = { ok, reason, tookMs: nowMs - startMs, sentMs: startMs };
+    const change = this.breakers.of(target, rule).observe(end, nowMs);
     if (change !== null) this.desk.decided(call, 'breaker', change, target, nowMs);
   }
 

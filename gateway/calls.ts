@@ -56,7 +56,6 @@ export interface GovernedCall {
   readonly tried: string[];
   /** What it waits for while nothing is under way. */
   timer: Timer<Due> | null;
-  totalTimer: Timer<Due> | null;
   /** Since when it waits for a limit, a budget or a target; null: it does not. */
   waitsSinceMs: number | null;
   /** Since when it waits for its target to come back; null: it does not. */
@@ -83,8 +82,8 @@ export interface Attempt {
   readonly target: string;
   readonly wantedMs: number;
   readonly startMs: number;
-  timer: Timer<Due> | null;
-  ttftTimer: Timer<Due> | null;
+  /** It has ended below. */
+  isOver: boolean;
   hasBegun: boolean;
   cancelledMs: number | null;
   cancelledTokens: number | null;

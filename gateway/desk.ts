@@ -136,7 +136,6 @@ export class Desk {
     if (call.isDone) return;
     call.isDone = true;
     this.stopWaiting(call);
-    this.timers.cancel(call.totalTimer);
     this.calls.delete(call.ticket);
     this.retries.callEnded();
     if (call.isReserved) this.parts.budgets?.settle(call.ticket, NO_USE, true, nowMs);

@@ -30,11 +30,9 @@ export class Entrance {
   }
 
   arrive(call: GovernedCall, nowMs: number): void {
-    const { timers } = this.desk;
     const { throttleMs } = call.session;
     const totalMs = this.totalMs(call, nowMs);
-    if (totalMs !== null)
-      call.totalTimer = timers.set(nowMs + totalMs, now => this.attempts.totalEnded(call, now), nowMs);
+    if (totalMs !== null) this.attempts.limitTotal(call, totalMs, nowMs);
     if (this.runsAway(call, nowMs)) return;
     if (throttleMs > 0) this.desk.later(call, nowMs + throttleMs, now => this.decide(call, now));
     else this.decide(call, nowMs);

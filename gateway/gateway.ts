@@ -179,7 +179,6 @@ export class Gateway implements Layer {
       live: [],
       tried: [],
       timer: null,
-      totalTimer: null,
       waitsSinceMs: null,
       degradedSinceMs: null,
       capTokens: null,

@@ -1,6 +1,11 @@
-// The timers of a layer, on as few of the world's as it takes: thousands of timeouts that mostly never come due cost a
-// place in a heap here, and are swept when most of them are off.
+// The timers of a layer, on as few of the world's as it takes. Most of a gateway's are timeouts that never come due, all of
+// the same few lengths: a lane holds those of one length in the order in which they were set, without a timer for each.
 import { Heap } from '../scenarios/base/heap.ts';
+
+/** Instants are whole nanoseconds in a simulation: what was meant for now may lie a hair behind it. */
+const NS_IN_MS = 1e-6;
+/** Fewer are not worth a sweep. */
+const SWEPT_FROM = 64;
 
 export interface Timer<T> {
   readonly atMs: number;
@@ -9,17 +14,63 @@ export interface Timer<T> {
   isOff: boolean;
 }
 
-/** Instants are whole nanoseconds in a simulation: what was meant for now may lie a hair behind it. */
-const NS_IN_MS = 1e-6;
-/** Fewer are not worth a sweep. */
-const SWEPT_FROM = 64;
+/** What waits in a lane: since when, and whether somebody still wants to hear of it. */
+export interface LaneOf<W> {
+  sinceMs(what: W): number;
+  isWanted(what: W): boolean;
+}
+
+/** Waits of one length. */
+export class Lane<W> {
+  private readonly lengthMs: number;
+  private readonly of: LaneOf<W>;
+  private readonly due: (what: W, nowMs: number) => void;
+  private items: W[] = [];
+  private start = 0;
+  private sweptAt = SWEPT_FROM;
+
+  constructor(lengthMs: number, of: LaneOf<W>, due: (what: W, nowMs: number) => void) {
+    this.lengthMs = lengthMs;
+    this.of = of;
+    this.due = due;
+  }
+
+  add(what: W): void {
+    this.items.push(what);
+    if (this.items.length > this.sweptAt) this.sweep();
+  }
+
+  /** When the first that is wanted is due; Infinity: none is. */
+  nextMs(): number {
+    const { items, of } = this;
+    while (this.start < items.length && !of.isWanted(items[this.start]!)) this.start += 1;
+    return this.start < items.length
+      ? of.sinceMs(items[this.start]!) + this.lengthMs
+      : Number.POSITIVE_INFINITY;
+  }
+
+  /** Takes the first, which is due. */
+  ring(nowMs: number): void {
+    this.due(this.items[this.start++]!, nowMs);
+  }
+
+  /** Twice as many as are wanted are kept at most. */
+  private sweep(): void {
+    const { of, items, start } = this;
+    this.items = items.filter((what, place) => place >= start && of.isWanted(what));
+    this.start = 0;
+    this.sweptAt = Math.max(SWEPT_FROM, this.items.length * 2);
+  }
+}
 
 export class Timers<T> {
   private heap = Timers.heap<T>();
+  private readonly lanes: Lane<never>[] = [];
   private sequence = 0;
   private off = 0;
   /** What the world waits for on our behalf, the latest first: each was asked for since it is before all others. */
   private readonly armed: { readonly ticket: number; readonly atMs: number }[] = [];
+  private armedMs = Number.POSITIVE_INFINITY;
   private readonly arm: (delayMs: number) => number;
 
   /** `arm` asks the world for a delay and gives its ticket. */
@@ -34,7 +85,7 @@ export class Timers<T> {
   set(atMs: number, what: T, nowMs: number): Timer<T> {
     const timer = { atMs, sequence: this.sequence++, what, isOff: false };
     this.heap.push(timer);
-    this.rearm(nowMs);
+    this.armFor(atMs, nowMs);
     return timer;
   }
 
@@ -45,37 +96,68 @@ export class Timers<T> {
     if (this.off > SWEPT_FROM && this.off * 2 > this.heap.size) this.sweep();
   }
 
+  /** A lane of waits of this length; `wait` then puts something into it. */
+  lane<W>(lengthMs: number, of: LaneOf<W>, due: (what: W, nowMs: number) => void): Lane<W> {
+    const lane = new Lane(lengthMs, of, due);
+    this.lanes.push(lane as unknown as Lane<never>);
+    return lane;
+  }
+
+  wait<W>(lane: Lane<W>, what: W, atMs: number, nowMs: number): void {
+    lane.add(what);
+    this.armFor(atMs, nowMs);
+  }
+
   /** A delay of the world has ended: true where it was ours. */
   rings(ticket: number): boolean {
     const place = this.armed.findLastIndex(each => each.ticket === ticket);
     if (place < 0) return false;
     this.armed.splice(place, 1);
+    this.armedMs = this.armed.at(-1)?.atMs ?? Number.POSITIVE_INFINITY;
     return true;
   }
 
-  /** The next one that is due, taken; undefined: none is. */
+  /** The next one that is due, taken; undefined: none is. What is due in lanes before it is done on the way. */
   take(nowMs: number): T | undefined {
-    for (let timer = this.heap.peek(); timer !== undefined; timer = this.heap.peek()) {
-      if (!timer.isOff && timer.atMs > nowMs + NS_IN_MS) break;
-      this.heap.pop();
-      if (timer.isOff) {
-        this.off -= 1;
-        continue;
+    for (;;) {
+      const timer = this.head();
+      let nextMs = timer?.atMs ?? Number.POSITIVE_INFINITY;
+      let first: Lane<never> | null = null;
+      for (const lane of this.lanes) {
+        const atMs = lane.nextMs();
+        if (atMs >= nextMs) continue;
+        nextMs = atMs;
+        first = lane;
       }
-      // It cannot be cancelled any more.
-      timer.isOff = true;
-      return timer.what;
+      if (nextMs > nowMs + NS_IN_MS) {
+        this.armFor(nextMs, nowMs);
+        return undefined;
+      }
+      if (first !== null) first.ring(nowMs);
+      else {
+        this.heap.pop();
+        // It cannot be cancelled any more.
+        timer!.isOff = true;
+        return timer!.what;
+      }
     }
-    this.rearm(nowMs);
+  }
+
+  /** The first timer that is on. */
+  private head(): Timer<T> | undefined {
+    for (let timer = this.heap.peek(); timer !== undefined; timer = this.heap.peek()) {
+      if (!timer.isOff) return timer;
+      this.heap.pop();
+      this.off -= 1;
+    }
     return undefined;
   }
 
-  private rearm(nowMs: number): void {
-    const next = this.heap.peek();
-    const armedMs = this.armed.at(-1)?.atMs ?? Number.POSITIVE_INFINITY;
-    if (next === undefined || next.atMs >= armedMs) return;
-    const ticket = this.arm(Math.max(0, next.atMs - nowMs));
-    this.armed.push({ ticket, atMs: next.atMs });
+  private armFor(atMs: number, nowMs: number): void {
+    if (atMs >= this.armedMs) return;
+    const ticket = this.arm(Math.max(0, atMs - nowMs));
+    this.armed.push({ ticket, atMs });
+    this.armedMs = atMs;
   }
 
   private sweep(): void {

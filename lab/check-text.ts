@@ -63,7 +63,7 @@ export function shapeText({ plan, shapes, deployment, labels, standIns, width }:
   if (labels.length > 0)
     lines.push(
       '',
-      ...wrap(`notes only, nothing acts on them: ${labels.join(', ')}`, width).map(line =>
+      ...wrap(`labels that no rule of a gateway reads here: ${labels.join(', ')}`, width).map(line =>
         paint('dim', line),
       ),
     );

@@ -15,7 +15,7 @@ import { type SarifGroup, sarifOf } from '../scenarios/formats/sarif.ts';
 import type { ScenarioFile } from '../scenarios/formats/scenario.ts';
 import { issuesToJson, toYaml } from '../scenarios/formats/source.ts';
 import { unbuiltParts } from '../scenarios/formats/unbuilt.ts';
-import { labelsOf } from '../scenarios/lint/labels.ts';
+import { idleLabels } from '../scenarios/lint/labels.ts';
 import { plural } from '../scenarios/lint/lint.ts';
 import { shapeText } from './check-text.ts';
 import { type LabContext, labContext } from './lint/context.ts';
@@ -133,7 +133,7 @@ function printWords({ loaded, file, context, groups, standIns }: Checked, option
     plan,
     shapes,
     deployment: deployment === null ? null : { name: deployment.name, loads: offeredLoad(context) },
-    labels: labelsOf(file),
+    labels: idleLabels(file, deployment?.gateway ?? null),
     standIns,
     width: stream.isTTY === true ? stream.columns : Number.POSITIVE_INFINITY,
   });

@@ -14,6 +14,10 @@ export function showNumber(value: number): string {
   return text.includes('.') ? text.replace(/\.?0+$/, '') : text;
 }
 
+/** Money: to the cent, `1,204.50 USD`, or what is less than a dollar to three digits, `0.0042 USD`. */
+export const showUsd = (usd: number): string =>
+  `${Math.abs(usd) >= 1 ? grouped(usd.toFixed(2)) : showNumber(usd)} USD`;
+
 /** Whole numbers with thousands separators. */
 export const showCount = (value: number): string => grouped(Math.round(value).toFixed(0));
 

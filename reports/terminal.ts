@@ -10,6 +10,7 @@ import {
   showRatio,
   showSignedRatio,
   showTokens,
+  showUsd,
   showValue,
 } from './numbers.ts';
 import { validationHeadline } from './page/validation-sections.ts';
@@ -121,6 +122,39 @@ function replicaLines({ replicas = [] }: RunResult): string[] {
   return [`  ${named.join('; ')}; ${costText(replicas)}`];
 }
 
+/** What it cost, and what a gateway made of it; one line. */
+function governedLines({ cost, governed }: RunResult): string[] {
+  const parts: string[] = [];
+  if (cost !== undefined && cost.totalUsd > 0) {
+    const wasted = cost.waste.reduce((sum, { usd }) => sum + usd, 0);
+    const shares = [
+      [cost.byComponent.gpu_idle, 'idle GPUs'],
+      [wasted, 'in vain'],
+    ] as const;
+    const shown = shares
+      .filter(([usd]) => usd > 0)
+      .map(([usd, of]) => `${showRatio(usd / cost.totalUsd)} ${of}`);
+    const whole =
+      cost.usdPer1000Workflows === null
+        ? `${showUsd(cost.totalUsd)} in all`
+        : `${showUsd(cost.usdPer1000Workflows)} per 1,000 workflows`;
+    parts.push(`cost ${whole}${shown.length === 0 ? '' : ` (${shown.join(', ')})`}`);
+  }
+  if (governed !== undefined) {
+    const { byKind, cancels } = governed;
+    const counts = [
+      [byKind.retry, 'retries'],
+      [byKind.hedge, 'hedges'],
+      [byKind.fallback, 'fallbacks'],
+      [byKind.escalation, 'escalations'],
+      [cancels.sessions, 'sessions ended early'],
+    ] as const;
+    const shown = counts.filter(([count]) => count > 0).map(([count, of]) => `${showCount(count)} ${of}`);
+    parts.push([plural(governed.attempts, 'attempt'), ...shown].join(', '));
+  }
+  return parts.length === 0 ? [] : [`  ${parts.join('; ')}`];
+}
+
 /** What the step times of a simulation rest on; the rest of the evidence is on the page. */
 const stepEvidence = ({ world, evidence }: RunResult['header'], paint: Paint): string[] =>
   world === 'live'
@@ -143,10 +177,13 @@ export function terminalSummary(result: RunResult, options: TerminalOptions = {}
     ...latencyLines(result, paint),
     ...countLines(result),
     ...replicaLines(result),
+    ...governedLines(result),
     `  ${paint('bold', 'why:')} ${verdict.why}`,
     `  ${paint('bold', 'try:')} ${verdict.next}`,
     ...stepEvidence(header, paint),
-    ...header.warnings.slice(0, 3).map(warning => `  ${paint('yellow', 'note:')} ${warning}`),
+    ...header.warnings
+      .slice(0, result.cost === undefined ? 3 : 2)
+      .map(warning => `  ${paint('yellow', 'note:')} ${warning}`),
     ...(options.reportPath === undefined ? [] : [`report: ${paint('underline', options.reportPath)}`]),
   ].join('\n');
 }

@@ -4,10 +4,9 @@ import type { AnomalyDetector } from './anomaly.ts';
 export const calls: AnomalyDetector = {
   name: 'calls',
   doc: 'A session makes its `calls`-th call, or so many standard deviations more than its workflow does as a rule.',
-  watch(rule) {
-    const most = rule.calls ?? Number.POSITIVE_INFINITY;
-    const callsSd = rule.callsSd ?? null;
-    if (rule.calls === null && callsSd === null) return null;
+  watch({ calls: limit, callsSd }) {
+    if (limit === null && callsSd === null) return null;
+    const most = limit ?? Number.POSITIVE_INFINITY;
     let count = 0;
     return {
       call(_seen, expected) {

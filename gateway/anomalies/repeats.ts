@@ -15,10 +15,11 @@ export class Repeats {
       counts = new Map();
       this.steps.set(step, counts);
     }
-    const count = (counts.get(args) ?? 0) + 1;
-    counts.delete(args);
+    const before = counts.get(args);
+    if (before !== undefined) counts.delete(args);
+    else if (counts.size >= REMEMBERED) counts.delete(counts.keys().next().value as number);
+    const count = (before ?? 0) + 1;
     counts.set(args, count);
-    if (counts.size > REMEMBERED) counts.delete(counts.keys().next().value as number);
     return count;
   }
 }

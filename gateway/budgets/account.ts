@@ -4,19 +4,8 @@ import type { BudgetMeasure, BudgetRule } from '../../scenarios/formats/rules.ts
 
 export type Scope = 'session' | 'user' | 'tenant' | 'workflow';
 
-/** What one call or tool run takes, in the units of accounts. */
-export interface Amounts {
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-  readonly llmCalls: number;
-  readonly toolCalls: number;
-  readonly nanoUsd: number;
-}
-
 /** What is reserved and settled; the wall clock of a session only passes. */
-type Counted = Exclude<BudgetMeasure, 'wallMs'>;
-
-const WORDS: Readonly<Record<Counted, string>> = {
+const WORDS: Readonly<Record<Exclude<BudgetMeasure, 'wallMs'>, string>> = {
   inputTokens: 'input tokens',
   outputTokens: 'output tokens',
   tokens: 'tokens',
@@ -24,21 +13,29 @@ const WORDS: Readonly<Record<Counted, string>> = {
   toolCalls: 'tool calls',
   usd: 'USD',
 };
+type Counted = keyof typeof WORDS;
 const COUNTED = Object.keys(WORDS) as readonly Counted[];
 const NANO = 1e9;
 
-export const nanoUsd = (usd: number): number => Math.round(usd * NANO);
+/** What calls take, a number for each measure in the order of `COUNTED`; money in 1e-9 USD. */
+export type Amounts = readonly number[];
 
-function amountOf(measure: Counted, amounts: Amounts): number {
-  switch (measure) {
-    case 'tokens':
-      return amounts.inputTokens + amounts.outputTokens;
-    case 'usd':
-      return amounts.nanoUsd;
-    default:
-      return amounts[measure];
-  }
+/** What a call or a run of a tool takes: tokens, and USD. */
+export interface BudgetUse {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly usd: number;
+  readonly kind: 'llm' | 'tool';
 }
+
+/** `calls`: how often it counts as a call, of its kind. */
+export function amountsOf({ inputTokens, outputTokens, usd, kind }: BudgetUse, calls: number): Amounts {
+  const llmCalls = kind === 'llm' ? calls : 0;
+  const nanoUsd = Math.round(usd * NANO);
+  return [inputTokens, outputTokens, inputTokens + outputTokens, llmCalls, calls - llmCalls, nanoUsd];
+}
+
+const unitOf = (measure: Counted): number => (measure === 'usd' ? NANO : 1);
 
 /** One limit of an account as it stands, in the unit of its measure. */
 export interface Standing {
@@ -54,6 +51,8 @@ export class Account {
   readonly scope: Scope;
   /** Columns, a row for each limit of the rule. */
   private readonly measures: readonly Counted[];
+  /** Where the measure of a row stands among amounts. */
+  private readonly places: readonly number[];
   private readonly limits: readonly number[];
   private readonly used: number[];
   private readonly reserved: number[];
@@ -64,10 +63,10 @@ export class Account {
     this.rule = rule;
     this.scope = scope;
     this.measures = COUNTED.filter(measure => rule.limits[measure] !== undefined);
-    this.limits = this.measures.map(measure => {
-      const limit = rule.limits[measure] as number;
-      return measure === 'usd' ? nanoUsd(limit) : limit;
-    });
+    this.places = this.measures.map(measure => COUNTED.indexOf(measure));
+    this.limits = this.measures.map(measure =>
+      Math.round((rule.limits[measure] as number) * unitOf(measure)),
+    );
     this.used = this.measures.map(() => 0);
     this.reserved = this.measures.map(() => 0);
   }
@@ -103,43 +102,40 @@ export class Account {
   }
 
   private after(row: number, amounts: Amounts): number {
-    return this.used[row]! + this.reserved[row]! + amountOf(this.measures[row]!, amounts);
+    return this.used[row]! + this.reserved[row]! + amounts[this.places[row]!]!;
   }
 
   reserve(amounts: Amounts): void {
-    for (let row = 0; row < this.reserved.length; row++)
-      this.reserved[row]! += amountOf(this.measures[row]!, amounts);
+    for (let row = 0; row < this.reserved.length; row++) this.reserved[row]! += amounts[this.places[row]!]!;
   }
 
   release(amounts: Amounts): void {
-    for (let row = 0; row < this.reserved.length; row++)
-      this.reserved[row]! -= amountOf(this.measures[row]!, amounts);
+    for (let row = 0; row < this.reserved.length; row++) this.reserved[row]! -= amounts[this.places[row]!]!;
   }
 
   use(amounts: Amounts): void {
-    for (let row = 0; row < this.used.length; row++)
-      this.used[row]! += amountOf(this.measures[row]!, amounts);
+    for (let row = 0; row < this.used.length; row++) this.used[row]! += amounts[this.places[row]!]!;
   }
 
   /** When the next window begins, ms of the run, if an empty one holds `amounts`; else Infinity. */
   freeMs(amounts: Amounts): number {
     const { perMs } = this.rule;
-    const isTooLarge = this.limits.some((limit, row) => amountOf(this.measures[row]!, amounts) > limit);
+    const isTooLarge = this.limits.some((limit, row) => amounts[this.places[row]!]! > limit);
     return perMs === null || isTooLarge ? Number.POSITIVE_INFINITY : (this.window + 1) * perMs;
   }
 
   /** Something is reserved, and without it `amounts` would fit. */
   waitsForReserved(amounts: Amounts): boolean {
-    const { measures, limits, used, reserved } = this;
+    const { places, limits, used, reserved } = this;
     return (
       reserved.some(each => each > 0) &&
-      limits.every((limit, row) => used[row]! + amountOf(measures[row]!, amounts) <= limit)
+      limits.every((limit, row) => used[row]! + amounts[places[row]!]! <= limit)
     );
   }
 
   standing(row: number): Standing {
     const measure = this.measures[row]!;
-    const unit = measure === 'usd' ? NANO : 1;
+    const unit = unitOf(measure);
     const [limit, used, reserved] = [this.limits, this.used, this.reserved].map(each => each[row]! / unit);
     return { scope: this.scope, measure, limit: limit!, used: used!, reserved: reserved! };
   }
@@ -156,8 +152,7 @@ export class Account {
   }
 
   wants(row: number, amounts: Amounts): string {
-    const measure = this.measures[row]!;
-    const wanted = amountOf(measure, amounts) / (measure === 'usd' ? NANO : 1);
+    const wanted = amounts[this.places[row]!]! / unitOf(this.measures[row]!);
     return `${this.words(row)}, and this may take ${wanted}`;
   }
 }

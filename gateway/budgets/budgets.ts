@@ -8,20 +8,15 @@ import type {
   OwnBudget,
   TenantRules,
 } from '../../scenarios/formats/rules.ts';
-import { Account, type Amounts, nanoUsd, type Scope, type Standing } from './account.ts';
+import { Account, type Amounts, amountsOf, type BudgetUse, type Scope, type Standing } from './account.ts';
 
-/** The most that a call or a run of a tool may take: tokens, and USD. */
-export interface BudgetClaim {
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-  readonly usd: number;
-  readonly kind: 'llm' | 'tool';
+export type { BudgetUse } from './account.ts';
+
+/** The most that a call or a run of a tool may take. */
+export interface BudgetClaim extends BudgetUse {
   /** Of a step of role `final`: a budget that finalizes lets it through, whatever is left. */
   readonly isFinal?: boolean;
 }
-
-/** What an attempt did take. */
-export interface BudgetUse extends BudgetClaim {}
 
 export type BudgetVerdict =
   | { readonly kind: 'ok' }
@@ -60,8 +55,10 @@ interface Holder {
   readonly wallEndMs: number;
 }
 
-interface Reservation extends Amounts {
+/** What a call has reserved, and where: its session may be over before it is settled. */
+interface Reservation {
   readonly accounts: readonly Account[];
+  readonly amounts: Amounts;
 }
 
 /**
@@ -138,7 +135,7 @@ export class Budgets {
     this.release(id);
     const { accounts } = holder;
     if (accounts.length === 0) return OK;
-    const wanted = reservationOf(claim, accounts);
+    const wanted = amountsOf(claim, 1);
     let worst: Extract<BudgetVerdict, { kind: 'exceeded' }> | null = null;
     let soft: BudgetVerdict | null = null;
     for (const account of accounts) {
@@ -152,7 +149,7 @@ export class Budgets {
     }
     if (worst !== null) return worst;
     for (const account of accounts) account.reserve(wanted);
-    this.reservations.set(id, wanted);
+    this.reservations.set(id, { accounts, amounts: wanted });
     return soft ?? OK;
   }
 
@@ -176,7 +173,7 @@ export class Budgets {
   release(id: number): void {
     const reservation = this.reservations.get(id);
     if (reservation === undefined) return;
-    for (const account of reservation.accounts) account.release(reservation);
+    for (const account of reservation.accounts) account.release(reservation.amounts);
     this.reservations.delete(id);
   }
 
@@ -193,26 +190,6 @@ export class Budgets {
 
 const isOf = (rule: OwnBudget, workflow: string): boolean =>
   rule.workflow === null || rule.workflow === workflow;
-
-const amountsOf = ({ inputTokens, outputTokens, usd, kind }: BudgetUse, calls: number): Amounts => ({
-  inputTokens,
-  outputTokens,
-  nanoUsd: nanoUsd(usd),
-  llmCalls: kind === 'llm' ? calls : 0,
-  toolCalls: kind === 'tool' ? calls : 0,
-});
-
-const reservationOf = (
-  { inputTokens, outputTokens, usd, kind }: BudgetClaim,
-  accounts: readonly Account[],
-): Reservation => ({
-  inputTokens,
-  outputTokens,
-  nanoUsd: nanoUsd(usd),
-  llmCalls: kind === 'llm' ? 1 : 0,
-  toolCalls: kind === 'tool' ? 1 : 0,
-  accounts,
-});
 
 function softVerdict(account: Account, wanted: Amounts): BudgetVerdict | null {
   const row = account.softBy(wanted);

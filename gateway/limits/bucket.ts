@@ -9,7 +9,7 @@ const MS_PER_MINUTE = 60_000;
  * 60000 is taken, as long as nothing is taken that does not fit.
  */
 export class Bucket {
-  readonly capacity: number;
+  private readonly capacity: number;
   private readonly perMinute: number;
   private readonly msPerUnit: number;
   private fullMs = Number.NEGATIVE_INFINITY;
@@ -38,10 +38,5 @@ export class Bucket {
 
   isFull(nowMs: number): boolean {
     return this.fullMs <= nowMs;
-  }
-
-  /** Below 0: what it owes. */
-  level(nowMs: number): number {
-    return this.capacity - Math.max(0, this.fullMs - nowMs) / this.msPerUnit;
   }
 }

@@ -38,6 +38,6 @@ export function pauseMs(rule: RetryRule, ask: PauseAsk): number {
 /** min(cap, base x factor^made); multiplied out, so that every machine gets the same bits. */
 function grownMs({ baseMs, capMs, factor }: RetryRule, made: number): number {
   let pause = baseMs;
-  for (let i = 0; i < made && pause < capMs && factor !== 1; i += 1) pause *= factor;
+  for (let i = 0; i < made && pause < capMs; i += 1) pause *= factor;
   return Math.min(capMs, pause);
 }

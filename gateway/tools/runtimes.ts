@@ -9,20 +9,15 @@
 import { IdTable } from '../../scenarios/base/id-table.ts';
 import { extendText, uniform } from '../../scenarios/base/key.ts';
 import { drawAmount } from '../../scenarios/formats/amount.ts';
-import type { PlannedFault, PlannedSession } from '../../scenarios/formats/plan.ts';
+import type { PlannedFault } from '../../scenarios/formats/plan.ts';
 import type { ToolRecord, Waste, WorkflowStatus } from '../../scenarios/formats/record.ts';
 import { reasonOf, type ToolRuntimeSpec } from '../../scenarios/formats/rules.ts';
-import type {
-  CallResult,
-  DelayRequest,
-  Layer,
-  LayerSetup,
-  SendRequest,
-} from '../../scenarios/workflows/world.ts';
+import type { DelayRequest, LayerSetup } from '../../scenarios/workflows/world.ts';
 import type { Journal } from '../journal.ts';
 import { Retries } from '../retries/retries.ts';
 import { type Timer, Timers } from '../timers.ts';
 import { type FaultWindows, windowsOf } from './fault-windows.ts';
+import { PassingLayer } from './passing-layer.ts';
 import { RuntimeTable } from './runtime-table.ts';
 import {
   type Ask,
@@ -55,9 +50,8 @@ export const toolLayer =
   (setup: LayerSetup): ToolRuntimes =>
     new ToolRuntimes(options, setup);
 
-export class ToolRuntimes implements Layer {
+export class ToolRuntimes extends PassingLayer {
   private readonly options: ToolOptions;
-  private readonly setup: LayerSetup;
   /** Where tools run; its `idleUsd` is what no run pays. */
   readonly runtimes: RuntimeTable<ToolRun>;
   private readonly propagates: boolean;
@@ -76,23 +70,19 @@ export class ToolRuntimes implements Layer {
   private isStopped = false;
 
   constructor(options: ToolOptions, setup: LayerSetup) {
+    super(setup);
     this.options = options;
-    this.setup = setup;
     this.propagates = options.propagates ?? true;
     this.faults = windowsOf(options.faults, 'tool_failure', options.seedText);
     this.runtimes = new RuntimeTable(options.runtimes);
-    this.timers = new Timers(delayMs => {
-      const ticket = setup.newTicket();
-      setup.below.delay(ticket, delayMs);
-      return ticket;
-    });
+    this.timers = new Timers(delayMs => this.wait(delayMs));
   }
 
   // ---- as a world ---------------------------------------------------------------------------------------------
 
-  delay(ticket: number, delayMs: number, what?: DelayRequest): void {
+  override delay(ticket: number, delayMs: number, what?: DelayRequest): void {
     if (what?.kind !== 'tool') {
-      this.setup.below.delay(ticket, delayMs, what);
+      super.delay(ticket, delayMs, what);
       return;
     }
     const nowMs = this.setup.nowMs();
@@ -131,10 +121,10 @@ export class ToolRuntimes implements Layer {
     ask.timer = this.timers.set(nowMs + ask.consentMs, wake, nowMs);
   }
 
-  abort(ticket: number): void {
+  override abort(ticket: number): void {
     const ask = this.asks.get(ticket);
     if (ask === undefined) {
-      this.setup.below.abort(ticket);
+      super.abort(ticket);
       return;
     }
     const { run } = ask;
@@ -146,7 +136,7 @@ export class ToolRuntimes implements Layer {
     this.free(run, false, nowMs);
   }
 
-  sessionEnded(session: string, workflow: string, status: WorkflowStatus): void {
+  override sessionEnded(session: string, workflow: string, status: WorkflowStatus): void {
     const nowMs = this.setup.nowMs();
     const row = this.sessions.get(session);
     if (row !== undefined) row.isOver = true;
@@ -156,36 +146,27 @@ export class ToolRuntimes implements Layer {
       runtime.sandboxes.sessionEnded(session, nowMs);
       this.admit(runtime, nowMs);
     }
-    this.setup.below.sessionEnded?.(session, workflow, status);
+    super.sessionEnded(session, workflow, status);
   }
 
   /** What goes on without anyone is recorded as it stands. */
-  stop(nowMs: number): void {
+  override stop(nowMs: number): void {
     this.isStopped = true;
     for (const run of this.left) {
       const { error, waste } = run.leftAs!;
       this.note(run, { outcome: 'cancelled', error, waste }, nowMs);
     }
     this.left.clear();
-    this.setup.below.stop?.(nowMs);
+    super.stop(nowMs);
   }
 
-  send(ticket: number, request: SendRequest): void {
-    this.setup.below.send(ticket, request);
-  }
-  sessionStarted(session: PlannedSession, nowMs: number): void {
-    this.setup.below.sessionStarted?.(session, nowMs);
-  }
-  refusesAgent(session: string, path: string, depth: number): string | null {
-    return this.setup.below.refusesAgent?.(session, path, depth) ?? null;
-  }
-  tokensOf(ticket: number): number {
-    return this.setup.below.tokensOf?.(ticket) ?? 0;
+  override isIdle(): boolean {
+    return this.asks.size === 0 && this.left.size === 0 && super.isIdle();
   }
 
   // ---- as told from below -------------------------------------------------------------------------------------
 
-  delayEnded(ticket: number, nowMs: number, failure?: string | null): void {
+  override delayEnded(ticket: number, nowMs: number, failure?: string | null): void {
     const run = this.running.get(ticket);
     if (run !== undefined) {
       this.running.delete(ticket);
@@ -194,18 +175,11 @@ export class ToolRuntimes implements Layer {
       return;
     }
     if (!this.timers.rings(ticket)) {
-      this.setup.above.delayEnded(ticket, nowMs, failure);
+      super.delayEnded(ticket, nowMs, failure);
       return;
     }
     for (let wake = this.timers.take(nowMs); wake !== undefined; wake = this.timers.take(nowMs))
       this.wake(wake, nowMs);
-  }
-
-  callEnded(ticket: number, result: CallResult, nowMs: number): void {
-    this.setup.above.callEnded(ticket, result, nowMs);
-  }
-  firstToken(ticket: number, nowMs: number): void {
-    this.setup.above.firstToken(ticket, nowMs);
   }
 
   private wake(wake: Wake, nowMs: number): void {

@@ -1,6 +1,6 @@
 // What steps use and no `allow` grants: the gateway denies it.
 import { modelDenial, type ToolDenial, toolDenial } from '../../gateway/trust/allow.ts';
-import { type AllowRule, type ToolRules } from '../../scenarios/formats/rules.ts';
+import type { AllowRule, ToolRules } from '../../scenarios/formats/rules.ts';
 import { defineLint, type Finding, quoted } from '../../scenarios/lint/lint.ts';
 import { eachStep, type Step } from '../../scenarios/workflows/program.ts';
 import type { LabContext } from './context.ts';
@@ -16,7 +16,9 @@ export const notAllowed = defineLint('WT2018', function* (context: LabContext): 
 function deniedUse(step: Step, ofGateway: AllowRule | null, { plan }: LabContext): Finding[] {
   if (step.verb === 'llm') {
     const { model, at, rules } = step;
-    const allow = [rules.allow, ofGateway].find(each => modelDenial(each, model, modelIdOf(model), plan.models));
+    const allow = [rules.allow, ofGateway].find(each =>
+      modelDenial(each, model, modelIdOf(model), plan.models),
+    );
     if (allow === undefined) return [];
     return [
       {

@@ -2,7 +2,7 @@
 import type { PolicyBenchResult } from '../../scenarios/formats/policy-bench.ts';
 import { type Html, html } from '../html.ts';
 import { unbroken } from '../numbers.ts';
-import { table } from '../page/run-sections.ts';
+import { table } from '../page/table.ts';
 import { document, figure, type Payload } from '../page.ts';
 import type { PageRuntime } from '../runtime.ts';
 import { BENCH_CHARTS } from './charts.ts';

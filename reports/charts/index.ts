@@ -1,13 +1,17 @@
 // Every chart, in order of the page. A new one is a file beside this one and a line here.
 import type { RunResult, ValidationResult } from '../../scenarios/formats/result.ts';
+import { attemptsChart } from './attempts.ts';
 import { cacheHits } from './cache-hits.ts';
 import type { Chart } from './chart.ts';
+import { costChart } from './cost.ts';
 import { latencyCdf } from './latency-cdf.ts';
 import { loopTokens } from './loop-tokens.ts';
+import { pressureChart } from './pressure.ts';
 import { replicasChart } from './replicas.ts';
 import { simAgainstLive } from './sim-against-live.ts';
 import { timelineChart } from './timeline.ts';
 import { validationErrors } from './validation-errors.ts';
+import { wasteChart } from './waste.ts';
 import { waterfall } from './waterfall.ts';
 import { whereTimeGoes } from './where-time-goes.ts';
 
@@ -18,6 +22,10 @@ export const RUN_CHARTS: readonly Chart<RunResult>[] = [
   waterfall,
   timelineChart,
   replicasChart,
+  pressureChart,
+  attemptsChart,
+  costChart,
+  wasteChart,
   cacheHits,
   loopTokens,
 ];

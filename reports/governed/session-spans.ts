@@ -12,7 +12,7 @@ import type {
   ToolRecord,
   WorkflowRecord,
 } from '../../scenarios/formats/record.ts';
-import { containersOf, parentOf } from './containers.ts';
+import { containersOf, type Placed, parentOf } from './containers.ts';
 import type { Attributes, Span, SpanEvent, SpanKind } from './otlp.ts';
 
 /** A record and what it cost, nano-dollars; null: nobody knows. */
@@ -61,6 +61,11 @@ class Trace {
     return keyText(extendText(this.key, `span ${place}`));
   }
 
+  /** Of what steps are inside of: a step may have the same path, and its own compaction inside. */
+  containerId(path: string): string {
+    return this.idOf(`${path}/`);
+  }
+
   add(span: {
     id: string;
     parentId: string | null;
@@ -103,16 +108,9 @@ export function sessionSpans(runKey: Key, story: SessionStory, nowMs: number): S
   const endOf = (call: CallRecord): number => call.endMs ?? nowMs;
 
   // 1. Where everything is.
-  const containers = containersOf([
-    ...calls.map(({ record }) => ({
-      path: record.call,
-      startMs: record.plannedMs,
-      endMs: endOf(record),
-    })),
-    ...others.map(({ call, startMs, endMs }) => ({ path: call, startMs, endMs })),
-  ]);
+  const containers = containersOf(placesOf(story, nowMs));
   const parentId = (path: string): string =>
-    parentOf(path) === '' ? trace.rootId : trace.idOf(parentOf(path));
+    parentOf(path) === '' ? trace.rootId : trace.containerId(parentOf(path));
   const decisions = Map.groupBy(story.decisions, ({ call }) => call);
   const eventsOf = (path: string | null) => (decisions.get(path) ?? []).map(decisionEvent);
 
@@ -120,7 +118,7 @@ export function sessionSpans(runKey: Key, story: SessionStory, nowMs: number): S
   addRoot(trace, story, eventsOf(null), nowMs);
   for (const { path, name, isLane, startMs, endMs } of containers)
     trace.add({
-      id: trace.idOf(path),
+      id: trace.containerId(path),
       parentId: parentId(path),
       name: isLane ? `invoke_agent ${name}` : path.slice(path.lastIndexOf('/') + 1),
       startMs,
@@ -181,6 +179,24 @@ export function sessionSpans(runKey: Key, story: SessionStory, nowMs: number): S
       },
     });
   return trace.spans;
+}
+
+/**
+ * Steps by when their workflow waited for them. One that it gave up may still end on its server later, when what comes
+ * after it has begun.
+ */
+function placesOf({ nodes, calls }: SessionStory, nowMs: number): Placed[] {
+  const ran = nodes.filter(({ status }) => status !== 'skipped');
+  const ended = new Set(ran.map(({ call }) => call));
+  const open = calls.filter(({ record }) => !ended.has(record.call));
+  return [
+    ...ran.map(({ call, startMs, endMs }) => ({ path: call, startMs, endMs })),
+    ...open.map(({ record }) => ({
+      path: record.call,
+      startMs: record.plannedMs,
+      endMs: record.endMs ?? nowMs,
+    })),
+  ];
 }
 
 interface At {

@@ -20,6 +20,8 @@ import {
   unbroken,
 } from '../numbers.ts';
 import { comeAndGo } from '../replicas.ts';
+import { costSection, gatewaySection, goodputTables } from './governed-sections.ts';
+import { table } from './table.ts';
 
 export const STATUS_WORDS: Record<RunResult['verdict']['status'], string> = {
   pass: '✓ passed',
@@ -40,20 +42,6 @@ const METRIC_MEANINGS: Record<MetricName, string> = {
   makespan: 'planned start to end',
   lag: 'our own lateness',
 };
-
-/** A table that scrolls by itself on a phone; the first column is text, the others are numbers. */
-export function table(
-  columns: readonly (string | Html)[],
-  rows: readonly (readonly (string | Html)[])[],
-): Html {
-  return html`<div class="scroll"><table>
-    <thead><tr>${columns.map(name => html`<th scope="col">${name}</th>`)}</tr></thead>
-    <tbody>${rows.map(
-      ([first, ...rest]) =>
-        html`<tr><th scope="row">${first}</th>${rest.map(cell => html`<td>${cell}</td>`)}</tr>`,
-    )}</tbody>
-  </table></div>`;
-}
 
 function chip({ text, value, unit, pass }: AssertionResult): Html {
   const status = pass === null ? 'unknown' : pass ? 'pass' : 'fail';
@@ -254,7 +242,9 @@ export function runSections(run: RunResult, chart: (id: string) => Html): Html {
   return html`
     <section class="block"><h2>How fast</h2>${chart('latency-cdf')}${metricTable(run)}</section>
     <section class="block"><h2>Where the time goes</h2>${chart('where-time-goes')}${chart('waterfall')}</section>
-    <section class="block"><h2>Under load</h2>${chart('timeline')}${left !== null && html`<p class="note">${left}</p>`}${run.replicas?.some(comeAndGo) && chart('replicas')}${replicaTable(run)}${countTable(run)}</section>
+    <section class="block"><h2>Under load</h2>${chart('timeline')}${left !== null && html`<p class="note">${left}</p>`}${run.replicas?.some(comeAndGo) && chart('replicas')}${replicaTable(run)}${countTable(run)}${goodputTables(run)}</section>
+    ${gatewaySection(run, chart)}
+    ${costSection(run, chart)}
     <section class="block"><h2>Tokens and cache</h2>${chart('cache-hits')}${chart('loop-tokens')}</section>
     <section class="block"><h2>By part</h2>
       ${workflowTable(run)}

@@ -2,7 +2,8 @@
 import type { RunResult, ValidationResult, ValidationRow } from '../../scenarios/formats/result.ts';
 import { type Html, html } from '../html.ts';
 import { plural, showMs, showRatio, showSignedRatio, showValue, unbroken } from '../numbers.ts';
-import { STATUS_WORDS, table } from './run-sections.ts';
+import { STATUS_WORDS } from './run-sections.ts';
+import { table } from './table.ts';
 
 const worstFirst = (rows: readonly ValidationRow[]): ValidationRow[] =>
   [...rows].sort((a, b) => Math.abs(b.errorRatio ?? 0) - Math.abs(a.errorRatio ?? 0));

@@ -3,7 +3,7 @@ import { FIGURES, type Figure, type FigureValue } from '../../scenarios/formats/
 import type { TraceProfile } from '../../scenarios/formats/trace-profile.ts';
 import { type Html, html } from '../html.ts';
 import { showMs, showNumber, showRatio, showTokens } from '../numbers.ts';
-import { table } from '../page/run-sections.ts';
+import { table } from '../page/table.ts';
 
 const STATISTICS = { p50: 'median', p90: 'p90', mean: 'mean', value: '' } as const;
 

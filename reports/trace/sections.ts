@@ -4,7 +4,8 @@ import type { GapOver, Spread, TraceProfile } from '../../scenarios/formats/trac
 import type { TraceReport } from '../../scenarios/formats/trace-report.ts';
 import { type Html, html } from '../html.ts';
 import { plural, showCount, showMs, showNumber, showRatio, showTokens, unbroken } from '../numbers.ts';
-import { table, tile } from '../page/run-sections.ts';
+import { tile } from '../page/run-sections.ts';
+import { table } from '../page/table.ts';
 import { figureFinding, figureRows, figureTable } from './figure-table.ts';
 import { findings, headline, sentence } from './findings.ts';
 import { selectionSentences } from './selection.ts';

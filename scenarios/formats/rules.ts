@@ -359,8 +359,8 @@ export interface AnomalyRule {
   readonly repeats: number | null;
   /** LLM calls of a session that are too many. */
   readonly calls: number | null;
-  /** Standard deviations above the mean of its workflow's sessions: more calls than that are too many; absent: not judged. */
-  readonly callsSd?: number | null;
+  /** Standard deviations above the mean of its workflow's sessions: more calls than that are too many. */
+  readonly callsSd: number | null;
   /** Tool runs without a call between that are a cascade. */
   readonly toolCascade: number | null;
   /** Times the expected tokens of its workflow that are too many. */

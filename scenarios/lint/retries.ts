@@ -19,7 +19,8 @@ export const harmfulRetries = defineLint('WT2007', function* ({ file, workflows 
     hint: 'take the retry from it, or say idempotent: true where a second run does no harm',
   });
   for (const name of harmful) {
-    if (retries(file.tools?.[name]?.retry)) yield finding(name, file.tools?.[name]?.retry, ['tools', name, 'retry']);
+    if (retries(file.tools?.[name]?.retry))
+      yield finding(name, file.tools?.[name]?.retry, ['tools', name, 'retry']);
   }
   for (const workflow of workflows.keys()) {
     const found: Finding[] = [];

@@ -32,7 +32,6 @@ import {
   type WorkflowRules,
 } from '../formats/rules.ts';
 import type { ScenarioFile, ToolFile } from '../formats/scenario.ts';
-import { usedNames } from '../formats/unbuilt.ts';
 import type { Body, CompileContext } from './compile-context.ts';
 import { eachStep, type LlmStep, type Workflow } from './program.ts';
 
@@ -199,10 +198,12 @@ function governsTool({ timeout, retry, consentMs, allow, store, runtime }: ToolR
   return !saysNothing({ timeout, retry, consentMs, allow, store, runtime });
 }
 
-function governsWorkflow({ steps, rules }: Workflow): boolean {
+/** Sub-agents included; a session has the rules of the workflow that it starts with. */
+function governsWorkflow({ steps, rules }: Workflow, models: ScenarioRules['models']): boolean {
   let governs = rules !== NO_WORKFLOW_RULES;
   eachStep(steps, step => {
-    if (step.verb === 'llm' || step.verb === 'compact') governs ||= governsStep(step.rules);
+    if (step.verb === 'llm' || step.verb === 'compact')
+      governs ||= governsStep(step.rules) || !saysNothing(models.get(step.model) ?? {});
     if (step.verb === 'tool') governs ||= governsTool(step.rules);
   });
   return governs;
@@ -241,14 +242,17 @@ export function scenarioRules(
       return name === null || cancel === null ? [] : [[name, cancel] as const];
     }),
   );
-  const used = usedNames(file);
   const isGoverned =
     leaving.size > 0 ||
-    [...used.tenants].some(name => !saysNothing(tenants.get(name) ?? {})) ||
-    [...used.models].some(name => !saysNothing(models.get(name) ?? {})) ||
-    [...used.workflows].some(name => {
-      const workflow = workflows.get(name);
-      return workflow !== undefined && governsWorkflow(workflow);
+    file.traffic.some(cohort => {
+      const names = (one: string | undefined, many: object = {}) => [one ?? [], Object.keys(many)].flat();
+      return (
+        names(cohort.tenant, cohort.tenants).some(name => !saysNothing(tenants.get(name) ?? {})) ||
+        names(cohort.workflow, cohort.mix).some(name => {
+          const workflow = workflows.get(name);
+          return workflow !== undefined && governsWorkflow(workflow, models);
+        })
+      );
     });
   return { tenants, models, cohorts: leaving, isGoverned };
 }

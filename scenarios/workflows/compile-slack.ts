@@ -3,7 +3,7 @@
 // takes; backwards, what comes after it. Static: no engine is asked, so that a plan is the same on all of them.
 import { meanOf } from '../base/distributions.ts';
 import { type ExpressionScope, evaluate } from '../base/expression.ts';
-import { type Amount, settle } from '../formats/amount.ts';
+import { type Amount, type DrawnAmount, settle } from '../formats/amount.ts';
 import { expectedPasses } from '../lint/expected.ts';
 import { plainName } from './around.ts';
 import type { BranchStep, CompactStep, FanOutStep, LlmStep, RepeatStep, Step } from './program.ts';
@@ -52,7 +52,7 @@ interface Sight {
   readonly iteration: number;
 }
 
-/** The same steps, with `slackShare` in the rules of every call. */
+/** The same steps, with `slackShare` in the rules of every call. The scenario has no problem: nothing goes in circles. */
 export function withSlackShares(steps: readonly Step[], params: Params): Step[] {
   const sight: Sight = { params, means: new Map(), answers: new Map(), iteration: 0 };
   return shareOut(timedList(steps, sight, NOTHING), 0, 1);
@@ -61,22 +61,33 @@ export function withSlackShares(steps: readonly Step[], params: Params): Step[] 
 // ---- how long each step takes ---------------------------------------------------------------------------------
 
 function mean(amount: Amount, whole: boolean, sight: Sight, prev: number, reasoning = 0): number {
-  if (amount.kind === 'expression') {
-    const scope: ExpressionScope = {
-      tokens: name => (name === 'prev' ? prev : (sight.answers.get(name) ?? 0)),
-      name(name) {
-        if (name === 'iteration') return sight.iteration;
-        if (name === 'reasoning') return reasoning;
-        const param = sight.params.get(name);
-        return param === undefined ? 0 : mean(param, false, sight, prev, reasoning);
-      },
-    };
-    return settle(amount, evaluate(amount.expression, scope), false);
-  }
-  const known = sight.means.get(amount);
+  if (amount.kind === 'draw') return meanDrawn(amount, whole, sight);
+  const scope: ExpressionScope = {
+    tokens: name => (name === 'prev' ? prev : (sight.answers.get(name) ?? 0)),
+    name: name =>
+      name === 'iteration' ? sight.iteration : name === 'reasoning' ? reasoning : meanParam(name, sight),
+  };
+  return settle(amount, evaluate(amount.expression, scope), false);
+}
+
+function meanDrawn(amount: DrawnAmount, whole: boolean, { means }: Sight): number {
+  const known = means.get(amount);
   if (known !== undefined) return known;
   const value = meanOf(amount.of, each => settle(amount, each, whole), POINTS);
-  sight.means.set(amount, value);
+  means.set(amount, value);
+  return value;
+}
+
+/** Of a parameter, which sees nothing but other parameters: worked out once, however many stand on it. */
+function meanParam(name: string, sight: Sight): number {
+  const param = sight.params.get(name);
+  if (param === undefined) return 0;
+  if (param.kind === 'draw') return meanDrawn(param, false, sight);
+  const known = sight.means.get(param);
+  if (known !== undefined) return known;
+  const scope: ExpressionScope = { tokens: () => 0, name: other => meanParam(other, sight) };
+  const value = settle(param, evaluate(param.expression, scope), false);
+  sight.means.set(param, value);
   return value;
 }
 

@@ -79,8 +79,8 @@ export function compile(input: CompileInput): Compiled {
   // 4.
   const assertions = [...compileAssertions(file, workflows, names, issues), ...compileSlos(file, issues)];
   const rules = scenarioRules(file, workflows, cohortNames, issues);
-  checkFaults(file.faults ?? [], targetsOf(file, workflows), issues);
-  const failed = issues.some(each => each.severity === 'error');
+  if (file.faults !== undefined) checkFaults(file.faults, targetsOf(file, workflows), issues);
+  const failed = hasErrors(issues);
   const plan: Plan = {
     name: file.name ?? input.name,
     sha256: input.sha256,
@@ -98,6 +98,8 @@ export function compile(input: CompileInput): Compiled {
   };
   return { plan: failed ? null : plan, workflows, issues: withoutRepeats(issues) };
 }
+
+const hasErrors = (issues: readonly Issue[]): boolean => issues.some(each => each.severity === 'error');
 
 /** What the faults of a scenario may be about. */
 function targetsOf(file: ScenarioFile, workflows: ReadonlyMap<string, Workflow>): KnownTargets {
@@ -378,7 +380,8 @@ function compileWorkflows(
       key: textKey(name),
       params,
       prefix,
-      steps: withSlackShares(steps, params),
+      // Of what is wrong, nothing is expected: circles and chains without end would be followed.
+      steps: hasErrors(issues) ? steps : withSlackShares(steps, params),
       rules: workflowRules(
         name,
         file.workflows?.[name] as NonNullable<ScenarioFile['workflows']>[string],

@@ -390,10 +390,21 @@ export class SessionProgress implements Host {
       return row;
     }
     const { step, kind, call, tool } = request;
-    const path = this.pathOf(request.path);
-    const { nowMs: startMs, lastCall: after } = this;
-    const own = { row, path, step, kind, startMs, cause, call, tool, ticket: null, after };
-    const node: Live = { ...own, frame, child, request };
+    const node: Live = {
+      row,
+      path: this.pathOf(request.path),
+      step,
+      kind,
+      startMs: this.nowMs,
+      cause,
+      call,
+      tool,
+      ticket: null,
+      after: this.lastCall,
+      frame,
+      child,
+      request,
+    };
     this.live.set(row, node);
     this.actions.push(
       call === null ? { kind: 'delay', node, delayMs: request.delayMs } : { kind: 'call', node, call },

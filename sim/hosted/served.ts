@@ -20,6 +20,9 @@ const ANYWHERE = 0;
 const ONLY = [ANYWHERE] as const;
 
 const TOKENS_PER_PRICE = 1e6;
+const MS_PER_SEC = 1000;
+/** What rounding to whole nanoseconds may add. */
+const NS_IN_MS = 1e-6;
 
 /** Tells draws of one attempt apart. */
 const HOSTED = 0x686f7374;
@@ -150,7 +153,11 @@ export class ServedModel {
       waitMs = retryAfterMs;
       isTold = limiters[i]!.rule.retryAfter;
     }
-    if (waitMs > 0) return refused('http_429', isTold && waitMs < Number.POSITIVE_INFINITY ? waitMs : null);
+    if (waitMs > 0) {
+      // Retry-After is in whole seconds [RFC 9110, 10.2.3].
+      const toldMs = Math.ceil((waitMs - NS_IN_MS) / MS_PER_SEC) * MS_PER_SEC;
+      return refused('http_429', isTold && waitMs < Number.POSITIVE_INFINITY ? toldMs : null);
+    }
     for (let i = 0; i < limiters.length; i++) limiters[i]!.take(ticket, claim, nowMs);
     return null;
   }

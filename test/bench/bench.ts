@@ -14,6 +14,7 @@ import { walk } from '../../scenarios/workflows/walk.ts';
 import { largeScenario } from '../builders/large-scenario.ts';
 import { planOf, workflowText } from '../builders/scenarios.ts';
 import { cpuSeconds, type Figure } from './figure.ts';
+import { gatewayOverhead } from './gateway.ts';
 import { importAzure, importGigabyte, importMooncake } from './import.ts';
 import { policyBench } from './policies.ts';
 import { simAgentic64, simGrowth, simSessions, simSingle, simTenMillion } from './simulate.ts';
@@ -62,6 +63,9 @@ const BENCHES: Record<string, () => Figure> = {
       detail: `${calls} calls planned, heap grew by ${grownMb.toFixed(0)} MB after the first 400,000`,
     };
   },
+
+  /** The gateway with everything on against nothing on, and what stays of a million calls. */
+  'gateway-overhead': gatewayOverhead,
 
   /** One replica, 512 tokens in and out at 70 % load: requests a CPU second. */
   'sim-single': simSingle,

@@ -182,6 +182,8 @@ providers:
         modelId: 'claude-opus-5-5',
         price: { in: 4, cachedIn: 0.2, cacheWrite: 5, out: 20 },
         maxModelTokens: 200_000,
+        api: null,
+        endpoint: null,
       },
       {
         name: 'mine',
@@ -189,6 +191,8 @@ providers:
         modelId: 'mine',
         price: { in: 3, cachedIn: 0.3, cacheWrite: 3, out: 15 },
         maxModelTokens: null,
+        api: null,
+        endpoint: null,
       },
       {
         name: 'mistral-small-4',
@@ -196,6 +200,8 @@ providers:
         modelId: 'mistral-small-4',
         price: { in: 0.15, cachedIn: 0.015, cacheWrite: expect.any(Number), out: 0.6 },
         maxModelTokens: 262_144,
+        api: null,
+        endpoint: null,
       },
     ]);
   });

@@ -84,14 +84,25 @@ describe('what a pool cannot take', () => {
 });
 
 describe('a run', () => {
-  it('names the models that only a provider serves', () => {
+  it('names the models of providers of which nothing says how fast they answer', () => {
     expect(
       hostedIssues(plan, deployment(`{ m: { ${POOL} } }`, '{ frontier: { model: claude-opus-5-5 } }')),
     ).toEqual([]);
     expect(hostedIssues(plan, deployment('', '{ m: { model: claude-opus-5-5 } }'))[0]).toMatchObject({
-      code: 'WT1008',
-      message: '"m" is served by provider "vendor", and no run calls a provider yet',
+      code: 'WT1202',
+      message: 'nothing says how fast "claude-opus-5-5" of provider "vendor" answers, which serves "m"',
     });
+    const fast = '{ m: { model: claude-opus-5-5, latency: { ttft: 600ms, tpot: 12ms } } }';
+    expect(hostedIssues(plan, deployment('', fast))).toEqual([]);
+    // The catalogue has both parts of gpt-5, and of gpt-5-mini the first token alone.
+    expect(hostedIssues(plan, deployment('', '{ m: { model: gpt-5 } }'))).toEqual([]);
+    expect(hostedIssues(plan, deployment('', '{ m: { model: gpt-5-mini } }'))).toHaveLength(1);
+    const half = '{ m: { model: gpt-5-mini, latency: { tpot: 9ms } } }';
+    expect(hostedIssues(plan, deployment('', half))).toEqual([]);
+  });
+
+  it('calls the model of a provider by its own name', () => {
+    expect(prepare(plan, deployment('', '{ sold: { model: ministral-3-14b } }')).poolOf('m')).toBe('sold');
   });
 });
 

@@ -16,13 +16,13 @@ const folder = emptyFolder();
 afterAll(() => rmSync(folder, { recursive: true }));
 const run = (...args: string[]) => windtunnel(['check', ...args], folder);
 
-/** A prefix in the wrong order, weights of 90 %, a budget that no run obeys yet. */
+/** A prefix in the wrong order, weights of 90 %, a hint that no run obeys yet. */
 const LINTED = `windtunnel: 1
 models: { local: { model: ministral-3-14b } }
 prefixes: { system: { tokens: 2800 }, customer: { tokens: 900, scope: task } }
 workflows:
   answer:
-    budget: { llm_calls: 9 }
+    description: short
     steps:
       - { llm: plan, role: planner, prefix: [customer, system], adds: { median: 200, p90: 900, max: 4000 }, out: 100 }
       - branch: hard
@@ -30,13 +30,13 @@ workflows:
           - { weight: 80%, steps: [ { llm: reply, role: final, out: 200 } ] }
           - { weight: 10%, steps: [ { llm: escalate, role: final, out: 20 } ] }
 traffic:
-  - { workflow: answer, arrival: { poisson: { rate: 0.2/s } }, sessions: 50 }
+  - { workflow: answer, arrival: { poisson: { rate: 0.2/s } }, sessions: 50, hints: { cache_ttl: 5m } }
 `;
 write(folder, 'linted.yaml', LINTED);
 write(
   folder,
   'good.yaml',
-  LINTED.replace(/ {4}budget.*\n/, '')
+  LINTED.replace(', hints: { cache_ttl: 5m }', '')
     .replace('[customer, system]', '[system, customer]')
     .replace('10%', '20%'),
 );
@@ -50,7 +50,7 @@ describe('warnings', () => {
     expect(out).toContain('2 calls expected');
     expect(out).toMatch(/linted\.yaml:8:46 {2}warning {2}WT2001 "customer"/);
     expect(out).toMatch(/linted\.yaml:10:9 {2}warning {2}WT2006 the weights sum to 90 %/);
-    expect(out).toMatch(/linted\.yaml:6:5 {2}warning {2}WT1008 `budget`/);
+    expect(out).toMatch(/linted\.yaml:14:\d+ {2}warning {2}WT1008 `hints\.cache_ttl`/);
     expect(out.indexOf('2 calls expected')).toBeLessThan(out.indexOf('WT1008'));
     expect(out.trimEnd().split('\n').at(-1)).toBe('3 warnings; for 1 of them a run refuses these files');
   });
@@ -73,7 +73,7 @@ describe('warnings', () => {
         each.severity,
       ]),
     ).toEqual([
-      ['WT1008', 6, 'warning'],
+      ['WT1008', 14, 'warning'],
       ['WT2001', 8, 'warning'],
       ['WT2006', 10, 'warning'],
     ]);

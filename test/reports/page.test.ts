@@ -14,6 +14,7 @@ import { loadRuntime } from '../../reports/runtime.ts';
 import { summarise } from '../../reports/summary.ts';
 import type { RunResult, ValidationResult } from '../../scenarios/formats/result.ts';
 import { anAgentRun } from '../builders/agents.ts';
+import { aGovernedRun } from '../builders/governed.ts';
 import { aCall, aHeader, aRun, aSample, aWorkflow } from '../builders/records.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
@@ -35,7 +36,7 @@ const [stays, moves] = [
   gpus: 1,
   usdPerGpuHour: 2,
 }));
-const sim = resultOf({ ...anAgentRun({ workflows: 60 }), replicas: [stays!, moves!] });
+const sim = resultOf({ ...aGovernedRun({ workflows: 60 }), replicas: [stays!, moves!] });
 const live = resultOf(anAgentRun({ workflows: 60, world: 'live', slowdown: 1.05 }));
 const validation: ValidationResult = {
   schemaVersion: 1,
@@ -276,8 +277,8 @@ describe.skipIf(missing)('the page in a browser', () => {
   test('switches between several runs, and between the two of a validation', async () => {
     const runtime = await loadRuntime();
     for (const [name, text, charts] of [
-      // A live run knows nothing of replicas.
-      ['several', page([sim, live], runtime), RUN_CHARTS.length - 1],
+      // This live run knows nothing of replicas and prices, and has no gateway.
+      ['several', page([sim, live], runtime), RUN_CHARTS.length - 4],
       ['validation', page(validation, runtime), RUN_CHARTS.length + VALIDATION_CHARTS.length],
     ] as const) {
       const { tab, requests, complaints } = await open(name, text, 360);

@@ -12,6 +12,7 @@ import { terminalSummary } from '../../reports/terminal.ts';
 import { UserError } from '../../scenarios/base/errors.ts';
 import type { RunResult } from '../../scenarios/formats/result.ts';
 import { anAgentRun } from '../builders/agents.ts';
+import { aGovernedRun } from '../builders/governed.ts';
 import { aRun } from '../builders/records.ts';
 
 let folder: string;
@@ -41,6 +42,7 @@ describe('publishing a run', () => {
       'nodes.parquet',
       'report.html',
       'result.json',
+      'spans.otlp.json',
       'timeline.parquet',
       'workflows.parquet',
     ]);
@@ -62,6 +64,23 @@ describe('publishing a run', () => {
     );
     expect(sumMs).toBeCloseTo((published.result as RunResult).criticalPath.decodeMs, 3);
     expect(totalMs((published.result as RunResult).criticalPath)).toBeGreaterThan(sumMs);
+  });
+
+  test('of a governed run has its attempts and tools with what they cost, its spans and its audit log', async () => {
+    const output = { ...aGovernedRun({ workflows: 12 }), audit: ['{"n":0}', '{"n":1}'] };
+    const out = join(folder, 'governed');
+    await publish(output, { out });
+    const attempts = await rowsOf(join(out, 'attempts.parquet'));
+    expect(attempts.map(({ usd: _, cacheWriteTokens, ...attempt }) => attempt)).toEqual(
+      output.governed!.attempts,
+    );
+    const usd = attempts.reduce((sum, row) => sum + Number(row.usd), 0);
+    const nanos = output.ledger!.attemptNanos.reduce((sum, each) => sum + each, 0);
+    expect(Math.round(usd * 1e9)).toBe(nanos);
+    expect(await rowsOf(join(out, 'tools.parquet'))).toEqual(output.governed!.tools);
+    expect(await readFile(join(out, 'audit.jsonl'), 'utf8')).toBe('{"n":0}\n{"n":1}\n');
+    const { resourceSpans } = JSON.parse(await readFile(join(out, 'spans.otlp.json'), 'utf8'));
+    expect(resourceSpans[0].scopeSpans[0].spans.length).toBeGreaterThan(attempts.length);
   });
 
   test('keeps column types when nothing ran, and overwrites its own folder', async () => {

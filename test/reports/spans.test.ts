@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { ledgerOf } from '../../gateway/ledger/ledger.ts';
 import { type SpanOptions, spansJson } from '../../reports/governed/spans.ts';
 import type { CallRecord, NodeRecord } from '../../scenarios/formats/record.ts';
+import type { RecordedCall } from '../../scenarios/formats/recorded.ts';
 import type { RunOutput } from '../../scenarios/formats/run.ts';
 import { otel } from '../../scenarios/importers/otel/otel.ts';
 import { anAgentRun } from '../builders/agents.ts';
@@ -93,7 +94,7 @@ describe('the file', () => {
         'windtunnel.prefix.retained_tokens': retained,
         'gen_ai.usage.cache_read.input_tokens': cached,
       } = said(attributes);
-      expect(Number(retained)).toBeLessThanOrEqual(Number(cached));
+      expect(Number(retained ?? 0)).toBeLessThanOrEqual(Number(cached ?? 0));
     }
   });
 
@@ -110,9 +111,8 @@ describe('the file', () => {
       expect(BigInt(span.startTimeUnixNano) - BigInt(spans[i]!.startTimeUnixNano)).toBe(shiftNs);
     }
     const other = read({ ...run, header: aHeader({ ...run.header, seed: 8 }) });
-    expect(
-      new Set(other.spans.map(({ spanId }) => spanId)).isDisjointFrom(new Set(spans.map(s => s.spanId))),
-    ).toBe(true);
+    const ids = new Set(spans.map(({ spanId }) => spanId));
+    expect(other.spans.filter(({ spanId }) => ids.has(spanId))).toEqual([]);
   });
 
   test('is a sample of as many sessions as are asked for, and says so; a smaller one is part of a larger', () => {
@@ -126,7 +126,7 @@ describe('the file', () => {
     };
     const [five, ten] = [sessions(5), sessions(10)];
     expect([five.size, ten.size]).toEqual([5, 10]);
-    expect(five.isSubsetOf(ten)).toBe(true);
+    expect([...five].every(session => ten.has(session))).toBe(true);
   });
 
   test('of a run without a session has no span', () => {
@@ -304,15 +304,6 @@ test('costs on calls and tools sum to what the ledger says of the session', () =
 
 // ---- there and back ----
 
-interface Told {
-  startMs: number;
-  endMs: number;
-  promptTokens: number;
-  outputTokens: number;
-}
-
-const round = (ms: number): number => Math.round(ms * 1000) / 1000;
-
 /** The call whose end released this one, perhaps through tools and waits; null: none did. */
 function releasedBy(node: NodeRecord, nodes: ReadonlyMap<string, NodeRecord>): NodeRecord | null {
   for (
@@ -327,6 +318,8 @@ function releasedBy(node: NodeRecord, nodes: ReadonlyMap<string, NodeRecord>): N
 
 /** Steps of different branches that ran side by side, by the first part of their paths that differs. */
 function isBeside(a: CallRecord, b: CallRecord, run: RunOutput): boolean {
+  // A step and its own compaction.
+  if (a.call.startsWith(`${b.call}/`) || b.call.startsWith(`${a.call}/`)) return false;
   const [as, bs] = [a.call.split('/'), b.call.split('/')];
   const at = as.findIndex((part, i) => part !== bs[i]);
   const extent = (parts: string[]): [number, number] => {
@@ -354,25 +347,24 @@ function compareGraphs(run: RunOutput): number {
       run.nodes.filter(node => node.session === session.id).map(node => [node.call, node]),
     );
     const zeroMs = Math.min(...calls.map(({ plannedMs }) => plannedMs));
-    const keyOf = ({ startMs, endMs, promptTokens, outputTokens }: Told): string =>
-      [round(startMs), round(endMs), promptTokens, outputTokens].join(' ');
-    const mine = calls.map(call => ({
-      call,
-      key: keyOf({ ...call, startMs: call.plannedMs - zeroMs, endMs: call.endMs! - zeroMs }),
-    }));
-    const theirs = session.calls.map(call => {
-      const { startMs, e2eMs } = call.recorded;
-      return { call, key: keyOf({ ...call, startMs, endMs: startMs + e2eMs! }) };
-    });
-    expect(theirs.map(({ key }) => key).sort()).toEqual(mine.map(({ key }) => key).sort());
-    // Twins of one instant and one length cannot be told apart, nor need they be.
-    const alone = mine.filter(({ key }) => mine.filter(other => other.key === key).length === 1);
-    const recordOf = new Map(
-      theirs.flatMap(({ call, key }) => {
-        const found = alone.find(each => each.key === key);
-        return found === undefined ? [] : [[call.id, found.call] as const];
-      }),
-    );
+    // Times go through microseconds twice.
+    const isSame = (call: CallRecord, other: RecordedCall): boolean => {
+      const { startMs, e2eMs } = other.recorded;
+      return (
+        call.promptTokens === other.promptTokens &&
+        Math.max(1, call.outputTokens) === other.outputTokens &&
+        Math.abs(call.plannedMs - zeroMs - startMs) < 0.003 &&
+        Math.abs(call.endMs! - zeroMs - startMs - e2eMs!) < 0.005
+      );
+    };
+    expect(session.calls).toHaveLength(calls.length);
+    const recordOf = new Map<string, CallRecord>();
+    for (const imported of session.calls) {
+      const found = calls.filter(call => isSame(call, imported));
+      expect(found.length, `${imported.id} ran`).toBeGreaterThan(0);
+      // Twins of one instant and one length cannot be told apart, nor need they be.
+      if (found.length === 1) recordOf.set(imported.id, found[0]!);
+    }
     const parentsOf = new Map(session.calls.map(({ id, parents }) => [id, parents]));
     const ancestors = (id: string): Set<string> => {
       const found = new Set<string>();
@@ -384,13 +376,14 @@ function compareGraphs(run: RunOutput): number {
       }
       return found;
     };
-    for (const { call: imported } of theirs) {
+    for (const imported of session.calls) {
       const record = recordOf.get(imported.id);
       if (record === undefined) continue;
-      const cause = releasedBy(nodes.get(record.call)!, nodes);
+      const node = nodes.get(record.call)!;
+      const cause = releasedBy(node, nodes);
       const before = [...ancestors(imported.id)].flatMap(id => recordOf.get(id) ?? []);
-      if (cause === null) expect(imported.parents, `${record.call} waits for nobody`).toEqual([]);
-      else if ([...recordOf.values()].some(({ call }) => call === cause.call))
+      if (node.cause === null) expect(imported.parents, `${record.call} waits for nobody`).toEqual([]);
+      if (cause !== null && [...recordOf.values()].some(({ call }) => call === cause.call))
         expect(
           before.map(({ call }) => call),
           `${record.call} waits for ${cause.call}`,
@@ -410,7 +403,7 @@ describe('read back by our own importer', () => {
     'a loop':
       '[ { repeat: pass, times: 3, steps: [ { llm: draft, adds: 10, out: 5 }, { tool: fetch }, { llm: judge, adds: 9, out: 4 } ] }, { llm: end, adds: 1, out: 3 } ]',
     'a map of chains':
-      '[ { llm: plan, adds: 10, out: 5 }, { map: item, over: 4, steps: [ { llm: read, adds: { uniform: [10, 900] }, out: { uniform: [2, 60] } }, { tool: fetch }, { llm: note, adds: 9, out: { uniform: [2, 40] } } ] }, { llm: join, adds: 30, out: 6 } ]',
+      '[ { llm: plan, adds: 10, out: 5 }, { map: item, over: 4, steps: [ { llm: read, adds: { dist: uniform, min: 10, max: 900 }, out: { dist: uniform, min: 2, max: 60 } }, { tool: fetch }, { llm: note, adds: 9, out: { dist: uniform, min: 2, max: 40 } } ] }, { llm: join, adds: 30, out: 6 } ]',
     'branches, one of them a single call':
       '[ { llm: plan, adds: 10, out: 5 }, { parallel: both, branches: [ [ { llm: long, adds: 10, out: 90 } ], [ { llm: one, adds: 10, out: 20 }, { tool: fetch }, { llm: two, adds: 10, out: 30 } ] ] }, { llm: join, adds: 30, out: 6 } ]',
   };

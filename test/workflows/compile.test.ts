@@ -84,9 +84,9 @@ describe('a wrong scenario is refused with its place and a hint', () => {
       /join 3 of 2 branches/,
     ],
     [
-      'a retry without its number of attempts',
-      steps('[ { llm: a, out: 1, retry: { errors: [429] } } ]'),
-      /WT1004 missing key "max"/,
+      'a breaker without its failures',
+      steps('[ { llm: a, out: 1, breaker: { open: 30s } } ]'),
+      /WT1004 missing key "failures"/,
     ],
     ['a try without a name', steps('[ { try: { steps: [] } } ]'), /WT1004 missing key "steps"/],
     [

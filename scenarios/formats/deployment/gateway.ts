@@ -273,9 +273,16 @@ const anomalies = z
   .strictObject({
     repeats: whole(
       10_000,
-      'passes of one step with the same prompt length that are a loop (default 3)',
+      'times that a step, or a tool, is asked the same, which are a loop (default 3)',
     ).optional(),
     calls: whole(1_000_000, 'calls of a session that are too many').optional(),
+    calls_sd: z
+      .number()
+      .positive()
+      .describe(
+        'standard deviations above the mean of its workflow: more calls are too many (default: no limit)',
+      )
+      .optional(),
     burn: z
       .number()
       .positive()

@@ -264,7 +264,10 @@ describe('on any sequence of calls', () => {
   });
 
   test('no window holds more than its limit and what calls took beyond their claims', () => {
-    const steps = fc.array(fc.tuple(anyEvent, fc.integer({ min: 0, max: 40 })), { maxLength: 80, size: 'max' });
+    const steps = fc.array(fc.tuple(anyEvent, fc.integer({ min: 0, max: 40 })), {
+      maxLength: 80,
+      size: 'max',
+    });
     fc.assert(
       fc.property(anyRule, steps, (drawn, all) => {
         const perMs = 100;

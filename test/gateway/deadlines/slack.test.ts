@@ -135,6 +135,22 @@ describe('around blocks', () => {
     expect(shares.each).toBeCloseTo(200 / (200 + 400 + 400), 6);
   });
 
+  test('what grows with the pass is as long as in the average one', () => {
+    // Of passes 0 to 4 the average is 2: 20 tokens there.
+    const steps = (block: string) =>
+      `[ { llm: first, out: 10 }, { ${block}, steps: [ { llm: each, out: "=10 * iteration" } ] } ]`;
+    expect(sharesOf(steps('repeat: r, times: 5')).first).toBeCloseTo(10 / (10 + 5 * 20), 6);
+    expect(sharesOf(steps('map: m, over: 5, max_parallel: 1')).first).toBeCloseTo(10 / (10 + 5 * 20), 6);
+  });
+
+  test('who reads what ran in a fan-out reads the answers of all copies', () => {
+    // 500 ms, 20 s, then 5 x 1000 tokens of prompt (500 ms) and 100 ms.
+    const shares = sharesOf(
+      '[ { llm: first, out: 25 }, { map: m, over: 5, steps: [ { llm: each, out: 1000 } ] }, { llm: last, reads: [each], out: 5 } ]',
+    );
+    expect(shares.first).toBeCloseTo(500 / (500 + 20_000 + 500 + 100), 6);
+  });
+
   test('a loop that stops by chance runs as often as expected', () => {
     // 1 + 0.5 + 0.25 passes.
     const shares = sharesOf(

@@ -1,0 +1,181 @@
+// What the gateway costs: CPU of the same sessions with everything on, to that with nothing on, and what is left of a
+// million calls. "Everything": a timeout, retries, hedging, a breaker, fallbacks, budgets of sessions and tenants, rate
+// limits, model choice with a classifier and sensitivities, quality, anomaly rules, limits on sub-agents, users who leave.
+// Nothing of it strikes: what is measured is the looking.
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import type { DeploymentSpec } from '../../engines/engine.ts';
+import { prepare } from '../../engines/prepare.ts';
+import { governingLayers } from '../../gateway/govern.ts';
+import { Journal } from '../../gateway/journal.ts';
+import type { Plan } from '../../scenarios/formats/plan.ts';
+import { type GatewaySpec, type LimitRule, PLAIN_GATEWAY } from '../../scenarios/formats/rules.ts';
+import { startSimulation } from '../../sim/start.ts';
+import { planOf, workflowText } from '../builders/scenarios.ts';
+import { DEPLOYMENT, deploymentOf, HEADER } from '../builders/worlds.ts';
+import { cpuSeconds, type Figure } from './figure.ts';
+
+const SESSIONS = 50_000;
+const CALLS_OF_ONE = 20;
+const AGENTS = 200;
+/** Rounds of on and off in turn, on fewer sessions: their medians make the ratio. */
+const ROUNDS = 7;
+const ROUND_SESSIONS = 2500;
+
+/** An agent of twenty turns with a tool behind each. */
+export const planned = (sessions: number): Plan =>
+  planOf(
+    workflowText(
+      `[ { repeat: loop, times: ${CALLS_OF_ONE}, steps: [ { llm: turn, role: worker, complexity: low, prefix: [system], adds: 40, out: { median: 12, p90: 30 } }, { tool: fetch } ] } ]`,
+      '',
+      sessions,
+    ).replace('at_once: true', `closed: { agents: ${AGENTS} }`),
+  );
+
+const LIMIT: LimitRule = {
+  rpm: 1e9,
+  tpm: 1e12,
+  inputTpm: 1e12,
+  outputTpm: 1e12,
+  concurrency: 1e6,
+  spend: { usd: 1e9, windowMs: 60_000 },
+  accounting: 'reserve',
+  fraction: 0.25,
+  burstMs: 60_000,
+  cachedCounts: true,
+  retryAfter: true,
+};
+const BUDGET = {
+  limits: { tokens: 1e12, usd: 1e9, llmCalls: 1e9, toolCalls: 1e9, wallMs: 1e9 },
+  softRatio: 0.8,
+  save: { model: null, outputTokens: 100 },
+  onExceed: 'stop',
+  overdrawRatio: 0.2,
+  perMs: null,
+} as const;
+const ANY = {
+  roles: null,
+  complexities: null,
+  sensitivities: null,
+  models: null,
+  workflows: null,
+  tenants: null,
+};
+
+export const EVERYTHING: GatewaySpec = {
+  ...PLAIN_GATEWAY,
+  limits: [
+    { ...LIMIT, each: 'all', model: null, maxWaitMs: 1000 },
+    { ...LIMIT, each: 'tenant', model: null, maxWaitMs: null },
+  ],
+  budgets: [
+    { ...BUDGET, each: 'session', workflow: null },
+    { ...BUDGET, each: 'workflow', workflow: null },
+  ],
+  anomalies: {
+    repeats: 1000,
+    calls: 1000,
+    callsSd: 4,
+    toolCascade: 1000,
+    burn: 1000,
+    contextGrowth: 1000,
+    action: 'flag',
+    throttleMs: 0,
+  },
+  classifier: {
+    latency: null,
+    usd: 0,
+    confusion: [
+      [0.9, 0.1, 0],
+      [0.05, 0.9, 0.05],
+      [0, 0.1, 0.9],
+    ],
+    threshold: null,
+  },
+  choose: [
+    { ...ANY, complexities: ['high'], use: [{ target: 'main', weight: 1 }], escalate: null },
+    { ...ANY, roles: ['worker'], use: [{ target: 'main', weight: 1 }], escalate: null },
+  ],
+  destinations: new Map([['unlabelled', ['main']]]),
+  timeout: { attemptMs: 600_000, ttftMs: 300_000, totalMs: 1_200_000 },
+  retry: {
+    max: 2,
+    reasons: ['429', '5xx', 'timeout', 'connect'],
+    baseMs: 500,
+    capMs: 8000,
+    factor: 2,
+    jitter: { minus: 0.25 },
+    obeysRetryAfter: true,
+    retryAfterMaxMs: 60_000,
+    budgetRatio: 0.2,
+    budgetMin: 3,
+    isBlind: false,
+  },
+  hedge: { afterMs: 60_000, max: 1, shareMax: 0.05 },
+  breaker: {
+    inARow: null,
+    share: 0.5,
+    window: { calls: 100 },
+    minCalls: 100,
+    openMs: 60_000,
+    trials: 10,
+    slowMs: 60_000,
+    slowShare: 1,
+    reasons: ['5xx', 'timeout', 'connect'],
+    growsOpen: false,
+    ejectMax: null,
+  },
+  fallback: new Map([['main', { general: ['main'], contextLength: [], contentPolicy: [] }]]),
+  quality: new Map([['main', { success: { low: 0.99, medium: 0.95, high: 0.8 } }]]),
+  agents: { max: 100, depth: 5 },
+};
+
+export function play(plan: Plan, deployment: DeploymentSpec, onCall: () => void): void {
+  const { poolOf } = prepare(plan, deployment);
+  const simulation = startSimulation({
+    plan,
+    deployment,
+    poolOf,
+    header: HEADER,
+    keepRecords: false,
+    onCall,
+  });
+  while (simulation.step(100_000));
+}
+
+function heapBytes(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  return process.memoryUsage().heapUsed;
+}
+
+export function gatewayOverhead(): Figure {
+  const off = deploymentOf(DEPLOYMENT('', undefined, 8, 'least-outstanding'));
+  const on = { ...off, gateway: EVERYTHING };
+  if (governingLayers(planned(1), on, new Journal(false)).length === 0) throw new Error('nothing governs');
+  const plan = planned(ROUND_SESSIONS);
+  const costs = { off: [] as number[], on: [] as number[] };
+  play(planned(500), on, () => {});
+  for (let round = 0; round < ROUNDS; round++) {
+    costs.off.push(cpuSeconds(() => play(plan, off, () => {})));
+    costs.on.push(cpuSeconds(() => play(plan, on, () => {})));
+  }
+  const median = (of: number[]): number => of.toSorted((a, b) => a - b)[of.length >> 1]!;
+  const perCallUs = (seconds: number) => (seconds / (ROUND_SESSIONS * CALLS_OF_ONE)) * 1e6;
+  const calls = SESSIONS * CALLS_OF_ONE;
+  let ended = 0;
+  let earlyBytes = 0;
+  let lateBytes = 0;
+  play(planned(SESSIONS), on, () => {
+    ended += 1;
+    if (ended === calls / 10) earlyBytes = heapBytes();
+    if (ended === (calls * 9) / 10) lateBytes = heapBytes();
+  });
+  if (ended !== calls) throw new Error(`${ended} of ${calls} calls ended`);
+  const grownBytes = (lateBytes - earlyBytes) / (calls * 0.8);
+  return {
+    value: median(costs.on) / median(costs.off),
+    unit: 'x CPU',
+    detail: `${perCallUs(median(costs.off)).toFixed(1)} us a call without, ${perCallUs(median(costs.on)).toFixed(1)} with everything; heap grows by ${grownBytes.toFixed(1)} bytes a call over ${calls.toLocaleString('en')} (at most 1.3 and 64)`,
+  };
+}
