@@ -7,6 +7,7 @@ import { type Reason, reasonOf } from '../scenarios/formats/rules.ts';
 import { type CallResult, type SendRequest, unsent } from '../scenarios/workflows/world.ts';
 import { attemptRecord } from './attempt-record.ts';
 import { Breakers } from './breakers/breakers.ts';
+import { Outliers } from './breakers/outliers.ts';
 import type { Attempt, Failure, GovernedCall } from './calls.ts';
 import type { Desk } from './desk.ts';
 import { OUTPUT_TOKENS } from './entrance.ts';
@@ -26,7 +27,11 @@ export class Attempts {
   private readonly desk: Desk;
   private readonly live = new IdTable<Attempt>();
   private readonly breakers = new Breakers();
+  /** Of each pool whose replicas are ejected one by one. */
+  private readonly outliers = new Map<string, Outliers>();
   private readonly hedging = new Hedging();
+  /** Calls that wait for the end of others, in the order in which they came. */
+  private readonly limitWaiters = new Map<GovernedCall, (nowMs: number) => void>();
   private readonly waits: Waits;
 
   constructor(desk: Desk) {
@@ -54,9 +59,13 @@ export class Attempts {
   /** One attempt, if limits and breaker let it go. */
   start(call: GovernedCall, kind: AttemptKind, because: Reason | null, target: string, nowMs: number): void {
     if (call.isDone || call.isAborted) return;
-    const { setup, parts } = this.desk;
+    const { setup } = this.desk;
     const n = call.made;
     const ticket = n === 0 ? call.ticket : setup.newTicket();
+    // Beside others that still run it has a reservation of its own.
+    const isBeside = call.under > 0;
+    const budgetId = isBeside ? ticket : call.ticket;
+    if (n > 0 && !this.desk.reservesAgain(call, { budgetId, kind, target }, nowMs)) return;
     if (this.isLimited(call, { ticket, kind, because, target }, nowMs)) return;
     if (this.isBroken(call, { ticket, kind, target }, nowMs)) return;
     const attempt: Attempt = {
@@ -73,11 +82,11 @@ export class Attempts {
       cancelledMs: null,
       cancelledTokens: null,
       gaveUp: null,
-      isLimited: parts.limits !== null,
+      budgetId,
     };
     if (n === 0) this.hedging.callStarted();
-    if (kind === 'retry') this.desk.retries.retryStarted();
     call.made += 1;
+    call.under += 1;
     call.waitsSinceMs = null;
     call.firstSentMs ??= nowMs;
     call.live.push(attempt);
@@ -95,12 +104,13 @@ export class Attempts {
       this.waits.hedge(hedge.afterMs, attempt, nowMs);
   }
 
-  private requestOf({ call, target, n }: Attempt): SendRequest {
+  private requestOf({ call, target, n, startMs }: Attempt): SendRequest {
     const { request, capTokens } = call;
     const isCapped = capTokens !== null && capTokens < request.call.outputTokens;
-    if (n === 0 && target === request.pool && !isCapped) return request;
+    const avoids = this.outliers.get(target)?.ejected(startMs) ?? null;
+    if (n === 0 && target === request.pool && !isCapped && avoids === null) return request;
     const asked = isCapped ? { ...request.call, ...cappedOutput(request.call, capTokens) } : request.call;
-    return { ...request, pool: target, attempt: n, prefers: call.lastReplica, call: asked };
+    return { ...request, pool: target, attempt: n, prefers: call.lastReplica, avoids, call: asked };
   }
 
   /** True: a limit of ours holds it, or refused it. */
@@ -122,17 +132,42 @@ export class Attempts {
     if (kind === 'hedge') return true;
     const { by, limit, retryAfterMs } = refusal;
     const sinceMs = call.waitsSinceMs ?? nowMs;
-    if (limit.maxWaitMs !== null && nowMs + retryAfterMs - sinceMs <= limit.maxWaitMs) {
+    const again = (now: number) => this.start(call, kind, because, target, now);
+    const untilMs = sinceMs + (limit.maxWaitMs ?? 0);
+    // Time alone brings no room where so many at once are the limit: the end of another does.
+    const isForOthers = retryAfterMs === Number.POSITIVE_INFINITY && by === 'concurrency';
+    const nextMs = isForOthers ? untilMs : nowMs + retryAfterMs;
+    if (nextMs > nowMs && nextMs <= untilMs) {
       if (call.waitsSinceMs === null) this.desk.decided(call, 'limit', 'waits', by, nowMs);
       call.waitsSinceMs = sinceMs;
-      this.desk.later(call, nowMs + retryAfterMs, now => this.start(call, kind, because, target, now));
+      if (isForOthers) this.limitWaiters.set(call, again);
+      this.desk.later(call, nextMs, now => {
+        this.limitWaiters.delete(call);
+        again(now);
+      });
       return true;
     }
     this.desk.decided(call, 'limit', 'refused', by, nowMs);
-    const backMs = nowMs + retryAfterMs;
+    const isKnown = retryAfterMs < Number.POSITIVE_INFINITY;
     const failure = { reason: '429' as const, error: 'rate_limited', target, hasBegun: false };
-    this.failed(call, { ...failure, retryAfterMs, backMs, result: null }, nowMs);
+    const back = isKnown
+      ? { retryAfterMs, backMs: nowMs + retryAfterMs }
+      : { retryAfterMs: null, backMs: null };
+    this.failed(call, { ...failure, ...back, result: null }, nowMs);
     return true;
+  }
+
+  /** A place is free: who waited longest asks first. */
+  private limitFreed(nowMs: number): void {
+    for (const [call, again] of [...this.limitWaiters]) {
+      this.limitWaiters.delete(call);
+      if (call.isDone || call.isAborted) continue;
+      this.desk.stopWaiting(call);
+      const before = this.limitWaiters.size;
+      again(nowMs);
+      // It waits again: there is no more room.
+      if (this.limitWaiters.size > before) return;
+    }
   }
 
   /** True: its target has failed too often. */
@@ -247,10 +282,9 @@ export class Attempts {
   private over(attempt: Attempt, result: CallResult, nowMs: number): void {
     const { ticket } = attempt;
     this.live.delete(ticket);
-    const { retries } = this.desk;
     attempt.isOver = true;
-    if (attempt.kind === 'retry') retries.retryEnded();
     const { call, target } = attempt;
+    if (attempt.kind === 'retry') this.desk.retryOver(call);
     this.bill(attempt, result, nowMs);
     const place = call.live.indexOf(attempt);
     if (place >= 0) call.live.splice(place, 1);
@@ -271,7 +305,7 @@ export class Attempts {
     }
     const error = result.error ?? result.outcome;
     const reason = reasonOf(error);
-    this.observe(attempt, false, reason, nowMs);
+    this.observe(attempt, false, reason, nowMs, result.replica);
     const hasBegun = result.firstTokenMs !== null;
     const { retryAfterMs } = result;
     this.failed(call, { reason, error, target, hasBegun, retryAfterMs, backMs: null, result }, nowMs);
@@ -280,14 +314,14 @@ export class Attempts {
   /** Limits and budgets learn what an attempt really used. */
   private bill(attempt: Attempt, result: CallResult, nowMs: number): void {
     const { limits, budgets, usdOf } = this.desk.parts;
-    if (limits === null && budgets === null) return;
     const { call, target } = attempt;
     const promptTokens = isBilled(result) ? (result.promptTokens ?? call.request.call.promptTokens) : 0;
     const { outputTokens } = result;
     const cachedTokens = result.cachedTokens ?? 0;
-    const usd = usdOf(target, promptTokens, cachedTokens, outputTokens);
-    if (attempt.isLimited)
-      limits?.ended(attempt.ticket, { promptTokens, cachedTokens, outputTokens, usd }, nowMs);
+    const isCounted = limits !== null || budgets !== null;
+    const usd = isCounted ? usdOf(target, promptTokens, cachedTokens, outputTokens) : 0;
+    limits?.ended(attempt.ticket, { promptTokens, cachedTokens, outputTokens, usd }, nowMs);
+    if (this.limitWaiters.size > 0) this.limitFreed(nowMs);
     if (call.isReserved && !call.isDone)
       budgets?.settle(
         call.ticket,
@@ -301,7 +335,7 @@ export class Attempts {
   private orphanEnded(attempt: Attempt, result: CallResult, nowMs: number): void {
     const { call } = attempt;
     // A breaker gets its trial back; what timed out was told when it did.
-    if (attempt.gaveUp !== 'timed_out') this.observe(attempt, false, 'cancelled', nowMs);
+    if (attempt.gaveUp !== 'timed_out') this.observe(attempt, false, 'cancelled', nowMs, result.replica);
     this.record(attempt, result, attempt.gaveUp ?? 'cancelled', null);
     if (!call.isAborted) return;
     const before = attempt.cancelledTokens ?? result.outputTokens;
@@ -315,7 +349,7 @@ export class Attempts {
   private answered(attempt: Attempt, result: CallResult, nowMs: number): void {
     const { desk } = this;
     const { call, target } = attempt;
-    this.observe(attempt, true, null, nowMs);
+    this.observe(attempt, true, null, nowMs, result.replica);
     const isGood = this.judge(attempt, nowMs);
     const to = this.escalatesTo(call, isGood);
     if (to !== null && to !== target && desk.allows(call, to)) {
@@ -357,13 +391,28 @@ export class Attempts {
     return choice.escalates || (isGood === false && onBadAnswer === 'escalate') ? choice.escalateTo : null;
   }
 
-  private observe(attempt: Attempt, ok: boolean, reason: Reason | null, nowMs: number): void {
+  /** Breakers of targets, and those of replicas, learn how it ended. */
+  private observe(
+    attempt: Attempt,
+    ok: boolean,
+    reason: Reason | null,
+    nowMs: number,
+    replica?: string | null,
+  ): void {
     const { call, target, startMs } = attempt;
     const { breaker: rule } = call.rules;
-    if (rule === null || rule.ejectMax !== null) return;
+    if (rule === null) return;
     const end = { ok, reason, tookMs: nowMs - startMs, sentMs: startMs };
-    const change = this.breakers.of(target, rule).observe(end, nowMs);
-    if (change !== null) this.desk.decided(call, 'breaker', change, target, nowMs);
+    if (rule.ejectMax === null) {
+      const change = this.breakers.of(target, rule).observe(end, nowMs);
+      if (change !== null) this.desk.decided(call, 'breaker', change, target, nowMs);
+      return;
+    }
+    if (replica == null) return;
+    const outliers = this.outliers.get(target) ?? new Outliers(rule);
+    this.outliers.set(target, outliers);
+    if (outliers.observe(replica, end, nowMs) !== null)
+      this.desk.decided(call, 'breaker', 'ejected', replica, nowMs);
   }
 
   private record(attempt: Attempt, result: CallResult, waste: Waste | null, isGood: boolean | null): void {
@@ -386,6 +435,7 @@ export class Attempts {
       this.again(call, failure.reason, failure.target, asked.pauseMs, nowMs);
       return;
     }
+    if (call.rules.retry !== null) this.desk.decided(call, 'retry', 'stopped', asked.stops, nowMs);
     if (!isElsewhereFirst && this.fallBack(call, failure, nowMs)) return;
     if (this.waitsFor(call, failure, nowMs)) return;
     const { result, error } = failure;
@@ -399,7 +449,7 @@ export class Attempts {
       made: call.retries,
       lastPauseMs: call.lastPauseMs,
       retryAfterMs: failure.retryAfterMs,
-      draw: uniform(extendText(call.request.facts.key, `pause ${call.made}`)),
+      draw: uniform(extendText(call.request.facts.key, `pause ${call.made} ${call.retries}`)),
       reason: failure.reason,
       began: failure.hasBegun,
       idempotent: true,
@@ -412,6 +462,7 @@ export class Attempts {
   private again(call: GovernedCall, reason: Reason, target: string, pauseMs: number, nowMs: number): void {
     this.desk.decided(call, 'retry', 'again', reason, nowMs);
     isRetried(call);
+    this.desk.retryGranted(call);
     call.retries += 1;
     call.lastPauseMs = pauseMs;
     this.desk.later(call, nowMs + pauseMs, now => this.start(call, 'retry', reason, target, now));
@@ -421,13 +472,16 @@ export class Attempts {
     const { chooser, spec } = this.desk.parts;
     if (chooser === null) return false;
     if (!call.tried.includes(target)) call.tried.push(target);
-    const next = chooser
-      .fallbacks(target, reason, call.rules.step.fallback, spec.fallback, this.desk.asks(call))
-      .find(each => !call.tried.includes(each));
+    const ask = this.desk.asks(call);
+    const isUntried = (each: string) => !call.tried.includes(each);
+    const next =
+      chooser.fallbacks(target, reason, call.rules.step.fallback, spec.fallback, ask).find(isUntried) ??
+      (spec.degraded === 'fall_back' ? chooser.others(target, ask).find(isUntried) : undefined);
     if (next === undefined) return false;
     this.desk.decided(call, 'fallback', next, reason, nowMs);
     isRetried(call);
     call.retries = 0;
+    call.lastPauseMs = 0;
     this.start(call, 'fallback', reason, next, nowMs);
     return true;
   }

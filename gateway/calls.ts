@@ -47,8 +47,12 @@ export interface GovernedCall {
   choice: Choice | null;
   /** Attempts made, and of these retries. */
   made: number;
+  /** Attempts that have not ended below, whether or not they may still answer it. */
+  under: number;
   retries: number;
   lastPauseMs: number;
+  /** It counts among the retries under way. */
+  isRetrying: boolean;
   firstSentMs: number | null;
   /** Attempts under way that may still answer it. */
   readonly live: Attempt[];
@@ -82,6 +86,8 @@ export interface Attempt {
   readonly target: string;
   readonly wantedMs: number;
   readonly startMs: number;
+  /** Its reservation: the call's, or one of its own beside it. */
+  readonly budgetId: number;
   /** It has ended below. */
   isOver: boolean;
   hasBegun: boolean;
@@ -89,7 +95,6 @@ export interface Attempt {
   cancelledTokens: number | null;
   /** Why nobody waits for it any more; null: its answer counts. */
   gaveUp: Waste | null;
-  isLimited: boolean;
 }
 
 /** An attempt, or the wish for one, that came to nothing. */

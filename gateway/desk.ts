@@ -6,7 +6,7 @@ import type { CancelRule, GatewaySpec } from '../scenarios/formats/rules.ts';
 import { type CallResult, type LayerSetup, type Sessions, unsent } from '../scenarios/workflows/world.ts';
 import type { AnomalyWatch } from './anomalies/watch.ts';
 import type { Budgets } from './budgets/budgets.ts';
-import type { Due, GovernedCall, GovernedSession } from './calls.ts';
+import type { Attempt, Due, GovernedCall, GovernedSession } from './calls.ts';
 import type { ChoiceAsk, Chooser } from './choice/chooser.ts';
 import type { Journal } from './journal.ts';
 import type { OwnLimits } from './limits/limits.ts';
@@ -60,6 +60,12 @@ export class Desk {
   readonly calls = new IdTable<GovernedCall>();
   /** Calls that wait for what others have reserved. */
   readonly budgetWaiters = new Set<GovernedCall>();
+  /** Whether a further attempt of a call has a budget; what comes of it if not is under way. */
+  reservesAgain: (
+    call: GovernedCall,
+    attempt: Pick<Attempt, 'budgetId' | 'kind' | 'target'>,
+    nowMs: number,
+  ) => boolean = () => true;
   /** Told when a budget may have room again. */
   onFreed: (nowMs: number) => void = () => {};
 
@@ -112,6 +118,7 @@ export class Desk {
       tenant: facts.tenant,
       wanted: pool,
       residency: this.parts.residencyOf(facts.tenant),
+      allow: rules.step.allow,
     };
   }
 
@@ -131,14 +138,27 @@ export class Desk {
     });
   }
 
+  /** From its grant to its end, the pause included, so that many granted at once are seen. */
+  retryGranted(call: GovernedCall): void {
+    if (!call.isRetrying) this.retries.retryStarted();
+    call.isRetrying = true;
+  }
+
+  retryOver(call: GovernedCall): void {
+    if (call.isRetrying) this.retries.retryEnded();
+    call.isRetrying = false;
+  }
+
   /** Tells the end of a call upwards. */
   finish(call: GovernedCall, result: CallResult, nowMs: number): void {
     if (call.isDone) return;
     call.isDone = true;
     this.stopWaiting(call);
     this.calls.delete(call.ticket);
+    this.retryOver(call);
     this.retries.callEnded();
-    if (call.isReserved) this.parts.budgets?.settle(call.ticket, NO_USE, true, nowMs);
+    // What is still under way settles itself.
+    if (call.isReserved && call.under === 0) this.parts.budgets?.settle(call.ticket, NO_USE, true, nowMs);
     const { capTokens, request } = call;
     const isCapped = capTokens !== null && capTokens < request.call.outputTokens;
     const end: CallResult = {

@@ -2,7 +2,7 @@
 import type { BudgetMeasure, BudgetRule, OnExceed } from '../scenarios/formats/rules.ts';
 import type { Attempts } from './attempts.ts';
 import type { BudgetVerdict } from './budgets/budgets.ts';
-import type { GovernedCall, GovernedSession } from './calls.ts';
+import type { Attempt, GovernedCall, GovernedSession } from './calls.ts';
 import { stepDeadlineMs } from './deadlines/slack.ts';
 import type { Desk } from './desk.ts';
 import { modelDenial } from './trust/allow.ts';
@@ -27,6 +27,7 @@ export class Entrance {
     this.attempts = attempts;
     this.ends = ends;
     desk.onFreed = nowMs => this.budgetFreed(nowMs);
+    desk.reservesAgain = (call, attempt, nowMs) => this.reservesAgain(call, attempt, nowMs);
   }
 
   arrive(call: GovernedCall, nowMs: number): void {
@@ -97,35 +98,72 @@ export class Entrance {
 
   /** Its share of every budget it belongs to, then the first attempt. */
   private reserve(call: GovernedCall, nowMs: number): void {
-    const { budgets } = this.desk.parts;
     const { session, request } = call;
     const target = call.choice?.target ?? request.pool;
-    const { saves } = session;
-    if (budgets === null) {
-      this.attempts.start(call, 'first', null, this.saved(call, saves, target, nowMs), nowMs);
-      return;
-    }
-    const { promptTokens, role } = request.call;
-    const outputTokens = call.rules.step.maxOutputTokens ?? OUTPUT_TOKENS;
-    const usd = this.desk.parts.usdOf(target, promptTokens, 0, outputTokens);
-    const claim = {
-      inputTokens: promptTokens,
-      outputTokens,
-      usd,
-      kind: 'llm' as const,
-      isFinal: role === 'final',
-    };
-    const verdict = budgets.reserve(call.ticket, session.id, claim, nowMs);
+    const start = (save: Save | null) =>
+      this.attempts.start(call, 'first', null, this.saved(call, save, target, nowMs), nowMs);
     this.desk.budgetWaiters.delete(call);
-    if (verdict.kind === 'exceeded') {
-      this.overBudget(call, verdict, nowMs);
-      return;
+    const verdict = this.ask(call, call.ticket, target, session.saves, nowMs);
+    if (verdict === null || verdict.kind === 'ok') start(session.saves);
+    else if (verdict.kind === 'exceeded') this.overBudget(call, verdict, nowMs);
+    else {
+      if (session.saves === null) this.desk.decided(call, 'budget', 'saves', verdict.why, nowMs);
+      start(session.saves ?? verdict.save);
     }
+  }
+
+  /**
+   * Reserves for an attempt. Where only the saving form of the call fits, or where it is wanted, that is what is reserved.
+   * null: there are no budgets.
+   */
+  private ask(
+    call: GovernedCall,
+    id: number,
+    target: string,
+    saves: Save | null,
+    nowMs: number,
+  ): BudgetVerdict | null {
+    const { budgets, usdOf } = this.desk.parts;
+    if (budgets === null) return null;
+    const { promptTokens, role } = call.request.call;
+    const fullTokens = call.rules.step.maxOutputTokens ?? OUTPUT_TOKENS;
+    const reserve = (capTokens: number | null): BudgetVerdict => {
+      const outputTokens = Math.min(fullTokens, capTokens ?? fullTokens);
+      const usd = usdOf(target, promptTokens, 0, outputTokens);
+      const isFinal = role === 'final';
+      const claim = { inputTokens: promptTokens, outputTokens, usd, kind: 'llm' as const, isFinal };
+      return budgets.reserve(id, call.session.id, claim, nowMs);
+    };
+    const verdict = reserve(saves?.outputTokens ?? null);
+    if (verdict.kind === 'ok') call.isReserved = true;
+    const capTokens = verdict.kind === 'ok' ? null : verdict.save.outputTokens;
+    if (verdict.kind === 'ok' || saves !== null || capTokens === null || capTokens >= fullTokens) {
+      if (verdict.kind === 'soft') call.isReserved = true;
+      return verdict;
+    }
+    const smaller = reserve(capTokens);
+    if (smaller.kind === 'exceeded') return verdict.kind === 'soft' ? smaller : verdict;
     call.isReserved = true;
-    const isSoft = verdict.kind === 'soft' && saves === null;
-    if (isSoft) this.desk.decided(call, 'budget', 'saves', verdict.why, nowMs);
-    const form = isSoft ? verdict.save : saves;
-    this.attempts.start(call, 'first', null, this.saved(call, form, target, nowMs), nowMs);
+    return verdict.kind === 'soft' ? verdict : { kind: 'soft', save: verdict.save, why: verdict.why };
+  }
+
+  /** A further attempt: of the same call it is the same reservation, a copy beside it has one of its own. */
+  private reservesAgain(
+    call: GovernedCall,
+    { budgetId, kind, target }: Pick<Attempt, 'budgetId' | 'kind' | 'target'>,
+    nowMs: number,
+  ): boolean {
+    const verdict = this.ask(call, budgetId, target, call.session.saves, nowMs);
+    if (verdict === null || verdict.kind !== 'exceeded') return true;
+    if (kind === 'hedge') return false;
+    this.desk.endSoon(
+      call,
+      { outcome: 'error', error: 'budget', isSkipped: verdict.onExceed === 'finalize' },
+      nowMs,
+    );
+    const onExceed = verdict.onExceed === 'finalize' ? 'finalize' : 'stop';
+    this.exceedSoon(call.session, onExceed, verdict.measure, verdict.save, nowMs);
+    return false;
   }
 
   /** The saving form of a call: a smaller model where the policies let it go there, a shorter answer. */

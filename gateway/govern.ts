@@ -1,6 +1,6 @@
 // The layers that govern a run, in both worlds: made from what the scenario and the deployment say, or none where neither
 // says anything.
-import { seedKey } from '../scenarios/base/key.ts';
+import { extendText, seedKey } from '../scenarios/base/key.ts';
 import type { Plan, PlannedFault } from '../scenarios/formats/plan.ts';
 import {
   type GatewaySpec,
@@ -137,7 +137,7 @@ function partsOf(plan: Plan, deployment: GovernedDeployment, journal: Journal): 
     chooser: new Chooser(spec, targets, plan.models),
     quality:
       hasQuality || plan.rules?.hasSuccess === true
-        ? new Quality(spec, faults, { run: seedKey(plan.seed), targets })
+        ? new Quality(spec, faults, { run: extendText(seedKey(plan.seed), 'hosted'), targets })
         : null,
     anomalies: anomalies === null ? null : new AnomalyWatch(anomalies, () => null),
     agents: agents.max === null && agents.depth === null ? null : new AgentLimits(agents),

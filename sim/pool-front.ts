@@ -57,6 +57,12 @@ export class Arrival implements ScheduledArrival {
   get maxOutputTokens(): number | null {
     return this.#submission.maxOutputTokens ?? null;
   }
+  get prefers(): string | null {
+    return this.#submission.prefers ?? null;
+  }
+  get avoids(): readonly string[] | null {
+    return this.#submission.avoids ?? null;
+  }
   get sessionStartMs(): number {
     return this.#submission.call?.sessionStartMs ?? 0;
   }

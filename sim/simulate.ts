@@ -285,7 +285,8 @@ export class Simulation implements World {
   }
 
   /** On its way to the engine's queue. */
-  private submit(ticket: number, { call, session, pool, facts }: SendRequest, flight: InFlight): void {
+  private submit(ticket: number, request: SendRequest, flight: InFlight): void {
+    const { call, session, pool, facts, prefers, avoids } = request;
     const submitNs = this.inNs(this.options.apiLatencyMs?.get(pool) ?? 0);
     flight.submitNs = submitNs;
     this.options.cluster.submit(submitNs, {
@@ -299,6 +300,7 @@ export class Simulation implements World {
       warmTokens: call.warmTokens,
       call: facts,
       retention: call.retention,
+      ...(prefers === undefined && avoids === undefined ? {} : { prefers, avoids }),
       // Engines count the other way: lower goes first.
       priority: 0 - (call.priority ?? session.priority),
     });

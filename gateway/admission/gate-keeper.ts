@@ -8,11 +8,13 @@ import type { AdmissionArrival, Gate, PoolsView, Refusal } from './policy.ts';
 
 /** A call at the gate, as policies see it. */
 export function admissionArrival(id: number, request: SendRequest): AdmissionArrival {
-  const { call, session, pool, facts, isFirst } = request;
+  const { call, session, pool, facts, isFirst, prefers = null, avoids = null } = request;
   return {
     id,
     pool,
     isFirst,
+    prefers,
+    avoids,
     session: session.id,
     workflow: facts.workflow,
     tenant: facts.tenant,

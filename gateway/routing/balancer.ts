@@ -226,11 +226,29 @@ export class Balancer {
     this.isFound = false;
     this.settledMs = Number.NaN;
     shown.nowMs = nowMs;
-    const row = this.router.route(arrival, shown);
+    const row = this.preferred(arrival) ?? this.unavoided(this.router.route(arrival, shown), arrival);
     const id = shown.ids[row];
     if (id === undefined) throw new RangeError(`the router chose row ${row} of ${shown.ids.length} replicas`);
     this.enter(arrival, id);
     return id;
+  }
+
+  /** Row of the replica that has its prefix; null: none is known, or it takes no requests. */
+  private preferred({ prefers, avoids }: RoutingArrival): number | null {
+    if (prefers == null || avoids?.includes(prefers) === true) return null;
+    const row = this.shown.replicas.indexOf(prefers);
+    return row < 0 ? null : row;
+  }
+
+  /** What the router chose, or, where that is to be avoided, the least busy that is not. */
+  private unavoided(row: number, { avoids }: RoutingArrival): number {
+    const { replicas, outstanding } = this.shown;
+    if (avoids == null || avoids.length === 0 || !avoids.includes(replicas[row] ?? '')) return row;
+    let best = -1;
+    for (let each = 0; each < replicas.length; each++)
+      if (!avoids.includes(replicas[each]!) && (best < 0 || outstanding[each]! < outstanding[best]!))
+        best = each;
+    return best < 0 ? row : best;
   }
 
   /** Sends it to a replica that was not asked for, such as one that drains and has its session; the router hears its end. */

@@ -22,6 +22,10 @@ export interface RoutingArrival {
   readonly promptTokens: number;
   /** What the client allows (`max_tokens`); null: it does not say. */
   readonly maxOutputTokens: number | null;
+  /** The replica that has its prefix, of an attempt after the first: it goes there, if that one takes requests. */
+  readonly prefers?: string | null;
+  /** Replicas that have failed too often: it goes to none of them while there is another. */
+  readonly avoids?: readonly string[] | null;
 }
 
 /** Of each row, tokens at the start of a prompt whose KV is there; of the tiers, beyond what is nearer. */

@@ -50,6 +50,8 @@ interface Saver {
   /** Leaves that wait for it. */
   held: Held[];
   isCrashing: boolean;
+  /** Times that it started again. */
+  restarts: number;
 }
 
 /** What it holds: all that had ended by then. */
@@ -118,6 +120,7 @@ export class Checkpoints extends PassingLayer {
       saving: null,
       held: [],
       isCrashing: false,
+      restarts: 0,
     });
   }
 
@@ -138,6 +141,7 @@ export class Checkpoints extends PassingLayer {
     saver.held = [];
     saver.leaves = 0;
     saver.lastMs = nowMs;
+    saver.restarts += 1;
     if (!saver.isCrashing) this.lose(saver, sinceMs, 'retried');
   }
 
@@ -300,7 +304,13 @@ export class Checkpoints extends PassingLayer {
 
   private restart(saver: Saver, nowMs: number): void {
     const { id, program } = saver.planned;
-    const saved = program.rules?.restarts?.from === 'start' ? null : saver.saved;
+    const rule = program.rules?.restarts ?? null;
+    if (rule !== null && saver.restarts >= rule.max) {
+      this.options.journal.decision(nowMs, id, null, 'checkpoint', 'lost', 'it has no restarts left');
+      this.sessions.cancel(id, 'agent_crash', nowMs);
+      return;
+    }
+    const saved = rule?.from === 'start' ? null : saver.saved;
     const sinceMs = saved?.atMs ?? null;
     const lost = saver.ended - (saved?.leaves ?? 0);
     const why = `${lost} ended ${lost === 1 ? 'step' : 'steps'} lost`;

@@ -12,20 +12,34 @@ import {
   shortCount,
   shortMs,
   type WalkedCall,
+  type WalkedSession,
 } from '../../scenarios/lint/lint.ts';
 import { callUsd } from '../prices.ts';
 import { type LabContext, quantileOf, smallest } from './context.ts';
 
 type Budget = Readonly<Record<string, unknown>>;
 
+interface Measure {
+  /** What a call used. */
+  of(call: WalkedCall): number;
+  /** What it reserves before it is sent. */
+  claim(call: WalkedCall): number;
+  readonly words: string;
+}
+
 export const budgets = defineLint('WT2010', function* (context: LabContext): Generator<Finding> {
   for (const name of context.workflows.keys()) {
     const budget = context.file.workflows?.[name]?.budget;
     if (budget === undefined) continue;
     const path = ['workflows', name, 'budget'];
-    yield* tokenBudgets(context, name, budget, path);
+    yield* tokenBudgets(context, context.walksOf(name), budget, path);
     yield* countBudgets(context, name, budget, path);
     yield* wallBudget(context, name, budget, path);
+  }
+  for (const [name, tenant] of Object.entries(context.file.tenants ?? {})) {
+    const walks = context.walks.filter(({ session }) => session.tenant === name);
+    for (const key of ['budget', 'user_budget'] as const)
+      if (tenant[key] !== undefined) yield* tokenBudgets(context, walks, tenant[key], ['tenants', name, key]);
   }
 });
 
@@ -37,24 +51,37 @@ const limitOf = (budget: Budget, key: string, dimension: Dimension): number | nu
 /** What a budget of tokens or money must hold at the least: one call, the smallest of the walked sessions. */
 function* tokenBudgets(
   context: LabContext,
-  workflow: string,
+  walks: readonly WalkedSession[],
   budget: Budget,
   path: InputPath,
 ): Generator<Finding> {
-  const calls = context.walksOf(workflow).flatMap(({ calls }) => calls);
-  const measures: Record<string, { of(call: WalkedCall): number; words: string }> = {
-    input_tokens: { of: call => call.promptTokens, words: 'prompt' },
-    output_tokens: { of: call => call.outputTokens, words: 'output' },
-    tokens: { of: call => call.promptTokens + call.outputTokens, words: 'call' },
+  const calls = walks.flatMap(({ calls }) => calls);
+  const firsts = walks.flatMap(({ calls: [first] }) => first ?? []);
+  const allowed = (call: WalkedCall): number => call.rules?.maxOutputTokens ?? call.outputTokens;
+  const measures: Record<string, Measure> = {
+    input_tokens: { of: call => call.promptTokens, claim: call => call.promptTokens, words: 'prompt' },
+    output_tokens: { of: call => call.outputTokens, claim: allowed, words: 'output' },
+    tokens: {
+      of: call => call.promptTokens + call.outputTokens,
+      claim: call => call.promptTokens + allowed(call),
+      words: 'call',
+    },
   };
-  for (const [key, { of, words }] of Object.entries(measures)) {
+  for (const [key, { of, claim, words }] of Object.entries(measures)) {
     const limit = limitOf(budget, key, 'tokens');
     const least = smallest(calls.map(of));
-    if (limit === null || calls.length === 0 || limit >= least) continue;
+    const leastClaim = smallest(firsts.map(claim));
+    if (limit === null || calls.length === 0 || limit >= Math.max(least, leastClaim)) continue;
     yield {
       path: [...path, key],
-      message: `${key} ${shortCount(limit)} holds no call: the smallest ${words} of the first sessions has ${shortCount(least)} tokens`,
-      hint: 'raise it above what a session uses; `check` prints the mean',
+      message:
+        limit < least
+          ? `${key} ${shortCount(limit)} holds no call: the smallest ${words} of the first sessions has ${shortCount(least)} tokens`
+          : `${key} ${shortCount(limit)} holds no first call: it reserves at least ${shortCount(leastClaim)} tokens, the most that its answer may have`,
+      hint:
+        limit < least
+          ? 'raise it above what a session uses; `check` prints the mean'
+          : 'raise it, or give the step a `max_tokens`',
     };
   }
   const usd = limitOf(budget, 'usd', 'usd');

@@ -2,7 +2,7 @@
 // under one another, and a line where somebody ended it.
 import type { AttemptBar, RunResult } from '../../scenarios/formats/result.ts';
 import { plural, showUsd } from '../numbers.ts';
-import { type Chart, chartSpec, FAINT, INK, msAxis, msLabel, PALETTE, topLegend } from './chart.ts';
+import { type Chart, chartSpec, INK, LABEL_SIDE, msAxis, msLabel, PALETTE, topLegend } from './chart.ts';
 
 const FATES = [
   { name: 'waited', colour: PALETTE.orange },
@@ -67,7 +67,12 @@ export const attemptsChart: Chart<RunResult> = {
       if (firstTokenMs === null) return [part(fate === 'answered' ? 'waited' : fate, startMs, endMs)];
       return [part('waited', startMs, firstTokenMs), part(fate, firstTokenMs, endMs)];
     });
-    const labels = rows.map(({ row, bar }) => ({ row, endMs: bar.endMs, label: labelOf(bar) }));
+    const labels = rows.map(({ row, bar }) => ({
+      row,
+      startMs: bar.startMs,
+      endMs: bar.endMs,
+      label: labelOf(bar),
+    }));
     const marks =
       cancel === null
         ? []
@@ -132,40 +137,20 @@ export const attemptsChart: Chart<RunResult> = {
             data: { name: 'labels' },
             transform: [
               { joinaggregate: [{ op: 'max', field: 'endMs', as: 'lastMs' }] },
-              { calculate: 'datum.endMs > 0.6 * datum.lastMs', as: 'isLate' },
+              { calculate: LABEL_SIDE, as: 'side' },
+              { calculate: "datum.side === 'before' ? datum.startMs : datum.endMs", as: 'labelMs' },
             ],
             mark: {
               type: 'text',
               fontSize: 10.5,
               baseline: 'middle',
-              color: { expr: 'datum.isLate ? paper : ink' },
-              align: { expr: "datum.isLate ? 'right' : 'left'" },
-              dx: { expr: 'datum.isLate ? -6 : 6' },
+              color: { expr: "datum.side === 'inside' ? 'white' : ink" },
+              align: { expr: "datum.side === 'after' ? 'left' : 'right'" },
+              dx: { expr: "datum.side === 'after' ? 6 : -6" },
               limit: { expr: 'width * 0.5' },
             },
-            encoding: { x: { ...x, field: 'endMs' }, y, text: { field: 'label' } },
+            encoding: { x: { ...x, field: 'labelMs' }, y, text: { field: 'label' } },
           },
-          ...(marks.length === 0
-            ? []
-            : [
-                {
-                  data: { name: 'marks' },
-                  transform: [{ filter: "datum.label !== 'clean'" }],
-                  mark: {
-                    type: 'text',
-                    align: 'right',
-                    baseline: 'bottom',
-                    dx: -4,
-                    fontSize: 10,
-                    color: FAINT,
-                  },
-                  encoding: {
-                    x: { ...x, field: 'atMs' },
-                    y: { value: { expr: 'height' } },
-                    text: { field: 'label' },
-                  },
-                },
-              ]),
         ],
       },
     );

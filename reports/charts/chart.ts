@@ -122,6 +122,16 @@ export function logTicks(values: readonly number[]): number[] {
   return ticks;
 }
 
+/** Names of bars go where there is room: after the bar, before it, or on a bar that leaves none. Of `lastMs` in all. */
+export const LABEL_SIDE =
+  "max(datum.startMs, datum.lastMs - datum.endMs) < 0.15 * datum.lastMs ? 'inside' : datum.startMs > datum.lastMs - datum.endMs ? 'before' : 'after'";
+
+/** The scale of bars with their value written behind them. */
+export const roomForLabels = (values: readonly number[]) => ({
+  domain: [0, Math.max(...values) * 1.45],
+  nice: false,
+});
+
 /** The time since the run's start on an axis that starts at 0. */
 export const clockLabel =
   "(datum.value < 120000 ? format(datum.value / 1000, '~g') + ' s' : datum.value < 7200000 ? format(datum.value / 60000, '.3~r') + ' min' : format(datum.value / 3600000, '.3~r') + ' h')";

@@ -2,7 +2,7 @@
 import { COST_COMPONENTS, type CostComponent } from '../../scenarios/formats/ledger.ts';
 import type { RunResult } from '../../scenarios/formats/result.ts';
 import { showRatio, showUsd } from '../numbers.ts';
-import { type Chart, chartSpec, INK, PALETTE } from './chart.ts';
+import { type Chart, chartSpec, INK, PALETTE, roomForLabels } from './chart.ts';
 
 export const COMPONENT_NAMES: Record<CostComponent, string> = {
   gpu_work: 'GPUs at work',
@@ -74,7 +74,8 @@ export const costChart: Chart<RunResult> = {
       field: 'usd',
       type: 'quantitative',
       title: result.counts.workflows.completed === 0 ? 'USD, whole run' : 'USD per 1,000 workflows',
-      axis: { tickCount: 5, format: '~s' },
+      axis: { tickCount: 4, format: '~g' },
+      scale: roomForLabels(parts.map(({ usd }) => usd)),
     };
     return chartSpec(
       { parts: parts.map(each => ({ ...each, shown: showUsd(each.usd) })) },
@@ -86,7 +87,7 @@ export const costChart: Chart<RunResult> = {
             mark: { type: 'bar', cornerRadiusEnd: 1, height: { band: 0.66 } },
             encoding: {
               y,
-              x: { ...x, scale: { domainMin: 0, nice: true, padding: 40 } },
+              x,
               color: {
                 field: 'part',
                 type: 'nominal',

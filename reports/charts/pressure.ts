@@ -1,7 +1,7 @@
 // 429s, retries and our own refusals over time: when limits pressed, and for how long.
 import type { PressurePoint, RunResult } from '../../scenarios/formats/result.ts';
 import { plural, showCount, showMs } from '../numbers.ts';
-import { type Chart, chartSpec, clockLabel, PALETTE, topLegend } from './chart.ts';
+import { type Chart, COUNT_LABEL, chartSpec, clockLabel, PALETTE, topLegend } from './chart.ts';
 
 const SERIES = [
   { key: 'refusals429', name: '429s of servers', colour: PALETTE.vermilion },
@@ -40,7 +40,7 @@ export const pressureChart: Chart<RunResult> = {
       const refused = totalOf(pressure, 'refusedByUs');
       return `No server answered 429; ${retries}, and ${plural(refused, 'refusal')} by the gateway`;
     }
-    return `${plural(refusals, '429')} over ${showMs(spanMs)}, and ${retries}`;
+    return `${plural(refusals, 'attempt')} got a 429, over ${showMs(spanMs)}; ${retries}`;
   },
 
   spec({ pressure = [] }) {
@@ -61,13 +61,18 @@ export const pressureChart: Chart<RunResult> = {
             type: 'quantitative',
             title: null,
             scale: { nice: false },
-            axis: { labelExpr: clockLabel, grid: false, tickCount: 8 },
+            axis: {
+              labelExpr: clockLabel,
+              grid: false,
+              tickCount: { expr: 'ceil(width / 75)' },
+              labelOverlap: true,
+            },
           },
           y: {
             field: 'count',
             type: 'quantitative',
             title: `in each ${showMs(lengthMs(pressure))}`,
-            axis: { tickCount: 5, format: '~s' },
+            axis: { tickCount: 5, tickMinStep: 1, labelExpr: COUNT_LABEL },
           },
           color: {
             field: 'name',

@@ -2,7 +2,7 @@
 import type { Waste } from '../../scenarios/formats/record.ts';
 import type { RunResult } from '../../scenarios/formats/result.ts';
 import { showNumber, showRatio, showTokens, showUsd } from '../numbers.ts';
-import { type Chart, chartSpec, INK, PALETTE } from './chart.ts';
+import { type Chart, COUNT_LABEL, chartSpec, INK, PALETTE, roomForLabels } from './chart.ts';
 
 export const WASTE_NAMES: Record<Waste, string> = {
   retried: 'tried again',
@@ -16,7 +16,7 @@ export const WASTE_NAMES: Record<Waste, string> = {
   stale_read: 'stale read',
   crash: 'crash',
   anomaly: 'anomaly',
-  session_failed: 'its session failed',
+  session_failed: 'its session was lost',
 };
 
 function rowsOf({ cost }: RunResult) {
@@ -32,8 +32,8 @@ const isPriced = ({ cost }: RunResult): boolean => (cost?.totalUsd ?? 0) > 0;
 export const wasteChart: Chart<RunResult> = {
   id: 'waste',
   howToRead:
-    'Each bar is what was paid for and thrown away, by why. "Its session failed" is work that went well in itself and ' +
-    'was lost with its workflow; "after a cancel" is what servers still did when nobody waited any more.',
+    'Each bar is what was paid for and thrown away, by why. "Its session was lost" is work that went well in itself, of a ' +
+    'workflow that failed or was ended; "after a cancel" is what servers still did when nobody waited any more.',
 
   title(result) {
     const rows = rowsOf(result);
@@ -61,8 +61,8 @@ export const wasteChart: Chart<RunResult> = {
       field,
       type: 'quantitative',
       title: field === 'usd' ? 'USD' : 'tokens',
-      scale: { domainMin: 0, nice: true, padding: 40 },
-      axis: { tickCount: 5, format: '~s' },
+      scale: roomForLabels(rows.map(row => row[field])),
+      axis: field === 'usd' ? { tickCount: 4, format: '~g' } : { tickCount: 4, labelExpr: COUNT_LABEL },
     };
     const shown = rows.map(row => ({
       ...row,

@@ -3,16 +3,22 @@ import type { Exemplar, ExemplarBar, RunResult } from '../../scenarios/formats/r
 import { mostTelling } from '../exemplars.ts';
 import { showMs, showRatio } from '../numbers.ts';
 import { largestPart, PART_NAMES } from '../verdict.ts';
-import { BAND, type Chart, chartSpec, INK, msAxis, msLabel, PHASE_COLOURS, topLegend } from './chart.ts';
+import {
+  BAND,
+  type Chart,
+  chartSpec,
+  INK,
+  LABEL_SIDE,
+  msAxis,
+  msLabel,
+  PHASE_COLOURS,
+  topLegend,
+} from './chart.ts';
 
 /** Rows of one waterfall: about two screens. */
 const BARS_MAX = 60;
 
 const EXEMPLAR_NAMES: Record<Exemplar['label'], string> = { p50: 'median', p95: 'p95', max: 'longest' };
-
-/** Names go where there is room: after the bar, before it, or on a bar that leaves none. */
-const LABEL_SIDE =
-  "max(datum.startMs, datum.lastMs - datum.endMs) < 0.15 * datum.lastMs ? 'inside' : datum.startMs > datum.lastMs - datum.endMs ? 'before' : 'after'";
 
 /** The colour's meaning: the phase of an LLM call, or the kind of any other step. */
 const phaseName = (bar: ExemplarBar, phase: ExemplarBar['phases'][number]['phase']) =>

@@ -2,10 +2,10 @@
 import type { PressurePoint } from '../../scenarios/formats/result.ts';
 import type { RunOutput } from '../../scenarios/formats/run.ts';
 
-const SLICES_MAX = 500;
+const SLICES_MAX = 200;
 const SLICE_MS_MIN = 100;
 
-/** The shortest of 1, 2 and 5 times a power of ten, at least 100 ms, of which at most 500 cover the run. */
+/** The shortest of 1, 2 and 5 times a power of ten, at least 100 ms, of which at most 200 cover the run. */
 export function sliceMs(durationMs: number): number {
   for (let decade = SLICE_MS_MIN; ; decade *= 10)
     for (const step of [1, 2, 5]) if (durationMs < step * decade * SLICES_MAX) return step * decade;

@@ -31,7 +31,8 @@ function costTable(what: string, rows: readonly CostRow[], totalUsd: number): Ht
 export function costSection(run: RunResult, chart: (id: string) => Html): Html | null {
   const { cost } = run;
   if (cost === undefined) return null;
-  const { totalUsd, gpuSeconds, waste } = cost;
+  const { totalUsd, gpuSeconds } = cost;
+  const waste = cost.waste.filter(({ usd, tokens }) => usd > 0 || tokens > 0);
   return html`<section class="block"><h2>What it costs</h2>
     ${totalUsd > 0 && chart('cost')}
     ${gpuSeconds.paid > 0 && html`<p class="note">${showUsd(totalUsd)} in all. GPUs computed for ${showNumber(gpuSeconds.busy)} of ${showNumber(gpuSeconds.paid)} GPU-seconds that were paid for (${showRatio(gpuSeconds.busy / gpuSeconds.paid)}).</p>`}
@@ -90,7 +91,7 @@ export function goodputTables({ goodput }: RunResult): Html | null {
 const countsText = (counts: Readonly<Record<string, number>>): Html | string => {
   const parts = Object.entries(counts);
   if (parts.length === 0) return 'none';
-  return html`${parts.map(([name, count]) => html`<code>${name}</code> × ${showCount(count)} `)}`;
+  return html`${parts.map(([name, count], i) => html`${i > 0 && ', '}<code>${name}</code> × ${showCount(count)}`)}`;
 };
 
 function factTable(governed: NonNullable<RunResult['governed']>): Html {
@@ -108,7 +109,7 @@ function factTable(governed: NonNullable<RunResult['governed']>): Html {
       'Sessions ended early',
       cancels.sessions === 0
         ? 'none'
-        : html`${countsText(cancels.byReason)} Clean after ${showMs(cancels.cleanMsP50)} (p95 ${showMs(cancels.cleanMsP95)}); ${showTokens(cancels.tokensAfter)} output tokens and ${showNumber(cancels.gpuSecondsAfter)} GPU-seconds came after.`,
+        : html`${countsText(cancels.byReason)}: clean after ${showMs(cancels.cleanMsP50)} (p95 ${showMs(cancels.cleanMsP95)}); ${showTokens(cancels.tokensAfter)} output tokens and ${showNumber(cancels.gpuSecondsAfter)} GPU-seconds came after.`,
     ],
     [
       'Tools',

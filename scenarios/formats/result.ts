@@ -285,7 +285,7 @@ export interface RunResult {
   cost?: CostSummary;
   /** Runs with a gateway that governs. */
   governed?: GovernedSummary;
-  /** At most 500 slices of equal length; absent: nothing was refused or tried again. */
+  /** At most 200 slices of equal length; absent: nothing was refused or tried again. */
   pressure?: PressurePoint[];
   /** By role and by workflow, where they have targets. */
   goodput?: { byRole: GoodputRow[]; byWorkflow: GoodputRow[] };

@@ -29,7 +29,13 @@ export function reasonOf(error: string): Reason {
     ['stream_error', 'stream_cut', 'replica_lost', 'outage', 'tool_failed'].includes(error)
   )
     return '5xx';
-  if (error === 'timeout' || error === 'ttft_timeout' || error === 'idle_timeout' || error === 'deadline')
+  if (
+    error === 'http_408' ||
+    error === 'timeout' ||
+    error === 'ttft_timeout' ||
+    error === 'idle_timeout' ||
+    error === 'deadline'
+  )
     return 'timeout';
   if (error === 'connect' || error === 'network_lost') return 'connect';
   if (['shed', 'queue_full', 'queue_timeout'].includes(error)) return 'shed';

@@ -101,6 +101,8 @@ export interface SendRequest {
   readonly isFirst: boolean;
   /** The replica that has its prefix, of an attempt after the first; absent: none is preferred. */
   readonly prefers?: string | null;
+  /** Replicas that have failed too often. */
+  readonly avoids?: readonly string[] | null;
   /** From 0, over all attempts of the call; absent: 0. */
   readonly attempt?: number;
 }

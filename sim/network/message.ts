@@ -7,7 +7,7 @@ import type { Way } from './paths.ts';
 /** Least wait of Linux before it sends a lost packet again (TCP_RTO_MIN); each further wait is twice as long (RFC 6298). */
 const RTO_MIN_MS = 200;
 const RTO_MAX_MS = 120_000;
-/** Linux gives up after so many (tcp_retries2): some 15 minutes. */
+/** Linux gives up after so many (tcp_retries2): some 13 minutes. */
 const RETRANSMITS_MAX = 15;
 
 export interface Passage {
@@ -16,19 +16,20 @@ export interface Passage {
   readonly isLost: boolean;
 }
 
-/** `key`: of the message. `faults`: network losses; `target`: what the message is for. */
+/** `key`: of the message. `faults`: network losses, each of one link, or of all. */
 export function passage(
   way: Way,
-  message: { readonly key: Key; readonly bytes: number; readonly target: string },
+  message: { readonly key: Key; readonly bytes: number },
   faults: readonly FaultWindows[],
   nowMs: number,
 ): Passage {
-  const { key, bytes, target } = message;
-  let { rttMs, lossRatio } = way;
+  const { key, bytes } = message;
+  const { rttMs } = way;
+  let { lossRatio } = way;
   for (const window of faults) {
-    if (!reaches(window, way, target) || !window.isOn(nowMs)) continue;
-    rttMs *= window.fault.factor;
-    lossRatio = 1 - (1 - lossRatio) * (1 - window.fault.share);
+    const { target, share } = window.fault;
+    const isOnWay = target === null || way.links.some(({ name }) => name === target);
+    if (isOnWay && window.isOn(nowMs)) lossRatio = 1 - (1 - lossRatio) * (1 - share);
   }
   let ms = rttMs / 2;
   for (const { jitter, name } of way.links)
@@ -45,11 +46,4 @@ export function passage(
     draw /= lossRatio;
   }
   return { ms, isLost: false };
-}
-
-/** A fault names a link, a place at one of its ends, or what is called. */
-function reaches({ fault }: FaultWindows, { links }: Way, target: string): boolean {
-  const { target: named } = fault;
-  if (named === null || named === target) return true;
-  return links.some(({ name, between }) => name === named || between.includes(named));
 }

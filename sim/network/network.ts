@@ -49,7 +49,6 @@ interface Leg {
 }
 
 interface Route {
-  readonly target: string;
   /** From the agent on; none: everything stands in one place. */
   readonly legs: readonly Leg[];
   /** The part from the gateway on: what attempts after the first go. */
@@ -313,17 +312,11 @@ export class Network extends PassingLayer {
   // ---- ways ---------------------------------------------------------------------------------------------------
 
   /** One message over all legs, each with draws of its own. */
-  private pass(
-    { key, route }: Trip,
-    legs: readonly Leg[],
-    message: string,
-    bytes: number,
-    nowMs: number,
-  ): Passage {
+  private pass({ key }: Trip, legs: readonly Leg[], message: string, bytes: number, nowMs: number): Passage {
     let ms = 0;
     let isLost = false;
     for (const [index, { way }] of legs.entries()) {
-      const of = { key: extend(extendText(key, message), index), bytes, target: route.target };
+      const of = { key: extend(extendText(key, message), index), bytes };
       const leg = passage(way, of, this.faults, nowMs);
       ms += leg.ms;
       isLost ||= leg.isLost;
@@ -337,7 +330,7 @@ export class Network extends PassingLayer {
       const { gatewayPlace, places, placeOf } = this.options;
       const gateway = gatewayPlace ?? places.agents;
       const there = this.legs(gateway, placeOf(target));
-      route = { target, legs: [...this.legs(places.agents, gateway), ...there], fromGateway: there };
+      route = { legs: [...this.legs(places.agents, gateway), ...there], fromGateway: there };
       this.toTarget.set(target, route);
     }
     return route;
@@ -348,7 +341,7 @@ export class Network extends PassingLayer {
     if (route === undefined) {
       const { gatewayPlace, places, placeOfRuntime } = this.options;
       const legs = this.legs(places.agents ?? gatewayPlace, placeOfRuntime(tool));
-      route = { target: tool, legs, fromGateway: legs };
+      route = { legs, fromGateway: legs };
       this.toTool.set(tool, route);
     }
     return route;

@@ -285,3 +285,141 @@ describe('WT2016: money is asked for, and a price is not known', () => {
     expect(codesOf(text({ workflow }))).toEqual([]);
   });
 });
+
+/** Two pools, a provider of one model, and a gateway in front. */
+const governed = (gateway: string, more = '') => `
+windtunnel: 1
+deployment: test
+pools:
+  local: { model: ministral-3-14b, limits: { max_model_len: 4096, kv_blocks: 4096 }, step: { model: affine, base: 8ms }${more} }
+providers:
+  vendor: { latency: { ttft: 600ms, tpot: 12ms }, models: { frontier: { model: claude-opus-5-5 } } }
+gateway: { ${gateway} }
+`;
+const models = 'model: ministral-3-14b }, frontier: { model: claude-opus-5-5';
+
+describe('WT2010: a first call that a budget never lets go', () => {
+  // Answers of 20 tokens at the median reserve what 99.9 % of them stay below.
+  const steps = '[ { llm: a, adds: 1000, out: { median: 20, p90: 400, max: 3000 } } ]';
+  const workflow = 'budget: { tokens: 1500 }';
+
+  test('reserves its prompt and the most that its answer may have', () => {
+    const found = only({ steps, workflow });
+    expect(found).toMatchObject({ code: 'WT2010', at: '1500' });
+    expect(found.message).toBe(
+      'tokens 1500 holds no first call: it reserves at least 4000 tokens, the most that its answer may have',
+    );
+  });
+
+  test('goes where max_tokens bounds its answer', () => {
+    expect(codesOf(text({ steps: steps.replace('out:', 'max_tokens: 500, out:'), workflow }))).toEqual([]);
+  });
+
+  test('of a tenant', () => {
+    const more = 'tenants: { big: { user_budget: { tokens: 900 } } }';
+    const owned = text({ more, steps }).replace('workflow: main,', 'workflow: main, tenant: big, users: 2,');
+    expect(linted(owned)).toMatchObject([{ code: 'WT2010', at: '900' }]);
+  });
+});
+
+describe('WT2017: a label that the gateway does not know', () => {
+  const labelled = (label: string) => ({
+    steps: `[ { llm: a, model: m, adds: 100, out: 20, sensitivity: ${label} } ]`,
+  });
+
+  test('is denied, so its calls all fail', () => {
+    const found = only(labelled('secret'), governed('destinations: { personal: [local] }'));
+    expect(found).toMatchObject({ code: 'WT2017', at: 'secret' });
+  });
+
+  test('not where there are no destinations, nor of one that is there', () => {
+    expect(codesOf(text(labelled('secret')), governed('retry: openai'))).toEqual([]);
+    expect(codesOf(text(labelled('personal')), governed('destinations: { personal: [local] }'))).toEqual([]);
+  });
+});
+
+describe('WT2018: what is used and not allowed', () => {
+  const tools = 'fetch: { latency: 1s, needs: { hosts: [api.example.com], subprocesses: true } }';
+  const steps = '[ fetch, { llm: a, model: m, adds: 100, out: 20 } ]';
+  const found = (allow: string) => linted(text({ tools, steps, workflow: `allow: { ${allow} }` }));
+
+  test.each([
+    ['tools: []', 'the tool "fetch" is not among the tools: every run of it is denied'],
+    ['tools: [fetch]', 'the tool "fetch" needs hosts that are not granted: every run of it is denied'],
+    [
+      'hosts: ["*.example.com"]',
+      'the tool "fetch" starts subprocesses, and none may: every run of it is denied',
+    ],
+  ])('%s', (allow, message) => {
+    expect(found(allow)).toMatchObject([{ code: 'WT2018', message }]);
+  });
+
+  test('a model; and nothing where no allow stands, or all is granted', () => {
+    expect(codesOf(text({ tools, steps }))).toEqual([]);
+    expect(found('hosts: ["*"], subprocesses: true')).toEqual([]);
+    const other = {
+      steps: steps.replace('fetch, ', ''),
+      workflow: 'allow: { models: [frontier] }',
+      model: models,
+    };
+    expect(linted(text(other)).filter(({ code }) => code !== 'WT2004')).toMatchObject([{ code: 'WT2018' }]);
+  });
+
+  test('by the gateway where the workflow says nothing', () => {
+    expect(codesOf(text({ tools, steps }), governed('allow: { tools: [] }'))).toEqual(['WT2018']);
+  });
+});
+
+describe('WT2019: a way out that nothing serves', () => {
+  const spare = 'model: ministral-3-14b }, spare: { model: mistral-small-4';
+
+  test.each([
+    ['a fallback', { steps: '[ { llm: a, model: m, adds: 9, out: 2, fallback: [spare] } ]' }],
+    [
+      'the smaller model of a budget',
+      {
+        steps: '[ { llm: a, model: m, adds: 9, out: 2 } ]',
+        workflow: 'budget: { llm_calls: 5, save: { model: spare } }',
+      },
+    ],
+  ])('%s', (_name, given) => {
+    const found = linted(text({ ...given, model: spare }), governed('retry: openai'));
+    expect(found.filter(({ code }) => code !== 'WT2004')).toMatchObject([{ code: 'WT2019' }]);
+  });
+});
+
+describe('WT2021: data that may not go where it is sent', () => {
+  const destinations = 'destinations: { personal: [local], public: [local, vendor] }';
+  const step = (label: string, more: string) => ({
+    steps: `[ { llm: a, adds: 100, out: 20, sensitivity: ${label}, ${more} } ]`,
+    model: models,
+  });
+  const codes = (given: Text, gateway: string, more = '') =>
+    codesOf(text(given), governed(gateway, more)).filter(code => code !== 'WT2004');
+
+  test('by its own model, by a fallback, by the fallback of its model', () => {
+    expect(codes(step('personal', 'model: frontier'), destinations)).toEqual(['WT2021']);
+    expect(codes(step('personal', 'model: m, fallback: [frontier]'), destinations)).toEqual(['WT2021']);
+    const ofModel = { ...step('personal', 'model: m'), model: `fallback: [frontier], ${models}` };
+    expect(codes(ofModel, destinations)).toEqual(['WT2021']);
+  });
+
+  test('not where the label allows the provider, or a rule chooses another target', () => {
+    expect(codes(step('public', 'model: m, fallback: [frontier]'), destinations)).toEqual([]);
+    const chosen = `${destinations}, choose: [ { sensitivity: personal, use: local } ]`;
+    expect(codes(step('personal', 'model: frontier'), chosen)).toEqual([]);
+  });
+
+  test('of a tenant whose data may go nowhere', () => {
+    const owned = text({
+      more: 'tenants: { eu-only: { residency: [eu] } }',
+      steps: '[ { llm: a, adds: 100, out: 20 } ]',
+    }).replace('workflow: main,', 'workflow: main, tenant: eu-only,');
+    expect(linted(owned, governed('retry: openai'))).toMatchObject([{ code: 'WT2021' }]);
+    const placed = governed('retry: openai', ', place: paris').replace(
+      'gateway:',
+      'places: { paris: { kind: region, labels: [eu] } }\nagents: { place: paris }\ngateway:',
+    );
+    expect(linted(owned, placed)).toEqual([]);
+  });
+});

@@ -288,6 +288,11 @@ describe('WT2007: a retry of what does harm when it runs twice', () => {
   test('of the tool, and of a step that runs it', () => {
     const tools = 'notion: { latency: 1s, idempotent: false, retry: { max: 2 } }';
     expect(only({ tools, steps })).toMatchObject({ code: 'WT2007', at: 'retry' });
+    expect(only({ tools, steps }).message).toContain('once it has begun, it is never tried again');
+    const blind = tools.replace('max: 2', 'max: 2, blind: true');
+    expect(only({ tools: blind, steps }).message).toContain('a blind retry runs it a second time');
+    const preset = tools.replace('{ max: 2 }', 'openai');
+    expect(only({ tools: preset, steps })).toMatchObject({ code: 'WT2007', at: 'retry' });
     const plain = 'notion: { latency: 1s, idempotent: false }';
     const inStep = '[ { tool: notion, retry: { max: 2 } }, { llm: a, out: 5 } ]';
     expect(only({ tools: plain, steps: inStep })).toMatchObject({ code: 'WT2007', at: 'retry' });
@@ -300,6 +305,25 @@ describe('WT2007: a retry of what does harm when it runs twice', () => {
       'idempotent: false',
     ])
       expect(codesOf(text({ tools: `notion: { latency: 1s, ${tool} }`, steps }))).toEqual([]);
+  });
+});
+
+describe('WT2020: models that stand in for one another in a circle', () => {
+  const models = (b: string, c: string) =>
+    text({ steps: '[ { llm: answer, model: m, adds: 100, out: 20 } ]' }).replace(
+      'models: { m: { model: ministral-3-14b } }',
+      `models:\n  m: { model: ministral-3-14b, fallback: [b] }\n  b: { model: ministral-3-14b, fallback: ${b} }\n  c: { model: ministral-3-14b, fallback: ${c} }`,
+    );
+
+  test('is told once, with its way', () => {
+    const found = linted(models('{ context_length: [c] }', '[m]'));
+    expect(found.map(({ code, message }) => `${code} ${message}`)).toEqual([
+      'WT2020 m -> b -> c -> m: when all of them fail, nothing is left to try',
+    ]);
+  });
+
+  test('not of a chain with an end', () => {
+    expect(codesOf(models('[c]', '{ general: [] }').replace(', fallback: { general: [] }', ''))).toEqual([]);
   });
 });
 

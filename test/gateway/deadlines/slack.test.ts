@@ -95,6 +95,16 @@ describe('along a chain', () => {
     expect(sharesOf(apart).a).toBeCloseTo(204 / (204 + 201), 6);
   });
 
+  test('parameters count by their means, also those that stand on others', () => {
+    const params = 'params: { n: { dist: uniform, min: 10, max: 30 }, twice: =n * 2, both: =n + twice }';
+    expect(sharesOf('[ { llm: a, out: =both }, { llm: b, out: 20 } ]', params).a).toBeCloseTo(60 / 80, 6);
+  });
+
+  test('parameters in a circle are told, and no share is looked for', () => {
+    const circle = workflowText('[ { llm: a, out: =x } ]', 'params: { x: =y + y, y: =x + x }');
+    expect(compileText(circle).problems).toMatch(/in a circle/);
+  });
+
   test('what summarises a thread first has a share of its own', () => {
     // 20 summary tokens before 10 of the answer, and 10 to come.
     const shares = sharesOf(

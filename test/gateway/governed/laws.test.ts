@@ -272,3 +272,32 @@ describe('any workflow on any servers under any rules', () => {
     );
   });
 });
+
+describe('budgets of sessions', () => {
+  test('no session uses more tokens than its budget and the stated overdraw', { timeout: 120_000 }, () => {
+    fc.assert(
+      fc.property(anyWorld, budgetRule, (world, rule) => {
+        const limit = 3000;
+        const gateway = {
+          ...world.gateway,
+          budgets: [{ ...rule, limits: { tokens: limit }, each: 'session' as const, workflow: null }],
+        };
+        const run = runOf({ ...world, gateway });
+        const used = new Map<string, number>();
+        const beyond = new Map<string, number>();
+        for (const each of run.governed?.attempts ?? []) {
+          const isBilled = each.outcome === 'ok' || each.firstTokenMs !== null || each.outputTokens > 0;
+          const add = (to: Map<string, number>, tokens: number) =>
+            to.set(each.session, (to.get(each.session) ?? 0) + tokens);
+          if (isBilled) add(used, each.promptTokens + each.outputTokens);
+          // 99.9 % of the answers of these steps stay below what is reserved for them.
+          add(beyond, Math.max(0, each.outputTokens - 100));
+        }
+        const stretch = rule.onExceed === 'degrade' ? 1 + rule.overdrawRatio : 1;
+        for (const [session, tokens] of used)
+          expect(tokens).toBeLessThanOrEqual(limit * stretch + (beyond.get(session) ?? 0));
+      }),
+      { numRuns: 150 },
+    );
+  });
+});

@@ -166,6 +166,18 @@ describe('a crash', () => {
     }
   });
 
+  test('ends a session that has no restarts left', () => {
+    const rules = withRules({ restarts: { max: 1, from: 'start' } });
+    const { world, journal } = chain(rules, 50, [crash({ atMs: 350 }), crash({ fault: 1, atMs: 900 })]);
+    world.run();
+    expect(world.restarts).toHaveLength(1);
+    expect(world.cancels).toEqual([{ session: 'a', reason: 'agent_crash', atMs: 900 }]);
+    expect(journal.records.decisions.at(-1)).toMatchObject({
+      decision: 'lost',
+      why: 'it has no restarts left',
+    });
+  });
+
   test('reaches the workflow that it names, the share that it says, and comes at its rate', () => {
     const count = (fault: PlannedFault, sessions = 1) => {
       const world = new Clockwork([

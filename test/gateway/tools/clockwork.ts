@@ -45,6 +45,7 @@ export class Clockwork implements World {
   }[] = [];
   readonly restarts: { readonly session: string; readonly sinceMs: number | null; readonly atMs: number }[] =
     [];
+  readonly cancels: { readonly session: string; readonly reason: string; readonly atMs: number }[] = [];
   readonly saved: { readonly session: string; readonly atMs: number }[] = [];
   /** Told of each end as it comes. */
   onTold: (told: Told) => void = () => {};
@@ -67,7 +68,7 @@ export class Clockwork implements World {
       firstToken: (ticket, atMs) => this.note({ kind: 'token', ticket, atMs }),
     };
     const sessions: Sessions = {
-      cancel: () => {},
+      cancel: (session, reason, atMs) => this.cancels.push({ session, reason, atMs }),
       finalize: () => {},
       restart: (session, sinceMs, atMs) => {
         this.restarts.push({ session, sinceMs, atMs });

@@ -608,4 +608,28 @@ describe('queueing theory', () => {
     const variance = batches.reduce((sum, each) => sum + (each - mean) ** 2, 0) / 39;
     expect(Math.abs(mean - expectedMs)).toBeLessThan(3 * Math.sqrt(variance / 40));
   });
+
+  test('a warm pool is empty as often as Erlang B says, whatever a start is drawn from', () => {
+    const warmPool = 4;
+    const startMs = 400;
+    const gapMs = 100; // so 4 refills are under way on average
+    const expected = 32 / 103; // Erlang B of 4 at 4: (256/24) / (1 + 4 + 8 + 64/6 + 256/24)
+    for (const start of [constant(startMs), exponential(startMs)]) {
+      const { world, runs } = worldOf([runtime({ start, warmPool })]);
+      let atMs = 0;
+      for (let i = 0; i < 40_000; i++) {
+        atMs += quantile({ kind: 'exponential', mean: gapMs }, uniform(textKey(`gap ${i}`)));
+        world.at(atMs, () => world.tool(toolOf(A, `p${i}`, 50)));
+      }
+      world.run();
+      const inOrder = [...runs].sort((a, b) => a.askedMs - b.askedMs);
+      const batches = Array.from(
+        { length: 40 },
+        (_, b) => inOrder.slice(b * 1000, (b + 1) * 1000).filter(each => each.isCold).length / 1000,
+      );
+      const mean = batches.reduce((sum, each) => sum + each, 0) / 40;
+      const variance = batches.reduce((sum, each) => sum + (each - mean) ** 2, 0) / 39;
+      expect(Math.abs(mean - expected)).toBeLessThan(3 * Math.sqrt(variance / 40));
+    }
+  });
 });

@@ -180,12 +180,12 @@ describe('losses', () => {
     near(of(620), 0.009);
   });
 
-  test('reach only the link, place or target that the fault names', () => {
-    const reachedWith = (target: string) =>
-      called(optionsOf([link('office', 'centre', 40)], { faults: [loss({ target, share: 0, factor: 3 })] }))
-        .reachedMs;
-    for (const target of ['office-centre', 'centre', 'pool']) expect(reachedWith(target)).toBe(60);
-    for (const target of ['edge', 'other']) expect(reachedWith(target)).toBe(20);
+  test('reach only the link that the fault names', () => {
+    const lostOn = (target: string | null) =>
+      called(optionsOf([link('office', 'centre', 40)], { faults: [loss({ target })] })).end.result.error;
+    expect(lostOn('office-centre')).toBe('network_lost');
+    expect(lostOn(null)).toBe('network_lost');
+    expect(lostOn('edge-centre')).toBe(null);
   });
 });
 
