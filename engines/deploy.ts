@@ -95,6 +95,7 @@ export function resolveDeployment(
       signals: resolveSignals(file),
       admission: resolveAdmission(file),
       gateway,
+      gatewayPlace: file.gateway?.place ?? null,
       toolRuntimes: resolveToolRuntimes(file),
       stores: resolveStores(file),
       places: resolvePlaces(file),

@@ -275,6 +275,8 @@ export interface DeploymentSpec {
   hosted: HostedModel[];
   /** What decides about each call; null: it goes where it asks to, once. */
   gateway: GatewaySpec | null;
+  /** Where the gateway stands, though it may have no rules; null: with the agents. */
+  gatewayPlace: string | null;
   /** Where tools run; empty: each takes the time it draws. */
   toolRuntimes: ToolRuntimeSpec[];
   /** What agents keep their state in. */

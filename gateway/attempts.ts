@@ -290,6 +290,7 @@ export class Attempts {
     if (place >= 0) call.live.splice(place, 1);
     if (attempt.gaveUp !== null || call.isAborted || call.isDone) {
       this.orphanEnded(attempt, result, nowMs);
+      this.desk.budgetFreed(nowMs);
       return;
     }
     call.lastReplica = result.replica;
@@ -321,14 +322,11 @@ export class Attempts {
     const isCounted = limits !== null || budgets !== null;
     const usd = isCounted ? usdOf(target, promptTokens, cachedTokens, outputTokens) : 0;
     limits?.ended(attempt.ticket, { promptTokens, cachedTokens, outputTokens, usd }, nowMs);
+    call.under -= 1;
+    const use = { inputTokens: promptTokens, outputTokens, usd, kind: 'llm' as const };
+    if (attempt.budgetId !== call.ticket) budgets?.settle(attempt.budgetId, use, true, nowMs);
+    else if (call.isReserved) budgets?.settle(call.ticket, use, call.isDone, nowMs);
     if (this.limitWaiters.size > 0) this.limitFreed(nowMs);
-    if (call.isReserved && !call.isDone)
-      budgets?.settle(
-        call.ticket,
-        { inputTokens: promptTokens, outputTokens, usd, kind: 'llm' },
-        false,
-        nowMs,
-      );
   }
 
   /** An end that nobody waits for: what it cost is of interest, and whether it was the last of its call. */

@@ -149,6 +149,11 @@ export class Desk {
     call.isRetrying = false;
   }
 
+  /** Something that was reserved is settled. */
+  budgetFreed(nowMs: number): void {
+    if (this.budgetWaiters.size > 0) this.onFreed(nowMs);
+  }
+
   /** Tells the end of a call upwards. */
   finish(call: GovernedCall, result: CallResult, nowMs: number): void {
     if (call.isDone) return;
@@ -169,6 +174,6 @@ export class Desk {
       answerTokens: isCapped ? result.outputTokens : result.answerTokens,
     };
     this.setup.above.callEnded(call.ticket, end, nowMs);
-    if (this.budgetWaiters.size > 0) this.onFreed(nowMs);
+    this.budgetFreed(nowMs);
   }
 }

@@ -270,11 +270,13 @@ export class Gateway implements Layer {
     this.toolOver(ticket, tool, nowMs);
     if (tool.isWanted) setup.above.delayEnded(ticket, nowMs, failure);
     else teardowns.toolEnded(tool.session, nowMs);
+    this.desk.budgetFreed(nowMs);
   }
 
   private toolOver(ticket: number, { isReserved }: GovernedTool, nowMs: number): void {
     this.tools.delete(ticket);
-    if (isReserved) this.desk.parts.budgets?.settle(ticket, TOOL_CLAIM, true, nowMs);
+    if (!isReserved) return;
+    this.desk.parts.budgets?.settle(ticket, TOOL_CLAIM, true, nowMs);
   }
 
   // ---- given up -----------------------------------------------------------------------------------------------
@@ -298,6 +300,7 @@ export class Gateway implements Layer {
     this.toolOver(ticket, tool, nowMs);
     setup.below.abort(ticket);
     teardowns.toolEnded(tool.session, nowMs);
+    if (tool.isReserved) this.desk.timers.set(nowMs, now => this.desk.budgetFreed(now), nowMs);
   }
 
   isIdle(): boolean {

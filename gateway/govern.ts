@@ -19,6 +19,8 @@ import { gatewayLayer } from './gateway.ts';
 import type { Journal } from './journal.ts';
 import { OwnLimits, ownLimits } from './limits/limits.ts';
 import { Quality } from './quality/quality.ts';
+import { checkpointLayer } from './state/checkpoints.ts';
+import { storeLayer } from './state/stores.ts';
 import { windowsOf } from './tools/fault-windows.ts';
 import { toolLayer } from './tools/runtimes.ts';
 import { AgentLimits } from './trust/agents.ts';
@@ -76,14 +78,24 @@ export const isGoverned = (plan: Plan, deployment: GovernedDeployment): boolean 
   plan.rules?.isGoverned === true ||
   (plan.faults ?? []).some(({ kind }) => FAULTS.includes(kind));
 
-/** The layers, topmost first; none where nothing is governed. */
-export function governingLayers(plan: Plan, deployment: GovernedDeployment, journal: Journal): MakeLayer[] {
+/**
+ * The layers, topmost first; none where nothing is governed. `wayMs`: round trip between a tool and a place, where there
+ * is a network between them.
+ */
+export function governingLayers(
+  plan: Plan,
+  deployment: GovernedDeployment,
+  journal: Journal,
+  wayMs: (tool: string, place: string | null) => number = () => 0,
+): MakeLayer[] {
   if (!isGoverned(plan, deployment)) return [];
   const { toolRuntimes: runtimes, stores } = deployment;
   const faults = plan.faults ?? [];
   const spec = deployment.gateway ?? PLAIN_GATEWAY;
   const seedText = String(plan.seed);
+  const savesState = plan.rules?.hasCheckpoints === true || faults.some(({ kind }) => kind === 'agent_crash');
   return [
+    ...(savesState ? [checkpointLayer({ journal, faults, seedText })] : []),
     gatewayLayer(partsOf(plan, deployment, journal)),
     toolLayer({
       runtimes,
@@ -93,6 +105,9 @@ export function governingLayers(plan: Plan, deployment: GovernedDeployment, jour
       storeUsd: new Map(stores.map(({ name, usdPerOp }) => [name, usdPerOp])),
       allow: what => (what.kind === 'tool' ? toolDenial(what.rules, spec.allow) : null),
     }),
+    ...(stores.length === 0
+      ? []
+      : [storeLayer({ stores, journal, wayMs: (tool, { place }) => wayMs(tool, place) })]),
   ];
 }
 

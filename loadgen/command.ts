@@ -5,7 +5,7 @@ import type { Argv } from 'yargs';
 import { costBasis, standingReplicas } from '../engines/cost-basis.ts';
 import type { DeploymentSpec } from '../engines/engine.ts';
 import { loadDeployment, type ReadyRun, readyRun, withRouting } from '../engines/load.ts';
-import { ledgerOf } from '../gateway/ledger/ledger.ts';
+import { withBooks } from '../gateway/ledger/books.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { chosenRouting } from '../gateway/routing/outside.ts';
 import type { RoutingPolicy } from '../gateway/routing/policy.ts';
@@ -17,6 +17,7 @@ import {
   outFolder,
   type RunOptions,
   runName,
+  sha256,
   withRun,
 } from '../scenarios/cli/run-options.ts';
 import {
@@ -206,9 +207,8 @@ export async function runReplay(
     );
   }, DRAWING_INTERVAL_MS);
   try {
-    const output = await replay.run();
-    const replicas = standingReplicas(deployment);
-    return { ...output, ledger: ledgerOf({ ...output, replicas }, costBasis(deployment, plan)) };
+    const basis = costBasis(deployment, plan);
+    return withBooks(await replay.run(), basis, sha256, standingReplicas(deployment));
   } finally {
     clearInterval(drawing);
     line.clear();

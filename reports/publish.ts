@@ -29,7 +29,7 @@ export const sha256: Digest = chunks => {
   return hash.digest('hex');
 };
 
-function* linesOf(lines: readonly string[]): Generator<string> {
+function* linesOf(lines: Iterable<string>): Generator<string> {
   for (const line of lines) yield `${line}\n`;
 }
 

@@ -1,7 +1,7 @@
 // `simulate` and `emulate`: the simulator's commands.
 import { costBasis } from '../engines/cost-basis.ts';
 import { loadDeployment, type ReadyRun, readyRun, withRouting } from '../engines/load.ts';
-import { ledgerOf } from '../gateway/ledger/ledger.ts';
+import { withBooks } from '../gateway/ledger/books.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { chosenRouting } from '../gateway/routing/outside.ts';
 import type { RoutingPolicy } from '../gateway/routing/policy.ts';
@@ -12,6 +12,7 @@ import {
   outFolder,
   type RunOptions,
   runName,
+  sha256,
   withRun,
 } from '../scenarios/cli/run-options.ts';
 import {
@@ -61,8 +62,7 @@ export async function runSimulation(
     line.clear();
     stop();
   }
-  const output = simulation.finish();
-  return { ...output, ledger: ledgerOf(output, costBasis(deployment, plan)) };
+  return withBooks(simulation.finish(), costBasis(deployment, plan), sha256);
 }
 
 /** The command; `publish` comes from the wiring, since only it may see reports/. */

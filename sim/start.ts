@@ -1,15 +1,12 @@
 // A plan on a deployment, ready to be simulated: its cluster with all policies, and the replicas that will be lost.
 import type { DeploymentSpec, PoolSpec } from '../engines/engine.ts';
 import { gateOf } from '../gateway/admission/index.ts';
-import { governingLayers } from '../gateway/govern.ts';
 import { Journal, type JournalListener } from '../gateway/journal.ts';
 import type { RoutingPolicy } from '../gateway/routing/policy.ts';
-import type { Plan } from '../scenarios/formats/plan.ts';
 import type { CallRecord } from '../scenarios/formats/record.ts';
-import type { MakeLayer } from '../scenarios/workflows/stack.ts';
 import type { ClusterOptions } from './cluster.ts';
 import { createCluster } from './create-cluster.ts';
-import { hostedLayer } from './hosted/hosted.ts';
+import { layersOf } from './layers.ts';
 import { Demand } from './oracle.ts';
 import type { OracleView } from './scaling/policy.ts';
 import { Simulation, type SimulationOptions } from './simulate.ts';
@@ -40,14 +37,6 @@ export function startSimulation({ deployment, routing, listener, ...options }: S
   });
   return simulation;
 }
-
-/** What stands between the sessions and the clusters: the gateway with its tools, and the APIs of providers. */
-const layersOf = (plan: Plan, deployment: DeploymentSpec, journal: Journal): MakeLayer[] => [
-  ...governingLayers(plan, deployment, journal),
-  ...(deployment.hosted.length === 0
-    ? []
-    : [hostedLayer({ hosted: deployment.hosted, faults: plan.faults ?? [], seed: plan.seed })]),
-];
 
 const scalesBy = ({ scaling, disaggregation }: PoolSpec, policy: string): boolean =>
   scaling?.policy === policy || disaggregation?.prefill.scaling?.policy === policy;

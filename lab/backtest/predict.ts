@@ -41,6 +41,7 @@ export function predict(experiment: Experiment, options: PredictOptions): Record
       signals: DEFAULT_SIGNALS,
       admission: { policy: 'always', options: {} },
       gateway: null,
+      gatewayPlace: null,
       toolRuntimes: [],
       stores: [],
       places: null,

@@ -146,9 +146,12 @@ export function loadDeploymentFile(
   const path = findInput(input, 'deployments');
   const read = resolveSource(path, 'deployments');
   const source = set.length === 0 ? read : { ...read, value: applySet(read.value, set) };
-  const digest = createHash('sha256').update(JSON.stringify(source.value)).digest('hex');
+  const digest = sha256(JSON.stringify(source.value));
   return { path, source, sha256: digest, parsed: parseDeployment(source) };
 }
+
+/** SHA-256 of a text in UTF-8, hexadecimal. */
+export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 /** What a run is called: the same scenario on two deployments is two runs. */
 export const runName = ({

@@ -330,6 +330,8 @@ export interface ScenarioRules {
   /** A workflow has a budget of its own; a step or model says how good its answers are. */
   readonly hasBudgets?: boolean;
   readonly hasSuccess?: boolean;
+  /** A workflow saves its state, or starts again when it fails. */
+  readonly hasCheckpoints?: boolean;
 }
 
 // ---- of a deployment ------------------------------------------------------------------------------------------

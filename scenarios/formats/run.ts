@@ -44,7 +44,7 @@ export interface RunOutput {
   /** What it cost; absent: nobody asked. */
   ledger?: Ledger;
   /** Lines of the audit log, each naming the hash of the one before. */
-  audit?: readonly string[];
+  audit?: Iterable<string>;
   /** Gaps between successive tokens, ms, over all calls. */
   itlMs: HistogramCounts;
   assertions: Assertion[];

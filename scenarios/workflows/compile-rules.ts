@@ -254,5 +254,23 @@ export function scenarioRules(
         })
       );
     });
-  return { tenants, models, cohorts: leaving, isGoverned };
+  const all = [...workflows.values()];
+  return {
+    tenants,
+    models,
+    cohorts: leaving,
+    isGoverned,
+    hasBudgets: all.some(({ rules }) => rules.budget !== null),
+    hasCheckpoints: all.some(({ rules }) => rules.checkpoint !== null || rules.restarts !== null),
+    hasSuccess: all.some(saysHowGood) || [...models.values()].some(({ success }) => success !== null),
+  };
+}
+
+/** Whether a step says how good its answers are. */
+function saysHowGood({ steps }: Workflow): boolean {
+  let says = false;
+  eachStep(steps, step => {
+    says ||= step.verb === 'llm' && step.rules.success !== null;
+  });
+  return says;
 }

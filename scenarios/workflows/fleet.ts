@@ -6,9 +6,8 @@ import { IdTable } from '../base/id-table.ts';
 import { extendText, type Key } from '../base/key.ts';
 import type { ClosedCohort, Plan, PlannedSession } from '../formats/plan.ts';
 import type { CallRecord, NodeRecord, WorkflowRecord, WorkflowStatus } from '../formats/record.ts';
-import type { ToolRules } from '../formats/rules.ts';
 import { Deadlines } from './deadlines.ts';
-import { type Action, type Call, type LiveNode, SessionProgress, type ToolRun } from './progress.ts';
+import { type Action, type Call, type LiveNode, SessionProgress } from './progress.ts';
 import type { CallFacts, CallResult, DelayRequest, Reports, Sessions, World } from './world.ts';
 
 export interface FleetOptions {
@@ -427,46 +426,23 @@ export class Fleet implements Reports, Sessions {
   }
 }
 
-type ToolDelay = Extract<DelayRequest, { kind: 'tool' }>;
-
-/** A tool's run, as layers below see it. */
-class ToolRequest implements ToolDelay {
-  readonly kind = 'tool';
-  readonly session: PlannedSession;
-  private readonly node: LiveNode;
-  private readonly tool: ToolRun;
-
-  constructor(node: LiveNode, tool: ToolRun, session: PlannedSession) {
-    this.node = node;
-    this.tool = tool;
-    this.session = session;
-  }
-  get path(): string {
-    return this.node.path;
-  }
-  get step(): string {
-    return this.node.step;
-  }
-  get rules(): ToolRules {
-    return this.tool.rules;
-  }
-  get key(): Key {
-    return this.tool.key;
-  }
-  get argsKey(): Key {
-    return this.tool.argsKey;
-  }
-  get resultTokens(): number {
-    return this.tool.resultTokens;
-  }
-  attempt(n: number): ReturnType<ToolRun['attempt']> {
-    return this.tool.attempt(n);
-  }
-}
-
 /** What a node waits for. */
 function whatOf(node: LiveNode, session: PlannedSession): DelayRequest | undefined {
   const { path, step, kind, tool } = node;
-  if (tool !== null) return new ToolRequest(node, tool, session);
+  if (tool !== null) {
+    const { rules, key, argsKey, resultTokens } = tool;
+    // A plain value: a layer may hand it on with another key.
+    return {
+      kind: 'tool',
+      path,
+      step,
+      session,
+      rules,
+      key,
+      argsKey,
+      resultTokens,
+      attempt: n => tool.attempt(n),
+    };
+  }
   return kind === 'human' || kind === 'wait' ? { kind, path, step, session } : undefined;
 }

@@ -147,6 +147,7 @@ describe('simulate', () => {
       'nodes.parquet',
       'report.html',
       'result.json',
+      'spans.otlp.json',
       'timeline.parquet',
       'workflows.parquet',
     ]);

@@ -18,21 +18,24 @@ tools: { fetch: { latency: 1s, timeout: 5s, warm_pool: 3 } }
 workflows:
   governed:
     budget: { llm_calls: 5, wall: 60s }
-    steps: [ fetch, { llm: a, out: 5, retry: openai, hints: { output_tokens: true, cache_ttl: 5m } } ]
+    steps: [ fetch, { llm: a, out: 5, retry: openai, hints: { priority: 1 } } ]
 traffic: [ { workflow: governed, arrival: { at_once: true }, sessions: 1, cancel: { hazard: 0.2%/s }, ${cohort} } ]
 faults: [ ${faults} ]
 `;
 
 describe('unbuilt parts', () => {
-  test('are few: what a gateway decides is obeyed, and so are hints of steps', () => {
+  test('are few: what a gateway decides is obeyed', () => {
     expect(partsOf(scenario('start: 0s', '{ fault: provider_outage, at: 1m }'))).toEqual([]);
   });
 
-  test('are named where they stand: hints of cohorts but their priority, and slow replicas', () => {
+  test('are named where they stand: hints but their priority, and slow replicas', () => {
     const hints = 'hints: { priority: 2, session_affinity: true }';
     expect(partsOf(scenario(hints, '{ fault: slow_replica, factor: 3 }'))).toEqual([
       'traffic.0.hints.session_affinity',
       'faults.0.fault',
     ]);
+    const step = scenario('start: 0s').replace('priority: 1', 'cache_ttl: 5m');
+    expect(partsOf(step)).toEqual(['workflows.governed.steps.1.hints.cache_ttl']);
+    expect(partsOf(step.replace('workflow: governed,', 'trace: recorded.jsonl,'))).toEqual([]);
   });
 });

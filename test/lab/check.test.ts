@@ -73,9 +73,9 @@ describe('warnings', () => {
         each.severity,
       ]),
     ).toEqual([
-      ['WT1008', 14, 'warning'],
       ['WT2001', 8, 'warning'],
       ['WT2006', 10, 'warning'],
+      ['WT1008', 14, 'warning'],
     ]);
     const strict = run('linted.yaml', '--json', '--strict');
     expect([strict.code, JSON.parse(strict.out).ok]).toEqual([104, false]);

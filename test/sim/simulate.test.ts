@@ -43,6 +43,22 @@ describe('laws of a run', () => {
     );
   });
 
+  test('a replica is busy while it has a call, and no longer', () => {
+    // One call after another on one replica: from when it is scheduled to its end there is a step in flight.
+    const chain = '[ { llm: a, adds: 3000, out: 40 }, { wait: 500ms }, { llm: b, adds: 10, out: 7 } ]';
+    const run = simulated(planOf(workflowText(chain)));
+    const inEngineMs = run.calls.reduce((sum, { scheduledMs, endMs }) => sum + endMs! - scheduledMs!, 0);
+    expect(run.busy).toHaveLength(1);
+    expect(run.busy![0]).toMatchObject({ pool: 'main', replica: 'main/0' });
+    expect(run.busy![0]!.busyMs).toBeCloseTo(inEngineMs, 6);
+    const wide = simulated(planOf(FANOUT), DEPLOYMENT('', undefined, 3));
+    expect(wide.busy).toHaveLength(3);
+    for (const { busyMs } of wide.busy!) {
+      expect(busyMs).toBeGreaterThan(0);
+      expect(busyMs).toBeLessThanOrEqual(wide.durationMs);
+    }
+  });
+
   test('the same plan gives the same bytes', () => {
     expect(digest(simulated(planOf(FANOUT)))).toBe(digest(simulated(planOf(FANOUT))));
   });

@@ -63,6 +63,7 @@ export const deployment = (pools: PoolSpec[], policy = 'round-robin'): Deploymen
   signals: { scrapeMs: 50, delayMs: 5, kvEventsMs: 5 },
   admission: { policy: 'always', options: {} },
   gateway: null,
+  gatewayPlace: null,
   toolRuntimes: [],
   stores: [],
   places: null,
