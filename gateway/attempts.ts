@@ -65,6 +65,7 @@ export class Attempts {
     // Beside others that still run it has a reservation of its own.
     const isBeside = call.under > 0;
     const budgetId = isBeside ? ticket : call.ticket;
+    this.settle(call, nowMs);
     if (n > 0 && !this.desk.reservesAgain(call, { budgetId, kind, target }, nowMs)) return;
     if (this.isLimited(call, { ticket, kind, because, target }, nowMs)) return;
     if (this.isBroken(call, { ticket, kind, target }, nowMs)) return;
@@ -325,8 +326,17 @@ export class Attempts {
     call.under -= 1;
     const use = { inputTokens: promptTokens, outputTokens, usd, kind: 'llm' as const };
     if (attempt.budgetId !== call.ticket) budgets?.settle(attempt.budgetId, use, true, nowMs);
-    else if (call.isReserved) budgets?.settle(call.ticket, use, call.isDone, nowMs);
+    else if (call.isDone) budgets?.settle(call.ticket, use, true, nowMs);
+    else call.unsettled = use;
     if (this.limitWaiters.size > 0) this.limitFreed(nowMs);
+  }
+
+  /** What the attempt before this one used. */
+  private settle(call: GovernedCall, nowMs: number): void {
+    const { unsettled } = call;
+    call.unsettled = null;
+    if (unsettled !== null && call.isReserved)
+      this.desk.parts.budgets?.settle(call.ticket, unsettled, false, nowMs);
   }
 
   /** An end that nobody waits for: what it cost is of interest, and whether it was the last of its call. */
@@ -469,9 +479,11 @@ export class Attempts {
   private fallBack(call: GovernedCall, { reason, target }: Failure, nowMs: number): boolean {
     const { chooser, spec } = this.desk.parts;
     if (chooser === null) return false;
-    if (!call.tried.includes(target)) call.tried.push(target);
+    call.tried ??= [];
+    const { tried } = call;
+    if (!tried.includes(target)) tried.push(target);
     const ask = this.desk.asks(call);
-    const isUntried = (each: string) => !call.tried.includes(each);
+    const isUntried = (each: string) => !tried.includes(each);
     const next =
       chooser.fallbacks(target, reason, call.rules.step.fallback, spec.fallback, ask).find(isUntried) ??
       (spec.degraded === 'fall_back' ? chooser.others(target, ask).find(isUntried) : undefined);

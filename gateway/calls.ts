@@ -4,6 +4,7 @@ import type { PlannedSession } from '../scenarios/formats/plan.ts';
 import type { AttemptKind, AttemptRecord, CancelRecord, Waste } from '../scenarios/formats/record.ts';
 import type { BudgetRule, Reason, WorkflowRules } from '../scenarios/formats/rules.ts';
 import type { CallResult, SendRequest } from '../scenarios/workflows/world.ts';
+import type { BudgetUse } from './budgets/budgets.ts';
 import type { Choice } from './choice/chooser.ts';
 import type { Effective } from './effective.ts';
 import type { Timer } from './timers.ts';
@@ -56,8 +57,8 @@ export interface GovernedCall {
   firstSentMs: number | null;
   /** Attempts under way that may still answer it. */
   readonly live: Attempt[];
-  /** Targets that failed it. */
-  readonly tried: string[];
+  /** Targets that failed it; null: none has. */
+  tried: string[] | null;
   /** What it waits for while nothing is under way. */
   timer: Timer<Due> | null;
   /** Since when it waits for a limit, a budget or a target; null: it does not. */
@@ -71,6 +72,8 @@ export interface GovernedCall {
   /** Of the last attempt that ended: its waste is told when it is known what came of it. */
   lastRecord: AttemptRecord | null;
   isReserved: boolean;
+  /** What its last attempt used, while nobody knows whether it was the last; null: it is settled. */
+  unsettled: BudgetUse | null;
   /** Its session gave it up. */
   isAborted: boolean;
   /** It has been told upwards. */

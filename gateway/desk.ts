@@ -163,16 +163,15 @@ export class Desk {
     this.retryOver(call);
     this.retries.callEnded();
     // What is still under way settles itself.
-    if (call.isReserved && call.under === 0) this.parts.budgets?.settle(call.ticket, NO_USE, true, nowMs);
+    if (call.isReserved && call.under === 0)
+      this.parts.budgets?.settle(call.ticket, call.unsettled ?? NO_USE, true, nowMs);
     const { capTokens, request } = call;
-    const isCapped = capTokens !== null && capTokens < request.call.outputTokens;
-    const end: CallResult = {
-      ...result,
-      pool: result.pool ?? call.lastTarget ?? call.choice?.target ?? request.pool,
-      sentMs: call.firstSentMs ?? result.sentMs,
-      attempts: call.made,
-      answerTokens: isCapped ? result.outputTokens : result.answerTokens,
-    };
+    // It belongs to this call alone, and is told to nobody else.
+    const end = result;
+    end.pool ??= call.lastTarget ?? call.choice?.target ?? request.pool;
+    end.sentMs = call.firstSentMs ?? end.sentMs;
+    end.attempts = call.made;
+    if (capTokens !== null && capTokens < request.call.outputTokens) end.answerTokens = end.outputTokens;
     this.setup.above.callEnded(call.ticket, end, nowMs);
     this.budgetFreed(nowMs);
   }

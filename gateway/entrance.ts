@@ -1,7 +1,7 @@
 // How a call comes in: is it part of a runaway, may it be made, by which model, and is there a budget for it.
 import type { BudgetMeasure, BudgetRule, OnExceed } from '../scenarios/formats/rules.ts';
 import type { Attempts } from './attempts.ts';
-import type { BudgetVerdict } from './budgets/budgets.ts';
+import type { Budgets, BudgetVerdict } from './budgets/budgets.ts';
 import type { Attempt, GovernedCall, GovernedSession } from './calls.ts';
 import { stepDeadlineMs } from './deadlines/slack.ts';
 import type { Desk } from './desk.ts';
@@ -100,16 +100,16 @@ export class Entrance {
   private reserve(call: GovernedCall, nowMs: number): void {
     const { session, request } = call;
     const target = call.choice?.target ?? request.pool;
-    const start = (save: Save | null) =>
-      this.attempts.start(call, 'first', null, this.saved(call, save, target, nowMs), nowMs);
-    this.desk.budgetWaiters.delete(call);
+    if (call.waitsSinceMs !== null) this.desk.budgetWaiters.delete(call);
     const verdict = this.ask(call, call.ticket, target, session.saves, nowMs);
-    if (verdict === null || verdict.kind === 'ok') start(session.saves);
-    else if (verdict.kind === 'exceeded') this.overBudget(call, verdict, nowMs);
-    else {
-      if (session.saves === null) this.desk.decided(call, 'budget', 'saves', verdict.why, nowMs);
-      start(session.saves ?? verdict.save);
+    if (verdict?.kind === 'exceeded') {
+      this.overBudget(call, verdict, nowMs);
+      return;
     }
+    const isSoft = verdict?.kind === 'soft' && session.saves === null;
+    if (isSoft) this.desk.decided(call, 'budget', 'saves', verdict.why, nowMs);
+    const form = isSoft ? verdict.save : session.saves;
+    this.attempts.start(call, 'first', null, this.saved(call, form, target, nowMs), nowMs);
   }
 
   /**
@@ -123,28 +123,40 @@ export class Entrance {
     saves: Save | null,
     nowMs: number,
   ): BudgetVerdict | null {
-    const { budgets, usdOf } = this.desk.parts;
+    const { budgets } = this.desk.parts;
     if (budgets === null) return null;
-    const { promptTokens, role } = call.request.call;
     const fullTokens = call.rules.step.maxOutputTokens ?? OUTPUT_TOKENS;
-    const reserve = (capTokens: number | null): BudgetVerdict => {
-      const outputTokens = Math.min(fullTokens, capTokens ?? fullTokens);
-      const usd = usdOf(target, promptTokens, 0, outputTokens);
-      const isFinal = role === 'final';
-      const claim = { inputTokens: promptTokens, outputTokens, usd, kind: 'llm' as const, isFinal };
-      return budgets.reserve(id, call.session.id, claim, nowMs);
-    };
-    const verdict = reserve(saves?.outputTokens ?? null);
-    if (verdict.kind === 'ok') call.isReserved = true;
-    const capTokens = verdict.kind === 'ok' ? null : verdict.save.outputTokens;
-    if (verdict.kind === 'ok' || saves !== null || capTokens === null || capTokens >= fullTokens) {
-      if (verdict.kind === 'soft') call.isReserved = true;
-      return verdict;
-    }
-    const smaller = reserve(capTokens);
+    const verdict = this.claim(
+      budgets,
+      call,
+      id,
+      target,
+      Math.min(fullTokens, saves?.outputTokens ?? fullTokens),
+      nowMs,
+    );
+    if (verdict.kind !== 'exceeded') call.isReserved = true;
+    if (verdict.kind === 'ok' || saves !== null) return verdict;
+    const { save, why } = verdict;
+    if (save.outputTokens === null || save.outputTokens >= fullTokens) return verdict;
+    const smaller = this.claim(budgets, call, id, target, save.outputTokens, nowMs);
     if (smaller.kind === 'exceeded') return verdict.kind === 'soft' ? smaller : verdict;
     call.isReserved = true;
-    return verdict.kind === 'soft' ? verdict : { kind: 'soft', save: verdict.save, why: verdict.why };
+    return { kind: 'soft', save, why };
+  }
+
+  private claim(
+    budgets: Budgets,
+    { request, session }: GovernedCall,
+    id: number,
+    target: string,
+    outputTokens: number,
+    nowMs: number,
+  ): BudgetVerdict {
+    const { promptTokens, role } = request.call;
+    const usd = this.desk.parts.usdOf(target, promptTokens, 0, outputTokens);
+    const isFinal = role === 'final';
+    const claim = { inputTokens: promptTokens, outputTokens, usd, kind: 'llm' as const, isFinal };
+    return budgets.reserve(id, session.id, claim, nowMs);
   }
 
   /** A further attempt: of the same call it is the same reservation, a copy beside it has one of its own. */

@@ -179,7 +179,7 @@ export class Gateway implements Layer {
       isRetrying: false,
       firstSentMs: null,
       live: [],
-      tried: [],
+      tried: null,
       timer: null,
       waitsSinceMs: null,
       degradedSinceMs: null,
@@ -188,6 +188,7 @@ export class Gateway implements Layer {
       lastTarget: null,
       lastRecord: null,
       isReserved: false,
+      unsettled: null,
       isAborted: false,
       isDone: false,
     };

@@ -38,6 +38,10 @@ export class Journal {
     return this.keeps || this.listener.onAttempt !== undefined;
   }
 
+  get wantsTools(): boolean {
+    return this.keeps || this.listener.onTool !== undefined;
+  }
+
   attempt(record: AttemptRecord): void {
     this.listener.onAttempt?.(record);
     if (this.keeps) this.records.attempts.push(record);

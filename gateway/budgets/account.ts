@@ -19,6 +19,7 @@ const NANO = 1e9;
 
 /** What calls take, a number for each measure in the order of `COUNTED`; money in 1e-9 USD. */
 export type Amounts = readonly number[];
+export const noAmounts = (): number[] => COUNTED.map(() => 0);
 
 /** What a call or a run of a tool takes: tokens, and USD. */
 export interface BudgetUse {
@@ -28,11 +29,19 @@ export interface BudgetUse {
   readonly kind: 'llm' | 'tool';
 }
 
-/** `calls`: how often it counts as a call, of its kind. */
-export function amountsOf({ inputTokens, outputTokens, usd, kind }: BudgetUse, calls: number): Amounts {
-  const llmCalls = kind === 'llm' ? calls : 0;
-  const nanoUsd = Math.round(usd * NANO);
-  return [inputTokens, outputTokens, inputTokens + outputTokens, llmCalls, calls - llmCalls, nanoUsd];
+/** Hot: written into `into`, which it gives back. `calls`: how often it counts as a call, of its kind. */
+export function amountsOf(
+  { inputTokens, outputTokens, usd, kind }: BudgetUse,
+  calls: number,
+  into: number[] = noAmounts(),
+): Amounts {
+  into[0] = inputTokens;
+  into[1] = outputTokens;
+  into[2] = inputTokens + outputTokens;
+  into[3] = kind === 'llm' ? calls : 0;
+  into[4] = kind === 'llm' ? 0 : calls;
+  into[5] = Math.round(usd * NANO);
+  return into;
 }
 
 const unitOf = (measure: Counted): number => (measure === 'usd' ? NANO : 1);

@@ -1,6 +1,8 @@
 // Budgets: what a call may take is reserved before it is sent, in every budget that it falls under, and settled with
 // what it did take. A call is named by its id, so that a further attempt of it never reserves twice.
+
 import { invariant } from '../../scenarios/base/errors.ts';
+import { IdTable } from '../../scenarios/base/id-table.ts';
 import type {
   BudgetMeasure,
   BudgetRule,
@@ -8,7 +10,15 @@ import type {
   OwnBudget,
   TenantRules,
 } from '../../scenarios/formats/rules.ts';
-import { Account, type Amounts, amountsOf, type BudgetUse, type Scope, type Standing } from './account.ts';
+import {
+  Account,
+  type Amounts,
+  amountsOf,
+  type BudgetUse,
+  noAmounts,
+  type Scope,
+  type Standing,
+} from './account.ts';
 
 export type { BudgetUse } from './account.ts';
 
@@ -73,7 +83,9 @@ export class Budgets {
   /** Of users, tenants and agent types: one of each name for each rule. */
   private readonly sharedAccounts = new Map<BudgetRule, Map<string, Account>>();
   private readonly sessions = new Map<string, Holder>();
-  private readonly reservations = new Map<number, Reservation>();
+  private readonly reservations = new IdTable<Reservation>();
+  /** What is being settled: written anew each time. */
+  private readonly using = noAmounts();
 
   constructor(rules: {
     readonly budgets: readonly OwnBudget[];
@@ -161,7 +173,7 @@ export class Budgets {
     const reservation = this.reservations.get(id);
     // No budget is for it.
     if (reservation === undefined) return;
-    const used = amountsOf(use, isLast ? 1 : 0);
+    const used = amountsOf(use, isLast ? 1 : 0, this.using);
     for (const account of reservation.accounts) {
       account.roll(nowMs);
       account.use(used);

@@ -24,6 +24,7 @@ import {
   fate,
   newRun,
   recordOf,
+  type ToolRequest,
   type ToolRun,
   type ToolRuntime,
   type ToolSession,
@@ -81,7 +82,7 @@ export class ToolRuntimes extends PassingLayer {
   // ---- as a world ---------------------------------------------------------------------------------------------
 
   override delay(ticket: number, delayMs: number, what?: DelayRequest): void {
-    if (what?.kind !== 'tool') {
+    if (what?.kind !== 'tool' || this.isPlain(what)) {
       super.delay(ticket, delayMs, what);
       return;
     }
@@ -119,6 +120,20 @@ export class ToolRuntimes extends PassingLayer {
     const refuses = refusesRatio > 0 && uniform(extendText(what.key, 'refuses')) < refusesRatio;
     const wake: Wake = refuses ? { kind: 'refused', ask, error: 'denied_consent' } : { kind: 'agreed', ask };
     ask.timer = this.timers.set(nowMs + ask.consentMs, wake, nowMs);
+  }
+
+  /** Nothing is to be decided of it, and nobody wants its record: it takes the time it takes. */
+  private isPlain(what: ToolRequest): boolean {
+    const { journal, allow } = this.options;
+    if (journal.wantsTools || this.faults.length > 0) return false;
+    const { retry, timeout, consentMs } = what.rules;
+    return (
+      retry === null &&
+      timeout === null &&
+      consentMs === null &&
+      this.runtimes.of(what.rules) === null &&
+      (allow?.(what) ?? null) === null
+    );
   }
 
   override abort(ticket: number): void {

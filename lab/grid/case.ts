@@ -8,6 +8,9 @@ import type {
 } from '../../engines/engine.ts';
 import type { LoadOptions } from '../../scenarios/cli/load.ts';
 import type { RunFigures } from '../../scenarios/formats/grid.ts';
+import type { Ledger } from '../../scenarios/formats/ledger.ts';
+import type { Plan } from '../../scenarios/formats/plan.ts';
+import type { RunOutput } from '../../scenarios/formats/run.ts';
 import type { Targets } from './figures.ts';
 import type { SegmentHits } from './segment-hits.ts';
 
@@ -53,7 +56,12 @@ export interface GridCase {
   readonly isByCohort?: boolean;
   /** Whether it is wanted what of each part of the prompts was cached. */
   readonly isBySegment?: boolean;
+  /** A module (URL) whose default export is a `Measure`: what is read off the records of the whole run. */
+  readonly measure?: string;
 }
+
+/** Reads a whole run, its books included, where it was run; what it answers is plain data that a thread can send. */
+export type Measure<T> = (run: RunOutput & { readonly ledger: Ledger }, plan: Plan) => T;
 
 /** What came of a case. */
 export interface CaseResult {
@@ -64,6 +72,8 @@ export interface CaseResult {
   readonly keptRatios?: readonly number[];
   /** By the name of a prefix segment, or `history`, `reads` or `input`; where asked for. */
   readonly segments?: Readonly<Record<string, SegmentHits>>;
+  /** What the case's `measure` answered. */
+  readonly measured?: unknown;
 }
 
 /** A case that threw. */

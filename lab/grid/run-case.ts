@@ -1,16 +1,28 @@
 // Runs cases one after the other, in this thread. Files are read, compiled and checked once for as long as cases keep
 // asking for them.
+import { costBasis } from '../../engines/cost-basis.ts';
+import type { DeploymentSpec } from '../../engines/engine.ts';
 import { loadDeployment, type ReadyRun, readyRun } from '../../engines/load.ts';
+import { ledgerOf } from '../../gateway/ledger/ledger.ts';
 import { routingPolicies } from '../../gateway/routing/index.ts';
 import { isPath, loadRouting } from '../../gateway/routing/outside.ts';
 import { EXIT, UserError } from '../../scenarios/base/errors.ts';
 import { type LoadedScenario, loadScenario } from '../../scenarios/cli/load.ts';
 import { headerOf } from '../../scenarios/cli/run-options.ts';
 import { InputIssues } from '../../scenarios/cli/terminal.ts';
+import type { Plan } from '../../scenarios/formats/plan.ts';
 import type { CallRecord, WorkflowRecord } from '../../scenarios/formats/record.ts';
+import type { RunOutput } from '../../scenarios/formats/run.ts';
 import { formatIssues } from '../../scenarios/formats/source.ts';
 import { startSimulation } from '../../sim/start.ts';
-import { type CaseFailure, type CaseResult, changed, type GridCase, type Outcome } from './case.ts';
+import {
+  type CaseFailure,
+  type CaseResult,
+  changed,
+  type GridCase,
+  type Measure,
+  type Outcome,
+} from './case.ts';
 import { FigureCollector } from './figures.ts';
 import { agentsAt, atLoad } from './load-factor.ts';
 import { addHits, type SegmentHits } from './segment-hits.ts';
@@ -79,10 +91,11 @@ export class CaseRunner {
         collector.onSession(session);
         cohorts?.get(session.cohort)?.onSession(session);
       },
-      keepRecords: false,
+      keepRecords: given.measure !== undefined,
     });
     while (simulation.step(SLICE));
     const figuresOf = (each: FigureCollector) => each.figures(simulation.nowMs, simulation.replicaSpans());
+    const measure = given.measure === undefined ? null : await measureOf(given.measure);
     return {
       figures: figuresOf(collector),
       ...(given.slos !== undefined && { keptRatios: collector.keptRatios() }),
@@ -90,6 +103,7 @@ export class CaseRunner {
       ...(cohorts !== null && {
         cohorts: Object.fromEntries([...cohorts].map(([name, each]) => [name, figuresOf(each)])),
       }),
+      ...(measure !== null && { measured: measure(withLedger(simulation.finish(), deployment, plan), plan) }),
     };
   }
 
@@ -106,6 +120,16 @@ export class CaseRunner {
     });
   }
 }
+
+async function measureOf(module: string): Promise<Measure<unknown>> {
+  const { default: measure } = (await import(module)) as { default: Measure<unknown> };
+  return measure;
+}
+
+const withLedger = (run: RunOutput, deployment: DeploymentSpec, plan: Plan) => ({
+  ...run,
+  ledger: ledgerOf(run, costBasis(deployment, plan)),
+});
 
 function failureOf(error: unknown): CaseFailure {
   if (error instanceof InputIssues) {

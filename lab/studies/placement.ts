@@ -1,5 +1,5 @@
 // Placement: a small pool near the user, a region, a large pool far away. What the way costs an agent of many short calls
-// and what it costs a single long one, against what the better card gives.
+// and what it costs a single long one, against what the better card gives; and what of it connections, data and state cost.
 import { logTicks, msAxis, msLabel } from '../../reports/charts/chart.ts';
 import { type Line, linesSpec } from '../../reports/charts/lines.ts';
 import { showMs, showNumber, showSignedRatio } from '../../reports/numbers.ts';
@@ -15,110 +15,135 @@ interface SiteSpec {
   readonly gpus: number;
   /** Of the catalogue. */
   readonly usdPerGpuHour: number;
-  /** To the model and back, for each call. */
-  readonly roundTripMs: number;
-  /** To the loop and back, once a workflow. */
-  readonly farMs: number;
+  /** Of the model and the gateway, and of the agent's loop: places of scenarios/studies/deployments/placement.yaml. */
+  readonly place: Place;
+  readonly loop: Place;
 }
 
-/** One way 5, 30 and 80 ms. The last has the agent's loop beside the model: only its question travels. */
+/** Places, with their round trips from the user, ms. */
+const ROUND_TRIP_MS = { user: 0, edge: 10, region: 60, centre: 160 } as const;
+type Place = keyof typeof ROUND_TRIP_MS;
+
+const H200 = { gpu: 'h200-141gb-sxm', usdPerGpuHour: 3.39 } as const;
+
+/** The last has the agent's loop beside the model: only its question travels. */
 const SITES = {
   'edge L40S': {
     what: 'edge, one L40S',
     gpu: 'l40s',
     gpus: 1,
     usdPerGpuHour: 1.548,
-    roundTripMs: 10,
-    farMs: 0,
+    place: 'edge',
+    loop: 'user',
   },
   'edge RTX PRO 6000': {
     what: 'edge, one RTX PRO 6000',
     gpu: 'rtx-pro-6000-server',
     gpus: 1,
     usdPerGpuHour: 1.69,
-    roundTripMs: 10,
-    farMs: 0,
+    place: 'edge',
+    loop: 'user',
   },
-  'edge H200': {
-    what: 'edge, one H200',
-    gpu: 'h200-141gb-sxm',
-    gpus: 1,
-    usdPerGpuHour: 3.39,
-    roundTripMs: 10,
-    farMs: 0,
-  },
+  'edge H200': { what: 'edge, one H200', ...H200, gpus: 1, place: 'edge', loop: 'user' },
   region: {
     what: 'region, two H100',
     gpu: 'h100-80gb-sxm',
     gpus: 2,
     usdPerGpuHour: 2.29,
-    roundTripMs: 60,
-    farMs: 0,
+    place: 'region',
+    loop: 'user',
   },
-  central: {
-    what: 'central, eight H200',
-    gpu: 'h200-141gb-sxm',
-    gpus: 8,
-    usdPerGpuHour: 3.39,
-    roundTripMs: 160,
-    farMs: 0,
-  },
+  central: { what: 'central, eight H200', ...H200, gpus: 8, place: 'centre', loop: 'user' },
   'central, loop there': {
     what: 'central, loop beside the model',
-    gpu: 'h200-141gb-sxm',
+    ...H200,
     gpus: 8,
-    usdPerGpuHour: 3.39,
-    roundTripMs: 0,
-    farMs: 160,
+    place: 'centre',
+    loop: 'centre',
   },
 } as const satisfies Record<string, SiteSpec>;
 type Site = keyof typeof SITES;
 const SITE_NAMES = Object.keys(SITES) as Site[];
 const EDGES = ['edge L40S', 'edge RTX PRO 6000'] as const satisfies Site[];
-/** vLLM's own share of TTFT, as in the library's deployments. */
-const ENGINE_MS = 2;
 
-type Workflow = 'chatty' | 'once';
-const WORKFLOWS: readonly Workflow[] = ['chatty', 'once'];
+/** What the way is made of, as lines of the deployment. */
+const WAYS = {
+  open: [],
+  'a new connection each call': ['links.last-mile.keep_alive=0s'],
+  'the same, gateway at the edge': ['links.last-mile.keep_alive=0s', 'gateway.place=edge'],
+  'a last mile of 20 Mbit/s with jitter and 0.1 % loss': [
+    'links.last-mile.bandwidth=20Mbit/s',
+    'links.last-mile.jitter={ median: 2ms, p90: 10ms }',
+    'links.last-mile.loss=0.1%',
+  ],
+} as const satisfies Record<string, readonly string[]>;
+type Way = keyof typeof WAYS;
+const WAY_NAMES = Object.keys(WAYS) as Way[];
+const [, FRESH, SPARED] = WAY_NAMES as [Way, Way, Way, Way];
+/** TCP, TLS 1.3, and the request itself. */
+const FRESH_ROUND_TRIPS = 3;
+
+type Workflow = 'chatty' | 'once' | 'stateful';
+const WORKFLOWS = ['chatty', 'once'] as const;
 const TURNS = 50;
 const SHORT_TURNS = 10;
 const WORDS = 20;
 const WORDS_SWEEP = [4, 10, WORDS, 50, 150];
 /** Workflows for each USD that a site costs: so a dearer site serves as many more users. The first: nobody else is there. */
-const LOADS: Record<Workflow, readonly number[]> = {
+const LOADS: Record<(typeof WORKFLOWS)[number], readonly number[]> = {
   chatty: [10, 300, 1000, 3000],
   once: [10, 1000, 4000, 8000, 16_000],
 };
 const SPARE = 10;
 
-interface Place {
+interface Setting {
   readonly site: Site;
   readonly workflow: Workflow;
   readonly turns: number;
   /** Tokens of an answer of the chatty agent. */
   readonly words: number;
   readonly perUsd: number;
+  readonly way: Way;
+  /** Where its tools and its store are; null: with the loop. */
+  readonly data: Place | null;
 }
-interface At extends Place {
+interface At extends Setting {
   readonly seed: number;
 }
 type Run = StudyRun<At>;
 
-const place = (fields: Partial<Place> & { site: Site }): Place => ({
+const place = (fields: Partial<Setting> & { site: Site }): Setting => ({
   workflow: 'chatty',
   turns: TURNS,
   words: WORDS,
   perUsd: SPARE,
+  way: 'open',
+  data: null,
   ...fields,
 });
 
-function places(): Place[] {
+const WAY_SITES = ['edge RTX PRO 6000', 'region', 'central'] as const satisfies Site[];
+
+/** Loop and data together or apart, beside the user or beside the model. */
+const APART = [
+  { loop: 'user', data: 'user', at: place({ site: 'central' }) },
+  { loop: 'user', data: 'centre', at: place({ site: 'central', data: 'centre' }) },
+  { loop: 'centre', data: 'user', at: place({ site: 'central, loop there', data: 'user' }) },
+  { loop: 'centre', data: 'centre', at: place({ site: 'central, loop there' }) },
+] as const satisfies readonly { loop: Place; data: Place; at: Setting }[];
+const stateful = (at: Setting): Setting => ({ ...at, workflow: 'stateful' });
+
+function places(): Setting[] {
   const found = [
     ...(['edge H200', 'central'] as const).map(site => place({ site, turns: SHORT_TURNS })),
     ...SITE_NAMES.flatMap(site => WORDS_SWEEP.map(words => place({ site, words }))),
     ...WORKFLOWS.flatMap(workflow =>
       SITE_NAMES.flatMap(site => LOADS[workflow].map(perUsd => place({ site, workflow, perUsd }))),
     ),
+    ...WORKFLOWS.flatMap(workflow =>
+      WAY_SITES.flatMap(site => WAY_NAMES.map(way => place({ site, workflow, way }))),
+    ),
+    ...APART.flatMap(({ at }) => [at, stateful(at)]),
   ];
   return [...new Map(found.map(each => [JSON.stringify(each), each])).values()];
 }
@@ -126,12 +151,16 @@ function places(): Place[] {
 /** Sessions start over about so long; at the ends there are so few or so many of them. */
 const WINDOW_SEC = { quick: 25, whole: 60 } as const;
 const SESSIONS = {
-  min: { chatty: 12, once: 200 },
-  max: { quick: { chatty: 500, once: 1000 }, whole: { chatty: 1500, once: 4000 } },
+  min: { chatty: 12, once: 200, stateful: 12 },
+  max: {
+    quick: { chatty: 500, once: 1000, stateful: 500 },
+    whole: { chatty: 1500, once: 4000, stateful: 1500 },
+  },
 } as const;
 
 function caseOf(at: At, scale: 'quick' | 'whole'): GridCase {
-  const { gpu, gpus, usdPerGpuHour, roundTripMs, farMs } = SITES[at.site];
+  const { gpu, gpus, usdPerGpuHour, place: model, loop } = SITES[at.site];
+  const data = at.data ?? loop;
   const perSec = (at.perUsd * gpus * usdPerGpuHour) / 3600;
   const most = SESSIONS.max[scale][at.workflow];
   const sessions = Math.min(
@@ -148,19 +177,22 @@ function caseOf(at: At, scale: 'quick' | 'whole'): GridCase {
           `traffic.0.sessions=${sessions}`,
           `params.turns=${at.turns}`,
           `params.words=${at.words}`,
-          `params.far=${farMs}`,
+          `params.far=${ROUND_TRIP_MS[loop]}`,
         ],
       },
     },
     deployment: {
-      input: '1xh100-llama-3.1-8b',
+      input: 'studies/placement',
       set: [
         `pools.main.gpu=${gpu}`,
         `pools.main.replicas=${gpus}`,
         `pools.main.price=${usdPerGpuHour}/h`,
-        'pools.main.precision={ weights: fp8, kv: bf16 }',
-        `pools.main.api_latency=${roundTripMs + ENGINE_MS}ms`,
-        'routing=session-affinity',
+        `pools.main.place=${model}`,
+        `gateway.place=${model}`,
+        `agents.place=${loop}`,
+        `tools.all.place=${data}`,
+        `stores.state.place=${data}`,
+        ...WAYS[at.way],
       ],
     },
     loadFactor: perSec,
@@ -169,17 +201,17 @@ function caseOf(at: At, scale: 'quick' | 'whole'): GridCase {
 
 // ---- judgement ------------------------------------------------------------------------------------------------
 
-const valuesAt = (runs: readonly Run[], where: Place, name: FigureName): (number | null)[] =>
+const valuesAt = (runs: readonly Run[], where: Setting, name: FigureName): (number | null)[] =>
   runs
-    .filter(({ at }) => (Object.keys(where) as (keyof Place)[]).every(key => at[key] === where[key]))
+    .filter(({ at }) => (Object.keys(where) as (keyof Setting)[]).every(key => at[key] === where[key]))
     .map(({ figures }) => figures[name]);
 /** How long a workflow takes at the median, ms, a value each seed. */
-const tookMs = (runs: readonly Run[], where: Place) => valuesAt(runs, where, 'makespanMsP50');
-const meanMs = (runs: readonly Run[], where: Place): number | null =>
+const tookMs = (runs: readonly Run[], where: Setting) => valuesAt(runs, where, 'makespanMsP50');
+const meanMs = (runs: readonly Run[], where: Setting): number | null =>
   estimate(tookMs(runs, where))?.mean ?? null;
 
 /** Of two places that meet the same workflows: how much longer the first takes, ms. */
-const longerMs = (runs: readonly Run[], where: Place, beside: Place): Estimate | null => {
+const longerMs = (runs: readonly Run[], where: Setting, beside: Setting): Estimate | null => {
   const base = tookMs(runs, beside);
   return estimate(
     tookMs(runs, where).map((value, seed) =>
@@ -202,7 +234,12 @@ const breakEven = (runs: readonly Run[], near: Site, far: Site): number | null =
   );
 
 /** Workflows per USD up to which one takes at most `times` as long as with spare capacity, a value each seed. */
-function loadsHeld(runs: readonly Run[], site: Site, workflow: Workflow, times: number): (number | null)[] {
+function loadsHeld(
+  runs: readonly Run[],
+  site: Site,
+  workflow: (typeof WORKFLOWS)[number],
+  times: number,
+): (number | null)[] {
   const byLoad = LOADS[workflow].map(perUsd => tookMs(runs, place({ site, workflow, perUsd })));
   return byLoad[0]!.map((idleMs, seed) =>
     crossing(
@@ -215,7 +252,7 @@ function loadsHeld(runs: readonly Run[], site: Site, workflow: Workflow, times: 
   );
 }
 
-const showTook = (runs: readonly Run[], where: Place): string =>
+const showTook = (runs: readonly Run[], where: Setting): string =>
   showEstimate(estimate(tookMs(runs, where)), showMs);
 const words = (found: number | null): string =>
   found === null
@@ -230,7 +267,7 @@ const SLOWDOWN = 1.5;
 
 function claims(runs: readonly Run[]): Claim[] {
   const byWay = [SHORT_TURNS, TURNS].map(turns => {
-    const expectedMs = turns * (SITES.central.roundTripMs - SITES['edge H200'].roundTripMs);
+    const expectedMs = turns * (ROUND_TRIP_MS.centre - ROUND_TRIP_MS.edge);
     const found = longerMs(runs, place({ site: 'central', turns }), place({ site: 'edge H200', turns }));
     return { turns, expectedMs, found, isMet: Math.abs((found?.mean ?? 0) / expectedMs - 1) < 0.02 };
   });
@@ -306,6 +343,48 @@ function claims(runs: readonly Run[]): Claim[] {
         )
         .join('; '),
     },
+    ...waysClaims(runs),
+  ];
+}
+
+/** What connections cost, and where data and state belong. */
+function waysClaims(runs: readonly Run[]): Claim[] {
+  const expectedMs = (FRESH_ROUND_TRIPS - 1) * TURNS * ROUND_TRIP_MS.centre;
+  const fresh = longerMs(runs, place({ site: 'central', way: FRESH }), place({ site: 'central' }));
+  const spared = longerMs(runs, place({ site: 'central', way: SPARED }), place({ site: 'central' }));
+  const once = (site: Site, way: Way): number =>
+    meanMs(runs, place({ site, workflow: 'once', way })) ?? Number.NaN;
+  const [together, dataFar, dataLeft, allThere] = APART.map(({ at }) => meanMs(runs, at) ?? Number.NaN) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  const [stateHere, , stateLeft, stateThere] = APART.map(
+    ({ at }) => meanMs(runs, stateful(at)) ?? Number.NaN,
+  ) as [number, number, number, number];
+  return [
+    {
+      text: 'The way costs a round trip a call, wherever the gateway stands',
+      verdict: verdictOf(
+        (fresh?.mean ?? 0) < 0.1 * TURNS * ROUND_TRIP_MS.centre,
+        Math.abs((fresh?.mean ?? 0) - (spared?.mean ?? 0)) < 0.1 * expectedMs,
+      ),
+      figure: `only while connections stay open: with a new one for each of ${TURNS} calls the centre takes ${showEstimate(fresh, showMs)} longer (${FRESH_ROUND_TRIPS} round trips; ${showMs(expectedMs)} by arithmetic), and with a gateway at the edge that keeps its own open ${showEstimate(spared, showMs)}. A single call of a new user takes ${showMs(once('central', FRESH))} in the centre, ${showMs(once('region', FRESH))} in the region, and ${showMs(once('central', SPARED))} in the centre behind that gateway`,
+    },
+    {
+      text: 'An agent belongs beside its data',
+      verdict: verdictOf(
+        dataFar > 1.05 * allThere && dataLeft > 1.05 * together,
+        allThere < dataFar || allThere < dataLeft,
+      ),
+      figure: `where the model is far, the loop gains nothing beside its data: ${showMs(together)} with the loop at its data (the user's) and ${showMs(dataLeft)} with the loop at the model, the tools reaching back. With the data in the centre, too: ${showMs(dataFar)} with the loop at the user, ${showMs(allThere)} with all three in one place`,
+    },
+    {
+      text: 'State may stay where it was when the loop moves',
+      verdict: verdictOf(stateLeft < 1.05 * stateThere, stateLeft < stateHere),
+      figure: `a state read and written each turn: ${showMs(stateHere)} with loop and state at the user, ${showMs(stateLeft)} with the loop in the centre and the state left behind, ${showMs(stateThere)} with both in the centre`,
+    },
   ];
 }
 
@@ -333,7 +412,7 @@ export default defineStudy<At>({
       points: WORDS_SWEEP.map(x => ({ x, y: meanMs(runs, place({ site, words: x })) })),
     }));
     // A single call has no loop to move.
-    const byLoad = (workflow: Workflow): Line[] =>
+    const byLoad = (workflow: (typeof WORKFLOWS)[number]): Line[] =>
       shown
         .filter(site => workflow === 'chatty' || site !== 'central, loop there')
         .map(site => ({
@@ -351,7 +430,7 @@ export default defineStudy<At>({
       axis: msAxis({ values: ticksOf(lines) }),
       label: msLabel,
     });
-    const loadChart = (workflow: Workflow, id: string, title: string) => {
+    const loadChart = (workflow: (typeof WORKFLOWS)[number], id: string, title: string) => {
       const lines = byLoad(workflow);
       return {
         id,
@@ -381,6 +460,29 @@ export default defineStudy<At>({
           rows: SITE_NAMES.map(site => [
             SITES[site].what,
             ...WORDS_SWEEP.map(each => showMs(meanMs(runs, place({ site, words: each })))),
+          ]),
+        },
+        {
+          title: 'Workflow p50 with spare capacity, by what the way is made of',
+          columns: [
+            'way',
+            ...WORKFLOWS.flatMap(workflow => WAY_SITES.map(site => `${workflow}, ${SITES[site].what}`)),
+          ],
+          rows: WAY_NAMES.map(way => [
+            way,
+            ...WORKFLOWS.flatMap(workflow =>
+              WAY_SITES.map(site => showMs(meanMs(runs, place({ site, workflow, way })))),
+            ),
+          ]),
+        },
+        {
+          title: `Workflow p50 of ${TURNS} calls to the centre, by where the loop and its data are`,
+          columns: ['loop', 'data', 'a tool each turn', 'and a state read and written'],
+          rows: APART.map(({ loop, data, at }) => [
+            loop,
+            data,
+            showMs(meanMs(runs, at)),
+            showMs(meanMs(runs, stateful(at))),
           ]),
         },
         ...WORKFLOWS.map(workflow => ({
@@ -413,9 +515,10 @@ export default defineStudy<At>({
         loadChart('once', 'placement-once', 'A single long call waits for the card, not for the way'),
       ],
       limits: [
-        'Places and links are not built: the way is `api_latency`, a fixed time paid at the start of each call. No jitter, no bandwidth, no handshakes, no streaming of the way back.',
+        'Round trips of 10, 60 and 160 ms are an assumption. But for the table of ways they are all there is: no jitter, no bandwidth, connections open; no congestion anywhere.',
+        'All users share the connections of their place; a new user is a link that keeps none open.',
+        'The question of an agent that runs elsewhere takes one round trip, without a handshake.',
         'The same model everywhere; one of 70B does not fit on the edge cards at all.',
-        'Tools stand beside the loop, at 20 ms wherever that is: where an agent works on data at the edge, its tools would travel instead.',
         'Step times are a model, for ranking only; those of the L40S and of the RTX PRO 6000 rest on one measured run each.',
         'Prices are first list prices; edge sites cost more to run than GPUs in a region do.',
       ],
