@@ -1,4 +1,5 @@
 // What a pool of replicas is, once a deployment file has been resolved against the catalogue: limits, step cost, wire.
+import type { ServerHint } from '../scenarios/formats/deployment/pool.ts';
 import type { TokenPrice } from '../scenarios/formats/ledger.ts';
 import type {
   GatewaySpec,
@@ -203,7 +204,12 @@ export interface Endpoint {
   keyEnv: string | null;
   /** `chat`: /v1/chat/completions with text; `completions`: /v1/completions with text; `tokens`: token-id prompts. */
   api: 'chat' | 'completions' | 'tokens';
+  /** What the server is told beside the prompt. */
+  hints: readonly ServerHint[];
 }
+
+/** Where nothing is said: the header by which routers keep a session together, and servers that do not know it do nothing. */
+export const USUAL_HINTS: readonly ServerHint[] = ['session'];
 
 export interface PoolSpec {
   name: string;

@@ -3,9 +3,16 @@
 
 export type OpenaiApi = 'chat' | 'completions' | 'tokens';
 
+/** A stretch of a message's text; `cache_control` marks the end of what is worth keeping (Anthropic's field). */
+export interface TextPart {
+  type: 'text';
+  text: string;
+  cache_control?: { type: 'ephemeral'; ttl: '5m' | '1h' };
+}
+
 export interface ChatMessage {
   role: 'system' | 'user' | 'assistant';
-  content: string;
+  content: string | readonly TextPart[];
 }
 
 /** Messages for `chat`, text for `completions`, token ids for `tokens`. */
@@ -24,6 +31,8 @@ export interface WireRequest {
   reasoningTokens: number;
   /** Only fields of OpenAI's own API: for providers that refuse unknown ones. Lengths are then an upper bound. */
   strict: boolean;
+  /** Further fields of the body that this server takes. */
+  fields?: Readonly<Record<string, unknown>>;
 }
 
 /** Path below the base URL, which ends in /v1. */
@@ -31,8 +40,9 @@ export const requestPath = (api: OpenaiApi): string =>
   api === 'chat' ? '/chat/completions' : '/completions';
 
 /** The JSON body of a streamed call with a forced output length. */
-export function requestBody({ model, prompt, outputTokens, reasoningTokens, strict }: WireRequest): string {
-  const body: Record<string, unknown> = { model, stream: true, temperature: 0 };
+export function requestBody(request: WireRequest): string {
+  const { model, prompt, outputTokens, reasoningTokens, strict, fields } = request;
+  const body: Record<string, unknown> = { model, stream: true, ...fields };
   if (prompt.api === 'chat') body.messages = prompt.messages;
   else if (prompt.api === 'completions') body.prompt = prompt.text;
   else body.prompt = prompt.tokenIds;
@@ -43,6 +53,7 @@ export function requestBody({ model, prompt, outputTokens, reasoningTokens, stri
     body[prompt.api === 'chat' ? 'max_completion_tokens' : 'max_tokens'] = outputTokens;
     return JSON.stringify(body);
   }
+  body.temperature = 0;
   body.max_tokens = outputTokens;
   body.min_tokens = outputTokens;
   body.ignore_eos = true;
@@ -154,6 +165,23 @@ export function errorOf(payload: unknown): StreamError | null {
 /** The error in a failed response's body; the text itself, shortened, when it is not JSON. */
 export function errorOfBody(body: string): StreamError {
   return errorOf(parseJson(body)) ?? { code: '', message: body.trim().slice(0, 500) };
+}
+
+/** What servers say of a prompt that does not fit: OpenAI's code, else the words of vLLM, SGLang, TGI and Anthropic. */
+const TOO_LONG =
+  /context_length_exceeded|(maximum|max) (context|model|sequence) length|context window|longer than the model|prompt is too long|must be <= \d+/i;
+/** OpenAI `content_policy_violation`, Azure `content_filter` and ResponsibleAIPolicyViolation. */
+const NOT_ALLOWED =
+  /content_policy_violation|content_filter|ResponsibleAIPolicyViolation|content management policy/i;
+
+/**
+ * The reason behind a 400 that is about the prompt itself, so that other models may be asked: `too_long`,
+ * `content_policy`; null: it is about something else.
+ */
+export function promptRefusal({ code, message }: StreamError): 'too_long' | 'content_policy' | null {
+  const said = `${code} ${message}`;
+  if (NOT_ALLOWED.test(said)) return 'content_policy';
+  return TOO_LONG.test(said) ? 'too_long' : null;
 }
 
 function parseJson(text: string): unknown {

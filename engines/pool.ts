@@ -5,15 +5,16 @@ import { HALVES, halfOf, type PoolFile } from '../scenarios/formats/deployment/p
 import { acceptedTokens } from './acceptance.ts';
 import { findModel, type Gpu, type Model, unknownEntry, unknownFigure } from './catalog.ts';
 import { resolveColdStart } from './cold-start.ts';
-import type {
-  Disaggregation,
-  Endpoint,
-  EngineKind,
-  EngineLimits,
-  KvTier,
-  PolicyChoice,
-  PoolSpec,
-  Speculative,
+import {
+  type Disaggregation,
+  type Endpoint,
+  type EngineKind,
+  type EngineLimits,
+  type KvTier,
+  type PolicyChoice,
+  type PoolSpec,
+  type Speculative,
+  USUAL_HINTS,
 } from './engine.ts';
 import { gpuOf } from './gpu-figures.ts';
 import { fewestGpus, impossible, resolveLimits } from './limits.ts';
@@ -64,6 +65,7 @@ function resolveReplicas(
   const scaling = resolveScaling(pool, path);
   const cold = resolveColdStart(pool.cold_start, { modelId: pool.model, setup, gpus }, path);
   issues.push(...limits.issues, ...step.issues, ...tiers.issues, ...scaling.issues, ...cold.issues);
+  issues.push(...priorityIssues(pool, path));
   if (limits.limits === null || step.step === null) return { spec: null, issues };
 
   const paid = price(pool, placed.gpu);
@@ -263,8 +265,18 @@ function endpoints(pool: PoolFile): Endpoint[] {
     model: each.model,
     keyEnv: each.key_env ?? null,
     api: each.api ?? 'chat',
+    hints: each.hints ?? USUAL_HINTS,
   }));
 }
+
+/** vLLM refuses a priority unless it schedules by it. */
+const priorityIssues = ({ endpoints = [], limits }: PoolFile, path: InputPath): Issue[] =>
+  endpoints.flatMap(({ hints = [] }, index) => {
+    if (!hints.includes('priority') || limits?.scheduling_policy !== undefined) return [];
+    const message = 'the server is told a priority, and the pool schedules by arrival';
+    const hint = 'give the pool limits.scheduling_policy: priority, as the server has it';
+    return [issue([...path, 'endpoints', index, 'hints'], 'WT1005', message, hint)];
+  });
 
 function price(pool: PoolFile, gpu: Gpu | null): { usdPerGpuHour: number | null; evidence: string[] } {
   if (pool.price !== undefined) return { usdPerGpuHour: pool.price, evidence: [] };

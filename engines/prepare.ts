@@ -2,6 +2,7 @@
 // back as issues of the one file or the other.
 import { type InputPath, type Issue, issue } from '../scenarios/base/issue.ts';
 import type { Plan, PlannedCrash, PlannedFault, PlannedSession } from '../scenarios/formats/plan.ts';
+import type { BudgetRule, FallbackRule } from '../scenarios/formats/rules.ts';
 import { didYouMean } from '../scenarios/formats/suggest.ts';
 import type { Call } from '../scenarios/workflows/progress.ts';
 import { walk } from '../scenarios/workflows/walk.ts';
@@ -99,6 +100,61 @@ function exceeded(server: Server, { promptTokens, outputTokens }: Call): string 
     : null;
 }
 
+/**
+ * Models of providers that calls may go to, by what asks for one, by choice or by fallback: each with the alias that it
+ * serves; null: only the gateway sends calls there.
+ */
+export function reachableHosted(plan: Plan, deployment: DeploymentSpec): Map<HostedModel, string | null> {
+  const { gateway, hosted, pools } = deployment;
+  const found = new Map<HostedModel, string | null>();
+  if (hosted.length === 0) return found;
+  const names = new Set(pools.map(({ name }) => name));
+  const add = (model: HostedModel, asked: string | null): void => {
+    if (found.get(model) == null) found.set(model, asked);
+  };
+  for (const model of plan.modelsUsed) {
+    const server = serverOf(model, plan, deployment);
+    if (server?.kind === 'hosted') add(server.hosted, model);
+  }
+  // As the chooser takes a name: a target, else whatever serves the model.
+  const reach = (name: string): void => {
+    const named = hosted.filter(each => each.name === name);
+    const modelId = plan.models.get(name)?.modelId ?? name;
+    const isTarget = named.length > 0 || names.has(name);
+    for (const each of isTarget ? named : hosted.filter(model => model.modelId === modelId)) add(each, null);
+  };
+  for (const name of namedTargets(plan, gateway)) reach(name);
+  if (gateway?.degraded === 'fall_back') for (const each of hosted) add(each, null);
+  return found;
+}
+
+/** Whatever a rule of either file names as a target. */
+function namedTargets(plan: Plan, gateway: DeploymentSpec['gateway']): Set<string> {
+  const names = new Set<string>();
+  const fallback = (rule: FallbackRule | null): void => {
+    for (const name of rule === null ? [] : fallbackNames(rule)) names.add(name);
+  };
+  const save = (rule: BudgetRule | null): void => {
+    if (rule !== null && rule.save.model !== null) names.add(rule.save.model);
+  };
+  for (const { use, escalate } of gateway?.choose ?? []) {
+    for (const { target } of use) names.add(target);
+    if (escalate !== null) names.add(escalate.to);
+  }
+  for (const rule of gateway?.fallback.values() ?? []) fallback(rule);
+  for (const rule of gateway?.budgets ?? []) save(rule);
+  for (const each of plan.rules?.models.values() ?? []) fallback(each.fallback);
+  for (const { budget, userBudget } of plan.rules?.tenants.values() ?? []) {
+    save(budget);
+    save(userBudget);
+  }
+  for (const { session, calls } of walkedCalls(plan)) {
+    save(session.program.rules?.budget ?? null);
+    for (const { rules } of calls) fallback(rules?.fallback ?? null);
+  }
+  return names;
+}
+
 /** Models of providers of which nothing says how fast they answer: no simulation can call one. */
 export function hostedIssues(plan: Plan, deployment: DeploymentSpec): Issue[] {
   const refuse = ({ name, provider, modelId }: HostedModel, why: string, path: InputPath): Issue => {
@@ -106,23 +162,12 @@ export function hostedIssues(plan: Plan, deployment: DeploymentSpec): Issue[] {
     const hint = `give providers.${provider}.models.${name} a \`latency: { ttft: …, tpot: … }\``;
     return issue(path, 'WT1202', message, hint);
   };
-  const asked = plan.modelsUsed.flatMap(model => {
-    const server = serverOf(model, plan, deployment);
-    if (server?.kind !== 'hosted' || server.hosted.api !== null) return [];
-    return [refuse(server.hosted, `which serves "${model}"`, ['models', model])];
+  return [...reachableHosted(plan, deployment)].flatMap(([model, alias]) => {
+    if (model.api !== null) return [];
+    return alias === null
+      ? [refuse(model, 'and the gateway may send calls there', ['models'])]
+      : [refuse(model, `which serves "${alias}"`, ['models', alias])];
   });
-  const { gateway, hosted } = deployment;
-  if (asked.length > 0 || gateway === null) return asked;
-  const chosen = new Set([
-    ...gateway.choose.flatMap(({ use, escalate }) => [
-      ...use.map(({ target }) => target),
-      ...(escalate === null ? [] : [escalate.to]),
-    ]),
-    ...[...gateway.fallback.values()].flatMap(fallbackNames),
-  ]);
-  return hosted
-    .filter(({ name, api }) => api === null && chosen.has(name))
-    .map(each => refuse(each, 'and the gateway may send calls there', ['models']));
 }
 
 /** Calls of a cohort that are walked at most, so that long sessions cost no more than many. */

@@ -31,6 +31,7 @@ export function attemptRecord(
     promptTokens: result.promptTokens ?? promptTokens,
     cachedTokens: result.cachedTokens,
     computedTokens: result.computedTokens,
+    cacheWriteTokens: result.cacheWriteTokens,
     outputTokens: result.outputTokens,
     wantedMs,
     sentMs: result.sentMs,

@@ -109,9 +109,12 @@ export class Attempts {
     const { request, capTokens } = call;
     const isCapped = capTokens !== null && capTokens < request.call.outputTokens;
     const avoids = this.outliers.get(target)?.ejected(startMs) ?? null;
-    if (n === 0 && target === request.pool && !isCapped && avoids === null) return request;
+    const isSticky = call.rules.step.hints?.sessionAffinity === true;
+    const prefers = call.lastReplica ?? (isSticky ? call.session.lastReplica : null);
+    const isAsAsked = n === 0 && target === request.pool && prefers === null;
+    if (isAsAsked && !isCapped && avoids === null) return request;
     const asked = isCapped ? { ...request.call, ...cappedOutput(request.call, capTokens) } : request.call;
-    return { ...request, pool: target, attempt: n, prefers: call.lastReplica, avoids, call: asked };
+    return { ...request, pool: target, attempt: n, prefers, avoids, call: asked };
   }
 
   /** True: a limit of ours holds it, or refused it. */
@@ -185,7 +188,9 @@ export class Attempts {
     if (kind === 'hedge') return true;
     this.desk.decided(call, 'breaker', 'refused', target, nowMs);
     const failure = { reason: 'breaker_open' as const, error: 'breaker_open', target, hasBegun: false };
-    this.failed(call, { ...failure, retryAfterMs: null, backMs: breaker.opensAtMs, result: null }, nowMs);
+    // While a trial runs, its end opens or closes it, not time.
+    const backMs = breaker.opensAtMs < Number.POSITIVE_INFINITY ? breaker.opensAtMs : null;
+    this.failed(call, { ...failure, retryAfterMs: null, backMs, result: null }, nowMs);
     return true;
   }
 
@@ -193,12 +198,13 @@ export class Attempts {
   private hedge(slow: Attempt, nowMs: number): void {
     const { call } = slow;
     const rule = call.rules.hedge!;
-    const copies = call.live.length;
-    if (!isUnheard(slow) || copies > rule.max || !this.hedging.allows(rule, copies)) return;
+    const copies = call.live.length - 1;
+    if (!isUnheard(slow) || !this.hedging.allows(rule, copies)) return;
     this.hedging.hedged();
     this.desk.decided(call, 'hedge', 'sent', 'no first token', nowMs);
     this.start(call, 'hedge', null, slow.target, nowMs);
-    if (copies < rule.max) this.desk.timers.set(nowMs + rule.afterMs, now => this.hedge(slow, now), nowMs);
+    if (copies + 1 < rule.max)
+      this.desk.timers.set(nowMs + rule.afterMs, now => this.hedge(slow, now), nowMs);
   }
 
   // ---- given up -----------------------------------------------------------------------------------------------
@@ -297,6 +303,7 @@ export class Attempts {
     call.lastReplica = result.replica;
     call.lastTarget = result.pool ?? target;
     if (result.outcome === 'ok') {
+      call.session.lastReplica = result.replica ?? call.session.lastReplica;
       this.answered(attempt, result, nowMs);
       return;
     }
@@ -447,7 +454,9 @@ export class Attempts {
     if (!isElsewhereFirst && this.fallBack(call, failure, nowMs)) return;
     if (this.waitsFor(call, failure, nowMs)) return;
     const { result, error } = failure;
-    this.desk.endSoon(call, { ...(result ?? {}), outcome: 'error', error }, nowMs);
+    // Of an end we are told from outside; a refusal of ours may come from inside of `send`.
+    if (result !== null) this.desk.finish(call, { ...result, outcome: 'error', error }, nowMs);
+    else this.desk.endSoon(call, { outcome: 'error', error }, nowMs);
   }
 
   private askRetry(call: GovernedCall, failure: Failure, nowMs: number) {
@@ -459,6 +468,7 @@ export class Attempts {
       retryAfterMs: failure.retryAfterMs,
       draw: uniform(extendText(call.request.facts.key, `pause ${call.made} ${call.retries}`)),
       reason: failure.reason,
+      told: failure.result?.shouldRetry ?? null,
       began: failure.hasBegun,
       idempotent: true,
       elapsedMs: nowMs - call.askedMs,

@@ -34,6 +34,8 @@ export interface GovernedSession {
   /** Calls are made in this form from now on. */
   saves: BudgetRule['save'] | null;
   isFinalized: boolean;
+  /** The replica that last answered a call of it; null: none has. */
+  lastReplica: string | null;
   /** Why it is being cancelled; null: it is not. */
   reason: string | null;
   teardown: Teardown | null;

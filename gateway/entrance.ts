@@ -1,7 +1,7 @@
 // How a call comes in: is it part of a runaway, may it be made, by which model, and is there a budget for it.
 import type { BudgetMeasure, BudgetRule, OnExceed } from '../scenarios/formats/rules.ts';
 import type { Attempts } from './attempts.ts';
-import type { Budgets, BudgetVerdict } from './budgets/budgets.ts';
+import type { BudgetClaim, Budgets, BudgetVerdict } from './budgets/budgets.ts';
 import type { Attempt, GovernedCall, GovernedSession } from './calls.ts';
 import { stepDeadlineMs } from './deadlines/slack.ts';
 import type { Desk } from './desk.ts';
@@ -146,17 +146,19 @@ export class Entrance {
 
   private claim(
     budgets: Budgets,
-    { request, session }: GovernedCall,
+    call: GovernedCall,
     id: number,
     target: string,
     outputTokens: number,
     nowMs: number,
   ): BudgetVerdict {
+    return budgets.reserve(id, call.session.id, this.claimOf(call, target, outputTokens), nowMs);
+  }
+
+  private claimOf({ request }: GovernedCall, target: string, outputTokens: number): BudgetClaim {
     const { promptTokens, role } = request.call;
     const usd = this.desk.parts.usdOf(target, promptTokens, 0, outputTokens);
-    const isFinal = role === 'final';
-    const claim = { inputTokens: promptTokens, outputTokens, usd, kind: 'llm' as const, isFinal };
-    return budgets.reserve(id, session.id, claim, nowMs);
+    return { inputTokens: promptTokens, outputTokens, usd, kind: 'llm', isFinal: role === 'final' };
   }
 
   /** A further attempt: of the same call it is the same reservation, a copy beside it has one of its own. */
@@ -248,9 +250,21 @@ export class Entrance {
   /** What was reserved has been settled: who waited for it asks again. */
   private budgetFreed(nowMs: number): void {
     for (const call of [...this.desk.budgetWaiters]) {
+      if (this.waitsOn(call, nowMs)) continue;
       this.desk.timers.cancel(call.timer);
       call.timer = null;
       this.reserve(call, nowMs);
     }
+  }
+
+  /** Whether asking again would change nothing: many who wait must cost little at each end. */
+  private waitsOn(call: GovernedCall, nowMs: number): boolean {
+    const { session, choice, request, rules } = call;
+    // Without a timer this is all that it waits for.
+    if (call.timer === null) return false;
+    const fullTokens = rules.step.maxOutputTokens ?? OUTPUT_TOKENS;
+    const outputTokens = Math.min(fullTokens, session.saves?.outputTokens ?? fullTokens);
+    const claim = this.claimOf(call, choice?.target ?? request.pool, outputTokens);
+    return this.desk.parts.budgets?.waitsOn(session.id, claim, nowMs) ?? false;
   }
 }

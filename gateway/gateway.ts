@@ -73,6 +73,7 @@ export class Gateway implements Layer {
       throttleMs: 0,
       saves: null,
       isFinalized: false,
+      lastReplica: null,
       reason: null,
       teardown: null,
     };

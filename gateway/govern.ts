@@ -73,6 +73,7 @@ const NO_SCENARIO_RULES: ScenarioRules = {
 /** Whether anything of a run is governed. */
 export const isGoverned = (plan: Plan, deployment: GovernedDeployment): boolean =>
   deployment.gateway !== null ||
+  deployment.hosted.length > 0 ||
   deployment.toolRuntimes.length > 0 ||
   deployment.stores.length > 0 ||
   plan.rules?.isGoverned === true ||
@@ -97,14 +98,20 @@ export function governingLayers(
   return [
     ...(savesState ? [checkpointLayer({ journal, faults, seedText })] : []),
     gatewayLayer(partsOf(plan, deployment, journal)),
-    toolLayer({
-      runtimes,
-      faults,
-      journal,
-      seedText,
-      storeUsd: new Map(stores.map(({ name, usdPerOp }) => [name, usdPerOp])),
-      allow: what => (what.kind === 'tool' ? toolDenial(what.rules, spec.allow) : null),
-    }),
+    setup => {
+      const tools = toolLayer({
+        runtimes,
+        faults,
+        journal,
+        seedText,
+        storeUsd: new Map(stores.map(({ name, usdPerOp }) => [name, usdPerOp])),
+        allow: what => (what.kind === 'tool' ? toolDenial(what.rules, spec.allow) : null),
+      })(setup);
+      journal.atEnd.push(nowMs => {
+        journal.records.idleToolsUsd = tools.runtimes.idleUsd(nowMs);
+      });
+      return tools;
+    },
     ...(stores.length === 0
       ? []
       : [storeLayer({ stores, journal, wayMs: (tool, { place }) => wayMs(tool, place) })]),

@@ -24,6 +24,7 @@ export class Journal {
     cancels: [],
     anomalies: [],
     classifierUsd: 0,
+    idleToolsUsd: 0,
   };
   private readonly keeps: boolean;
   private readonly listener: JournalListener;
@@ -72,6 +73,14 @@ export class Journal {
 
   anomaly(record: AnomalyRecord): void {
     if (this.keeps) this.records.anomalies.push(record);
+  }
+
+  /** Told at the end of the run what waited for nothing. */
+  readonly atEnd: ((nowMs: number) => void)[] = [];
+
+  finish(nowMs: number): GovernedRecords {
+    for (const tell of this.atEnd) tell(nowMs);
+    return this.records;
   }
 
   classified(usd: number): void {

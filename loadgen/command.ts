@@ -3,8 +3,9 @@ import { createWriteStream, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Argv } from 'yargs';
 import { costBasis, standingReplicas } from '../engines/cost-basis.ts';
-import type { DeploymentSpec } from '../engines/engine.ts';
+import { type DeploymentSpec, type Endpoint, USUAL_HINTS } from '../engines/engine.ts';
 import { loadDeployment, type ReadyRun, readyRun, withRouting } from '../engines/load.ts';
+import { reachableHosted } from '../engines/prepare.ts';
 import { withBooks } from '../gateway/ledger/books.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { chosenRouting } from '../gateway/routing/outside.ts';
@@ -28,12 +29,13 @@ import {
   printJson,
   say,
 } from '../scenarios/cli/terminal.ts';
+import type { Plan } from '../scenarios/formats/plan.ts';
 import { parseScalar } from '../scenarios/formats/quantity.ts';
 import type { CallRecord } from '../scenarios/formats/record.ts';
 import type { PublishRun, RunOutput } from '../scenarios/formats/run.ts';
 import { createClient } from './client.ts';
 import { startClock } from './clock.ts';
-import { Replay } from './replay.ts';
+import { startReplay } from './start.ts';
 
 const DRAWING_INTERVAL_MS = 200;
 
@@ -85,25 +87,38 @@ function withEndpoints(deployment: DeploymentSpec, urls: readonly string[]): Dep
         model,
         keyEnv: first?.keyEnv ?? null,
         api: first?.api ?? ('chat' as const),
+        hints: first?.hints ?? USUAL_HINTS,
       })),
     };
   });
   return { ...deployment, pools };
 }
 
-/** Every pool has an address that answers and, where a key is named, the key; else a UserError that says what to do. */
-async function checkEndpoints(deployment: DeploymentSpec): Promise<void> {
+/** All that calls may go to, with their live addresses; one without any is a UserError. */
+function liveTargets(plan: Plan, deployment: DeploymentSpec): { name: string; endpoints: Endpoint[] }[] {
+  const pools = deployment.pools.map(({ name, endpoints }) => {
+    if (endpoints.length > 0) return { name: `pool "${name}"`, endpoints };
+    throw new UserError(`pool "${name}" of "${deployment.name}" has no live endpoint`, {
+      hint: 'add `endpoints: [{ url: http://127.0.0.1:8000/v1, model: NAME }]` to it, or pass --endpoint URL',
+    });
+  });
+  const hosted = [...reachableHosted(plan, deployment).keys()].map(({ name, provider, endpoint }) => {
+    if (endpoint !== null) return { name: `provider "${provider}"`, endpoints: [endpoint] };
+    throw new UserError(`calls may go to "${name}" of provider "${provider}", which has no live endpoint`, {
+      hint: `give providers.${provider} an \`endpoint: { url: https://…/v1, key_env: NAME }\``,
+    });
+  });
+  return [...pools, ...hosted];
+}
+
+/** Every address answers and, where a key is named, the key is there; else a UserError that says what to do. */
+async function checkEndpoints(plan: Plan, deployment: DeploymentSpec): Promise<void> {
   const client = createClient({ clock: startClock(), connectTimeoutMs: 3000 });
   try {
-    for (const pool of deployment.pools) {
-      if (pool.endpoints.length === 0) {
-        throw new UserError(`pool "${pool.name}" of "${deployment.name}" has no live endpoint`, {
-          hint: 'add `endpoints: [{ url: http://127.0.0.1:8000/v1, model: NAME }]` to it, or pass --endpoint URL',
-        });
-      }
-      for (const { url, keyEnv } of pool.endpoints) {
+    for (const { name, endpoints } of liveTargets(plan, deployment)) {
+      for (const { url, keyEnv } of endpoints) {
         if (keyEnv !== null && (process.env[keyEnv] ?? '') === '') {
-          throw new UserError(`pool "${pool.name}" takes its key from ${keyEnv}, which is not set`, {
+          throw new UserError(`${name} takes its key from ${keyEnv}, which is not set`, {
             hint: `export ${keyEnv}=…`,
           });
         }
@@ -118,6 +133,18 @@ async function checkEndpoints(deployment: DeploymentSpec): Promise<void> {
   } finally {
     await client.close();
   }
+}
+
+/** Servers and networks are real: nobody here can make them fail. */
+function faultWarnings({ faults = [], crashes = [] }: Plan): string[] {
+  const kinds = new Set<string>(crashes.length > 0 ? ['replica crashes'] : []);
+  for (const { kind } of faults)
+    if (kind === 'provider_outage' || kind === 'network_loss' || kind === 'slow_replica') kinds.add(kind);
+  if (kinds.size === 0) return [];
+  return [
+    `${[...kinds].join(', ')} of the scenario do not happen in a live run: its servers and networks are real ones ` +
+      '(`windtunnel emulate --inject` has servers that fail)',
+  ];
 }
 
 function durationOption(name: string, raw: string): number {
@@ -175,15 +202,15 @@ export async function runReplay(
   { folder, where = 'measured at', routing = null }: ReplayPlace,
 ): Promise<RunOutput> {
   const { plan, poolOf } = ready;
-  const warnings = [...primedWarnings(loaded), ...ready.warnings];
+  const warnings = [...primedWarnings(loaded), ...faultWarnings(plan), ...ready.warnings];
   const deployment = withEndpoints(ready.deployment, options.endpoint);
-  await checkEndpoints(deployment);
+  await checkEndpoints(plan, deployment);
   const startedAt = new Date().toISOString();
   const evidence = deployment.pools.flatMap(pool =>
     pool.endpoints.map(({ url, api }) => `${pool.name}: ${where} ${url} (${api})`),
   );
   const log = callLog(folder);
-  const replay = new Replay({
+  const replay = startReplay({
     plan,
     deployment,
     poolOf,

@@ -1,8 +1,9 @@
 // Turns a prompt's runs into what an endpoint takes: chat messages, text or token ids. Content the plan names becomes
 // words or ids of the one-word-one-token vocabulary; the output of an earlier call becomes what was really received.
 // Rule: on the emulator the server counts as many prompt tokens as the runs hold.
-import type { WirePrompt } from '../engines/openai.ts';
+import type { ChatMessage, TextPart, WirePrompt } from '../engines/openai.ts';
 import { splitWords, tokenIdOf, wordsOfRuns } from '../engines/words.ts';
+import type { CacheBreakpoint, CacheControl } from '../gateway/context/server-hints.ts';
 import { extend, type Key, keyText, textKey } from '../scenarios/base/key.ts';
 import type { PromptPart, Run } from '../scenarios/formats/prompt.ts';
 
@@ -28,6 +29,12 @@ interface Stretch {
   tokens: number;
   words: readonly string[];
   ids: readonly number[] | null;
+}
+
+/** A message as it is put together: stretches of its text, each ended by a mark but the last. */
+interface Draft {
+  readonly role: ChatMessage['role'];
+  readonly parts: { text: string; mark: CacheControl | null }[];
 }
 
 /** Characters of prefix text kept, so that shared prefixes are not spelled anew for every call. */
@@ -92,9 +99,16 @@ export class PromptWriter {
     for (const run of output) this.received.delete(keyText(run.key));
   }
 
-  /** `parts` tell where prefix segments end and where history is; without them there is no system message. */
-  write(runs: readonly Run[], parts: readonly PromptPart[] = []): WirePrompt {
-    if (this.api === 'chat') return { api: 'chat', messages: this.messages(runs, parts) };
+  /**
+   * `parts` tell where prefix segments end and where history is; without them there is no system message. Chats carry
+   * marks where `breakpoints` are.
+   */
+  write(
+    runs: readonly Run[],
+    parts: readonly PromptPart[] = [],
+    breakpoints: readonly CacheBreakpoint[] = [],
+  ): WirePrompt {
+    if (this.api === 'chat') return { api: 'chat', messages: this.messages(runs, parts, breakpoints) };
     if (this.api === 'completions') return { api: 'completions', text: this.text(runs) };
     return { api: 'tokens', tokenIds: this.tokenIds(runs) };
   }
@@ -103,8 +117,12 @@ export class PromptWriter {
    * Prefix segments make the system message, received outputs in the history are the assistant's, all else is the
    * user's. The role depends on the content only, so that a longer prompt starts like the shorter one before it.
    */
-  private messages(runs: readonly Run[], parts: readonly PromptPart[]) {
-    const messages: { role: 'system' | 'user' | 'assistant'; content: string }[] = [];
+  private messages(
+    runs: readonly Run[],
+    parts: readonly PromptPart[],
+    breakpoints: readonly CacheBreakpoint[],
+  ): ChatMessage[] {
+    const drafts: Draft[] = [];
     let at = 0;
     for (const piece of cutAt(runs, boundaries(parts))) {
       const segment = segmentAt(parts, at);
@@ -113,11 +131,10 @@ export class PromptWriter {
       const isPrefix = segment !== null && !['history', 'reads', 'input'].includes(segment);
       const role = isOutput ? 'assistant' : isPrefix ? 'system' : 'user';
       const content = this.textOf(piece);
-      const last = messages[messages.length - 1];
-      if (last?.role === role) last.content = joinWords(last.content, content);
-      else messages.push({ role, content });
+      const mark = breakpoints.find(({ atToken }) => atToken === at)?.cache_control ?? null;
+      addTo(drafts, role, content, mark);
     }
-    return messages.filter(message => message.content !== '');
+    return drafts.map(messageOf);
   }
 
   private text(runs: readonly Run[]): string {
@@ -173,6 +190,32 @@ export class PromptWriter {
     }
     return ids;
   }
+}
+
+/** Goes on with the last message where it is of the same role, in a part of its own behind a mark. */
+function addTo(drafts: Draft[], role: Draft['role'], text: string, mark: CacheControl | null): void {
+  if (text === '') return;
+  const last = drafts.at(-1);
+  if (last?.role !== role) {
+    drafts.push({ role, parts: [{ text, mark }] });
+    return;
+  }
+  const part = last.parts.at(-1)!;
+  if (part.mark !== null) last.parts.push({ text, mark });
+  else {
+    part.text = joinWords(part.text, text);
+    part.mark = mark;
+  }
+}
+
+/** Plain text where nothing is marked: what every server takes. */
+function messageOf({ role, parts }: Draft): ChatMessage {
+  const [first] = parts;
+  // Only what is marked has another part behind it.
+  if (first!.mark === null) return { role, content: first!.text };
+  const partOf = ({ text, mark }: Draft['parts'][number]): TextPart =>
+    mark === null ? { type: 'text', text } : { type: 'text', text, cache_control: mark };
+  return { role, content: parts.map(partOf) };
 }
 
 const joinWords = (a: string, b: string): string => (a === '' ? b : b === '' ? a : `${a} ${b}`);

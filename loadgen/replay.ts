@@ -1,6 +1,6 @@
 // plan ─▶ records against live endpoints. Sessions start by the plan's clock (open loop); inside a session each call
 // waits for its parents (closed). Instants handed to the fleet are the wanted ones, so our own lag shows in `sentMs`.
-import type { DeploymentSpec, Endpoint, PoolSpec } from '../engines/engine.ts';
+import type { DeploymentSpec, Endpoint, HostedModel, PoolSpec } from '../engines/engine.ts';
 import { admissionArrival, GateKeeper } from '../gateway/admission/gate-keeper.ts';
 import { gateOf } from '../gateway/admission/index.ts';
 import { Balancer, type Signals } from '../gateway/routing/balancer.ts';
@@ -11,7 +11,13 @@ import { textKey } from '../scenarios/base/key.ts';
 import { quantile } from '../scenarios/base/statistics.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
 import type { Run } from '../scenarios/formats/prompt.ts';
-import { type CallRecord, lagMs, type TimelineSample, ttftMs } from '../scenarios/formats/record.ts';
+import {
+  type CallRecord,
+  type GovernedRecords,
+  lagMs,
+  type TimelineSample,
+  ttftMs,
+} from '../scenarios/formats/record.ts';
 import type { RunHeader, RunOutput } from '../scenarios/formats/run.ts';
 import type { Fleet } from '../scenarios/workflows/fleet.ts';
 import type { Call } from '../scenarios/workflows/progress.ts';
@@ -26,6 +32,7 @@ import {
 } from '../scenarios/workflows/world.ts';
 import { type CallHandle, type CallResult, type Client, createClient } from './client.ts';
 import type { Clock } from './clock.ts';
+import { AnswerLengths, toldOf } from './hints.ts';
 import { createPacer, type Pacer } from './pacer.ts';
 import { PromptWriter } from './prompts.ts';
 import { sampleOf } from './scrape.ts';
@@ -59,20 +66,20 @@ export interface ReplayOptions {
   onCall?: (record: CallRecord) => void;
   /** Between the sessions and the servers, topmost first. */
   layers?: readonly MakeLayer[];
+  /** What the layers have to tell, at the end. */
+  governed?: () => GovernedRecords;
   /** In place of the deployment's: a policy from outside. */
   routing?: RoutingPolicy;
 }
 
-/** A pool's live addresses behind its router. */
-interface LivePool {
-  readonly spec: PoolSpec;
-  readonly balancer: Balancer;
-  readonly replicas: readonly string[];
+/** Where calls go: a pool's live addresses behind its router, or the one address of a provider's model. */
+interface LiveTarget {
+  readonly name: string;
+  readonly modelId: string;
+  readonly endpoints: readonly Endpoint[];
   readonly writers: readonly PromptWriter[];
-}
-
-interface LiveCall {
-  readonly handle: CallHandle;
+  /** Of a pool. A provider shows no replicas: null. */
+  readonly pool: { readonly balancer: Balancer; readonly replicas: readonly string[] } | null;
 }
 
 /** One live run. `run` resolves when every session has ended, or after `interrupt` when all calls have been given up. */
@@ -85,10 +92,11 @@ export class Replay implements World {
   private readonly layersAreIdle: () => boolean;
   private readonly client: Client;
   private readonly pacer: Pacer;
-  private readonly pools = new Map<string, LivePool>();
-  private readonly live = new Map<number, LiveCall>();
+  private readonly targets = new Map<string, LiveTarget>();
+  private readonly live = new Map<number, CallHandle>();
   private readonly timers = new Map<number, () => void>();
   private readonly outputs = new Map<string, { writer: PromptWriter; output: readonly Run[] }[]>();
+  private readonly lengths = new AnswerLengths();
   private readonly itl = new Histogram();
   private readonly gate: GateKeeper | null;
   /** When calls that wait at the gate came to it: what they wait there is no lateness of ours. */
@@ -123,13 +131,9 @@ export class Replay implements World {
       ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
     });
     this.pacer = createPacer(clock);
-    for (const spec of deployment.pools) {
-      const replicas = spec.endpoints.map((_, row) => `${spec.name}/${row}`);
-      const balancer = balancerOf(spec, deployment, options.routing);
-      for (const [row, name] of replicas.entries()) balancer.open(row, name);
-      this.pools.set(spec.name, { spec, balancer, replicas, writers: writersOf(spec, options) });
-    }
-    const view = (pool: string) => this.pools.get(pool)!.balancer.view(this.nowMs());
+    for (const model of deployment.hosted) this.targets.set(model.name, hostedTarget(model, options));
+    for (const spec of deployment.pools) this.targets.set(spec.name, poolTarget(spec, options));
+    const view = (pool: string) => this.targets.get(pool)!.pool!.balancer.view(this.nowMs());
     const gate = gateOf(deployment);
     this.gate = gate === null ? null : new GateKeeper(gate, { view });
     const { fleet, reports, stop, isIdle } = fleetOver(
@@ -191,6 +195,8 @@ export class Replay implements World {
     this.interrupted = true;
     this.fleet.stop(this.nowMs());
     this.stopLayers(this.nowMs());
+    // What a gateway that does not propagate would have left running.
+    for (const call of this.live.values()) call.abort();
     this.settle();
   }
 
@@ -200,13 +206,14 @@ export class Replay implements World {
 
   /** Opens sockets and runs a few calls of one word and one token, so that no measured call pays for our own start. */
   private async warmUp(): Promise<void> {
-    const origins = new Set(
-      [...this.pools.values()].flatMap(pool => pool.spec.endpoints.map(endpoint => endpoint.url)),
-    );
+    const targets = [...this.targets.values()];
+    const origins = new Set(targets.flatMap(({ endpoints }) => endpoints.map(({ url }) => url)));
     await Promise.all([...origins].map(url => this.client.warmUp(url, WARM_SOCKETS)));
-    for (const pool of this.pools.values()) {
-      for (const [row, { url, model, keyEnv }] of pool.spec.endpoints.entries()) {
-        const writer = pool.writers[row] as PromptWriter;
+    for (const { endpoints, writers, pool } of targets) {
+      // A provider would bill it.
+      if (pool === null) continue;
+      for (const [row, { url, model, keyEnv }] of endpoints.entries()) {
+        const writer = writers[row] as PromptWriter;
         for (let round = 0; round < WARM_ROUNDS; round++) {
           const run = { key: textKey(`warm-up ${round}`), from: 0, tokens: 1 };
           const wire = {
@@ -220,7 +227,7 @@ export class Replay implements World {
             baseUrl: url,
             wire,
             timeoutMs: WARM_TIMEOUT_MS,
-            headers: this.headersOf(keyEnv, 'warm-up'),
+            headers: this.keyOf(keyEnv),
           });
           if ((await call.result).outcome !== 'ok') break;
         }
@@ -259,7 +266,9 @@ export class Replay implements World {
 
   send(ticket: number, request: SendRequest): void {
     const nowMs = this.nowMs();
-    if (this.gate === null || this.gate.arrive(ticket, request, nowMs)) this.sendNow(ticket, request);
+    // The gate stands before replicas of ours.
+    const isFree = this.gate === null || this.targets.get(request.pool)?.pool === null;
+    if (isFree || this.gate?.arrive(ticket, request, nowMs) === true) this.sendNow(ticket, request);
     else this.held.set(ticket, nowMs);
   }
 
@@ -299,47 +308,60 @@ export class Replay implements World {
   }
 
   private sendNow(ticket: number, request: SendRequest): void {
-    const { call, session, pool: poolName } = request;
-    const pool = this.pools.get(poolName)!;
+    const { call, session } = request;
+    const target = this.targets.get(request.pool)!;
     const heldMs = this.held.get(ticket);
     this.held.delete(ticket);
-    const { balancer } = pool;
-    const sessionId = session.id;
-    const row = balancer.choose(admissionArrival(ticket, request), this.nowMs());
-    const endpoint = pool.spec.endpoints[row] as Endpoint;
-    const writer = pool.writers[row] as PromptWriter;
+    const { pool } = target;
+    if (target.endpoints.length === 0) {
+      queueMicrotask(() => this.at(this.nowMs(), () => this.endUnsent(ticket, 'connect')));
+      return;
+    }
+    const row = pool?.balancer.choose(admissionArrival(ticket, request), this.nowMs()) ?? 0;
+    const endpoint = target.endpoints[row] as Endpoint;
+    const writer = target.writers[row] as PromptWriter;
+    const { headers, fields, breakpoints } = toldOf(endpoint, request, this.lengths);
     const handle = this.client.stream({
       baseUrl: endpoint.url,
-      headers: this.headersOf(endpoint.keyEnv, sessionId),
+      headers: { ...headers, ...this.keyOf(endpoint.keyEnv) },
       onFirstToken: () => {
-        balancer.firstToken(ticket, this.nowMs());
-        this.at(this.nowMs(), () => this.reports.firstToken(ticket, this.nowMs()));
+        const nowMs = this.nowMs();
+        pool?.balancer.firstToken(ticket, nowMs);
+        this.at(nowMs, () => this.reports.firstToken(ticket, nowMs));
       },
       wire: {
         model: endpoint.model,
-        prompt: writer.write(call.prompt, call.parts),
+        prompt: writer.write(call.prompt, call.parts, breakpoints),
         outputTokens: call.outputTokens,
         reasoningTokens: call.reasoningTokens,
-        strict: false,
+        strict: pool === null,
+        fields,
       },
     });
-    this.live.set(ticket, { handle });
+    this.live.set(ticket, handle);
     void handle.result.then(result => {
-      balancer.ended(ticket, result.outputTokens, this.nowMs());
+      pool?.balancer.ended(ticket, result.outputTokens, this.nowMs());
       this.live.delete(ticket);
-      if (result.outcome === 'ok') this.remember(sessionId, pool, call, result);
-      const ended = this.resultOf(result, pool.replicas[row] as string);
+      if (result.outcome === 'ok') {
+        this.remember(session.id, target, call, result);
+        this.lengths.answered(request, result.outputTokens);
+      }
+      const ended = this.resultOf(result, pool?.replicas[row] ?? null);
       if (heldMs !== undefined) ended.sentMs = heldMs;
       const endMs = ended.endMs as number;
       this.lastEndMs = Math.max(this.lastEndMs, endMs);
-      this.gate?.ended(ticket, endMs);
+      if (pool !== null) this.gate?.ended(ticket, endMs);
       this.at(endMs, () => this.reports.callEnded(ticket, ended, endMs));
     });
   }
 
-  private headersOf(keyEnv: string | null, session: string): Record<string, string> {
+  private keyOf(keyEnv: string | null): Record<string, string> {
     const key = keyEnv === null ? undefined : this.options.environment[keyEnv];
-    return { 'x-session-id': session, ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) };
+    return key === undefined ? {} : { authorization: `Bearer ${key}` };
+  }
+
+  tokensOf(ticket: number): number {
+    return this.live.get(ticket)?.outputTokens ?? 0;
   }
 
   delay(ticket: number, delayMs: number, _what?: DelayRequest): void {
@@ -356,7 +378,7 @@ export class Replay implements World {
     this.timers.get(ticket)?.();
     this.timers.delete(ticket);
     const live = this.live.get(ticket);
-    live?.handle.abort();
+    live?.abort();
     if (live !== undefined || !this.held.has(ticket)) return;
     // Its driver is told when it is done with what it does now.
     if (this.gate?.withdraw(ticket) !== true) this.unwanted.add(ticket);
@@ -366,13 +388,13 @@ export class Replay implements World {
   /** Later calls of the session send back what was answered, to whatever pool; ids mean nothing to another model. */
   private remember(
     session: string,
-    from: LivePool,
+    from: LiveTarget,
     { output, reasoningTokens }: Call,
     result: CallResult,
   ): void {
     const list = this.outputs.get(session) ?? [];
-    for (const { spec, writers } of this.pools.values()) {
-      const received = spec.modelId === from.spec.modelId ? result : { ...result, tokenIds: null };
+    for (const { modelId, writers } of this.targets.values()) {
+      const received = modelId === from.modelId ? result : { ...result, tokenIds: null };
       for (const writer of new Set(writers)) {
         writer.registerOutput(output, reasoningTokens, received);
         list.push({ writer, output });
@@ -386,9 +408,9 @@ export class Replay implements World {
     this.outputs.delete(session);
   }
 
-  private resultOf(result: CallResult, replica: string): FleetResult {
+  private resultOf(result: CallResult, replica: string | null): FleetResult {
     const relative = (ms: number | null): number | null => (ms === null ? null : ms - this.zeroMs);
-    const { cachedTokens, promptTokens } = result;
+    const { cachedTokens, promptTokens, retryAfterMs, shouldRetry } = result;
     return {
       ...unsent(),
       outcome: this.interrupted && result.outcome === 'cancelled' ? 'unfinished' : result.outcome,
@@ -408,12 +430,14 @@ export class Replay implements World {
       reasoningTokens: result.reasoningTokens,
       itlMsMax: result.itlMsMax,
       preemptions: null,
+      retryAfterMs,
+      shouldRetry,
     };
   }
 
   /** One scrape after the other, never two at once. */
   private armScrape(): void {
-    const isRead = [...this.pools.values()].some(({ balancer }) => balancer.wantsScrapes);
+    const isRead = [...this.targets.values()].some(({ pool }) => pool?.balancer.wantsScrapes === true);
     const asked = Math.max(SCRAPE_INTERVAL_MIN_MS, this.options.deployment.signals.scrapeMs);
     const intervalMs = isRead ? Math.min(asked, TIMELINE_INTERVAL_MS) : TIMELINE_INTERVAL_MS;
     this.scraping = setTimeout(async () => {
@@ -425,14 +449,16 @@ export class Replay implements World {
   private async scrape(): Promise<void> {
     const isForTimeline = this.nowMs() - this.timelineMs >= TIMELINE_INTERVAL_MS - SCRAPE_INTERVAL_MIN_MS;
     if (isForTimeline) this.timelineMs = this.nowMs();
-    await Promise.all([...this.pools.values()].map(pool => this.scrapePool(pool, isForTimeline)));
+    await Promise.all([...this.targets.values()].map(target => this.scrapeOne(target, isForTimeline)));
   }
 
-  private async scrapePool({ spec, replicas, balancer }: LivePool, isForTimeline: boolean): Promise<void> {
+  private async scrapeOne({ name, endpoints, pool }: LiveTarget, isForTimeline: boolean): Promise<void> {
+    if (pool === null) return;
+    const { replicas, balancer } = pool;
     const samples = await Promise.all(
-      spec.endpoints.map(async ({ url }, row) => {
+      endpoints.map(async ({ url }, row) => {
         const text = await this.client.text(url.replace(/\/v1$/, ''), '/metrics');
-        return text === null ? null : sampleOf(text, this.nowMs(), spec.name, replicas[row] as string);
+        return text === null ? null : sampleOf(text, this.nowMs(), name, replicas[row] as string);
       }),
     );
     if (isForTimeline) this.timeline.push(...samples.filter(sample => sample !== null));
@@ -445,10 +471,11 @@ export class Replay implements World {
   }
 
   private output(): RunOutput {
-    const { plan, header } = this.options;
+    const { plan, header, governed } = this.options;
     const invalidReason = lagProblem(this.fleet.calls);
     const tokenizer = tokenizerProblem(this.fleet.calls);
     return {
+      ...(governed === undefined ? {} : { governed: governed() }),
       header: tokenizer === null ? header : { ...header, warnings: [...header.warnings, tokenizer] },
       calls: this.fleet.calls,
       nodes: this.fleet.nodes,
@@ -462,6 +489,19 @@ export class Replay implements World {
       invalidReason,
     };
   }
+}
+
+function poolTarget(spec: PoolSpec, options: ReplayOptions): LiveTarget {
+  const { name, modelId, endpoints } = spec;
+  const replicas = endpoints.map((_, row) => `${name}/${row}`);
+  const balancer = balancerOf(spec, options.deployment, options.routing);
+  for (const [row, replica] of replicas.entries()) balancer.open(row, replica);
+  return { name, modelId, endpoints, writers: writersOf(endpoints, options), pool: { balancer, replicas } };
+}
+
+function hostedTarget({ name, modelId, endpoint }: HostedModel, options: ReplayOptions): LiveTarget {
+  const endpoints = endpoint === null ? [] : [endpoint];
+  return { name, modelId, endpoints, writers: writersOf(endpoints, options), pool: null };
 }
 
 /** Endpoints send no KV events: policies remember what they sent. What is scraped is seen at once. */
@@ -489,9 +529,12 @@ const signalsOf = ({ runningRequests, waitingRequests, kvUsedRatio }: TimelineSa
 });
 
 /** One writer for each endpoint; endpoints of one kind share it, so that what one gave another can be told. */
-function writersOf(spec: PoolSpec, { vocabTokens, salt = '' }: ReplayOptions): PromptWriter[] {
+function writersOf(
+  endpoints: readonly Endpoint[],
+  { vocabTokens, salt = '' }: ReplayOptions,
+): PromptWriter[] {
   const byApi = new Map<Endpoint['api'], PromptWriter>();
-  return spec.endpoints.map(({ api }) => {
+  return endpoints.map(({ api }) => {
     const made = () => new PromptWriter({ api, salt, ...(vocabTokens === undefined ? {} : { vocabTokens }) });
     const writer = byApi.get(api) ?? made();
     byApi.set(api, writer);

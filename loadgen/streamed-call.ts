@@ -1,9 +1,10 @@
 // One streamed call in flight: undici's handler on one side, a handle for the driver on the other. The clock is read once
 // per piece of body, before any parsing. Rule: it ends once, with a result, whatever the server or the socket does.
-import { errorOfBody, parseStreamData, type StreamDelta } from '../engines/openai.ts';
+import { errorOfBody, parseStreamData, promptRefusal, type StreamDelta } from '../engines/openai.ts';
 import type { Histogram } from '../scenarios/base/histogram.ts';
 import type { Clock } from './clock.ts';
 import { StreamMeter } from './measure.ts';
+import { retryAfterMs } from './retry-after.ts';
 import { SseParser } from './sse.ts';
 
 /** Times are the clock's milliseconds; what did not happen is null. */
@@ -11,14 +12,17 @@ export interface CallResult {
   outcome: 'ok' | 'error' | 'cancelled';
   /**
    * `connect` (refused, reset or timed out before headers), `http_<status>`, `timeout`, `stall`, `stream_error`
-   * (an error inside a 200 stream), `stream_cut` (ended without finish_reason and [DONE]), `bad_response`,
-   * `bad_request` (never sent: an invalid URL or header), `cancelled`; null when ok.
+   * (an error inside a 200 stream), `stream_cut` (ended without finish_reason and [DONE]), `too_long` and
+   * `content_policy` (what the server says of the prompt, or of its own answer), `bad_response`, `bad_request` (never
+   * sent: an invalid URL or header), `cancelled`; null when ok.
    */
   error: string | null;
   message: string | null;
   httpStatus: number | null;
-  /** From the Retry-After header, in ms. */
+  /** From the headers Retry-After or retry-after-ms. */
   retryAfterMs: number | null;
+  /** From x-should-retry: the server knows better than a status code; null: it does not say. */
+  shouldRetry: boolean | null;
   /** Handed to the pool: connecting counts as latency. */
   sentMs: number;
   /** A socket was there and the request written to it. */
@@ -45,6 +49,8 @@ export interface CallResult {
 
 export interface CallHandle {
   readonly sentMs: number;
+  /** Of it so far, reasoning included. */
+  readonly outputTokens: number;
   /** Never rejects. Settled in a turn of its own, so that the socket is free for the next call. */
   readonly result: Promise<CallResult>;
   /** Ends the call as `cancelled` and closes its socket; nothing happens when it has ended. */
@@ -91,6 +97,7 @@ export class StreamedCall implements CallHandle {
   private ended = false;
   private httpStatus: number | null = null;
   private retryAfterMs: number | null = null;
+  private shouldRetry: boolean | null = null;
   private writtenMs: number | null = null;
   private headersMs: number | null = null;
   private lastByteMs: number;
@@ -111,6 +118,10 @@ export class StreamedCall implements CallHandle {
     this.sentMs = clock.nowMs();
     this.lastByteMs = this.sentMs;
     this.watchdog = setTimeout(() => this.watch(), Math.min(limits.idleTimeoutMs, limits.timeoutMs));
+  }
+
+  get outputTokens(): number {
+    return this.meter.outputTokens;
   }
 
   abort(): void {
@@ -134,8 +145,9 @@ export class StreamedCall implements CallHandle {
     this.headersMs = this.clock.nowMs();
     this.lastByteMs = this.headersMs;
     this.httpStatus = status;
-    const retryAfterSeconds = Number(headers['retry-after']);
-    if (Number.isFinite(retryAfterSeconds)) this.retryAfterMs = retryAfterSeconds * 1000;
+    this.retryAfterMs = retryAfterMs(headers, this.clock.zero.unixMs + this.headersMs);
+    const told = headers['x-should-retry'];
+    if (told === 'true' || told === 'false') this.shouldRetry = told === 'true';
     const isStream = status === 200 && /^text\/event-stream/i.test(String(headers['content-type']));
     if (!isStream) this.plainBody = [];
   }
@@ -197,11 +209,15 @@ export class StreamedCall implements CallHandle {
       if (httpStatus === 200) {
         return { error: 'bad_response', message: `not an event stream: ${body.slice(0, 200)}` };
       }
-      const { code, message } = errorOfBody(body);
+      const error = errorOfBody(body);
+      const { code, message } = error;
       const saysMore = code !== '' && code !== String(httpStatus);
-      return { error: `http_${httpStatus}`, message: saysMore ? `${code}: ${message}` : message };
+      const refusal = httpStatus === 400 || httpStatus === 422 ? promptRefusal(error) : null;
+      return { error: refusal ?? `http_${httpStatus}`, message: saysMore ? `${code}: ${message}` : message };
     }
     if (!meter.done && meter.finishReason === null) return { error: 'stream_cut', message: reason };
+    if (meter.finishReason === 'content_filter')
+      return { error: 'content_policy', message: 'the answer was ended by a content filter' };
     if (meter.firstTokenMs === null) return { error: 'bad_response', message: 'the stream held no token' };
     return null;
   }
@@ -233,7 +249,7 @@ export class StreamedCall implements CallHandle {
 
   private toResult(failure: Failure | null, endMs: number): CallResult {
     const isCancelled = failure?.error === 'cancelled';
-    const { meter, httpStatus, retryAfterMs, sentMs, writtenMs, headersMs } = this;
+    const { meter, httpStatus, retryAfterMs, shouldRetry, sentMs, writtenMs, headersMs } = this;
     const { firstTokenMs, lastTokenMs, outputTokens, reasoningTokens, outputText, reasoningText } = meter;
     return {
       outcome: failure === null ? 'ok' : isCancelled ? 'cancelled' : 'error',
@@ -241,6 +257,7 @@ export class StreamedCall implements CallHandle {
       message: failure?.message ?? null,
       httpStatus,
       retryAfterMs,
+      shouldRetry,
       sentMs,
       writtenMs,
       headersMs,

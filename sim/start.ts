@@ -1,6 +1,7 @@
 // A plan on a deployment, ready to be simulated: its cluster with all policies, and the replicas that will be lost.
 import type { DeploymentSpec, PoolSpec } from '../engines/engine.ts';
 import { gateOf } from '../gateway/admission/index.ts';
+import { isGoverned } from '../gateway/govern.ts';
 import { Journal, type JournalListener } from '../gateway/journal.ts';
 import type { RoutingPolicy } from '../gateway/routing/policy.ts';
 import type { CallRecord } from '../scenarios/formats/record.ts';
@@ -30,7 +31,8 @@ export function startSimulation({ deployment, routing, listener, ...options }: S
   const simulation = new Simulation({
     ...options,
     layers,
-    ...(layers.length === 0 ? {} : { governed: () => journal.records }),
+    // A network or an API without a gateway keeps no attempts: there calls are all that is known.
+    ...(isGoverned(plan, deployment) ? { governed: () => journal.finish(simulation.nowMs) } : {}),
     cluster: createCluster(deployment, { ...common, ...oracle, atGate }),
     apiLatencyMs: new Map(deployment.pools.map(pool => [pool.name, pool.apiLatencyMs])),
     gate: gateOf(deployment),

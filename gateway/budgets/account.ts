@@ -18,8 +18,8 @@ const COUNTED = Object.keys(WORDS) as readonly Counted[];
 const NANO = 1e9;
 
 /** What calls take, a number for each measure in the order of `COUNTED`; money in 1e-9 USD. */
-export type Amounts = readonly number[];
-export const noAmounts = (): number[] => COUNTED.map(() => 0);
+export type Amounts = Float64Array;
+export const noAmounts = (): Amounts => new Float64Array(COUNTED.length);
 
 /** What a call or a run of a tool takes: tokens, and USD. */
 export interface BudgetUse {
@@ -33,7 +33,7 @@ export interface BudgetUse {
 export function amountsOf(
   { inputTokens, outputTokens, usd, kind }: BudgetUse,
   calls: number,
-  into: number[] = noAmounts(),
+  into: Amounts = noAmounts(),
 ): Amounts {
   into[0] = inputTokens;
   into[1] = outputTokens;
@@ -61,10 +61,10 @@ export class Account {
   /** Columns, a row for each limit of the rule. */
   private readonly measures: readonly Counted[];
   /** Where the measure of a row stands among amounts. */
-  private readonly places: readonly number[];
-  private readonly limits: readonly number[];
-  private readonly used: number[];
-  private readonly reserved: number[];
+  private readonly places: Int32Array;
+  private readonly limits: Float64Array;
+  private readonly used: Float64Array;
+  private readonly reserved: Float64Array;
   /** The window that `used` is of. */
   private window = 0;
 
@@ -72,12 +72,12 @@ export class Account {
     this.rule = rule;
     this.scope = scope;
     this.measures = COUNTED.filter(measure => rule.limits[measure] !== undefined);
-    this.places = this.measures.map(measure => COUNTED.indexOf(measure));
-    this.limits = this.measures.map(measure =>
+    this.places = Int32Array.from(this.measures, measure => COUNTED.indexOf(measure));
+    this.limits = Float64Array.from(this.measures, measure =>
       Math.round((rule.limits[measure] as number) * unitOf(measure)),
     );
-    this.used = this.measures.map(() => 0);
-    this.reserved = this.measures.map(() => 0);
+    this.used = new Float64Array(this.measures.length);
+    this.reserved = new Float64Array(this.measures.length);
   }
 
   /** A new window has nothing used; what is reserved is still to come. */

@@ -84,6 +84,8 @@ export class Budgets {
   private readonly sharedAccounts = new Map<BudgetRule, Map<string, Account>>();
   private readonly sessions = new Map<string, Holder>();
   private readonly reservations = new IdTable<Reservation>();
+  /** Amounts that nobody holds, to be written anew. */
+  private readonly spare: Amounts[] = [];
   /** What is being settled: written anew each time. */
   private readonly using = noAmounts();
 
@@ -147,7 +149,7 @@ export class Budgets {
     this.release(id);
     const { accounts } = holder;
     if (accounts.length === 0) return OK;
-    const wanted = amountsOf(claim, 1);
+    const wanted = amountsOf(claim, 1, this.spare.pop() ?? noAmounts());
     let worst: Extract<BudgetVerdict, { kind: 'exceeded' }> | null = null;
     let soft: BudgetVerdict | null = null;
     for (const account of accounts) {
@@ -159,10 +161,33 @@ export class Budgets {
         if (worst === null || severity(verdict) > severity(worst)) worst = verdict;
       } else if (soft === null && worst === null) soft = softVerdict(account, wanted);
     }
-    if (worst !== null) return worst;
+    if (worst !== null) {
+      this.spare.push(wanted);
+      return worst;
+    }
     for (const account of accounts) account.reserve(wanted);
     this.reservations.set(id, { accounts, amounts: wanted });
     return soft ?? OK;
+  }
+
+  /**
+   * Whether a claim that has nothing reserved would wait, refused by budgets alone that queue. Hot: for each that waits,
+   * as another ends.
+   */
+  waitsOn(session: string, claim: BudgetClaim, nowMs: number): boolean {
+    const wanted = amountsOf(claim, 1, this.using);
+    let waits = false;
+    for (const account of this.sessions.get(session)?.accounts ?? []) {
+      account.roll(nowMs);
+      if (account.exceededBy(wanted) < 0) continue;
+      const { onExceed, save } = account.rule;
+      // A shorter answer might fit.
+      if (onExceed !== 'queue' || save.outputTokens !== null) return false;
+      if (account.freeMs(wanted) === Number.POSITIVE_INFINITY && !account.waitsForReserved(wanted))
+        return false;
+      waits = true;
+    }
+    return waits;
   }
 
   /**
@@ -186,6 +211,7 @@ export class Budgets {
     const reservation = this.reservations.get(id);
     if (reservation === undefined) return;
     for (const account of reservation.accounts) account.release(reservation.amounts);
+    this.spare.push(reservation.amounts);
     this.reservations.delete(id);
   }
 

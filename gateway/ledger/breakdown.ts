@@ -3,6 +3,7 @@ import {
   CLASSIFIER_GROUP,
   type CostDimension,
   IDLE_GROUP,
+  IDLE_TOOLS_GROUP,
   type LedgerRow,
   NO_GROUP,
   type WasteRow,
@@ -53,9 +54,10 @@ export class Breakdown {
   }
 
   /** What nobody in particular caused. */
-  addShared(idleNanos: number, classifierNanos: number): void {
+  addShared(idleNanos: number, idleToolsNanos: number, classifierNanos: number): void {
     for (const groups of Object.values(this.groups)) {
       if (idleNanos > 0) addTo(groups, IDLE_GROUP, idleNanos, 0);
+      if (idleToolsNanos > 0) addTo(groups, IDLE_TOOLS_GROUP, idleToolsNanos, 0);
       if (classifierNanos > 0) addTo(groups, CLASSIFIER_GROUP, classifierNanos, 0);
     }
   }

@@ -58,6 +58,7 @@ export function ledgerOf(run: LedgerInput, basis: CostBasis): Ledger {
   addBills(spent, basis, components, costs);
   const toolNanos = Float64Array.from(tools, ({ usd }) => Math.round(usd * NANOS_PER_USD));
   components.tools = toolNanos.reduce((sum, nanos) => sum + nanos, 0);
+  components.tools_idle = Math.round((run.governed?.idleToolsUsd ?? 0) * NANOS_PER_USD);
   components.classifier = Math.round((run.governed?.classifierUsd ?? 0) * NANOS_PER_USD);
   const totalNanos = Object.values(components).reduce((sum, nanos) => sum + nanos, 0);
   if (!(totalNanos <= Number.MAX_SAFE_INTEGER)) throw beyondBooks();
@@ -91,7 +92,7 @@ export function ledgerOf(run: LedgerInput, basis: CostBasis): Ledger {
     breakdown.add({ ...tool, role: null }, tool.user, tool.runtime, nanos, reason === null ? 0 : nanos);
     if (reason !== null) wastes.add(reason, nanos, 0, 0);
   }
-  breakdown.addShared(components.gpu_idle, components.classifier);
+  breakdown.addShared(components.gpu_idle, components.tools_idle, components.classifier);
 
   const rows = Object.fromEntries(
     COST_DIMENSIONS.map(dimension => [dimension, breakdown.rows(dimension)]),
@@ -109,6 +110,7 @@ const noComponents = (): Record<CostComponent, number> => ({
   api_cache_write: 0,
   api_output: 0,
   tools: 0,
+  tools_idle: 0,
   classifier: 0,
 });
 

@@ -4,11 +4,13 @@ import type { Reason, RetryRule } from '../../scenarios/formats/rules.ts';
 import { type PauseAsk, pauseMs } from './backoff.ts';
 
 /** Why there is no other attempt. */
-export type NoRetry = 'max' | 'reason' | 'began' | 'not_idempotent' | 'retry_budget' | 'deadline';
+export type NoRetry = 'max' | 'reason' | 'server' | 'began' | 'not_idempotent' | 'retry_budget' | 'deadline';
 
 export interface RetryAsk extends PauseAsk {
   /** Why the attempt failed. */
   readonly reason: Reason;
+  /** What its server says of trying again; null or absent: nothing. Counts before its reason where Retry-After is obeyed. */
+  readonly told?: boolean | null;
   /** Tokens of its answer were seen. */
   readonly began: boolean;
   /** Doing it twice does no harm. */
@@ -49,7 +51,9 @@ export class Retries {
   /** The pause before another attempt, or why there is none. */
   next(rule: RetryRule, ask: RetryAsk): NextAttempt {
     if (ask.made >= rule.max) return NONE.max;
-    if (!rule.reasons.includes(ask.reason)) return NONE.reason;
+    const told = rule.obeysRetryAfter ? (ask.told ?? null) : null;
+    if (told === false) return NONE.server;
+    if (told === null && !rule.reasons.includes(ask.reason)) return NONE.reason;
     if (!rule.isBlind) {
       if (ask.began) return NONE.began;
       if (!ask.idempotent) return NONE.not_idempotent;
@@ -71,6 +75,7 @@ export class Retries {
 const NONE: { readonly [K in NoRetry]: { readonly stops: K } } = {
   max: { stops: 'max' },
   reason: { stops: 'reason' },
+  server: { stops: 'server' },
   began: { stops: 'began' },
   not_idempotent: { stops: 'not_idempotent' },
   retry_budget: { stops: 'retry_budget' },

@@ -69,7 +69,7 @@ function paidFor(
 }
 
 /** Most of what begins and ends at these times that is under way at once, and when it first is. */
-function mostAtOnce(begins: readonly number[], ends: readonly number[]): { most: number; atMs: number } {
+export function mostAtOnce(begins: readonly number[], ends: readonly number[]): { most: number; atMs: number } {
   const [from, to] = [sorted(begins), sorted(ends)];
   let [most, atMs, ended] = [0, 0, 0];
   for (const [index, beginMs] of from.entries()) {
@@ -258,11 +258,13 @@ export class FigureCollector {
       makespanMsMean: this.makespans.length === 0 ? null : mean(this.makespans),
       makespanMsP50: at(makespans, 0.5),
       makespanMsP95: at(makespans, 0.95),
+      makespanMsP99: at(makespans, 0.99),
       ttftMsMean: share(this.ttftMsSum, this.ttfts.length),
       ttftMsP50: at(ttfts, 0.5),
       ttftMsP95: at(ttfts, 0.95),
       ttftMsP99: at(ttfts, 0.99),
       e2eMsP95: at(e2es, 0.95),
+      e2eMsP99: at(e2es, 0.99),
       sessionWidthP95: at(widths, 0.95),
       hitRatio: share(this.cachedTokens, this.promptTokens),
       laterHitRatio: share(this.laterCachedTokens, this.laterPromptTokens),

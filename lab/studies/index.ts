@@ -1,31 +1,39 @@
 // The registry: every study by its name. A new one is a file beside this and a line here.
 import { UserError } from '../../scenarios/base/errors.ts';
 import { didYouMean } from '../../scenarios/formats/suggest.ts';
+import apiBurst from './api-burst.ts';
 import autoscaling from './autoscaling.ts';
 import contextMemory from './context-memory.ts';
 import disaggregation from './disaggregation.ts';
 import fanOut from './fan-out.ts';
 import fromZero from './from-zero.ts';
+import hybrid from './hybrid.ts';
 import kvRouting from './kv-routing.ts';
 import mixedFleet from './mixed-fleet.ts';
 import modelSize from './model-size.ts';
 import placement from './placement.ts';
+import quotas from './quotas.ts';
 import retention from './retention.ts';
 import staleSignals from './stale-signals.ts';
+import step11 from './step-11.ts';
 import type { Study } from './study.ts';
 
 export const studies: Readonly<Record<string, Study>> = {
+  [apiBurst.name]: apiBurst,
   [autoscaling.name]: autoscaling,
   [fromZero.name]: fromZero,
   [contextMemory.name]: contextMemory,
   [disaggregation.name]: disaggregation,
   [fanOut.name]: fanOut,
+  [hybrid.name]: hybrid,
   [kvRouting.name]: kvRouting,
   [mixedFleet.name]: mixedFleet,
   [modelSize.name]: modelSize,
   [placement.name]: placement,
+  [quotas.name]: quotas,
   [retention.name]: retention,
   [staleSignals.name]: staleSignals,
+  [step11.name]: step11,
 };
 
 /** The study of this name; throws UserError with those there are. */

@@ -12,6 +12,7 @@ export const COMPONENT_NAMES: Record<CostComponent, string> = {
   api_cache_write: 'API cache writes',
   api_output: 'API output',
   tools: 'tools',
+  tools_idle: 'idle sandboxes',
   classifier: 'classifier',
 };
 
@@ -23,6 +24,7 @@ const COLOURS: Record<CostComponent, string> = {
   api_cache_write: PALETTE.vermilion,
   api_output: PALETTE.purple,
   tools: PALETTE.green,
+  tools_idle: '#B7D9CB',
   classifier: PALETTE.sky,
 };
 

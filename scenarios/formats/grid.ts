@@ -31,11 +31,13 @@ export interface RunFigures {
   makespanMsMean: number | null;
   makespanMsP50: number | null;
   makespanMsP95: number | null;
+  makespanMsP99: number | null;
   ttftMsMean: number | null;
   ttftMsP50: number | null;
   ttftMsP95: number | null;
   ttftMsP99: number | null;
   e2eMsP95: number | null;
+  e2eMsP99: number | null;
   /** Most calls of a session in flight at once. */
   sessionWidthP95: number | null;
   /** Prompt tokens found in a cache, over prompt tokens. */

@@ -35,6 +35,7 @@ export const COST_COMPONENTS = [
   'api_cache_write',
   'api_output',
   'tools',
+  'tools_idle',
   'classifier',
 ] as const;
 export type CostComponent = (typeof COST_COMPONENTS)[number];
@@ -45,6 +46,7 @@ export type CostDimension = (typeof COST_DIMENSIONS)[number];
 
 /** Rows for what nobody in particular caused; no name in a scenario has parentheses. */
 export const IDLE_GROUP = '(idle GPUs)';
+export const IDLE_TOOLS_GROUP = '(idle sandboxes)';
 export const CLASSIFIER_GROUP = '(classifier)';
 export const NO_GROUP = '(none)';
 

@@ -289,9 +289,9 @@ export const HINT_KEYS = ['session_affinity', 'output_tokens', 'cache_ttl'] as c
 export const hints = z
   .strictObject({
     priority: z.int().optional().describe('higher goes first, where the engine has priorities'),
-    session_affinity: z.boolean().optional().describe('ask for the replica of the session again'),
-    output_tokens: z.boolean().optional().describe('tell the expected output length'),
-    cache_ttl: duration.optional().describe('how long this context is worth keeping'),
+    session_affinity: z.boolean().optional().describe('go to the replica that had the session last'),
+    output_tokens: z.boolean().optional().describe('tell a live server the expected output length, where its endpoint has such hints'),
+    cache_ttl: duration.optional().describe('how long this context is worth keeping: told to a live server whose endpoint has `cache_control`'),
   })
   .describe('hints to router and engine');
 

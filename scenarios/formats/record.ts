@@ -275,6 +275,8 @@ export interface GovernedRecords {
   anomalies: AnomalyRecord[];
   /** USD of looks by the classifier. */
   classifierUsd: number;
+  /** USD of sandboxes that waited for a tool. */
+  idleToolsUsd: number;
 }
 
 /** The cluster (or the live server's /metrics) at one instant. */

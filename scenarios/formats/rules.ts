@@ -26,14 +26,14 @@ export function reasonOf(error: string): Reason {
   if (error === 'content_policy') return 'content_policy';
   if (
     error.startsWith('http_5') ||
-    ['stream_error', 'stream_cut', 'replica_lost', 'outage', 'tool_failed'].includes(error)
+    ['stream_error', 'stream_cut', 'bad_response', 'replica_lost', 'outage', 'tool_failed'].includes(error)
   )
     return '5xx';
   if (
     error === 'http_408' ||
     error === 'timeout' ||
     error === 'ttft_timeout' ||
-    error === 'idle_timeout' ||
+    error === 'stall' ||
     error === 'deadline'
   )
     return 'timeout';

@@ -7,16 +7,13 @@ import { eachRawStep } from './steps.ts';
 
 type Later = Readonly<Record<string, string>>;
 
-/** Of hints a run obeys `priority`. A dot leads into the mapping behind a key. */
+/** Of a cohort's hints a run obeys `priority`. A dot leads into the mapping behind a key. */
 const HINTS: Later = Object.fromEntries(
-  HINT_KEYS.map(key => [
-    `hints.${key}`,
-    'of hints a run obeys `priority`; the others are for servers that take them',
-  ]),
+  HINT_KEYS.map(key => [`hints.${key}`, 'give it to a workflow or a step; of a cohort only `priority`']),
 );
 
 /** By the part of a scenario they stand in. */
-export const UNBUILT: Readonly<Record<string, Later>> = { step: HINTS, workflows: HINTS, traffic: HINTS };
+export const UNBUILT: Readonly<Record<string, Later>> = { traffic: HINTS };
 const FAULTS: Later = { slow_replica: 'for now a deployment with a slower `step`' };
 
 /** WT1008: `key` is understood, but no run obeys it yet. */
@@ -40,12 +37,6 @@ export function unbuiltParts(file: ScenarioFile): Issue[] {
       if (holds(entry, at)) issues.push(notBuilt([...path, ...at], key, what));
     }
   };
-  for (const name of usedNames(file).workflows) {
-    const path = ['workflows', name];
-    const workflow = file.workflows?.[name];
-    look(workflow, HINTS, path);
-    eachRawStep(workflow?.steps, [...path, 'steps'], (step, at) => look(step, HINTS, at));
-  }
   for (const [index, cohort] of file.traffic.entries()) look(cohort, HINTS, ['traffic', index]);
   for (const [index, { fault }] of (file.faults ?? []).entries()) {
     const what = FAULTS[fault];

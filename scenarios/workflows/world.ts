@@ -142,12 +142,16 @@ export interface CallResult {
   promptTokens: number | null;
   cachedTokens: number | null;
   computedTokens: number | null;
+  /** Prompt tokens that an API wrote to its cache, at a price of their own; null: none, or it does not say. */
+  cacheWriteTokens: number | null;
   outputTokens: number;
   reasoningTokens: number;
   itlMsMax: number | null;
   preemptions: number | null;
   /** What a 429 or 503 said of when to come back. */
   retryAfterMs: number | null;
+  /** The server itself says whether to try again; absent or null: it says nothing. */
+  shouldRetry?: boolean | null;
   /** Attempts that a gateway made of it; 1 without one. */
   attempts: number;
   /** It ended in an error, and its workflow goes on without its answer. */
@@ -169,6 +173,7 @@ export const unsent = (): CallResult => ({
   promptTokens: null,
   cachedTokens: null,
   computedTokens: null,
+  cacheWriteTokens: null,
   outputTokens: 0,
   reasoningTokens: 0,
   itlMsMax: null,

@@ -67,33 +67,51 @@ export class ChunkWriter {
   }
 
   /** The usage chunk, when asked for, and the end mark. */
-  end(cachedTokens: number): string {
+  end(cachedTokens: number, outputTokens = this.answer.request.outputTokens): string {
     const { request } = this.answer;
     const usage = request.includeUsage
-      ? `${this.head}],"usage":${JSON.stringify(usageOf(this.answer, cachedTokens))}}\n\n`
+      ? `${this.head}],"usage":${JSON.stringify(usageOf(this.answer, cachedTokens, outputTokens))}}\n\n`
       : '';
     return `${usage}data: [DONE]\n\n`;
   }
+
+  /** The end of an answer that a filter broke off after so many tokens. */
+  filtered(cachedTokens: number, outputTokens: number): string {
+    const nothing = isChat(this.answer) ? '"delta":{}' : '"text":""';
+    const chunk = `${this.head}{"index":0,${nothing},"logprobs":null,"finish_reason":"content_filter"}]${this.usageSoFar(outputTokens)}}\n\n`;
+    return chunk + this.end(cachedTokens, outputTokens);
+  }
 }
 
-/** The body of an answer that is not streamed. */
-export function wholeAnswer(answer: Answer, cachedTokens: number): string {
-  const { id, createdUnixS, request, words, tokenIds } = answer;
+/** The body of an answer that is not streamed; `filteredAfter`: a filter broke it off after so many tokens. */
+export function wholeAnswer(
+  answer: Answer,
+  cachedTokens: number,
+  filteredAfter: number | null = null,
+): string {
+  const { id, createdUnixS, request } = answer;
   const { model, reasoningTokens } = request;
-  const ids = tokenIds === null ? {} : { token_ids: tokenIds };
-  const end = { logprobs: null, finish_reason: 'length', ...ids };
+  const outputTokens = filteredAfter ?? request.outputTokens;
+  const words = answer.words.slice(0, outputTokens);
+  const ids = answer.tokenIds === null ? {} : { token_ids: answer.tokenIds.slice(0, outputTokens) };
+  const finish_reason = filteredAfter === null ? 'length' : 'content_filter';
+  const end = { logprobs: null, finish_reason, ...ids };
   const content = words.slice(reasoningTokens).join(' ');
   const reasoning_content = reasoningTokens === 0 ? null : words.slice(0, reasoningTokens).join(' ');
   const choice = isChat(answer)
     ? { index: 0, message: { role: 'assistant', content, reasoning_content }, ...end }
     : { index: 0, text: words.join(' '), ...end };
   const object = isChat(answer) ? 'chat.completion' : 'text_completion';
-  const usage = usageOf(answer, cachedTokens);
+  const usage = usageOf(answer, cachedTokens, outputTokens);
   return JSON.stringify({ id, object, created: createdUnixS, model, choices: [choice], usage });
 }
 
-function usageOf({ request, promptTokens }: Answer, cachedTokens: number): Record<string, unknown> {
-  const { outputTokens, reasoningTokens } = request;
+function usageOf(
+  { request, promptTokens }: Answer,
+  cachedTokens: number,
+  outputTokens: number,
+): Record<string, unknown> {
+  const reasoningTokens = Math.min(request.reasoningTokens, outputTokens);
   return {
     prompt_tokens: promptTokens,
     total_tokens: promptTokens + outputTokens,

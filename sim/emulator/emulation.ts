@@ -10,6 +10,7 @@ import { extend, type Key, textKey } from '../../scenarios/base/key.ts';
 import type { Cluster, ClusterEvent } from '../cluster.ts';
 import { type Answer, ChunkWriter, wholeAnswer } from './chunks.ts';
 import { openStream, refuse, sendJson } from './http.ts';
+import { type InjectedFault, type Injection, injectedFault } from './inject.ts';
 import { metricsText, ServedLatencies } from './metrics.ts';
 import { type EmulatedRequest, type HttpError, modelNotFound } from './request.ts';
 import { EMULATOR_VOCAB_TOKENS, Tokenizer } from './tokenizer.ts';
@@ -25,6 +26,8 @@ export interface EmulationOptions {
   speed?: number;
   /** Makes outputs unique to this server; drawn when absent. */
   nonce?: string;
+  /** Faults that it brings about; none where absent. */
+  injection?: Injection | null;
   log?: (line: string) => void;
 }
 
@@ -53,6 +56,9 @@ interface Live {
   generated: number;
   written: number;
   isEnded: boolean;
+  readonly fault: InjectedFault | null;
+  /** Nothing is written meanwhile; null: it has not stalled. */
+  isStalled: boolean | null;
 }
 
 export class Emulation {
@@ -65,6 +71,9 @@ export class Emulation {
   private readonly alarmAtNext: () => void;
   private readonly wake: Wake;
   private readonly log: (line: string) => void;
+  private readonly injection: Injection | null;
+  /** Since its start, ms of the wall. */
+  private readonly wallMs: () => number;
   /** Root of the content of all outputs. */
   private readonly outputs: Key;
   private readonly idPrefix: string;
@@ -74,7 +83,9 @@ export class Emulation {
   private advancedNs = 0;
   private stopped = false;
 
-  constructor({ cluster, clock, models, speed = 1, nonce = randomUUID(), log = () => {} }: EmulationOptions) {
+  constructor(options: EmulationOptions) {
+    const { cluster, clock, models, speed = 1, nonce = randomUUID(), log = () => {} } = options;
+    this.injection = options.injection ?? null;
     this.cluster = cluster;
     this.models = models;
     this.log = log;
@@ -83,11 +94,9 @@ export class Emulation {
     const startMs = clock();
     const virtualNsPerMs = 1e6 * speed;
     // The line where wall time becomes virtual time, and below it the way back.
-    this.nowNs = () => Math.floor((clock() - startMs) * virtualNsPerMs);
-    this.wake = new Wake(
-      () => clock() - startMs,
-      () => this.turn(),
-    );
+    this.wallMs = () => clock() - startMs;
+    this.nowNs = () => Math.floor(this.wallMs() * virtualNsPerMs);
+    this.wake = new Wake(this.wallMs, () => this.turn());
     this.alarmAtNext = () => this.wake.set(this.cluster.nextNs() / virtualNsPerMs);
   }
 
@@ -104,7 +113,14 @@ export class Emulation {
   }
 
   /** Submits a request, whose answer is written to the response as it comes. */
-  generate(request: EmulatedRequest, { arrivedNs, session, response }: Arrival): void {
+  generate(request: EmulatedRequest, arrival: Arrival): void {
+    const startsMs = (this.injection?.slowStartMs ?? 0) - this.wallMs();
+    if (startsMs > 0) {
+      setTimeout(() => this.generate(request, arrival), startsMs).unref();
+      return;
+    }
+    const { arrivedNs, session, response } = arrival;
+    if (response.destroyed || this.stopped) return;
     const model = this.models.find(({ name }) => name === request.model);
     if (model === undefined) {
       refuse(response, modelNotFound(`the model ${JSON.stringify(request.model)} is not served here`));
@@ -121,9 +137,14 @@ export class Emulation {
       return;
     }
     const id = ++this.requestCount;
+    const fault = this.injection === null ? null : injectedFault(this.injection, id);
+    if (fault?.kind === 'refuse') {
+      refuse(response, injectedError(fault.status, fault.retryAfterMs));
+      return;
+    }
     const { words, tokenIds, output } = this.outputOf(id, request);
     const promptTokens = request.prompt.length;
-    const live = newLive(id, Math.max(arrivedNs, this.advancedNs), response, {
+    const live = newLive(id, Math.max(arrivedNs, this.advancedNs), response, fault, {
       id: `${request.api === 'chat' ? 'chatcmpl' : 'cmpl'}-${this.idPrefix}-${id}`,
       createdUnixS: this.createdUnixS,
       request,
@@ -142,7 +163,7 @@ export class Emulation {
       outputTokens: request.outputTokens,
       output,
       warmTokens: 0,
-      priority: 0,
+      priority: request.priority,
     });
     this.turn();
     // Not refused at once: the head goes out now and the tokens when they come, as uvicorn does it for vLLM.
@@ -181,8 +202,31 @@ export class Emulation {
       this.take(live, event);
       touched.add(live);
     }
-    for (const live of touched) writeTokens(live);
+    for (const live of touched) this.write(live);
     this.alarmAtNext();
+  }
+
+  /** What came since the last time, as far as its fault lets it through. */
+  private write(live: Live): void {
+    const { fault, response, generated } = live;
+    if (live.isStalled === true || response.destroyed || response.writableEnded) return;
+    const half = Math.ceil(live.answer.request.outputTokens / 2);
+    if ((fault?.kind === 'cut' || fault?.kind === 'content_filter') && generated >= half) {
+      breakOff(live, fault.kind, half);
+      if (!live.isEnded) this.cluster.cancel(this.advancedNs, live.id);
+      live.isEnded = true;
+      this.live.delete(live.id);
+      return;
+    }
+    writeTokens(live);
+    if (fault?.kind !== 'stall' || generated === 0 || live.isStalled !== null) return;
+    live.isStalled = true;
+    if (fault.ms === Number.POSITIVE_INFINITY) return;
+    const goOn = (): void => {
+      live.isStalled = false;
+      this.write(live);
+    };
+    setTimeout(goOn, fault.ms).unref();
   }
 
   private take(live: Live, event: ClusterEvent): void {
@@ -226,7 +270,13 @@ export class Emulation {
   }
 }
 
-function newLive(id: number, arrivedNs: number, response: ServerResponse, answer: Answer): Live {
+function newLive(
+  id: number,
+  arrivedNs: number,
+  response: ServerResponse,
+  fault: InjectedFault | null,
+  answer: Answer,
+): Live {
   return {
     id,
     response,
@@ -241,13 +291,39 @@ function newLive(id: number, arrivedNs: number, response: ServerResponse, answer
     generated: 0,
     written: 0,
     isEnded: false,
+    fault,
+    isStalled: null,
   };
 }
+
+/** The first tokens of an answer, and its end. */
+function breakOff(live: Live, how: 'cut' | 'content_filter', tokens: number): void {
+  const { response, answer, chunks, written, cachedTokens } = live;
+  if (!answer.request.stream) {
+    if (how === 'cut') response.destroy();
+    else sendJson(response, 200, wholeAnswer(answer, cachedTokens, tokens));
+    return;
+  }
+  openStream(response);
+  const text = (written === 0 ? chunks.role() : '') + chunks.tokens(written, tokens);
+  if (how === 'content_filter') response.end(text + chunks.filtered(cachedTokens, tokens), 'latin1');
+  else response.write(text, 'latin1', () => response.destroy());
+}
+
+const injectedError = (status: number, retryAfterMs: number | null): HttpError =>
+  status === 429
+    ? {
+        status,
+        message: 'injected: too many requests',
+        type: 'requests',
+        code: 'rate_limit_exceeded',
+        retryAfterMs,
+      }
+    : { status, message: 'injected: the server failed', type: 'server_error', code: 'injected' };
 
 /** Writes the tokens that came since the last time: of one instant, in one write. */
 function writeTokens(live: Live): void {
   const { response, answer, chunks, generated, written } = live;
-  if (response.destroyed || response.writableEnded) return;
   if (!answer.request.stream) {
     if (live.isEnded) sendJson(response, 200, wholeAnswer(answer, live.cachedTokens));
     return;

@@ -20,9 +20,15 @@ export function sendJson(response: ServerResponse, status: number, json: string)
 }
 
 /** As an answer of its own or, once a stream is open, as an error inside of it. */
-export function refuse(response: ServerResponse, { status, message, type, code }: HttpError): void {
+export function refuse(response: ServerResponse, error: HttpError): void {
+  const { status, message, type, code, retryAfterMs = null } = error;
   const json = JSON.stringify({ error: { message, type, param: null, code } });
   if (response.destroyed) return;
+  // In whole seconds [RFC 9110, 10.2.3], and exactly as OpenAI's clients read it.
+  if (retryAfterMs !== null && !response.headersSent) {
+    response.setHeader('retry-after', Math.ceil(retryAfterMs / 1000));
+    response.setHeader('retry-after-ms', retryAfterMs);
+  }
   if (response.headersSent) response.end(`data: ${json}\n\n`);
   else sendJson(response, status, json);
 }

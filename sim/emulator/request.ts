@@ -12,6 +12,8 @@ export interface HttpError {
   message: string;
   type: string;
   code: string;
+  /** When to come back; absent or null: it does not say. */
+  retryAfterMs?: number | null;
 }
 
 export interface EmulatedRequest {
@@ -26,6 +28,8 @@ export interface EmulatedRequest {
   outputTokens: number;
   /** Of these, at the start. */
   reasoningTokens: number;
+  /** As vLLM: lower goes first, where the pool schedules by it. */
+  priority: number;
   stream: boolean;
   includeUsage: boolean;
   continuousUsage: boolean;
@@ -83,6 +87,7 @@ export function readRequest(
     returnTokenIds: body.return_token_ids === true,
     outputTokens,
     reasoningTokens: Math.min(Math.max(0, Math.floor(reasoning)), outputTokens),
+    priority: typeof body.priority === 'number' && Number.isFinite(body.priority) ? body.priority : 0,
     stream: body.stream === true,
     includeUsage: options.include_usage === true,
     continuousUsage: options.continuous_usage_stats === true,

@@ -153,7 +153,8 @@ class HostedApis implements Layer {
     if (!flight.isOver) {
       if (flight.fails) this.settle(flight, 'error', 'http_500', null, nowMs);
       else if (result.firstTokenMs === null && call.outputTokens > 0) {
-        flight.model.begun(call, nowMs);
+        if (flight.model.begun(call, nowMs))
+          result.cacheWriteTokens = call.promptTokens - (result.cachedTokens ?? 0);
         result.firstTokenMs = nowMs;
         this.wait(flight, (call.outputTokens - 1) * tpotMs, nowMs);
         this.setup.above.firstToken(flight.ticket, nowMs);

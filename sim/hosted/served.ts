@@ -111,10 +111,11 @@ export class ServedModel {
     };
   }
 
-  /** Its first token is there: from now on others find its prompt in the cache. */
-  begun({ prompt, promptTokens }: Call, nowMs: number): void {
-    if (this.api.cache !== null && promptTokens >= this.api.cache.minTokens)
-      this.cache?.add(prompt, ANYWHERE, nowMs);
+  /** Its first token is there: from now on others find its prompt in the cache. True: it was written there. */
+  begun({ prompt, promptTokens }: Call, nowMs: number): boolean {
+    if (this.api.cache === null || promptTokens < this.api.cache.minTokens) return false;
+    this.cache?.add(prompt, ANYWHERE, nowMs);
+    return true;
   }
 
   /** A call that was answered is over; `outputTokens`: those that appeared, null: it failed and costs nothing. */

@@ -147,6 +147,7 @@ export function aGovernedRun(options: AgentRunOptions = {}): RunOutput {
     cancels,
     anomalies,
     classifierUsd: 0.01,
+    idleToolsUsd: 0,
   });
   const replicas = ['main/0', 'main/1'].map(replica => aSpan({ replica, usdPerGpuHour: 2.5 }));
   const busy = replicas.map(({ pool, replica }) => ({ pool, replica, busyMs: 0.6 * run.durationMs }));

@@ -112,6 +112,7 @@ export const theGoverned = (fields: Partial<GovernedRecords> = {}): GovernedReco
   cancels: [],
   anomalies: [],
   classifierUsd: 0,
+  idleToolsUsd: 0,
   ...fields,
 });
 

@@ -100,13 +100,33 @@ export const keyVariable = z
   )
   .describe('name of the environment variable that holds the key, never the key');
 
+/** What a server is told beside the prompt; each in the words of who takes it. */
+export const serverHints = z
+  .array(z.enum(['session', 'priority', 'dynamo', 'cache_control']))
+  .describe(
+    'what the server is told of a call: `session` (header x-session-id), `priority` (of vLLM), `dynamo` (agent hints and session of NVIDIA Dynamo), `cache_control` (of Anthropic, in chats); default [session]',
+  );
+export type ServerHint = z.output<typeof serverHints>[number];
+
+/** Refines an endpoint. */
+export const keepsInChats = ({
+  api,
+  hints,
+}: {
+  api?: string | undefined;
+  hints?: ServerHint[] | undefined;
+}) => (api ?? 'chat') === 'chat' || hints?.includes('cache_control') !== true;
+export const KEEPS_IN_CHATS = 'expected `api: chat`: cache_control marks messages';
+
 const endpoint = z
   .strictObject({
     url: baseUrl,
     model: z.string().min(1).describe('name of the model on that server'),
     key_env: keyVariable.optional(),
     api: wireApi.optional(),
+    hints: serverHints.optional(),
   })
+  .refine(keepsInChats, KEEPS_IN_CHATS)
   .describe('a live address of the pool, for replay and validate');
 
 const tier = z

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { drawn, duration, ratio, tokens } from '../drawn.ts';
 import { rateLimit } from '../policies.ts';
 import { quantity } from '../quantity.ts';
-import { baseUrl, keyVariable, wireApi } from './pool.ts';
+import { baseUrl, KEEPS_IN_CHATS, keepsInChats, keyVariable, serverHints, wireApi } from './pool.ts';
 
 /** Names of what is sold: the id of a price in the catalogue has slashes and dots. */
 const servedName = z
@@ -94,7 +94,13 @@ export const provider = z
       .refine(models => Object.keys(models).length > 0, 'expected at least one model')
       .describe('what it sells, under the names that scenarios use'),
     endpoint: z
-      .strictObject({ url: baseUrl, key_env: keyVariable.optional(), api: wireApi.optional() })
+      .strictObject({
+        url: baseUrl,
+        key_env: keyVariable.optional(),
+        api: wireApi.optional(),
+        hints: serverHints.optional(),
+      })
+      .refine(keepsInChats, KEEPS_IN_CHATS)
       .describe('its live address')
       .optional(),
     place: z.string().describe('where it stands: a name under `places`').optional(),

@@ -158,6 +158,7 @@ test('what went well is lost with its session, its tools too', () => {
         attempts: [anAttempt({ target: 'frontier' }), anAttempt({ target: 'frontier', waste: 'retried' })],
         tools: [aTool({ usd: 0.000_25 })],
         classifierUsd: 0.001,
+        idleToolsUsd: 0,
       }),
     }),
     basis,
@@ -219,6 +220,7 @@ const drawnRun: fc.Arbitrary<RunOutput> = fc
     attempts: fc.array(drawnAttempt, { maxLength: 60 }),
     tools: fc.array(drawnTool, { maxLength: 10 }),
     classifierUsd: fc.double({ min: 0, max: 3, noNaN: true }),
+    idleToolsUsd: fc.double({ min: 0, max: 3, noNaN: true }),
     statuses: fc.array(fc.constantFrom('completed', 'failed', 'cancelled', 'unfinished'), {
       minLength: 4,
       maxLength: 4,
@@ -237,7 +239,7 @@ const drawnRun: fc.Arbitrary<RunOutput> = fc
     knowsBusy: fc.boolean(),
     isGoverned: fc.boolean(),
   })
-  .map(({ attempts, tools, classifierUsd, statuses, spans, knowsBusy, isGoverned }) => {
+  .map(({ attempts, tools, classifierUsd, idleToolsUsd, statuses, spans, knowsBusy, isGoverned }) => {
     const durationMs = 10_000;
     const replicas = spans.map(({ set, busyRatio: _, ...span }, i) =>
       aSpan({ ...span, pool: set.split('/')[0] as string, replica: `${set}/${i}` }),
@@ -251,7 +253,7 @@ const drawnRun: fc.Arbitrary<RunOutput> = fc
       workflows: statuses.map((status, i) =>
         aWorkflow({ session: `s${i}`, workflow: `w${i % 2}`, status: status as 'completed' }),
       ),
-      ...(isGoverned ? { governed: theGoverned({ attempts, tools, classifierUsd }) } : {}),
+      ...(isGoverned ? { governed: theGoverned({ attempts, tools, classifierUsd, idleToolsUsd }) } : {}),
       ...(knowsBusy
         ? {
             busy: replicas.map(({ pool, replica, askedMs, goneMs }, i) => ({
@@ -286,7 +288,8 @@ function independentNanos(run: RunOutput): number {
       bill(cached, PRICE.cachedIn) + bill(written, PRICE.cacheWrite) + bill(each.outputTokens, PRICE.out);
   }
   const tools = sum((run.governed?.tools ?? []).map(({ usd }) => Math.round(usd * 1e9)));
-  return gpu + Number(api) + tools + Math.round((run.governed?.classifierUsd ?? 0) * 1e9);
+  const { classifierUsd = 0, idleToolsUsd = 0 } = run.governed ?? {};
+  return gpu + Number(api) + tools + Math.round(classifierUsd * 1e9) + Math.round(idleToolsUsd * 1e9);
 }
 
 const cents = (nanos: number): bigint => (BigInt(nanos) + 5_000_000n) / 10_000_000n;
@@ -310,10 +313,9 @@ test('on drawn runs every breakdown sums to the total, which is what was paid fo
           expect(wastedNanos >= 0 && wastedNanos <= nanos).toBe(true);
         }
       }
-      const { gpu_idle, classifier } = ledger.components;
-      expect(sum(ledger.attemptNanos) + sum(ledger.toolNanos) + gpu_idle + classifier).toBe(
-        ledger.totalNanos,
-      );
+      const { gpu_idle, tools_idle, classifier } = ledger.components;
+      const shared = gpu_idle + tools_idle + classifier;
+      expect(sum(ledger.attemptNanos) + sum(ledger.toolNanos) + shared).toBe(ledger.totalNanos);
       const { busy, paid } = ledger.gpuSeconds;
       expect(busy).toBeLessThanOrEqual(paid + 1e-9);
       expect(sum(ledger.waste.map(({ gpuSeconds }) => gpuSeconds))).toBeLessThanOrEqual(busy + 1e-9);
