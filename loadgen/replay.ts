@@ -66,8 +66,8 @@ export interface ReplayOptions {
   onCall?: (record: CallRecord) => void;
   /** Between the sessions and the servers, topmost first. */
   layers?: readonly MakeLayer[];
-  /** What the layers have to tell, at the end. */
-  governed?: () => GovernedRecords;
+  /** What the layers have to tell of the run, which ended then. */
+  governed?: (endMs: number) => GovernedRecords;
   /** In place of the deployment's: a policy from outside. */
   routing?: RoutingPolicy;
 }
@@ -472,10 +472,11 @@ export class Replay implements World {
 
   private output(): RunOutput {
     const { plan, header, governed } = this.options;
+    const durationMs = this.interrupted ? this.nowMs() : this.lastEndMs;
     const invalidReason = lagProblem(this.fleet.calls);
     const tokenizer = tokenizerProblem(this.fleet.calls);
     return {
-      ...(governed === undefined ? {} : { governed: governed() }),
+      ...(governed === undefined ? {} : { governed: governed(durationMs) }),
       header: tokenizer === null ? header : { ...header, warnings: [...header.warnings, tokenizer] },
       calls: this.fleet.calls,
       nodes: this.fleet.nodes,
@@ -483,7 +484,7 @@ export class Replay implements World {
       timeline: this.timeline,
       itlMs: this.itl.toCounts(),
       assertions: [...plan.assertions],
-      durationMs: this.interrupted ? this.nowMs() : this.lastEndMs,
+      durationMs,
       interrupted: this.interrupted,
       valid: invalidReason === null,
       invalidReason,

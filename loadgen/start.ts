@@ -12,6 +12,6 @@ export interface StartOptions extends Omit<ReplayOptions, 'layers' | 'governed'>
 export function startReplay({ listener, ...options }: StartOptions): Replay {
   const journal = new Journal(true, listener);
   const layers = governingLayers(options.plan, options.deployment, journal);
-  const governed = layers.length === 0 ? {} : { governed: () => journal.finish(replay.nowMs()) };
+  const governed = layers.length === 0 ? {} : { governed: (endMs: number) => journal.finish(endMs) };
   return new Replay({ ...options, ...governed, layers });
 }

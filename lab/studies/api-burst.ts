@@ -1,7 +1,7 @@
 // The job scanner's burst against the limits of an API tier: when and for how long 429s last, and what gets the answers.
 import { COUNT_LABEL } from '../../reports/charts/chart.ts';
 import { type Line, linesSpec } from '../../reports/charts/lines.ts';
-import { showCount, showMs, showNumber, showRatio, showUsd } from '../../reports/numbers.ts';
+import { showCount, showMs, showRatio, showUsd } from '../../reports/numbers.ts';
 import type { GridCase } from '../grid/case.ts';
 import type { BurstFigures } from './api-burst-measure.ts';
 import { type Estimate, estimate, showEstimate, showSpread } from './estimate.ts';

@@ -38,7 +38,9 @@ type Show = (value: number) => string;
 export function showEstimate(found: Estimate | null, show: Show): string {
   if (found === null) return '–';
   const { mean: middle, ci95 } = found;
-  return ci95 === null ? show(middle) : `${show(middle)} (${show(ci95[0])} to ${show(ci95[1])})`;
+  return ci95 === null || ci95[0] === ci95[1]
+    ? show(middle)
+    : `${show(middle)} (${show(ci95[0])} to ${show(ci95[1])})`;
 }
 
 /** The same in a table: `1.31 ± 0.09`. */

@@ -11,7 +11,7 @@ export interface Answer {
 }
 
 /** Answers that a chart can show one by one. */
-const SHOWN = 500;
+const SHOWN = 180;
 
 const measure: Measure<Answer[]> = ({ governed, ledger }) => {
   const attempts = governed?.attempts ?? [];

@@ -1,4 +1,5 @@
 // The rules that the study hybrid lays side by side, each as what it sets of its deployment and scenario.
+import { showRatio } from '../../reports/numbers.ts';
 import { AWAY, HOME, QUALITY } from './hybrid-measure.ts';
 
 export interface Arm {
@@ -24,8 +25,8 @@ export const THRESHOLDS = [0.1, 0.25, 0.5, 0.75];
 export const SEEN_RATIOS = [0.25, 0.5, 0.75, 1];
 /** Of answers that go to the API by lot. */
 export const LOTS = [0.25, 0.5, 0.75];
-/** Of the classifier whose threshold is moved. */
-export const POOR = 0.8;
+/** Of the classifiers whose threshold is moved. */
+export const POOR = 0.7;
 export const GOOD = 0.9;
 
 const seesRight = (accuracy: number): string =>
@@ -44,22 +45,26 @@ export const apiOnly: Arm = {
   deployment: [quality(AWAY)],
 };
 export const byLot = (ratio: number): Arm => ({
-  name: `${percent(ratio)} by lot`,
+  name: `${showRatio(ratio)} by lot`,
   deployment: [
     ...BOTH,
     choose(PERSONAL, `{ use: { local: ${percent(1 - ratio)}, frontier: ${percent(ratio)} } }`),
   ],
 });
 export const router = (accuracy: number): Arm => ({
-  name: `classifier, ${percent(accuracy)} right`,
+  name: `classifier, ${showRatio(accuracy)} right`,
   deployment: [...BOTH, seesRight(accuracy)],
 });
-export const threshold = (ratio: number): Arm => ({
-  name: `classifier, ${percent(POOR)} right, threshold ${percent(ratio)}`,
-  deployment: [...BOTH, seesRight(POOR), `gateway.classifier.threshold=${percent(ratio)}`],
-});
+/** The threshold of 50 % is that at which it errs as said. */
+export const moved = (accuracy: number, ratio: number): Arm =>
+  ratio === 0.5
+    ? router(accuracy)
+    : {
+        name: `classifier, ${showRatio(accuracy)} right, threshold ${showRatio(ratio)}`,
+        deployment: [...router(accuracy).deployment, `gateway.classifier.threshold=${percent(ratio)}`],
+      };
 export const cascade = (seen: number): Arm => ({
-  name: `cascade, ${percent(seen)} of bad answers noticed`,
+  name: `cascade, ${showRatio(seen)} of bad answers noticed`,
   deployment: [
     ...BOTH,
     choose(PERSONAL, '{ use: local, escalate: { to: frontier } }'),
@@ -72,7 +77,9 @@ export const cascade = (seen: number): Arm => ({
 export const ARMS: readonly Arm[] = [
   atHome,
   ...ACCURACIES.map(router),
-  ...THRESHOLDS.filter(ratio => ratio !== 0.5).map(threshold),
+  ...[POOR, GOOD].flatMap(accuracy =>
+    THRESHOLDS.filter(ratio => ratio !== 0.5).map(ratio => moved(accuracy, ratio)),
+  ),
   ...SEEN_RATIOS.map(cascade),
   ...LOTS.map(byLot),
   away,

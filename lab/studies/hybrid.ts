@@ -18,7 +18,9 @@ const ANSWERS = moduleOf('./hybrid-answers.ts');
 const DRAWN = arms.router(arms.GOOD).name;
 
 /** USD that a bad answer costs whoever asked. */
-const LOSSES = [0.01, 0.03, 0.1, 0.3, 1, 3, 10];
+const LOSSES = [0.01, 0.03, 0.1, 0.2, 0.3, 1, 3];
+/** Of these, the one that a chart shows. */
+const SHOWN_LOSS = 0.2;
 
 interface At {
   readonly arm: string;
@@ -83,6 +85,8 @@ const minus = (values: Values, beside: Values): Values =>
 
 const showPoints = (ratio: number): string =>
   `${ratio > 0 ? '+' : ratio < 0 ? '−' : ''}${showNumber(Math.abs(100 * ratio))}`;
+/** A share to a tenth of a point; an interval of none may reach below. */
+const showShare = (ratio: number): string => `${(100 * Math.max(0, ratio)).toFixed(1)} %`;
 const showDollars = (value: number): string => `$${showNumber(value)}`;
 const low = (found: Estimate | null): number => found?.ci95?.[0] ?? found?.mean ?? 0;
 const high = (found: Estimate | null): number => found?.ci95?.[1] ?? found?.mean ?? 0;
@@ -145,10 +149,10 @@ function claims(runs: Runs): Claim[] {
   const useful = gains.filter(({ gain }) => low(gain) > 0);
   const from = LOSSES.map(loss => ({ loss, accuracy: payingFrom(runs, loss) }));
   const paying = from.filter(({ accuracy }) => accuracy !== null);
-  const moved = arms.THRESHOLDS.map(ratio => {
-    const arm = ratio === 0.5 ? arms.router(arms.POOR) : arms.threshold(ratio);
-    return { ratio, gain: gainOverLot(runs, arm) };
-  });
+  const moved = arms.THRESHOLDS.map(ratio => ({
+    ratio,
+    gain: gainOverLot(runs, arms.moved(arms.POOR, ratio)),
+  }));
   const best = gains.find(({ accuracy }) => accuracy === arms.GOOD)!.gain;
   const reached = moved.filter(({ gain }) => (gain?.mean ?? 0) >= (best?.mean ?? 1));
   const cascades = arms.SEEN_RATIOS.map(seen => {
@@ -245,7 +249,7 @@ function claims(runs: Runs): Claim[] {
     {
       text: 'Keeping data at home costs their tenant nothing but speed',
       verdict: high(homeGood) < 0 ? 'contradicted' : 'confirmed',
-      figure: `rules that know no tenants deny it ${showEstimate(denied, showRatio)} of its tasks; with a rule of its own ${showEstimate(homeGood, showPoints)} percentage points are answered well against the tenant beside it; with the pool lost ${showEstimate(closed, showRatio)} of its tasks fail and ${showEstimate(others, showRatio)} of the other's; ${showEstimate(waited, showRatio)} where its calls wait`,
+      figure: `rules that know no tenants deny it ${showEstimate(denied, showShare)} of its tasks; with a rule of its own ${showEstimate(homeGood, showPoints)} percentage points are answered well against the tenant beside it; with the pool lost ${showEstimate(closed, showShare)} of its tasks fail and ${showEstimate(others, showShare)} of the other's; ${showEstimate(waited, showShare)} where its calls wait`,
     },
   ];
 }
@@ -262,7 +266,7 @@ function armTable(runs: Runs): StudyTable {
     rows: arms.ARMS.map(arm => [
       arm.name,
       cell(arm, usd, showDollars),
-      cell(arm, team(goodRatio), showRatio),
+      cell(arm, team(goodRatio), showShare),
       cell(
         arm,
         team(({ easyAway, easy }) => share(easyAway, easy)),
@@ -328,8 +332,8 @@ function regulatedTable(runs: Runs): StudyTable {
             ),
           ),
         ),
-        cell(arm, of(goodRatio), showRatio),
-        cell(arm, of(failedRatio), showRatio),
+        cell(arm, of(goodRatio), showShare),
+        cell(arm, of(failedRatio), showShare),
         cell(arm, of(p50), showMs),
         cell(arm, of(p95), showMs),
       ]),
@@ -337,33 +341,59 @@ function regulatedTable(runs: Runs): StudyTable {
   };
 }
 
+const BY_LOT = 'by lot';
+
+/** Each line from what sends least to the API to what sends most. */
 function frontier(runs: Runs) {
   const point = (arm: arms.Arm) => {
     const y = estimate(valuesOf(runs, arm, team(goodRatio)));
     return { x: estimate(valuesOf(runs, arm, usd))?.mean ?? 0, y: y?.mean ?? null };
   };
+  const byThreshold = (accuracy: number): Line => ({
+    name: `classifier, ${showRatio(accuracy)} right`,
+    points: arms.THRESHOLDS.map(ratio => point(arms.moved(accuracy, ratio))),
+  });
   const lines: Line[] = [
-    {
-      name: 'classifier, 50 % to 100 % right',
-      points: arms.ACCURACIES.map(each => point(arms.router(each))),
-    },
-    {
-      name: `classifier, ${showRatio(arms.POOR)} right, by threshold`,
-      points: arms.THRESHOLDS.map(each =>
-        point(each === 0.5 ? arms.router(arms.POOR) : arms.threshold(each)),
-      ),
-    },
-    {
-      name: 'cascade, 25 % to 100 % of bad answers noticed',
-      points: arms.SEEN_RATIOS.map(each => point(arms.cascade(each))),
-    },
-    { name: 'by lot, 0 to 100 % to the API', points: LOT_ARMS.map(point) },
+    byThreshold(arms.GOOD),
+    byThreshold(arms.POOR),
+    { name: 'cascade', points: arms.SEEN_RATIOS.map(each => point(arms.cascade(each))) },
     { name: 'API alone, no GPU', points: [point(arms.apiOnly)] },
+    { name: BY_LOT, points: LOT_ARMS.map(point) },
   ];
   return linesSpec(lines, {
     x: { title: 'USD for 1,000 tasks', scale: { zero: true } },
     y: { title: 'tasks answered well', scale: { zero: false }, axis: { format: '~%' }, format: '.1%' },
-    strong: 'by lot, 0 to 100 % to the API',
+    strong: BY_LOT,
+  });
+}
+
+/** What tasks cost in all where a bad answer costs `SHOWN_LOSS`, by the accuracy of the classifier. */
+function byAccuracy(runs: Runs) {
+  const found = (arm: arms.Arm) => estimate(valuesOf(runs, arm, withLoss(SHOWN_LOSS)));
+  const ends = [arms.ACCURACIES[0]!, arms.ACCURACIES.at(-1)!];
+  const level = (name: string, arm: arms.Arm): Line => ({
+    name,
+    points: ends.map(x => ({ x, y: found(arm)?.mean ?? null })),
+  });
+  const lines: Line[] = [
+    {
+      name: 'classifier',
+      points: arms.ACCURACIES.map(x => {
+        const at = found(arms.router(x));
+        return { x, y: at?.mean ?? null, low: at?.ci95?.[0] ?? null, high: at?.ci95?.[1] ?? null };
+      }),
+    },
+    level('all at home', arms.atHome),
+    level('all answers to the API', arms.away),
+    level('cascade, 50 % noticed', arms.cascade(0.5)),
+    level('cascade, all noticed', arms.cascade(1)),
+  ];
+  return linesSpec(lines, {
+    x: { title: 'hard and easy tasks that the classifier sees as they are', axis: { format: '~%' } },
+    y: {
+      title: `USD for 1,000 tasks, with ${showDollars(SHOWN_LOSS)} for each bad answer`,
+      scale: { zero: true },
+    },
   });
 }
 
@@ -415,6 +445,11 @@ export default defineStudy<At>({
           id: 'hybrid-price',
           title: `What money buys: 1,000 tasks cost ${router === null ? '–' : showDollars(router.mean)} with a classifier that is right in ${showRatio(arms.GOOD)} of cases, ${cascade === null ? '–' : showDollars(cascade.mean)} with a cascade that notices every bad answer`,
           spec: frontier(runs),
+        },
+        {
+          id: 'hybrid-accuracy',
+          title: `Where a bad answer costs ${showDollars(SHOWN_LOSS)}, the classifier pays from an accuracy of ${showRatio(payingFrom(runs, SHOWN_LOSS))} on; a cascade pays before`,
+          spec: byAccuracy(runs),
         },
         {
           id: 'hybrid-answers',

@@ -11,6 +11,7 @@ import hybrid from './hybrid.ts';
 import kvRouting from './kv-routing.ts';
 import mixedFleet from './mixed-fleet.ts';
 import modelSize from './model-size.ts';
+import outage from './outage.ts';
 import placement from './placement.ts';
 import quotas from './quotas.ts';
 import retention from './retention.ts';
@@ -29,6 +30,7 @@ export const studies: Readonly<Record<string, Study>> = {
   [kvRouting.name]: kvRouting,
   [mixedFleet.name]: mixedFleet,
   [modelSize.name]: modelSize,
+  [outage.name]: outage,
   [placement.name]: placement,
   [quotas.name]: quotas,
   [retention.name]: retention,

@@ -36,8 +36,7 @@ export interface OutageMeasured {
   readonly breakerOpens: number;
 }
 
-const isGood = (agent: WorkflowRecord): boolean =>
-  (makespanMs(agent) ?? Number.POSITIVE_INFINITY) <= SLO_MS;
+const isGood = (agent: WorkflowRecord): boolean => (makespanMs(agent) ?? Number.POSITIVE_INFINITY) <= SLO_MS;
 
 const ratioOf = (agents: readonly WorkflowRecord[], is: (agent: WorkflowRecord) => boolean): number =>
   agents.filter(is).length / Math.max(1, agents.length);
@@ -76,7 +75,8 @@ const measure: Measure<OutageMeasured> = ({ workflows, calls, governed, ledger }
       atHome.map(({ endMs }) => endMs ?? Number.POSITIVE_INFINITY),
     ).most,
     homeTtftMsP95: firstTokens.length === 0 ? null : quantile(firstTokens, 0.95),
-    attemptsPerCall: attempts.length / Math.max(1, calls.filter(({ workflow }) => workflow === 'agent').length),
+    attemptsPerCall:
+      attempts.length / Math.max(1, calls.filter(({ workflow }) => workflow === 'agent').length),
     breakerOpens: (governed?.decisions ?? []).filter(
       ({ policy, decision }) => policy === 'breaker' && decision === 'opened',
     ).length,

@@ -236,7 +236,7 @@ export default defineStudy<At>({
     'A user sends one request that triggers twenty model calls: is a limit of requests per minute meaningless then, and what do budgets of tokens and calls do better? Three tenants have the same quota of tokens; their requests are one call, twenty or sixty.',
   method: `Two RTX PRO 6000 with Ministral 3 14B. Three tenants: questions of one call (3.7k tokens), the library's workflow-gateway (20 calls, 177k tokens) and the same with 14 workers (60 calls, 540k). The quota of each is ${showNumber(QUOTA_TOKENS)} tokens a minute: ${NAMES.map(name => TENANTS[name]).join(', ')} such requests. Each asks for half of it, all of it or twice as much, Poisson; a request that takes longer than ${PATIENCE} is given up. Limits: requests a minute at the door, one figure for all tenants, sized for questions or for agents; ${QUOTA_CALLS} calls a minute a tenant, where a refused call is tried twice more by OpenAI's client, or held back; tokens a minute, held back; budgets, of the tenant (tokens a minute, queued) and of each request (${showNumber(REQUEST.tokens)} tokens, ${REQUEST.calls} calls, finalize); and requests at the door by what they take.`,
   cases({ isQuick }) {
-    const trafficSec = isQuick ? 150 : 420;
+    const trafficSec = isQuick ? 300 : 600;
     const loads = isQuick ? [SPARE, OVER] : LOADS;
     return (isQuick ? [1, 2] : [1, 2, 3, 4]).flatMap(seed =>
       loads.flatMap(load =>

@@ -261,7 +261,7 @@ describe('with the reference cluster behind it', () => {
     const { call } = clientOf(await emulate(reference()));
     expect(await call(say('hi'), { model: 'homeless' })).toMatchObject({ error: 'http_404' });
     const refused = await call(say(words(4000)), { outputTokens: 100 });
-    expect(refused.error).toBe('http_400');
+    expect(refused.error).toBe('too_long');
     expect(refused.message).toContain('context_length_exceeded');
   });
 });

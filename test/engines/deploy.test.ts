@@ -91,9 +91,28 @@ describe('resolving a deployment', () => {
       replicas: 1,
       tensorParallel: 1,
       usdPerGpuHour: 2.29,
-      endpoints: [{ url: 'http://a/v1', model: 'm', keyEnv: null, api: 'chat' }],
+      endpoints: [{ url: 'http://a/v1', model: 'm', keyEnv: null, api: 'chat', hints: ['session'] }],
     });
     expect(deployment?.pools[0]?.evidence.join('\n')).toContain('2.29 USD per GPU-hour: Verda');
+  });
+
+  it('tells a server priorities only where it schedules by them, as vLLM refuses them otherwise', () => {
+    const text = (limits: string) =>
+      pool(
+        `model: llama-3.1-8b\ngpu: h100-80gb-sxm\n${limits}endpoints: [{ url: http://a/v1, model: m, hints: [session, priority] }]`,
+      );
+    const { deployment, issues } = resolve(text('limits: { scheduling_policy: priority }\n'));
+    expect(issues).toEqual([]);
+    expect(deployment?.pools[0]?.endpoints[0]?.hints).toEqual(['session', 'priority']);
+    expect(resolve(text('')).issues).toEqual([
+      [
+        7,
+        54,
+        'WT1005',
+        'the server is told a priority, and the pool schedules by arrival',
+        'give the pool limits.scheduling_policy: priority, as the server has it',
+      ],
+    ]);
   });
 
   it('takes the options of a policy apart from its name', () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import {
   errorOfBody,
   parseStreamData,
+  promptRefusal,
   requestBody,
   VLLM_METRICS,
   type WireRequest,
@@ -43,13 +44,42 @@ describe('request bodies', () => {
   test('hold nothing beyond the API of OpenAI when strict', () => {
     const body = JSON.parse(requestBody({ ...chat, strict: true, reasoningTokens: 3 }));
     expect(Object.keys(body).sort()).toEqual(
-      ['max_completion_tokens', 'messages', 'model', 'stream', 'stream_options', 'temperature'].sort(),
+      ['max_completion_tokens', 'messages', 'model', 'stream', 'stream_options'].sort(),
     );
+  });
+
+  test('carry further fields of a server, which never replace those of the call', () => {
+    const body = JSON.parse(requestBody({ ...chat, fields: { priority: -2, max_tokens: 1 } }));
+    expect(body).toMatchObject({ priority: -2, max_tokens: 7 });
   });
 
   test('carry token ids as the prompt and ask for ids back', () => {
     const body = JSON.parse(requestBody({ ...chat, prompt: { api: 'tokens', tokenIds: [11, 12] } }));
     expect(body).toMatchObject({ prompt: [11, 12], return_token_ids: true });
+  });
+});
+
+describe('a refusal of the prompt itself', () => {
+  const refused: [string, string, string][] = [
+    ['OpenAI', 'context_length_exceeded', "This model's maximum context length is 128000 tokens."],
+    [
+      'vLLM 0.32',
+      '400',
+      "This model's maximum context length is 4096 tokens. However, you requested 10 output tokens",
+    ],
+    ['SGLang', '400', "The input (9000 tokens) is longer than the model's context length (4096 tokens)."],
+    ['TGI', 'validation', '`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000'],
+    ['Anthropic', 'invalid_request_error', 'prompt is too long: 210000 tokens > 200000 maximum'],
+  ];
+  test.each(refused)('%s: it is too long', (_, code, message) => {
+    expect(promptRefusal({ code, message })).toBe('too_long');
+  });
+
+  test('content that is not allowed, as OpenAI and Azure say it; and a 400 that is about something else', () => {
+    expect(promptRefusal({ code: 'content_policy_violation', message: '' })).toBe('content_policy');
+    const azure = "The response was filtered due to Azure OpenAI's content management policy.";
+    expect(promptRefusal({ code: 'content_filter', message: azure })).toBe('content_policy');
+    expect(promptRefusal({ code: 'invalid_request', message: 'max_tokens must be positive' })).toBeNull();
   });
 });
 

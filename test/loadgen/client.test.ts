@@ -86,6 +86,56 @@ describe('a call that fails is a result', () => {
     });
   });
 
+  test.each([
+    [{ 'retry-after': '1.5' }, 1500],
+    [{ 'retry-after': '7', 'retry-after-ms': '250' }, 250],
+    [{ 'retry-after': new Date(Date.now() + 5000).toUTCString() }, 5000],
+    [{ 'retry-after': new Date(Date.now() - 5000).toUTCString() }, null],
+    [{ 'retry-after': 'soon' }, null],
+  ])('when to come back, from %o', async (headers, expectedMs) => {
+    const url = await serve((_, response) => response.writeHead(429, headers).end());
+    const { retryAfterMs } = await call(url);
+    if (expectedMs === null) expect(retryAfterMs).toBeNull();
+    // A date has whole seconds.
+    else
+      expect(Math.abs(retryAfterMs! - expectedMs)).toBeLessThanOrEqual(
+        'retry-after-ms' in headers ? 0 : 1100,
+      );
+  });
+
+  test('what the server says of trying again', async () => {
+    const told = async (headers: Record<string, string>) => {
+      const url = await serve((_, response) => response.writeHead(500, headers).end());
+      return (await call(url)).shouldRetry;
+    };
+    expect(await told({ 'x-should-retry': 'false' })).toBe(false);
+    expect(await told({ 'x-should-retry': 'true' })).toBe(true);
+    expect(await told({})).toBeNull();
+  });
+
+  test.each([
+    [400, 'context_length_exceeded', 'too_long'],
+    [400, 'content_policy_violation', 'content_policy'],
+    [400, 'invalid_request', 'http_400'],
+    [413, 'too_large', 'http_413'],
+    [500, 'context_length_exceeded', 'http_500'],
+  ])('%i %s: %s', async (status, code, error) => {
+    const url = await serve((_, response) =>
+      response
+        .writeHead(status, { 'content-type': 'application/json' })
+        .end(JSON.stringify({ error: { message: 'no', code } })),
+    );
+    expect(await call(url)).toMatchObject({ outcome: 'error', error, httpStatus: status });
+  });
+
+  test('an answer that a filter ends: content_policy, with what had come', async () => {
+    const url = await serve((_, response) => {
+      sse(response).write(chunk({ content: 'a' }));
+      response.end(`${chunk({}, 'content_filter', usage(1))}data: [DONE]\n\n`);
+    });
+    expect(await call(url)).toMatchObject({ outcome: 'error', error: 'content_policy', outputTokens: 1 });
+  });
+
   test('503 without a body', async () => {
     const url = await serve((_, response) => response.writeHead(503).end());
     expect(await call(url)).toMatchObject({ error: 'http_503', message: '', retryAfterMs: null });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { WirePrompt } from '../../engines/openai.ts';
+import type { ChatMessage, WirePrompt } from '../../engines/openai.ts';
 import { splitWords, wordOf, wordsOfRuns } from '../../engines/words.ts';
 import { PromptWriter } from '../../loadgen/prompts.ts';
 import { textKey } from '../../scenarios/base/key.ts';
@@ -13,8 +13,11 @@ const nothing = { outputText: '', reasoningText: '', tokenIds: null };
 function wordCount(prompt: WirePrompt): number {
   if (prompt.api === 'tokens') return prompt.tokenIds.length;
   if (prompt.api === 'completions') return splitWords(prompt.text).length;
-  return prompt.messages.reduce((sum, message) => sum + splitWords(message.content).length, 0);
+  return prompt.messages.reduce((sum, { content }) => sum + splitWords(textOf(content)).length, 0);
 }
+
+const textOf = (content: ChatMessage['content']): string =>
+  typeof content === 'string' ? content : content.map(({ text }) => text).join(' ');
 
 describe.each(['chat', 'completions', 'tokens'] as const)('a %s prompt', api => {
   test('holds as many tokens as its runs', () => {
@@ -119,9 +122,30 @@ describe('chat messages', () => {
     ];
     const prompt = writer.write([system], cut);
     if (prompt.api !== 'chat') throw new Error('not chat');
-    expect(prompt.messages.map(m => [m.role, splitWords(m.content).length])).toEqual([
+    expect(prompt.messages.map(m => [m.role, splitWords(textOf(m.content)).length])).toEqual([
       ['system', 40],
       ['user', 60],
     ]);
+  });
+
+  test('carries a mark where one is asked for: the text before it is a part of its own, and nothing is lost', () => {
+    const writer = new PromptWriter({ api: 'chat' });
+    const parts = [
+      { segment: 'tools', tokens: 40 },
+      { segment: 'persona', tokens: 60 },
+      { segment: 'input', tokens: 5 },
+    ];
+    const mark = { type: 'ephemeral', ttl: '1h' } as const;
+    const plain = writer.write([system, input], parts);
+    const marked = writer.write([system, input], parts, [{ part: 0, atToken: 40, cache_control: mark }]);
+    if (plain.api !== 'chat' || marked.api !== 'chat') throw new Error('not chat');
+    const [first, second] = marked.messages;
+    expect(first).toMatchObject({ role: 'system', content: [{ type: 'text', cache_control: mark }, {}] });
+    expect((first!.content as readonly object[])[1]).not.toHaveProperty('cache_control');
+    expect(splitWords((first!.content as readonly { text: string }[])[0]!.text)).toHaveLength(40);
+    expect(typeof second!.content).toBe('string');
+    expect(marked.messages.map(({ content }) => textOf(content))).toEqual(
+      plain.messages.map(({ content }) => textOf(content)),
+    );
   });
 });

@@ -63,4 +63,5 @@ export const anyAsk: fc.Arbitrary<RetryAsk> = fc.record({
   idempotent: fc.boolean(),
   elapsedMs: fc.nat(100_000),
   totalMs: fc.option(fc.nat(100_000)),
+  told: fc.option(fc.boolean()),
 });

@@ -21,6 +21,15 @@ describe('another attempt', () => {
     expect(next({}, { reason: 'context_length' })).toEqual({ stops: 'reason' });
   });
 
+  test('is as the server says where Retry-After is obeyed, whatever the reason', () => {
+    expect(next({}, { told: false })).toEqual({ stops: 'server' });
+    expect(next({ isBlind: true }, { told: false })).toEqual({ stops: 'server' });
+    expect(next({}, { told: true, reason: 'other' })).toEqual({ pauseMs: 500 });
+    expect(next({}, { told: true, reason: 'other', made: 2 })).toEqual({ stops: 'max' });
+    expect(next({ obeysRetryAfter: false }, { told: false })).toEqual({ pauseMs: 500 });
+    expect(next({ obeysRetryAfter: false }, { told: true, reason: 'other' })).toEqual({ stops: 'reason' });
+  });
+
   test('is not made of an answer that has begun, nor of what does harm when it runs twice', () => {
     expect(next({}, { began: true })).toEqual({ stops: 'began' });
     expect(next({}, { idempotent: false })).toEqual({ stops: 'not_idempotent' });
@@ -88,7 +97,9 @@ test('nothing is tried again that may not be, and no attempt starts at its deadl
       const answer = new Retries().next(some, one);
       if (!('pauseMs' in answer)) return;
       expect(one.made).toBeLessThan(some.max);
-      expect(some.reasons).toContain(one.reason);
+      const told = some.obeysRetryAfter ? one.told : null;
+      expect(told).not.toBe(false);
+      if (told !== true) expect(some.reasons).toContain(one.reason);
       if (!some.isBlind) expect([one.began, one.idempotent]).toEqual([false, true]);
       expect(answer.pauseMs).toBeGreaterThanOrEqual(0);
       if (one.totalMs !== null) expect(one.elapsedMs + answer.pauseMs).toBeLessThan(one.totalMs);
@@ -101,6 +112,7 @@ test('what is refused for no reason of its own would be granted: each stop names
   const cure = {
     max: [{ max: 100 }, {}],
     reason: [{ reasons: REASONS }, {}],
+    server: [{}, { told: null }],
     began: [{}, { began: false }],
     not_idempotent: [{}, { idempotent: true }],
     retry_budget: [{ budgetRatio: null }, {}],
@@ -113,7 +125,7 @@ test('what is refused for no reason of its own would be granted: each stop names
       const [ofRule, ofAsk] = cure[answer.stops];
       const cured = new Retries().next({ ...some, ...ofRule }, { ...one, ...ofAsk });
       expect('stops' in cured ? cured.stops : 'none').not.toBe(answer.stops);
-      const free = { ...one, began: false, idempotent: true, totalMs: null };
+      const free = { ...one, began: false, idempotent: true, totalMs: null, told: null };
       expect(new Retries().next({ ...some, ...unbound }, free)).toHaveProperty('pauseMs');
     }),
   );
