@@ -15,8 +15,10 @@ export type Due = (nowMs: number) => void;
 /** The teardown of a session, until nothing of it runs. */
 export interface Teardown {
   readonly record: CancelRecord;
-  /** Calls and tools that have not ended. */
+  /** Calls and tools that have not ended; while the session itself is being ended, that too. */
   left: number;
+  /** Somebody ends the session now, and has not got to its end yet. */
+  isBegun: boolean;
 }
 
 export interface GovernedSession {

@@ -11,7 +11,11 @@ export class Teardowns {
 
   /** Somebody ends the session now: what is aborted from here on belongs to it. */
   begin(session: GovernedSession, nowMs: number): void {
-    session.teardown = this.of(session, nowMs);
+    const teardown = this.of(session, nowMs);
+    // A branch may have been given up before, and not be gone yet.
+    teardown.record.atMs = nowMs;
+    teardown.isBegun = true;
+    teardown.left += 1;
   }
 
   callAborted(session: GovernedSession, nowMs: number): void {
@@ -40,12 +44,15 @@ export class Teardowns {
     const { teardown, reason } = session;
     if (teardown === null || reason === null) return;
     teardown.record.reason = reason;
+    if (teardown.isBegun) teardown.left -= 1;
+    teardown.isBegun = false;
     if (teardown.left === 0) this.tell(session, teardown, nowMs);
   }
 
   private of(session: GovernedSession, nowMs: number): Teardown {
     session.teardown ??= {
       left: 0,
+      isBegun: false,
       record: {
         session: session.id,
         workflow: session.workflow,

@@ -437,6 +437,7 @@ export default defineStudy<At>({
     const wrong = groups.slice(2).flatMap(each => each.points).length;
     const cascade = estimate(valuesOf(runs, arms.cascade(1), usd));
     const router = estimate(valuesOf(runs, arms.router(arms.GOOD), usd));
+    const half = estimate(valuesOf(runs, arms.cascade(0.5), withLoss(SHOWN_LOSS)));
     return {
       claims: claims(runs),
       tables: [armTable(runs), lossTable(runs), regulatedTable(runs)],
@@ -448,7 +449,7 @@ export default defineStudy<At>({
         },
         {
           id: 'hybrid-accuracy',
-          title: `Where a bad answer costs ${showDollars(SHOWN_LOSS)}, the classifier pays from an accuracy of ${showRatio(payingFrom(runs, SHOWN_LOSS))} on; a cascade pays before`,
+          title: `Where a bad answer costs ${showDollars(SHOWN_LOSS)}, the classifier pays from an accuracy of ${showRatio(payingFrom(runs, SHOWN_LOSS))} on; a cascade that notices half of them brings 1,000 tasks to ${half === null ? '–' : showDollars(half.mean)}`,
           spec: byAccuracy(runs),
         },
         {

@@ -3,6 +3,7 @@ import { UserError } from '../../scenarios/base/errors.ts';
 import { didYouMean } from '../../scenarios/formats/suggest.ts';
 import apiBurst from './api-burst.ts';
 import autoscaling from './autoscaling.ts';
+import breakEven from './break-even.ts';
 import contextMemory from './context-memory.ts';
 import disaggregation from './disaggregation.ts';
 import fanOut from './fan-out.ts';
@@ -18,11 +19,13 @@ import retention from './retention.ts';
 import staleSignals from './stale-signals.ts';
 import step11 from './step-11.ts';
 import type { Study } from './study.ts';
+import supportAgent from './support-agent.ts';
 
 export const studies: Readonly<Record<string, Study>> = {
   [apiBurst.name]: apiBurst,
   [autoscaling.name]: autoscaling,
   [fromZero.name]: fromZero,
+  [breakEven.name]: breakEven,
   [contextMemory.name]: contextMemory,
   [disaggregation.name]: disaggregation,
   [fanOut.name]: fanOut,
@@ -35,6 +38,7 @@ export const studies: Readonly<Record<string, Study>> = {
   [quotas.name]: quotas,
   [retention.name]: retention,
   [staleSignals.name]: staleSignals,
+  [supportAgent.name]: supportAgent,
   [step11.name]: step11,
 };
 

@@ -72,15 +72,15 @@ const KINDS = {
   'tools 5 %': toolsFail(0.05),
   'tools 10 %': toolsFail(0.1),
   slow: { label: 'tools are given up after 3 s', scenario: forTools(TOOLS, 'timeout=3s') },
-  cut: faults('a replica is lost twice a minute', '{ fault: replica_crash, target: main, rate: 2/min }'),
+  cut: faults('a replica is lost four times a minute', '{ fault: replica_crash, target: main, rate: 4/min }'),
   errors: {
     label: '5 % of calls to an API end in a 500',
     scenario: ['models.agent.model=gpt-5-mini'],
     deployment: ['providers.vendor.fail=5%'],
   },
   agents: faults(
-    '10 % of agents lose their process, twice a minute',
-    '{ fault: agent_crash, rate: 2/min, share: 10% }',
+    'a fifth of all agents lose their process, four times a minute',
+    '{ fault: agent_crash, rate: 4/min, share: 20% }',
   ),
 } as const satisfies Record<string, Setting>;
 type Kind = keyof typeof KINDS;

@@ -64,5 +64,6 @@ const componentsOf = ({ components }: Ledger): CostSummary['byComponent'] => ({
   api_cache_write: usd(components.api_cache_write),
   api_output: usd(components.api_output),
   tools: usd(components.tools),
+  tools_idle: usd(components.tools_idle),
   classifier: usd(components.classifier),
 });
