@@ -67,8 +67,13 @@ export class Attempts {
     const budgetId = isBeside ? ticket : call.ticket;
     this.settle(call, nowMs);
     if (n > 0 && !this.desk.reservesAgain(call, { budgetId, kind, target }, nowMs)) return;
-    if (this.isLimited(call, { ticket, kind, because, target }, nowMs)) return;
-    if (this.isBroken(call, { ticket, kind, target }, nowMs)) return;
+    if (
+      this.isLimited(call, { ticket, kind, because, target }, nowMs) ||
+      this.isBroken(call, { ticket, kind, target }, nowMs)
+    ) {
+      if (isBeside) this.desk.parts.budgets?.release(budgetId);
+      return;
+    }
     const attempt: Attempt = {
       ticket,
       call,
@@ -335,6 +340,7 @@ export class Attempts {
     if (attempt.budgetId !== call.ticket) budgets?.settle(attempt.budgetId, use, true, nowMs);
     else if (call.isDone) budgets?.settle(call.ticket, use, true, nowMs);
     else call.unsettled = use;
+    if (call.isDone) this.desk.settleLast(call, nowMs);
     if (this.limitWaiters.size > 0) this.limitFreed(nowMs);
   }
 
@@ -375,7 +381,8 @@ export class Attempts {
     }
     if (isGood === false && desk.parts.spec.onBadAnswer === 'retry') {
       const failure = { reason: 'other' as const, error: 'bad_answer', target, hasBegun: false };
-      const asked = this.askRetry(call, { ...failure, retryAfterMs: null, backMs: null, result }, nowMs);
+      const bad = { ...failure, retryAfterMs: null, backMs: null, result };
+      const asked = this.askRetry(call, bad, nowMs, true);
       if ('pauseMs' in asked) {
         this.record(attempt, result, 'retried', false);
         this.again(call, 'other', target, asked.pauseMs, nowMs);
@@ -459,7 +466,7 @@ export class Attempts {
     else this.desk.endSoon(call, { outcome: 'error', error }, nowMs);
   }
 
-  private askRetry(call: GovernedCall, failure: Failure, nowMs: number) {
+  private askRetry(call: GovernedCall, failure: Failure, nowMs: number, isWanted = false) {
     const { retry, timeout } = call.rules;
     if (retry === null) return { stops: 'reason' as const };
     const ask: RetryAsk = {
@@ -469,6 +476,7 @@ export class Attempts {
       draw: uniform(extendText(call.request.facts.key, `pause ${call.made} ${call.retries}`)),
       reason: failure.reason,
       told: failure.result?.shouldRetry ?? null,
+      isWanted,
       began: failure.hasBegun,
       idempotent: true,
       elapsedMs: nowMs - call.askedMs,

@@ -154,6 +154,13 @@ export class Desk {
     if (this.budgetWaiters.size > 0) this.onFreed(nowMs);
   }
 
+  /** The reservation of a call is over with the last of its attempts: a copy that was given up may outlive its answer. */
+  settleLast(call: GovernedCall, nowMs: number): void {
+    if (!call.isReserved || call.under > 0) return;
+    this.parts.budgets?.settle(call.ticket, call.unsettled ?? NO_USE, true, nowMs);
+    call.unsettled = null;
+  }
+
   /** Tells the end of a call upwards. */
   finish(call: GovernedCall, result: CallResult, nowMs: number): void {
     if (call.isDone) return;
@@ -162,9 +169,7 @@ export class Desk {
     this.calls.delete(call.ticket);
     this.retryOver(call);
     this.retries.callEnded();
-    // What is still under way settles itself.
-    if (call.isReserved && call.under === 0)
-      this.parts.budgets?.settle(call.ticket, call.unsettled ?? NO_USE, true, nowMs);
+    this.settleLast(call, nowMs);
     const { capTokens, request } = call;
     // It belongs to this call alone, and is told to nobody else.
     const end = result;

@@ -170,12 +170,10 @@ export class Entrance {
     const verdict = this.ask(call, budgetId, target, call.session.saves, nowMs);
     if (verdict === null || verdict.kind !== 'exceeded') return true;
     if (kind === 'hedge') return false;
-    this.desk.endSoon(
-      call,
-      { outcome: 'error', error: 'budget', isSkipped: verdict.onExceed === 'finalize' },
-      nowMs,
-    );
     const onExceed = verdict.onExceed === 'finalize' ? 'finalize' : 'stop';
+    // Else it waits for the end of its session.
+    if (onExceed === 'finalize')
+      this.desk.endSoon(call, { outcome: 'error', error: 'budget', isSkipped: true }, nowMs);
     this.exceedSoon(call.session, onExceed, verdict.measure, verdict.save, nowMs);
     return false;
   }

@@ -4,6 +4,7 @@ import { Heap } from '../scenarios/base/heap.ts';
 
 /** Instants are whole nanoseconds in a simulation: what was meant for now may lie a hair behind it. */
 const NS_IN_MS = 1e-6;
+const LATER_MS = 2 * NS_IN_MS;
 /** Fewer are not worth a sweep. */
 const SWEPT_FROM = 64;
 
@@ -82,7 +83,9 @@ export class Timers<T> {
     return new Heap((a, b) => a.atMs < b.atMs || (a.atMs === b.atMs && a.sequence < b.sequence));
   }
 
-  set(atMs: number, what: T, nowMs: number): Timer<T> {
+  /** What is meant for later rings later: who looks again in less than that would look for ever. */
+  set(wantedMs: number, what: T, nowMs: number): Timer<T> {
+    const atMs = wantedMs > nowMs ? Math.max(wantedMs, nowMs + LATER_MS) : wantedMs;
     const timer = { atMs, sequence: this.sequence++, what, isOff: false };
     this.heap.push(timer);
     this.armFor(atMs, nowMs);

@@ -9,8 +9,10 @@ export type NoRetry = 'max' | 'reason' | 'server' | 'began' | 'not_idempotent' |
 export interface RetryAsk extends PauseAsk {
   /** Why the attempt failed. */
   readonly reason: Reason;
-  /** What its server says of trying again; null or absent: nothing. Counts before its reason where Retry-After is obeyed. */
-  readonly told?: boolean | null;
+  /** What its server says of trying again; null: nothing. Counts before its reason where Retry-After is obeyed. */
+  readonly told: boolean | null;
+  /** The gateway itself wants it, such as for an answer that is not good enough: no list of reasons is asked. */
+  readonly isWanted?: boolean;
   /** Tokens of its answer were seen. */
   readonly began: boolean;
   /** Doing it twice does no harm. */
@@ -51,9 +53,9 @@ export class Retries {
   /** The pause before another attempt, or why there is none. */
   next(rule: RetryRule, ask: RetryAsk): NextAttempt {
     if (ask.made >= rule.max) return NONE.max;
-    const told = rule.obeysRetryAfter ? (ask.told ?? null) : null;
+    const told = rule.obeysRetryAfter ? ask.told : null;
     if (told === false) return NONE.server;
-    if (told === null && !rule.reasons.includes(ask.reason)) return NONE.reason;
+    if (told === null && ask.isWanted !== true && !rule.reasons.includes(ask.reason)) return NONE.reason;
     if (!rule.isBlind) {
       if (ask.began) return NONE.began;
       if (!ask.idempotent) return NONE.not_idempotent;

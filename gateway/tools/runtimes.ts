@@ -56,6 +56,7 @@ export class ToolRuntimes extends PassingLayer {
   /** Where tools run; its `idleUsd` is what no run pays. */
   readonly runtimes: RuntimeTable<ToolRun>;
   private readonly propagates: boolean;
+  private readonly agentsCrash: boolean;
   private readonly timers: Timers<Wake>;
   private readonly faults: readonly FaultWindows[];
   private readonly retries = new Retries();
@@ -66,7 +67,7 @@ export class ToolRuntimes extends PassingLayer {
   private readonly left = new Set<ToolRun>();
   /** Of each runtime with a line: when it next gets room by time alone. */
   private readonly room = new Map<ToolRuntime, Timer<Wake>>();
-  /** Those with tools under way. */
+  /** Those with tools under way, or of which some may have changed something. */
   private readonly sessions = new Map<string, ToolSession>();
   private isStopped = false;
 
@@ -74,6 +75,7 @@ export class ToolRuntimes extends PassingLayer {
     super(setup);
     this.options = options;
     this.propagates = options.propagates ?? true;
+    this.agentsCrash = options.faults.some(({ kind }) => kind === 'agent_crash');
     this.faults = windowsOf(options.faults, 'tool_failure', options.seedText);
     this.runtimes = new RuntimeTable(options.runtimes);
     this.timers = new Timers(delayMs => this.wait(delayMs));
@@ -87,15 +89,16 @@ export class ToolRuntimes extends PassingLayer {
       return;
     }
     const nowMs = this.setup.nowMs();
+    const session = this.sessionOf(what.session.id);
     const ask: Ask = {
       ticket,
       what,
-      session: this.sessionOf(what.session.id),
+      session,
       sinceMs: nowMs,
       consentMs: 0,
       attempt: 0,
       lastPauseMs: 0,
-      mayHaveRun: false,
+      mayHaveRun: session.mayHaveRun?.has(nameOf(what)) ?? false,
       isRetry: false,
       run: null,
       timer: null,
@@ -284,6 +287,7 @@ export class ToolRuntimes extends PassingLayer {
     run.ticket = ticket;
     run.timer = null;
     this.running.set(ticket, run);
+    if (!run.what.rules.idempotent && this.mayStartAgain(run.what)) this.remember(run.ask);
     this.setup.below.delay(ticket, runMs, run.what);
     const most = run.runtime?.spec.limits.timeMs ?? null;
     if (most !== null) run.timer = this.timers.set(nowMs + most, { kind: 'killed', run }, nowMs);
@@ -361,6 +365,7 @@ export class ToolRuntimes extends PassingLayer {
       retryAfterMs: null,
       draw: uniform(extendText(run.what.key, 'pause')),
       reason,
+      told: null,
       began: false,
       idempotent: idempotent || !ask.mayHaveRun,
       elapsedMs: nowMs - ask.sinceMs,
@@ -416,13 +421,24 @@ export class ToolRuntimes extends PassingLayer {
     if (ask.isRetry) this.retries.retryEnded();
     this.retries.callEnded();
     ask.session.tools -= 1;
-    if (ask.session.tools === 0 && !ask.session.isOver) this.sessions.delete(ask.what.session.id);
+    if (ask.session.tools > 0 || ask.session.isOver || ask.session.mayHaveRun !== null) return;
+    this.sessions.delete(ask.what.session.id);
+  }
+
+  private mayStartAgain({ session }: ToolRequest): boolean {
+    return this.agentsCrash || (session.program.rules?.restarts ?? null) !== null;
+  }
+
+  /** From now on it may have changed something. */
+  private remember({ session, what }: Ask): void {
+    session.mayHaveRun ??= new Set();
+    session.mayHaveRun.add(nameOf(what));
   }
 
   private sessionOf(id: string): ToolSession {
     let session = this.sessions.get(id);
     if (session === undefined) {
-      session = { tools: 0, isOver: false };
+      session = { tools: 0, isOver: false, mayHaveRun: null };
       this.sessions.set(id, session);
     }
     return session;
@@ -457,3 +473,6 @@ export class ToolRuntimes extends PassingLayer {
     this.options.journal.decision(nowMs, what.session.id, what.path, policy, decision, why);
   }
 }
+
+/** The same in every life of its session. */
+const nameOf = ({ key }: ToolRequest): string => `${key.hi}:${key.lo}`;

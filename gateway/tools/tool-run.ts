@@ -22,6 +22,8 @@ export interface ToolSession {
   tools: number;
   /** It has ended: nobody wants what still runs. */
   isOver: boolean;
+  /** Runs that may have changed something, by their key: a session that starts again asks for them again. */
+  mayHaveRun: Set<string> | null;
 }
 
 /** A tool that a session waits for. */

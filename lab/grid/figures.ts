@@ -69,7 +69,10 @@ function paidFor(
 }
 
 /** Most of what begins and ends at these times that is under way at once, and when it first is. */
-export function mostAtOnce(begins: readonly number[], ends: readonly number[]): { most: number; atMs: number } {
+export function mostAtOnce(
+  begins: readonly number[],
+  ends: readonly number[],
+): { most: number; atMs: number } {
   const [from, to] = [sorted(begins), sorted(ends)];
   let [most, atMs, ended] = [0, 0, 0];
   for (const [index, beginMs] of from.entries()) {

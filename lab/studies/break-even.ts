@@ -53,6 +53,7 @@ const { h200, pair, h100 } = SERVERS;
 /** By their ids in the catalogue of prices. */
 const APIS = {
   'mistral-small-4': 'Mistral Small 4',
+  'ministral-3-14b': 'Ministral 3 14B',
   'gpt-5-mini': 'GPT-5 mini',
   'claude-haiku-4-5': 'Claude Haiku 4.5',
   'gpt-5.2': 'GPT-5.2',
@@ -62,6 +63,14 @@ const APIS = {
 type Api = keyof typeof APIS;
 const FRONTIER = 'gpt-5.2';
 const OWN = 'mistral-small-4';
+/** Columns of the matrix, from the cheapest on, and their short names. */
+const SPREAD: readonly (readonly [Api, string])[] = [
+  ['mistral-small-4', 'Small 4'],
+  ['gpt-5-mini', 'GPT-5 mini'],
+  ['claude-haiku-4-5', 'Haiku 4.5'],
+  ['gpt-5.2', 'GPT-5.2'],
+  ['claude-opus-5-5', 'Opus 5.5'],
+];
 
 const SLOS = [
   { name: 'TTFT 2 s, TPOT 50 ms', targets: { ttft: 2000, tpot: 50 } },
@@ -252,7 +261,7 @@ function claims(runs: Runs): Claim[] {
     {
       text: 'The same holds against the API of the model that the GPU serves',
       verdict: near(own, TOLD_PER_DAY) ? 'confirmed' : 'contradicted',
-      figure: `Mistral Small 4's own API: ${showCount(own)} calls a day for the price of an H100, which does not hold its 119 GB of fp8 weights; ${showCount(ownH200)} for one H200, ${showCount(breakEven(OWN, pair))} for two H100: ${showNumber(own / frontier)} times as many as against GPT-5.2`,
+      figure: `Mistral Small 4's own API: ${showCount(own)} calls a day for the price of an H100, which does not hold its 119 GB of fp8 weights; ${showCount(ownH200)} for one H200, ${showCount(breakEven(OWN, pair))} for two H100 (Ministral 3 14B, which one H100 holds: ${showCount(breakEven('ministral-3-14b', h100))}): ${showNumber(own / frontier)} times as many as against GPT-5.2`,
     },
     {
       text: 'One GPU serves the calls of the break-even with a frontier API',
@@ -262,7 +271,7 @@ function claims(runs: Runs): Claim[] {
     {
       text: "One GPU serves the calls of the break-even with its model's own API",
       verdict:
-        looseRatio < 1 && tightRatio < 1 && looseRatio * PEAK < 1
+        looseRatio * PEAK < 1 && tightRatio * PEAK < 1
           ? 'confirmed'
           : looseRatio < 1
             ? 'partly'
@@ -365,14 +374,14 @@ const marked = (spec: ChartSpec, marks: readonly { x: number; y: number; label: 
   const layers = [
     { mark: { type: 'point', size: 130, strokeWidth: 2, color: PALETTE.grey }, encoding: at },
     {
-      mark: { type: 'text', align: 'right', baseline: 'bottom', dx: -8, dy: -6, fontSize: 11, color: FAINT },
+      mark: { type: 'text', align: 'left', baseline: 'top', dx: 7, dy: 6, fontSize: 11, color: FAINT },
       encoding: { ...at, text: { field: 'label' } },
     },
   ].map(layer => ({ data: { name: 'marks' }, ...layer }));
   return {
     ...spec,
     datasets: { ...spec.datasets, marks },
-    layer: [...(spec['layer'] as readonly object[]), ...layers],
+    layer: [...(spec.layer as readonly object[]), ...layers],
   };
 };
 
@@ -405,7 +414,7 @@ function curves(runs: Runs) {
       axis: { values: logTicks(CALLS_PER_DAY), format: '~s' },
       format: ',.0f',
     },
-    y: { title: 'USD a day', scale: { type: 'log', nice: false }, axis: { format: '~s' } },
+    y: { title: 'USD a day', scale: { type: 'log', nice: false }, axis: { format: ',' }, format: ',.2f' },
     strong: `H200s, busiest hour ${PEAK} times the mean`,
     height: 360,
   });
@@ -419,13 +428,13 @@ function curves(runs: Runs) {
 function byTokens(runs: Runs) {
   const cells: MatrixCell[] = PROMPTS.flatMap(promptTokens => {
     const found = capacity(runs, 'h200', { promptTokens });
-    return (Object.keys(APIS) as Api[]).map(api => {
+    return SPREAD.map(([api, column]) => {
       const calls = breakEven(api, h200, { ...USUAL, promptTokens });
       const ratio = usedRatio(calls, found);
       return {
         row: `${showCount(promptTokens)} tokens in`,
-        column: APIS[api],
-        ratio: Number.isNaN(ratio) ? null : ratio,
+        column,
+        ratio: Number.isNaN(ratio) ? null : ratio * PEAK,
         text: `${showCount(calls)} (${showRatio(ratio)})`,
       };
     });
@@ -467,7 +476,7 @@ export default defineStudy<At>({
       'A comparison with a frontier API is one of models, not of hosting: what a smaller model gets wrong, and what people do about it, is not counted.',
       'GPUs by the hour, on demand, one server without a spare. Engineers, networks, storage, committed-use and batch discounts are left out.',
       'List prices without a surcharge for writing to a cache; some vendors ask one.',
-      'Step times are a model, for ranking only; vLLM defaults, no speculative decoding. Capacity is that of single calls at random times; agents come in bursts.',
+      'Step times are a model, for ranking only; vLLM defaults, no speculative decoding. Capacity is that of single calls at random times, read off between two loads a quarter apart; agents come in bursts.',
       `A busiest hour of ${PEAK} times the mean is an assumption.`,
     ],
   }),

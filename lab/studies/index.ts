@@ -16,10 +16,13 @@ import outage from './outage.ts';
 import placement from './placement.ts';
 import quotas from './quotas.ts';
 import retention from './retention.ts';
+import runaway from './runaway.ts';
+import sandboxes from './sandboxes.ts';
 import staleSignals from './stale-signals.ts';
 import step11 from './step-11.ts';
 import type { Study } from './study.ts';
 import supportAgent from './support-agent.ts';
+import thousand from './thousand.ts';
 
 export const studies: Readonly<Record<string, Study>> = {
   [apiBurst.name]: apiBurst,
@@ -37,7 +40,10 @@ export const studies: Readonly<Record<string, Study>> = {
   [placement.name]: placement,
   [quotas.name]: quotas,
   [retention.name]: retention,
+  [runaway.name]: runaway,
+  [sandboxes.name]: sandboxes,
   [staleSignals.name]: staleSignals,
+  [thousand.name]: thousand,
   [supportAgent.name]: supportAgent,
   [step11.name]: step11,
 };

@@ -207,7 +207,7 @@ function claims(reads: Reads): Claim[] {
           : mostOf('budgets') < 1.05
             ? 'partly'
             : 'contradicted',
-      figure: `Jain's index ${showEstimate(fair('budgets'), showNumber)} with budgets, ${showEstimate(fair('tokens'), showNumber)} with tokens a minute; used of the quota: ${used('budgets')}`,
+      figure: `Jain's index ${showEstimate(fair('budgets'), showNumber)} with budgets, ${showEstimate(fair('tokens'), showNumber)} with tokens a minute; used of the quota: ${used('budgets')}: wide agents meet the budget of their request first`,
     },
     {
       text: 'A budget of the workflow bounds what one request takes',

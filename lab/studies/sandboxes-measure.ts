@@ -14,8 +14,8 @@ export interface SandboxesMeasured {
   readonly durationMs: number;
   /** Of sandboxes that run a tool or start for it, USD. */
   readonly runUsd: number;
-  /** Time of sandboxes that sessions kept between two runs; 0 where each run has its own. */
-  readonly keptMs: number;
+  /** Of sessions with one tool at a time: between their tools, and from the last to their end; ms of all together. */
+  readonly betweenMs: number;
 }
 
 const measure: Measure<SandboxesMeasured> = ({ governed, workflows, durationMs }) => {
@@ -32,16 +32,15 @@ const measure: Measure<SandboxesMeasured> = ({ governed, workflows, durationMs }
     makespanMsP95: quantile(makespans, 0.95),
     durationMs,
     runUsd: tools.reduce((sum, { usd }) => sum + usd, 0),
-    keptMs: keptMs(tools, ends),
+    betweenMs: betweenMs(tools, ends),
   };
 };
 export default measure;
 
-/** Of sessions that run one tool at a time: from each end to the next wish that met no cold start, or to their own end. */
-function keptMs(tools: readonly ToolRecord[], ends: ReadonlyMap<string, number>): number {
-  const bySession = Map.groupBy(tools, ({ session }) => session);
+/** A sandbox that stays with its session idles from the end of a run to the next wish, and from the last to its own end. */
+function betweenMs(tools: readonly ToolRecord[], ends: ReadonlyMap<string, number>): number {
   let sum = 0;
-  for (const [session, runs] of bySession)
+  for (const [session, runs] of Map.groupBy(tools, run => run.session))
     for (const [i, { endMs }] of runs.entries()) sum += (runs[i + 1]?.askedMs ?? ends.get(session)!) - endMs;
   return sum;
 }

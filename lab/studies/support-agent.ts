@@ -28,21 +28,28 @@ type Way = keyof typeof WAYS;
 const ALL = Object.keys(WAYS) as Way[];
 
 /** H200 of the large model. */
-const FLEETS = [1, 4, 16] as const;
+const FLEETS = [1, 4, 8] as const;
 type Fleet = (typeof FLEETS)[number];
 /** The fleet on which intents are misjudged more or less often. */
 const MIDDLE: Fleet = 4;
 /** Of intents that the small model misjudges, as told, and tried; the large one errs as often as `LARGE_ERRS`. */
 const ERRS = 0.05;
-const TRIED = [0.02, 0.05, 0.1, 0.2, 0.3];
+const TRIED = [0.02, 0.05, 0.1, 0.2];
 const LARGE_ERRS = 0.02;
 /** Of turns that keep the SLO. */
 const KEPT_RATIO = 0.95;
 
 /** Conversations a second for each H200: from capacity to spare to beyond what is kept. */
-const LOADS = { quick: [0.2, 0.35, 0.5], whole: [0.15, 0.25, 0.3, 0.35, 0.4, 0.45, 0.55] } as const;
-const WINDOW_SEC = { quick: 100, whole: 200 } as const;
-const SESSIONS_MIN = 40;
+const LOADS: Record<Fleet, readonly number[]> = {
+  1: [0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6],
+  4: [0.2, 0.3, 0.35, 0.4, 0.45, 0.55],
+  8: [0.2, 0.35, 0.4, 0.45, 0.55],
+};
+const QUICK_LOADS = [0.2, 0.35, 0.45, 0.55];
+/** Where only the knee is looked for. */
+const KNEE_LOADS = [0.3, 0.35, 0.4, 0.45];
+const WINDOW_SEC = { quick: 100, whole: 150 } as const;
+const SESSIONS_MIN = { quick: 40, whole: 100 } as const;
 
 interface At {
   readonly way: Way;
@@ -57,7 +64,7 @@ type Where = Omit<At, 'seed' | 'perGpu'>;
 const usualOf = (way: Way): number => (way === 'one' ? LARGE_ERRS : ERRS);
 const JUDGED = 'workflows.conversation.steps.0.steps.3.cases';
 
-function caseOf(at: At, windowSec: number): StudyCase<At> {
+function caseOf(at: At, scale: 'quick' | 'whole'): StudyCase<At> {
   const { way, gpus, perGpu, errs, seed } = at;
   const { deployment, scenario } = WAYS[way];
   const perSec = gpus * perGpu;
@@ -71,7 +78,7 @@ function caseOf(at: At, windowSec: number): StudyCase<At> {
           set: [
             ...scenario,
             `traffic.0.arrival.poisson.rate=${showNumber(perSec)}/s`,
-            `traffic.0.sessions=${Math.max(SESSIONS_MIN, Math.round(perSec * windowSec))}`,
+            `traffic.0.sessions=${Math.max(SESSIONS_MIN[scale], Math.round(perSec * WINDOW_SEC[scale]))}`,
             `${JUDGED}.0.weight=${100 - 100 * errs}%`,
             `${JUDGED}.1.weight=${100 * errs}%`,
           ],
@@ -132,18 +139,24 @@ const priceAgainstOne = (runs: Runs, where: Where): Estimate | null =>
   timesAs(prices(runs, where), prices(runs, usual('one', where.gpus)));
 const mean = (found: Estimate | null): number => found?.mean ?? Number.NaN;
 
+/**
+ * What a conversation costs with so many intents misjudged, against one large model. What is carried is measured on one
+ * fleet; the hour of another differs in what the small cards add.
+ */
+function priceWhere(runs: Runs, gpus: Fleet, errs: number): number {
+  const hour = (way: Way, fleet: Fleet): number =>
+    mean(estimate(valuesAt(runs, usual(way, fleet), 0, run => run.usdPerHour)));
+  const dearer = (fleet: Fleet): number => hour('three', fleet) / hour('one', fleet);
+  const there = mean(
+    timesAs(prices(runs, { way: 'three', gpus: MIDDLE, errs }), prices(runs, usual('one', MIDDLE))),
+  );
+  return (there * dearer(gpus)) / dearer(MIDDLE);
+}
+
 /** Up to which share of misjudged intents the split is no dearer, on so many H200; null: it always is. */
 function paysUpTo(runs: Runs, gpus: Fleet): number | null {
-  // What is carried is measured on one fleet; the hour of another differs in what the small cards add.
-  const hours = (way: Way, fleet: Fleet): number =>
-    mean(estimate(valuesAt(runs, usual(way, fleet), 0, run => run.usdPerHour)));
-  const dearer = (fleet: Fleet): number => hours('three', fleet) / hours('one', fleet);
-  const curve = TRIED.map(errs => ({
-    x: mean(priceAgainstOne(runs, { way: 'three', gpus: MIDDLE, errs })) * (dearer(gpus) / dearer(MIDDLE)),
-    y: errs,
-  })).filter(({ x }) => Number.isFinite(x));
-  if (curve.length === 0 || curve[0]!.x > 1) return null;
-  return interpolated(curve, 1);
+  const curve = TRIED.map(errs => ({ x: priceWhere(runs, gpus, errs), y: errs }));
+  return curve[0]!.x <= 1 ? interpolated(curve, 1) : null;
 }
 
 const slows = (runs: Runs, way: Way, stage: Stage): Estimate | null =>
@@ -231,24 +244,27 @@ function cardsFor(runs: Runs, way: Way, perSec: number): string {
   }
   return '–';
 }
-const NEEDED_AT = [0.2, 1, 4];
+const NEEDED_AT = [0.2, 1, 3];
 
 export default defineStudy<At>({
   name: 'support-agent',
   question:
     'A support agent might use a 7B model for the intent, a 70B model for the answer and a small model again for safety. Is that cheaper and faster than the 70B model for everything, on how many GPUs, and how often may the small one be wrong?',
-  method: `Conversations of four turns: intent (900 tokens of labels, 8 out), answer (2,000 tokens of system prompt, what was found, the thread), safety check (500 tokens of policy, the answer). Llama 3.1 70B in fp8 on 1, 4 and 16 H200, a replica each; Llama 3.1 8B and Qwen3 0.6B on an RTX 4090 each, or both jobs on one 8B model, or all three on the 70B model. The load rises until fewer than ${showRatio(KEPT_RATIO)} of turns have their first token ${showMs(SLO.firstTokenMs)} after the message and ${SLO.tpotMs} ms a token. The small model misjudges ${showRatio(ERRS)} of intents, the large one ${showRatio(LARGE_ERRS)} (assumptions): the user says so, and the large model judges and answers again.`,
+  method: `Conversations of four turns: intent (900 tokens of labels, 8 out), answer (2,000 tokens of system prompt, what was found, the thread), safety check (500 tokens of policy, the answer). Llama 3.1 70B in fp8 on ${FLEETS.join(', ')} H200, a replica each; Llama 3.1 8B and Qwen3 0.6B on an RTX 4090 each, or both jobs on one 8B model, or all three on the 70B model. The load rises until fewer than ${showRatio(KEPT_RATIO)} of turns have their first token ${showMs(SLO.firstTokenMs)} after the message and ${SLO.tpotMs} ms a token. The small model misjudges ${showRatio(ERRS)} of intents, the large one ${showRatio(LARGE_ERRS)} (assumptions): the user says so, and the large model judges and answers again.`,
 
   cases({ isQuick }) {
-    const seeds = isQuick ? [1, 2] : [1, 2, 3];
+    const seeds = isQuick ? [1, 2] : [1, 2, 3, 4, 5];
     const scale = isQuick ? 'quick' : 'whole';
-    const places: Where[] = [
-      ...FLEETS.flatMap(gpus => ALL.map(way => usual(way, gpus))),
-      ...TRIED.filter(errs => errs !== ERRS).map(errs => ({ way: 'three' as const, gpus: MIDDLE, errs })),
+    const places = [
+      ...FLEETS.flatMap(gpus => ALL.map(way => ({ where: usual(way, gpus), loads: LOADS[gpus] }))),
+      ...TRIED.filter(errs => errs !== ERRS).map(errs => ({
+        where: { way: 'three' as const, gpus: MIDDLE, errs },
+        loads: KNEE_LOADS,
+      })),
     ];
     return seeds.flatMap(seed =>
-      places.flatMap(place =>
-        LOADS[scale].map(perGpu => caseOf({ ...place, perGpu, seed }, WINDOW_SEC[scale])),
+      places.flatMap(({ where, loads }) =>
+        (isQuick ? QUICK_LOADS : loads).map(perGpu => caseOf({ ...where, perGpu, seed }, scale)),
       ),
     );
   },
@@ -267,16 +283,12 @@ export default defineStudy<At>({
     const byErrs: Line[] = FLEETS.map(gpus => ({
       name: `${gpus} H200`,
       points: TRIED.map(errs => {
-        const there = priceAgainstOne(runs, { way: 'three', gpus: MIDDLE, errs });
-        const usualThere = mean(priceAgainstOne(runs, usual('three', MIDDLE)));
-        const shift = mean(priceAgainstOne(runs, usual('three', gpus))) / usualThere;
-        return { x: errs, y: there === null || !Number.isFinite(shift) ? null : there.mean * shift };
+        const price = priceWhere(runs, gpus, errs);
+        return { x: errs, y: Number.isFinite(price) ? price : null };
       }),
     }));
     const cell = (found: Estimate | null, show: (value: number) => string): string => showSpread(found, show);
-    const [first, last] = [FLEETS[0], FLEETS.at(-1)!].map(gpus =>
-      priceAgainstOne(runs, usual('three', gpus)),
-    );
+    const [first, last] = [FLEETS[0], FLEETS.at(-1)!].map(gpus => priceWhere(runs, gpus, ERRS));
     return {
       claims: claims(runs),
       tables: [
@@ -320,7 +332,7 @@ export default defineStudy<At>({
       charts: [
         {
           id: 'support-agent-price',
-          title: `Three models cost ${first == null ? '–' : showNumber(first.mean)} times as much as one on a small fleet and ${last == null ? '–' : showNumber(last.mean)} times on a large one; each misjudged intent takes from it`,
+          title: `Three models cost ${showNumber(first!)} times as much as one beside ${FLEETS[0]} H200 and ${showNumber(last!)} times beside ${FLEETS.at(-1)!}; each misjudged intent adds to it`,
           spec: linesSpec(byErrs, {
             x: { title: 'intents that the small model misjudges', axis: { format: '~%' } },
             y: { title: 'price of a conversation, against one large model', scale: { zero: false } },

@@ -56,7 +56,15 @@ export type Governed = RunOutput & { governed: GovernedRecords };
 export async function replayed(
   scenario: string,
   deploymentText: string,
-  { listener = {}, during }: { listener?: JournalListener; during?: (replay: Replay) => unknown } = {},
+  {
+    listener = {},
+    during,
+    vocabTokens = 32_000,
+  }: {
+    listener?: JournalListener;
+    during?: (replay: Replay) => unknown;
+    vocabTokens?: number;
+  } = {},
 ): Promise<Governed> {
   const plan = planOf(scenario);
   const deployment = deploymentOf(deploymentText);
@@ -70,6 +78,7 @@ export async function replayed(
     clock: startClock(),
     environment: {},
     listener,
+    vocabTokens,
   });
   const running = replay.run();
   await during?.(replay);

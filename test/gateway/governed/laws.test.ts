@@ -265,8 +265,13 @@ describe('any workflow on any servers under any rules', () => {
           // What runs on was given up at the latest when its session ended.
           if ((endMs as number) > overMs + 1e-6) expect(cancelledMs).not.toBeNull();
         }
-        for (const { cleanMs, atMs } of run.governed?.cancels ?? [])
-          expect(cleanMs).toBeGreaterThanOrEqual(atMs);
+        const cancels = run.governed?.cancels ?? [];
+        for (const { cleanMs, atMs } of cancels) expect(cleanMs).toBeGreaterThanOrEqual(atMs);
+        // One end, one record, however much of it was under way.
+        const ended = run.workflows.filter(({ status }) => status === 'cancelled');
+        const told = cancels.map(({ session }) => session);
+        expect(new Set(told).size).toBe(told.length);
+        expect(ended.every(({ session }) => told.includes(session))).toBe(true);
       }),
       { numRuns: 100 },
     );

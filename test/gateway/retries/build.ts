@@ -24,6 +24,7 @@ export const ask = (some: Partial<RetryAsk> = {}): RetryAsk => ({
   retryAfterMs: null,
   draw: 0.5,
   reason: '5xx',
+  told: null,
   began: false,
   idempotent: true,
   elapsedMs: 0,

@@ -21,6 +21,11 @@ describe('another attempt', () => {
     expect(next({}, { reason: 'context_length' })).toEqual({ stops: 'reason' });
   });
 
+  test('is made whatever the reason where the gateway itself wants it, as often as the rule says', () => {
+    expect(next({}, { isWanted: true, reason: 'other' })).toEqual({ pauseMs: 500 });
+    expect(next({}, { isWanted: true, reason: 'other', made: 2 })).toEqual({ stops: 'max' });
+  });
+
   test('is as the server says where Retry-After is obeyed, whatever the reason', () => {
     expect(next({}, { told: false })).toEqual({ stops: 'server' });
     expect(next({ isBlind: true }, { told: false })).toEqual({ stops: 'server' });

@@ -1,0 +1,105 @@
+// A real vLLM on the CPU, with a tiny model of random weights: REAL-ENGINES.md. WINDTUNNEL_VLLM names its executable.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+const EXECUTABLE = process.env.WINDTUNNEL_VLLM ?? '';
+
+/** In CI a missing part is a failure: nothing is skipped there. */
+export const hasVllm = existsSync(EXECUTABLE) || process.env.CI === 'true';
+
+/** A Llama of 8 layers, 256 wide: a decode step takes some 10 ms on one core. */
+const CONFIG = {
+  architectures: ['LlamaForCausalLM'],
+  model_type: 'llama',
+  hidden_size: 256,
+  intermediate_size: 704,
+  num_hidden_layers: 8,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  vocab_size: 4096,
+  max_position_embeddings: 8192,
+  rms_norm_eps: 1e-5,
+  rope_theta: 10_000,
+  hidden_act: 'silu',
+  torch_dtype: 'bfloat16',
+  bos_token_id: 0,
+  eos_token_id: 1,
+  tie_word_embeddings: false,
+};
+const TOKENIZER = {
+  tokenizer_class: 'PreTrainedTokenizerFast',
+  bos_token: '<s>',
+  eos_token: '</s>',
+  model_max_length: 8192,
+  chat_template: "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant:",
+};
+/** A byte-level BPE, trained on words that mean nothing. */
+const TRAIN = `
+import random, sys
+from tokenizers import Tokenizer, models, trainers, pre_tokenizers, decoders
+random.seed(1)
+t = Tokenizer(models.BPE())
+t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+t.decoder = decoders.ByteLevel()
+words = [''.join(random.choice('abcdefghijklmnopqrstuvwxyz') for _ in range(random.randint(2, 9))) for _ in range(20000)]
+t.train_from_iterator([' '.join(words)], trainers.BpeTrainer(vocab_size=4096, special_tokens=['<s>', '</s>'], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+t.save(sys.argv[1])
+`;
+
+export interface Vllm {
+  /** Up to /v1; the model is called tiny. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Ready after a minute or two. */
+export async function startVllm(): Promise<Vllm> {
+  const folder = mkdtempSync(join(tmpdir(), 'windtunnel-vllm-'));
+  writeFileSync(join(folder, 'config.json'), JSON.stringify(CONFIG));
+  writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify(TOKENIZER));
+  const python = join(dirname(EXECUTABLE), 'python');
+  const trained = spawnSync(python, ['-c', TRAIN, join(folder, 'tokenizer.json')], { encoding: 'utf8' });
+  if (trained.status !== 0) throw new Error(`no tokenizer: ${trained.stderr}`);
+  const port = await freePort();
+  const args = `serve ${folder} --served-model-name tiny --load-format dummy --dtype bfloat16 --host 127.0.0.1 --port ${port} --max-model-len 4096 --max-num-seqs 32 --max-num-batched-tokens 1024 --enforce-eager --enable-prefix-caching`;
+  const child = spawn(EXECUTABLE, args.split(' '), {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: {
+      ...process.env,
+      VLLM_CPU_KVCACHE_SPACE: '1',
+      VLLM_CPU_OMP_THREADS_BIND: '0',
+      HF_HUB_OFFLINE: '1',
+      VLLM_NO_USAGE_STATS: '1',
+      DO_NOT_TRACK: '1',
+    },
+  });
+  let last = '';
+  child.stderr.on('data', chunk => {
+    last = (last + String(chunk)).slice(-2000);
+  });
+  const ended = new Promise<void>(resolve => child.once('close', () => resolve()));
+  const close = async (): Promise<void> => {
+    child.kill('SIGINT');
+    await ended;
+    rmSync(folder, { recursive: true });
+  };
+  const url = `http://127.0.0.1:${port}`;
+  for (;;) {
+    const answer = await fetch(`${url}/health`).catch(() => null);
+    if (answer?.ok === true) return { url: `${url}/v1`, close };
+    if (child.exitCode !== null) throw new Error(`vLLM ended with ${child.exitCode}:\n${last}`);
+    await new Promise(resolve => setTimeout(resolve, 500));
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise(resolve => server.close(resolve));
+  return port;
+}
