@@ -218,6 +218,7 @@ export class Attempts {
   private giveUp(attempt: Attempt, why: Waste, nowMs: number): void {
     const { live } = attempt.call;
     live.splice(live.indexOf(attempt), 1);
+    if (attempt.kind === 'retry') this.desk.retryOver(attempt.call);
     this.mark(attempt, why, nowMs);
     this.desk.setup.below.abort(attempt.ticket);
   }
@@ -296,7 +297,8 @@ export class Attempts {
     this.live.delete(ticket);
     attempt.isOver = true;
     const { call, target } = attempt;
-    if (attempt.kind === 'retry') this.desk.retryOver(call);
+    // One that was given up was over then; another may be under way by now.
+    if (attempt.kind === 'retry' && attempt.gaveUp === null) this.desk.retryOver(call);
     this.bill(attempt, result, nowMs);
     const place = call.live.indexOf(attempt);
     if (place >= 0) call.live.splice(place, 1);

@@ -42,6 +42,8 @@ export interface Operator {
   isArmed: boolean;
   /** When it does so next, ms; Infinity: never. */
   nextMs(): number;
+  /** Nobody was there until now. */
+  missed(nowMs: number): void;
   /** Whom it ends now. */
   due(nowMs: number): (session: PlannedSession) => boolean;
 }

@@ -168,7 +168,12 @@ export class Entrance {
     nowMs: number,
   ): boolean {
     const verdict = this.ask(call, budgetId, target, call.session.saves, nowMs);
-    if (verdict === null || verdict.kind !== 'exceeded') return true;
+    if (verdict === null || verdict.kind !== 'exceeded') {
+      const save = verdict?.kind === 'soft' ? verdict.save : call.session.saves;
+      // What was reserved is what may be generated.
+      call.capTokens ??= save?.outputTokens ?? null;
+      return true;
+    }
     if (kind === 'hedge') return false;
     const onExceed = verdict.onExceed === 'finalize' ? 'finalize' : 'stop';
     // Else it waits for the end of its session.
@@ -182,8 +187,10 @@ export class Entrance {
   private saved(call: GovernedCall, save: Save | null, target: string, nowMs: number): string {
     if (save === null) return target;
     call.capTokens = save.outputTokens;
-    if (save.model === null || save.model === target) return target;
-    if (this.desk.allows(call, save.model)) return save.model;
+    const { chooser } = this.desk.parts;
+    if (save.model === null || save.model === target || chooser === null) return target;
+    const smaller = chooser.targetOf(save.model, this.desk.asks(call));
+    if (smaller !== null) return smaller;
     this.desk.decided(call, 'sensitivity', 'denied', 'the saving model is no allowed destination', nowMs);
     return target;
   }

@@ -59,7 +59,10 @@ export class Gateway implements Layer {
   sessionStarted(planned: PlannedSession, nowMs: number): void {
     const { parts, setup, sessions } = this.desk;
     setup.below.sessionStarted?.(planned, nowMs);
-    if (sessions.size === 0) this.armOperator(nowMs);
+    if (sessions.size === 0) {
+      parts.operator.missed(nowMs);
+      this.armOperator(nowMs);
+    }
     const rules = planned.program.rules ?? null;
     const cancel = rules?.cancel ?? parts.cohortCancel(planned.cohort);
     const session: GovernedSession = {
@@ -102,6 +105,10 @@ export class Gateway implements Layer {
   private at(session: GovernedSession, atMs: number, due: Due): void {
     if (atMs < Number.POSITIVE_INFINITY)
       session.timers.push(this.desk.timers.set(atMs, due, this.desk.setup.nowMs()));
+  }
+
+  sessionRestarted(session: string, sinceMs: number | null, nowMs: number): void {
+    this.desk.setup.below.sessionRestarted?.(session, sinceMs, nowMs);
   }
 
   sessionEnded(id: string, workflow: string, status: WorkflowStatus): void {

@@ -193,6 +193,9 @@ function operatorOf(faults: readonly PlannedFault[], seedText: string): Operator
   return {
     isArmed: false,
     nextMs: next,
+    missed: nowMs => {
+      for (const window of windows) window.missed(nowMs);
+    },
     due: nowMs => {
       const begun = windows.filter(each => each.advance(nowMs) > 0);
       return ({ key, program }) =>

@@ -167,6 +167,11 @@ export class Chooser {
     return this.destinations.denial(target, { sensitivity, residency }) === null;
   }
 
+  /** Where a target or model is to be had, as far as the call may go there; null: nowhere. */
+  targetOf(name: string, ask: ChoiceAsk): string | null {
+    return this.targetsOf(name).find(each => this.destinations.denial(each, ask) === null) ?? null;
+  }
+
   /**
    * The next targets to try after `failed` for this reason, those not allowed left out, in order. The rule of the step
    * counts, else that of the failed target, else that of the wanted one; where `failed` stands in a list, what is behind

@@ -75,6 +75,9 @@ type Wake =
   | { readonly kind: 'withdrawn'; readonly held: Held }
   | { readonly kind: 'crash'; readonly window: FaultWindows };
 
+/** A call that was held here: the gateway below made no attempt of it. */
+const NEVER_SENT: CallResult = { ...unsent(), attempts: 0 };
+
 /** Makes the layer of checkpoints and crashes. */
 export const checkpointLayer =
   (options: CheckpointOptions) =>
@@ -105,7 +108,11 @@ export class Checkpoints extends PassingLayer {
 
   override sessionStarted(planned: PlannedSession, nowMs: number): void {
     super.sessionStarted(planned, nowMs);
-    if (!this.isArmed) for (const window of this.crashes) this.arm(window, nowMs);
+    if (!this.isArmed)
+      for (const window of this.crashes) {
+        window.missed(nowMs);
+        this.arm(window, nowMs);
+      }
     this.isArmed = true;
     const { checkpoint: rule = null, restarts = null } = planned.program.rules ?? {};
     if (rule === null && restarts === null && this.crashes.length === 0) return;
@@ -207,7 +214,7 @@ export class Checkpoints extends PassingLayer {
     for (const [ticket, { request }] of [...this.held.entries()].sort(([a], [b]) => a - b)) {
       this.held.delete(ticket);
       if (request !== null)
-        super.callEnded(ticket, { ...unsent(), error: 'interrupted', endMs: nowMs }, nowMs);
+        super.callEnded(ticket, { ...NEVER_SENT, error: 'interrupted', endMs: nowMs }, nowMs);
     }
   }
 
@@ -224,7 +231,7 @@ export class Checkpoints extends PassingLayer {
       case 'withdrawn': {
         const { ticket } = wake.held;
         this.held.delete(ticket);
-        const result = { ...unsent(), outcome: 'cancelled', error: 'cancelled', endMs: nowMs } as const;
+        const result = { ...NEVER_SENT, outcome: 'cancelled', error: 'cancelled', endMs: nowMs } as const;
         super.callEnded(ticket, result, nowMs);
         break;
       }

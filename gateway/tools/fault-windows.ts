@@ -40,6 +40,11 @@ export class FaultWindows {
     return this.begun - before;
   }
 
+  /** What began before now reached nobody. */
+  missed(nowMs: number): void {
+    this.advance(nowMs - 2 * HALF_NS_MS);
+  }
+
   /** Whether it reaches what has this key, one of `share`. */
   hits(key: Key): boolean {
     const { share, fault } = this.fault;

@@ -374,7 +374,7 @@ const marked = (spec: ChartSpec, marks: readonly { x: number; y: number; label: 
   const layers = [
     { mark: { type: 'point', size: 130, strokeWidth: 2, color: PALETTE.grey }, encoding: at },
     {
-      mark: { type: 'text', align: 'left', baseline: 'top', dx: 7, dy: 6, fontSize: 11, color: FAINT },
+      mark: { type: 'text', align: 'right', baseline: 'bottom', dx: -7, dy: -6, fontSize: 11, color: FAINT },
       encoding: { ...at, text: { field: 'label' } },
     },
   ].map(layer => ({ data: { name: 'marks' }, ...layer }));
@@ -386,7 +386,7 @@ const marked = (spec: ChartSpec, marks: readonly { x: number; y: number; label: 
 };
 
 const CALLS_PER_DAY = Array.from({ length: 25 }, (_, i) => 10 ** (2 + i / 6));
-const LINE_APIS: readonly Api[] = ['gpt-5.2', 'claude-haiku-4-5', 'mistral-small-4'];
+const LINE_APIS: readonly Api[] = ['gpt-5.2', 'mistral-small-4'];
 
 function curves(runs: Runs) {
   const found = capacity(runs, 'h200');
@@ -401,7 +401,7 @@ function curves(runs: Runs) {
       name: `${APIS[api]}, API`,
       points: CALLS_PER_DAY.map(x => ({ x, y: x * apiUsd(api, USUAL) })),
     })),
-    hosted(`H200s, busiest hour ${PEAK} times the mean`, PEAK),
+    hosted(`H200s, busiest hour ${PEAK}x the mean`, PEAK),
   ];
   const marks = LINE_APIS.map(api => {
     const x = breakEven(api, h200);
@@ -415,7 +415,7 @@ function curves(runs: Runs) {
       format: ',.0f',
     },
     y: { title: 'USD a day', scale: { type: 'log', nice: false }, axis: { format: ',' }, format: ',.2f' },
-    strong: `H200s, busiest hour ${PEAK} times the mean`,
+    strong: `H200s, busiest hour ${PEAK}x the mean`,
     height: 360,
   });
   return {
@@ -441,8 +441,7 @@ function byTokens(runs: Runs) {
   });
   return {
     id: 'break-even-tokens',
-    title:
-      'Break-even of one H200, calls a day, and the share of what it carries: blue it can, red it cannot',
+    title: `Break-even of one H200 in calls a day, and the share of what it carries: red where that is too much in a busiest hour of ${PEAK} times the mean`,
     spec: matrixSpec(cells, { rowTitle: '', columnTitle: '' }),
   };
 }

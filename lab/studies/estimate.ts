@@ -34,13 +34,14 @@ export function timesAs(values: Values, beside: Values): Estimate | null {
 
 type Show = (value: number) => string;
 
-/** `1.31 (1.22 to 1.4)`; `–` where there is nothing. */
+/** `1.31 (1.22 to 1.4)`, or `1.31` where the interval is too narrow to show; `–` where there is nothing. */
 export function showEstimate(found: Estimate | null, show: Show): string {
   if (found === null) return '–';
   const { mean: middle, ci95 } = found;
-  return ci95 === null || ci95[0] === ci95[1]
-    ? show(middle)
-    : `${show(middle)} (${show(ci95[0])} to ${show(ci95[1])})`;
+  const text = show(middle);
+  if (ci95 === null) return text;
+  const [low, high] = ci95.map(show);
+  return low === text && high === text ? text : `${text} (${low} to ${high})`;
 }
 
 /** The same in a table: `1.31 ± 0.09`. */
@@ -48,7 +49,8 @@ export function showSpread(found: Estimate | null, show: Show): string {
   if (found === null) return '–';
   const { mean: middle, ci95 } = found;
   const half = ci95 === null ? 0 : (ci95[1] - ci95[0]) / 2;
-  return half === 0 ? show(middle) : `${show(middle)} ± ${show(half)}`;
+  // Rounding of sums is no spread.
+  return Math.abs(half) <= Math.abs(middle) * 1e-6 ? show(middle) : `${show(middle)} ± ${show(half)}`;
 }
 
 /** A ratio as `1.31x (1.22x to 1.4x)`. */

@@ -4,6 +4,7 @@ import { logTicks, msAxis } from '../../reports/charts/chart.ts';
 import { type Line, linesSpec } from '../../reports/charts/lines.ts';
 import { type PointGroup, scatterSpec } from '../../reports/charts/scatter.ts';
 import { showCount, showMs, showNumber, showRatio } from '../../reports/numbers.ts';
+import { mean } from '../../scenarios/base/statistics.ts';
 import { interpolated } from './curve.ts';
 import { type Estimate, estimate, showEstimate, showSpread, showTimes, timesAs } from './estimate.ts';
 import type { Answer } from './hybrid-answers.ts';
@@ -72,6 +73,7 @@ const p50 = ({ p50Ms }: Tasks): number | null => p50Ms;
 const p95 = ({ p95Ms }: Tasks): number | null => p95Ms;
 const tasksIn = ({ tenants }: HybridRun): number =>
   Object.values(tenants).reduce((sum, { tasks }) => sum + tasks, 0);
+const meanOf = (values: number[]): number => (values.length === 0 ? 0 : mean(values));
 /** For 1,000 tasks. */
 const usd: Of = run => (1000 * run.usd) / tasksIn(run);
 /** What 1,000 tasks cost with so much for each that was not answered well. */
@@ -434,6 +436,8 @@ export default defineStudy<At>({
   judge(runs) {
     const groups = answers(runs);
     const points = groups.flatMap(each => each.points);
+    const [atHomeUsd, , astrayUsd] = groups.map(each => meanOf(each.points.map(({ y }) => y)));
+    const dearer = showNumber((astrayUsd ?? 0) / (atHomeUsd || 1));
     const wrong = groups.slice(2).flatMap(each => each.points).length;
     const cascade = estimate(valuesOf(runs, arms.cascade(1), usd));
     const router = estimate(valuesOf(runs, arms.router(arms.GOOD), usd));
@@ -454,7 +458,7 @@ export default defineStudy<At>({
         },
         {
           id: 'hybrid-answers',
-          title: `Of ${showCount(points.length)} answers ${showCount(wrong)} are misrouted, one in ten as the classifier errs: easy ones cost more for nothing, hard ones are cheap and half of them bad`,
+          title: `Of ${showCount(points.length)} answers ${showCount(wrong)} are misrouted: easy ones cost ${dearer} times as much as at home, hard ones are cheap and half of them bad`,
           spec: scatterSpec(groups, {
             x: {
               title: 'from the call to the end of its answer',

@@ -4,6 +4,7 @@ import { didYouMean } from '../../scenarios/formats/suggest.ts';
 import apiBurst from './api-burst.ts';
 import autoscaling from './autoscaling.ts';
 import breakEven from './break-even.ts';
+import cancellation from './cancellation.ts';
 import contextMemory from './context-memory.ts';
 import disaggregation from './disaggregation.ts';
 import fanOut from './fan-out.ts';
@@ -29,6 +30,7 @@ export const studies: Readonly<Record<string, Study>> = {
   [autoscaling.name]: autoscaling,
   [fromZero.name]: fromZero,
   [breakEven.name]: breakEven,
+  [cancellation.name]: cancellation,
   [contextMemory.name]: contextMemory,
   [disaggregation.name]: disaggregation,
   [fanOut.name]: fanOut,

@@ -122,11 +122,13 @@ const readsOf =
       runs
         .filter(({ at }) => at.way === way && at.load === load)
         .map(run =>
-          read({
-            single: foundIn(run, 'single'),
-            agent: foundIn(run, 'agent'),
-            wide: foundIn(run, 'wide'),
-          }),
+          run.measured === undefined
+            ? null
+            : read({
+                single: foundIn(run, 'single'),
+                agent: foundIn(run, 'agent'),
+                wide: foundIn(run, 'wide'),
+              }),
         ),
     );
 
@@ -177,7 +179,10 @@ function claims(reads: Reads): Claim[] {
     {
       text: 'Requests per minute are meaningless where one request is twenty calls',
       verdict: isMeaningless ? 'confirmed' : of(wideAtDoor) > 1.5 ? 'partly' : 'contradicted',
-      figure: `one limit for all, twice the quota in demand: where ${TENANTS.single} requests a minute fit the questions, the wide agents use ${showTimes(wideAtDoor)} their quota and nothing of theirs is refused; where ${TENANTS.agent} fit the agents, the questions get ${showTimes(singleAtDoor)} of theirs. At equal requests a minute a wide agent takes ${showNumber(TENANTS.single / TENANTS.wide)} times the tokens of a question`,
+      figure: `one limit for all, twice the quota in demand: where ${TENANTS.single} requests a minute fit the questions, the wide agents use ${showTimes(wideAtDoor)} their quota, with ${showEstimate(
+        reads(over('questions'), ({ wide }) => share(wide.refusals, wide.sessions)),
+        showNumber,
+      )} refusals a request; where ${TENANTS.agent} fit the agents, the questions get ${showTimes(singleAtDoor)} of theirs. At equal requests a minute a wide agent takes ${showNumber(TENANTS.single / TENANTS.wide)} times the tokens of a question`,
     },
     {
       text: 'Counting calls instead shares tokens out as it should',
@@ -212,7 +217,7 @@ function claims(reads: Reads): Claim[] {
     {
       text: 'A budget of the workflow bounds what one request takes',
       verdict: of(largest('budgets')) < REQUEST.tokens * 1.1 ? 'confirmed' : 'contradicted',
-      figure: `largest request ${showEstimate(largest('budgets'), showNumber)} tokens, without ${showEstimate(largest('none'), showNumber)}; every wide agent then answers from what ${REQUEST.calls} calls found (finalize): ${ratioText(reads(over('budgets'), completedShare('wide')))} of them do, ${ratioText(reads(over('none'), completedShare('wide')))} complete without a limit`,
+      figure: `largest request ${showEstimate(largest('budgets'), showNumber)} tokens, without ${showEstimate(largest('none'), showNumber)}; a wide agent then answers from what ${REQUEST.calls} calls found (finalize): ${ratioText(reads(over('budgets'), completedShare('wide')))} of them do, ${ratioText(reads(over('none'), completedShare('wide')))} complete without a limit`,
     },
     {
       text: 'Requests let in by the tokens they will take keep workflows whole',

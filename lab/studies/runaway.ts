@@ -131,15 +131,16 @@ type Reads = (way: string, read: Read) => Estimate | null;
 
 function readsOf(runs: readonly StudyRun<At>[]): Reads {
   const measured = new Map(
-    runs.map(({ at, measured: each }) => [`${at.way} ${at.seed}`, each as RunawayFigures]),
+    runs.map(({ at, measured: each }) => [`${at.way} ${at.seed}`, each as RunawayFigures | undefined]),
   );
   const seeds = [...new Set(runs.map(({ at }) => at.seed))];
   return (way, read) =>
     estimate(
       seeds.flatMap(seed => {
-        const own = measured.get(`${way} ${seed}`)!;
-        const before = groupsIn(measured.get(`none ${seed}`)!);
-        return read({ ...groupsIn(own), before, score: own.score }) ?? [];
+        const own = measured.get(`${way} ${seed}`);
+        const none = measured.get(`none ${seed}`);
+        if (own === undefined || none === undefined) return [];
+        return read({ ...groupsIn(own), before: groupsIn(none), score: own.score }) ?? [];
       }),
     );
 }
@@ -194,7 +195,7 @@ function claims(reads: Reads): Claim[] {
         .join('; ')}`,
     },
     {
-      text: 'To finalize in place of stopping costs nothing and keeps the sound sessions',
+      text: 'To finalize saves as much as to stop, and sound sessions keep their answer',
       verdict: grade(
         got('finalize', saved) > got(STOP, saved) - 0.05 && got('finalize', completes) > 0.99,
         got('finalize', completes) > got(STOP, completes),
@@ -207,7 +208,7 @@ function claims(reads: Reads): Claim[] {
         got('degrade', saved) > got('finalize', saved),
         got('degrade', harmed) < got(STOP, harmed),
       ),
-      figure: `with a fifth more than the budget in the saving form, ${told('degrade', saved)} of tokens are saved (${told('degrade', savedUsd)} of USD), and ${told('degrade', harmed)} of the sound sessions are stopped in the end: a runaway is one of any model`,
+      figure: `with a fifth more than the budget in the saving form, ${told('degrade', saved)} of tokens are saved (${told('degrade', savedUsd)} of USD), and ${told('degrade', harmed)} of the sound sessions are stopped in the end: what runs away does so on any model`,
     },
     {
       text: 'For each kind of runaway there is a rule that finds it and spares the others',
@@ -261,7 +262,7 @@ export default defineStudy<At>({
       showSpread(reads(way, read), show);
     const point = (way: string) => ({ x: of(reads(way, harmed)), y: reads(way, saved)?.mean ?? null });
     const together = {
-      name: 'all rules, and the budget, finalize',
+      name: 'all rules; with a budget',
       points: [point('cancel'), point('both')],
     };
     const lines = [

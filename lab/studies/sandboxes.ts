@@ -332,10 +332,10 @@ const agents = (runs: Runs) => ({
     showSpread(figure(runs, at, 'toolMsMean'), showMs),
     at === NO_SANDBOX
       ? showSpread(figure(runs, at, 'makespanMsMean'), showMs)
-      : showSpread(slower(runs, at, 'makespanMsMean'), showSignedRatio),
+      : showSignedRatio(slower(runs, at, 'makespanMsMean')?.mean ?? null),
     at === NO_SANDBOX
       ? showSpread(figure(runs, at, 'makespanMsP95'), showMs)
-      : showSpread(slower(runs, at, 'makespanMsP95'), showSignedRatio),
+      : showSignedRatio(slower(runs, at, 'makespanMsP95')?.mean ?? null),
     showSpread(runUsd(runs, at), showUsd),
     showSpread(idleUsd(runs, at), showUsd),
   ]),
@@ -393,7 +393,7 @@ function agentChart(runs: Runs) {
   const session = slower(runs, agent(MEASURED, 'session'), 'makespanMsMean');
   return {
     id: 'sandboxes-agent',
-    title: `A start of 442 ms for each of ten tools makes the agent ${showSignedRatio(cold?.mean ?? null)} slower, one for each session ${showSignedRatio(session?.mean ?? null)}`,
+    title: `A start of 442 ms for each of ten tools makes the agent ${showRatio(cold?.mean)} slower, one for each session ${showRatio(session?.mean)}`,
     spec: linesSpec(lines, {
       x: { title: 'start of a sandbox, mean, ms', scale: { zero: true } },
       y: { title: 'agent takes longer by', scale: { zero: true }, axis: { format: '+%' }, format: '+.1%' },

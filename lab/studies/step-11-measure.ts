@@ -22,6 +22,8 @@ export interface Retried {
   /** Runs of a tool that changes something, after one that did it, and after one of which nobody knows. */
   readonly doneAgain: number;
   readonly perhapsAgain: number;
+  /** Of these, the harmful ones, as the records of the gateway tell them. */
+  readonly doubled: number;
   /** Of calls made again, attempts and further lives alike. */
   readonly againPromptTokens: number;
   readonly againCachedTokens: number;
@@ -84,6 +86,7 @@ const measure: Measure<Retried> = ({ workflows, calls, governed, ledger }) => {
     wastedTokens,
     usd: (ledger.totalNanos - ledger.components.gpu_idle) / NANOS_PER_USD,
     ...doublesOf(tools),
+    doubled: tools.filter(({ isDoubled, startMs }) => isDoubled && startMs !== null).length,
     againPromptTokens,
     againCachedTokens,
     started: started!,

@@ -41,13 +41,13 @@ const KEPT_RATIO = 0.95;
 
 /** Conversations a second for each H200: from capacity to spare to beyond what is kept. */
 const LOADS: Record<Fleet, readonly number[]> = {
-  1: [0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6],
-  4: [0.2, 0.3, 0.35, 0.4, 0.45, 0.55],
+  1: [0.2, 0.3, 0.4, 0.45, 0.5, 0.55, 0.65],
+  4: [0.2, 0.3, 0.4, 0.45, 0.5, 0.6],
   8: [0.2, 0.35, 0.4, 0.45, 0.55],
 };
 const QUICK_LOADS = [0.2, 0.35, 0.45, 0.55];
 /** Where only the knee is looked for. */
-const KNEE_LOADS = [0.3, 0.35, 0.4, 0.45];
+const KNEE_LOADS = [0.2, 0.3, 0.4, 0.5];
 const WINDOW_SEC = { quick: 100, whole: 150 } as const;
 const SESSIONS_MIN = { quick: 40, whole: 100 } as const;
 
@@ -140,23 +140,27 @@ const priceAgainstOne = (runs: Runs, where: Where): Estimate | null =>
 const mean = (found: Estimate | null): number => found?.mean ?? Number.NaN;
 
 /**
- * What a conversation costs with so many intents misjudged, against one large model. What is carried is measured on one
- * fleet; the hour of another differs in what the small cards add.
+ * What a conversation costs with so many intents misjudged, against one large model. How it rises with them is measured on
+ * one fleet.
  */
 function priceWhere(runs: Runs, gpus: Fleet, errs: number): number {
-  const hour = (way: Way, fleet: Fleet): number =>
-    mean(estimate(valuesAt(runs, usual(way, fleet), 0, run => run.usdPerHour)));
-  const dearer = (fleet: Fleet): number => hour('three', fleet) / hour('one', fleet);
-  const there = mean(
-    timesAs(prices(runs, { way: 'three', gpus: MIDDLE, errs }), prices(runs, usual('one', MIDDLE))),
+  const rise = timesAs(
+    prices(runs, { way: 'three', gpus: MIDDLE, errs }),
+    prices(runs, usual('three', MIDDLE)),
   );
-  return (there * dearer(gpus)) / dearer(MIDDLE);
+  return mean(priceAgainstOne(runs, usual('three', gpus))) * mean(rise);
 }
 
-/** Up to which share of misjudged intents the split is no dearer, on so many H200; null: it always is. */
-function paysUpTo(runs: Runs, gpus: Fleet): number | null {
-  const curve = TRIED.map(errs => ({ x: priceWhere(runs, gpus, errs), y: errs }));
-  return curve[0]!.x <= 1 ? interpolated(curve, 1) : null;
+/** Up to which share of misjudged intents the split is no dearer, on so many H200, in words. */
+function paysUpTo(runs: Runs, gpus: Fleet): { errs: number; text: string } {
+  const curve = TRIED.map(errs => ({ x: priceWhere(runs, gpus, errs), y: errs })).filter(({ x }) =>
+    Number.isFinite(x),
+  );
+  const last = curve.at(-1);
+  if (last === undefined || curve[0]!.x > 1) return { errs: 0, text: 'none' };
+  if (last.x <= 1) return { errs: last.y, text: `${showRatio(last.y)} and more` };
+  const errs = interpolated(curve, 1)!;
+  return { errs, text: showRatio(errs) };
 }
 
 const slows = (runs: Runs, way: Way, stage: Stage): Estimate | null =>
@@ -189,7 +193,7 @@ function claims(runs: Runs): Claim[] {
   const work = estimate(
     valuesAt(runs, usual('one', MIDDLE), 1, ({ workRatio }) => workRatio.intent + workRatio.safety),
   );
-  const limits = FLEETS.map(gpus => ({ gpus, errs: paysUpTo(runs, gpus) }));
+  const limits = FLEETS.map(gpus => ({ gpus, ...paysUpTo(runs, gpus) }));
   const isSooner = mean(sooner(0)) < 1 && mean(sooner(-1)) < 1;
   return [
     {
@@ -218,12 +222,12 @@ function claims(runs: Runs): Claim[] {
     },
     {
       text: 'A small model for intents pays even if it is often wrong',
-      verdict: limits.every(({ errs }) => (errs ?? 0) >= 0.2)
+      verdict: limits.every(({ errs }) => errs >= 0.2)
         ? 'confirmed'
-        : limits.some(({ errs }) => (errs ?? 0) >= ERRS)
+        : limits.some(({ errs }) => errs >= ERRS)
           ? 'partly'
           : 'contradicted',
-      figure: `no dearer than one large model, which misjudges ${showRatio(LARGE_ERRS)}, up to ${limits.map(({ gpus, errs }) => `${errs === null ? 'no share' : showRatio(errs)} of intents misjudged with ${gpus} H200`).join(', ')}`,
+      figure: `misjudged intents up to which it is no dearer than one large model, which misjudges ${showRatio(LARGE_ERRS)}: ${limits.map(({ gpus, text }) => `${text} with ${gpus} H200`).join(', ')}`,
     },
   ];
 }
@@ -270,7 +274,11 @@ export default defineStudy<At>({
   },
 
   judge(runs) {
-    const loads = [...new Set(runs.map(({ at }) => at.perGpu))].sort((a, b) => a - b);
+    const loads = [
+      ...new Set(
+        runs.flatMap(({ at }) => (at.gpus === MIDDLE && at.errs === usualOf(at.way) ? at.perGpu : [])),
+      ),
+    ].sort((a, b) => a - b);
     const lines: Line[] = ALL.map(way => ({
       name: WAYS[way].name,
       points: loads.map((x, load) => {
@@ -335,8 +343,11 @@ export default defineStudy<At>({
           title: `Three models cost ${showNumber(first!)} times as much as one beside ${FLEETS[0]} H200 and ${showNumber(last!)} times beside ${FLEETS.at(-1)!}; each misjudged intent adds to it`,
           spec: linesSpec(byErrs, {
             x: { title: 'intents that the small model misjudges', axis: { format: '~%' } },
-            y: { title: 'price of a conversation, against one large model', scale: { zero: false } },
-            rules: [{ y: 1, label: `one large model, ${showRatio(LARGE_ERRS)} misjudged` }],
+            y: {
+              title: 'price, times that of one large model',
+              scale: { zero: false },
+            },
+            rules: [{ y: 1, label: '' }],
           }),
         },
         {
@@ -350,7 +361,7 @@ export default defineStudy<At>({
       ],
       limits: [
         'How often intents are misjudged is assumed, and that it shows at once; an answer that is wrong without anybody noticing is not counted.',
-        'The chart by misjudged intents is measured on one fleet; the others differ from it by the price of their small cards.',
+        'How the price rises with misjudged intents is measured on one fleet and taken for the others.',
         'Small models stand on consumer cards, the cheapest that hold them; dearer ones move the fleet size from which the split pays.',
         'Step times are a model, for ranking only; a replica of the large model is one H200, where two would be faster and carry more context.',
         'Safety waits for the whole answer here; what is streamed before it is unchecked.',

@@ -56,7 +56,7 @@ export interface Vllm {
   close(): Promise<void>;
 }
 
-/** Ready after a minute or two. */
+/** Ready after a minute or two, on a busy machine many. */
 export async function startVllm(): Promise<Vllm> {
   const folder = mkdtempSync(join(tmpdir(), 'windtunnel-vllm-'));
   writeFileSync(join(folder, 'config.json'), JSON.stringify(CONFIG));
@@ -82,8 +82,14 @@ export async function startVllm(): Promise<Vllm> {
     last = (last + String(chunk)).slice(-2000);
   });
   const ended = new Promise<void>(resolve => child.once('close', () => resolve()));
+  const kill = (): void => {
+    child.kill('SIGTERM');
+  };
+  // A test that is cut off leaves no server behind.
+  process.once('exit', kill);
   const close = async (): Promise<void> => {
-    child.kill('SIGINT');
+    process.off('exit', kill);
+    kill();
     await ended;
     rmSync(folder, { recursive: true });
   };

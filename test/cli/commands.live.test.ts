@@ -121,6 +121,32 @@ describe('replay on the emulator', () => {
     await served.stop();
   });
 
+  test('governs the calls: attempts, decisions and costs are written, with faults of the emulator among them', async () => {
+    const running = start(
+      ['emulate', 'd.yaml', '--port', '0', '--json', '--inject', 'error=40%', '--seed', '3'],
+      folder,
+    );
+    let out = '';
+    running.child.stdout.on('data', chunk => {
+      out += String(chunk);
+    });
+    await running.until('"url"');
+    const url = `${/"url": "([^"]+)"/.exec(out)?.[1]}/v1`;
+    write(
+      folder,
+      'governed.yaml',
+      `${ENDPOINT(url)}gateway: { retry: { max: 9, backoff: 5ms..20ms, errors: [5xx] } }\n`,
+    );
+    const args = ['replay', 'chain.yaml', '-d', 'governed.yaml', '--out', 'governed'];
+    const ran = await start(args, folder).ended;
+    expect(ran.code, ran.err).toBe(0);
+    expect(readResult('governed').counts.calls).toMatchObject({ planned: 8, ok: 8 });
+    const audit = readFileSync(join(folder, 'governed/audit.jsonl'), 'utf8');
+    expect(audit).toMatch(/"policy":"retry","decision":"again"/);
+    running.child.kill('SIGINT');
+    expect((await running.ended).code).toBe(0);
+  });
+
   test('of a window of a trace warns that the server has not seen what came before it', async () => {
     const served = await emulator();
     const trace = join(ROOT, 'scenarios/library/traces/claude-code-session.json');
@@ -268,6 +294,24 @@ describe('servers that misbehave', () => {
     expect(code).toBe(1);
     expect(err).toContain('nothing answers at http://127.0.0.1:9/v1');
     expect(err).toContain('hint:');
+  });
+
+  test('a provider that calls may go to needs an address; faults that the emulator does not know are named', () => {
+    write(
+      folder,
+      'fallback.yaml',
+      `${ENDPOINT('http://127.0.0.1:9/v1')}providers: { vendor: { models: { big: { model: mistral-large-3, price: { in: 1, out: 2 }, max_model_len: 64k } } } }\ngateway: { fallback: { main: [big] } }\n`,
+    );
+    expect(windtunnel(['replay', 'chain.yaml', '-d', 'fallback.yaml'], folder)).toMatchObject({
+      code: 104,
+      err: expect.stringMatching(
+        /calls may go to "big" of provider "vendor", which has no live endpoint[\s\S]*give providers\.vendor an `endpoint/,
+      ),
+    });
+    expect(windtunnel(['emulate', 'd.yaml', '--inject', 'eror=5%'], folder)).toMatchObject({
+      code: 104,
+      err: expect.stringMatching(/cannot read "eror=5%"[\s\S]*did you mean "error"/),
+    });
   });
 
   test('a pool without endpoints and a key that is not set are bad input', () => {

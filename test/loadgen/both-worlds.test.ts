@@ -1,5 +1,6 @@
 // One scenario on one deployment, simulated and live: where nothing depends on timing, the gateway decides the same.
 import { afterEach, describe, expect, test } from 'vitest';
+import type { RunOutput } from '../../scenarios/formats/run.ts';
 import { planOf } from '../builders/scenarios.ts';
 import { simulated } from '../builders/worlds.ts';
 import { emulator, isIdle, type LiveEmulator, liveDeployment, replayed } from './live.ts';
@@ -76,24 +77,50 @@ const CASES: [string, string, string][] = [
   ['a loop that is noticed', scenario('', LOOP), '{ anomalies: { calls: 5, action: cancel } }'],
 ];
 
+/** What became of sessions and attempts, whenever it did. */
+const ends = ({ workflows, governed }: RunOutput): string[] => [
+  ...governed!.attempts
+    .map(({ session, call, attempt, kind, target, promptTokens, outputTokens, outcome, waste, error }) =>
+      [session, call, attempt, kind, target, promptTokens, outputTokens, outcome, waste, error].join(' '),
+    )
+    .sort(),
+  ...workflows.map(({ session, status, error }) => `${session} ${status} ${error}`).sort(),
+];
+
+async function compared(text: string, deployment: string): Promise<void> {
+  const live = await replayed(text, deployment);
+  const sim = simulated(planOf(text), deployment);
+  expect(told(live.governed).length).toBeGreaterThan(0);
+  expect(told(live.governed)).toEqual(told(sim.governed!));
+  expect(ends(live)).toEqual(ends(sim));
+}
+
+async function serving(inject = ''): Promise<string> {
+  const server = await emulator(inject);
+  servers.push(server);
+  return server.url;
+}
+
 describe('the decisions of both worlds are the same', () => {
   test.each(CASES)('%s', async (_, text, gateway) => {
-    const server = await emulator();
-    servers.push(server);
-    const deployment = liveDeployment({ main: [server.url], spare: [server.url] }, gateway);
-    const live = await replayed(text, deployment);
-    const sim = simulated(planOf(text), deployment);
-    expect(told(live.governed).length).toBeGreaterThan(0);
-    expect(told(live.governed)).toEqual(told(sim.governed!));
-    const attempts = ({ attempts }: typeof live.governed) =>
-      attempts
-        .map(({ session, call, attempt, kind, target, promptTokens, outputTokens, outcome, waste }) =>
-          [session, call, attempt, kind, target, promptTokens, outputTokens, outcome, waste].join(' '),
-        )
-        .sort();
-    expect(attempts(live.governed)).toEqual(attempts(sim.governed!));
-    expect(
-      live.workflows.map(({ session, status, error }) => `${session} ${status} ${error}`).sort(),
-    ).toEqual(sim.workflows.map(({ session, status, error }) => `${session} ${status} ${error}`).sort());
+    const url = await serving();
+    await compared(text, liveDeployment({ main: [url], spare: [url] }, gateway));
+  });
+
+  test('an API that always fails: retries until they are used up, then another target, then a breaker', async () => {
+    const [broken, good] = [await serving('error=100%'), await serving()];
+    const provider = `
+providers:
+  vendor:
+    endpoint: { url: ${broken} }
+    fail: 100%
+    models: { frontier: { model: spare, price: { in: 1, out: 2 }, latency: { ttft: 5ms, tpot: 1ms }, max_model_len: 64k } }`;
+    const gateway =
+      '{ retry: { max: 2, backoff: 1ms..2ms, errors: [5xx] }, fallback: { frontier: [spare] }, breaker: { failures: 7, open: 1h }, choose: [ { use: frontier } ] }';
+    const text = scenario('', LOOP).replace(
+      'arrival: { at_once: true }',
+      'arrival: { closed: { agents: 1 } }',
+    );
+    await compared(text, liveDeployment({ main: [good], spare: [good] }, gateway, provider));
   });
 });

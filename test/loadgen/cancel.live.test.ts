@@ -10,6 +10,8 @@ import { emptyFolder, start, write } from '../cli/run.ts';
 import { liveDeployment, replayed } from './live.ts';
 
 const CANCELS = 20;
+/** Its start takes a minute or two where nothing else runs. */
+const VLLM_TEST_MS = 1_200_000;
 
 /** One session after the other, each with two long calls at once, left after 600 ms. */
 const SCENARIO = `
@@ -99,10 +101,12 @@ describe("from a cancel to the server's abort", () => {
     await ended;
   });
 
-  test.skipIf(!hasVllm)('on vLLM (set WINDTUNNEL_VLLM to its executable)', async () => {
-    const { url, close } = await startVllm();
-    try {
-      const deployment = `
+  test.skipIf(!hasVllm)(
+    'on vLLM (set WINDTUNNEL_VLLM to its executable)',
+    async () => {
+      const { url, close } = await startVllm();
+      try {
+        const deployment = `
 windtunnel: 1
 deployment: vllm
 pools:
@@ -112,9 +116,11 @@ pools:
     step: { model: affine, base: 10ms, per_token: 1ms }
     endpoints: [ { url: ${url}, model: tiny, api: tokens } ]
 `;
-      await judged('vLLM', url, deployment);
-    } finally {
-      await close();
-    }
-  });
+        await judged('vLLM', url, deployment);
+      } finally {
+        await close();
+      }
+    },
+    VLLM_TEST_MS,
+  );
 });

@@ -290,3 +290,18 @@ describe('who shares a budget', () => {
     ]);
   });
 });
+
+test('who waits is asked again only when something has changed for them', () => {
+  const queue = rule({ onExceed: 'queue', perMs: 1000 });
+  const budgets = new Budgets({ budgets: [], tenants: new Map([['t', tenant({ budget: queue })]]) });
+  budgets.open(session({ tenant: 't' }));
+  budgets.reserve(1, 's', llm(70), 0);
+  expect(budgets.waitsOn('s', llm(30), 0)).toBe(false);
+  expect(budgets.waitsOn('s', llm(31), 0)).toBe(true);
+  budgets.settle(1, llm(40), true, 0);
+  expect(budgets.waitsOn('s', llm(60), 0)).toBe(false);
+  expect(budgets.waitsOn('s', llm(61), 0)).toBe(true);
+  // The next window is empty; what no window holds does not wait.
+  expect(budgets.waitsOn('s', llm(61), 1000)).toBe(false);
+  expect(budgets.waitsOn('s', llm(101), 0)).toBe(false);
+});

@@ -99,13 +99,16 @@ describe('the judgement', () => {
       return 0.6;
     };
     expect(
-      verdicts(at => ({ goodRatio: goodRatio(at), ...(at.way === 'queue' && { completedRatio: 0.5 }) })),
+      verdicts(at => ({
+        goodRatio: goodRatio(at),
+        ...(at.way.startsWith('queue') && { completedRatio: 0.5 }),
+      })),
     ).toEqual(Array.from({ length: 6 }, () => 'contradicted'));
   });
 
   test('who queues is back at once, or it cost more than time', () => {
     const queueing = (recoverMs: number | null): string =>
-      judged(({ way }) => (way === 'queue' ? { recoverMs } : {})).find(({ text }) =>
+      judged(({ way }) => (way.startsWith('queue') ? { recoverMs } : {})).find(({ text }) =>
         text.includes('Queueing'),
       )!.verdict;
     expect([0, 60_000, 90_000, null].map(queueing)).toEqual(['confirmed', 'confirmed', 'partly', 'partly']);

@@ -1,6 +1,7 @@
 // Runs against hosted APIs: the burst of the job scanner at a tier of 500k input tokens a minute, left alone, tried again,
 // and held back by a limit of ours.
 import { describe, expect, test } from 'vitest';
+import { ledgerOf } from '../../../gateway/ledger/ledger.ts';
 import type { RunOutput } from '../../../scenarios/formats/run.ts';
 import { planOf } from '../../builders/scenarios.ts';
 import { simulated } from '../../builders/worlds.ts';
@@ -72,4 +73,11 @@ test('the same seed gives the same bytes, with failures, outages and a cache', (
   expect(second).toEqual(first);
   expect(first.governed!.attempts.some(({ error }) => error === 'http_503')).toBe(true);
   expect(first.governed!.attempts.some(({ error }) => error === 'http_500')).toBe(true);
+});
+
+test('calls are billed where a deployment has no gateway, too', () => {
+  const run = burst('', '');
+  const price = () => ({ in: 4, cachedIn: 0.2, cacheWrite: 5, out: 20 });
+  // The 166 that went were given up before their first token: 3,000 tokens at 4 USD a million each.
+  expect(ledgerOf(run, { rates: new Map(), price }).totalNanos).toBe(166 * 3000 * 4000);
 });
