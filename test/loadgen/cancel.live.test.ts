@@ -96,9 +96,12 @@ describe("from a cancel to the server's abort", () => {
     });
     await until('"url"');
     const url = `${/"url": "([^"]+)"/.exec(out)?.[1]}/v1`;
-    await judged('the emulator', url, liveDeployment({ main: [url] }));
-    child.kill('SIGINT');
-    await ended;
+    try {
+      await judged('the emulator', url, liveDeployment({ main: [url] }));
+    } finally {
+      child.kill('SIGINT');
+      await ended;
+    }
   });
 
   test.skipIf(!hasVllm)(
