@@ -11,6 +11,7 @@ import { Outliers } from './breakers/outliers.ts';
 import type { Attempt, Failure, GovernedCall } from './calls.ts';
 import type { Desk } from './desk.ts';
 import { OUTPUT_TOKENS } from './entrance.ts';
+import { isBilled } from './ledger/spent.ts';
 import { Hedging } from './retries/hedging.ts';
 import type { RetryAsk } from './retries/retries.ts';
 import { isUnheard, Waits } from './waits.ts';
@@ -131,7 +132,8 @@ export class Attempts {
     const { limits, usdOf } = this.desk.parts;
     if (limits === null) return false;
     const { promptTokens, model } = call.request.call;
-    const maxOutputTokens = call.rules.step.maxOutputTokens ?? OUTPUT_TOKENS;
+    const allowedTokens = call.rules.step.maxOutputTokens ?? OUTPUT_TOKENS;
+    const maxOutputTokens = Math.min(allowedTokens, call.capTokens ?? allowedTokens);
     const { id: session, workflow, planned } = call.session;
     const { tenant, user } = planned;
     const usd = usdOf(target, promptTokens, 0, maxOutputTokens);
@@ -247,7 +249,7 @@ export class Attempts {
       this.observe(attempt, false, 'timeout', nowMs);
     }
     const sentMs = call.firstSentMs ?? call.askedMs;
-    this.desk.finish(call, { ...unsent(), outcome: 'error', error: 'deadline', sentMs, endMs: nowMs }, nowMs);
+    this.desk.fail(call, { ...unsent(), outcome: 'error', error: 'deadline', sentMs, endMs: nowMs }, nowMs);
   }
 
   /** Its session gave the call up. */
@@ -377,6 +379,7 @@ export class Attempts {
     const to = this.escalatesTo(call, isGood);
     if (to !== null && to !== target && desk.allows(call, to)) {
       this.record(attempt, result, 'escalated', isGood);
+      call.answer = { result, record: call.lastRecord };
       desk.decided(call, 'escalate', to, 'the answer was not good enough', nowMs);
       this.start(call, 'escalation', null, to, nowMs);
       return;
@@ -387,6 +390,7 @@ export class Attempts {
       const asked = this.askRetry(call, bad, nowMs, true);
       if ('pauseMs' in asked) {
         this.record(attempt, result, 'retried', false);
+        call.answer = { result, record: call.lastRecord };
         this.again(call, 'other', target, asked.pauseMs, nowMs);
         return;
       }
@@ -464,7 +468,7 @@ export class Attempts {
     if (this.waitsFor(call, failure, nowMs)) return;
     const { result, error } = failure;
     // Of an end we are told from outside; a refusal of ours may come from inside of `send`.
-    if (result !== null) this.desk.finish(call, { ...result, outcome: 'error', error }, nowMs);
+    if (result !== null) this.desk.fail(call, { ...result, outcome: 'error', error }, nowMs);
     else this.desk.endSoon(call, { outcome: 'error', error }, nowMs);
   }
 
@@ -496,9 +500,9 @@ export class Attempts {
     this.desk.later(call, nowMs + pauseMs, now => this.start(call, 'retry', reason, target, now));
   }
 
-  private fallBack(call: GovernedCall, { reason, target }: Failure, nowMs: number): boolean {
+  private fallBack(call: GovernedCall, { reason, target, hasBegun }: Failure, nowMs: number): boolean {
     const { chooser, spec } = this.desk.parts;
-    if (chooser === null) return false;
+    if (chooser === null || !maySendAgain(call, hasBegun)) return false;
     call.tried ??= [];
     const { tried } = call;
     if (!tried.includes(target)) tried.push(target);
@@ -517,9 +521,13 @@ export class Attempts {
   }
 
   /** Nothing is left to try: with `queue` it waits for its target to come back. */
-  private waitsFor(call: GovernedCall, { reason, target, backMs }: Failure, nowMs: number): boolean {
+  private waitsFor(
+    call: GovernedCall,
+    { reason, target, backMs, hasBegun }: Failure,
+    nowMs: number,
+  ): boolean {
     const { degraded, degradedWaitMs } = this.desk.parts.spec;
-    if (degraded !== 'queue' || !PASSING.includes(reason)) return false;
+    if (degraded !== 'queue' || !PASSING.includes(reason) || !maySendAgain(call, hasBegun)) return false;
     const sinceMs = call.degradedSinceMs ?? nowMs;
     const untilMs = sinceMs + degradedWaitMs;
     const nextMs = Math.max(nowMs + LOOK_AGAIN_MS, Math.min(backMs ?? 0, untilMs));
@@ -537,9 +545,9 @@ function isRetried({ lastRecord }: GovernedCall): void {
   if (lastRecord?.waste === 'failed') lastRecord.waste = 'retried';
 }
 
-/** Whether what was computed is paid for: what was refused is not. */
-const isBilled = ({ outcome, firstTokenMs, outputTokens }: CallResult): boolean =>
-  outcome === 'ok' || firstTokenMs !== null || outputTokens > 0;
+/** Somebody may have read the beginning of an answer: another one is asked for only where the rule is blind to that. */
+const maySendAgain = ({ rules }: GovernedCall, hasBegun: boolean): boolean =>
+  !hasBegun || rules.retry?.isBlind === true;
 
 /** Why what runs of a session that is being ended was paid for in vain. */
 function wasteOf(reason: string | null, propagates: boolean): Waste {

@@ -75,6 +75,8 @@ export interface GovernedCall {
   lastTarget: string | null;
   /** Of the last attempt that ended: its waste is told when it is known what came of it. */
   lastRecord: AttemptRecord | null;
+  /** One that was not good enough, in case that there is no better; null: none. */
+  answer: { readonly result: CallResult; readonly record: AttemptRecord | null } | null;
   isReserved: boolean;
   /** What its last attempt used, while nobody knows whether it was the last; null: it is settled. */
   unsettled: BudgetUse | null;

@@ -136,7 +136,7 @@ export class Desk {
     this.stopWaiting(call);
     this.later(call, nowMs, now => {
       const sentMs = end.sentMs ?? call.firstSentMs ?? call.askedMs;
-      this.finish(call, { ...unsent(), ...end, sentMs, endMs: now }, now);
+      this.fail(call, { ...unsent(), ...end, sentMs, endMs: now }, now);
     });
   }
 
@@ -149,6 +149,18 @@ export class Desk {
   retryOver(call: GovernedCall): void {
     if (call.isRetrying) this.retries.retryEnded();
     call.isRetrying = false;
+  }
+
+  /** It came to nothing; an answer that was not good enough is better than none. */
+  fail(call: GovernedCall, result: CallResult, nowMs: number): void {
+    const { answer } = call;
+    if (answer === null || result.outcome !== 'error') {
+      this.finish(call, result, nowMs);
+      return;
+    }
+    if (answer.record !== null) answer.record.waste = null;
+    call.lastTarget = answer.result.pool ?? answer.record?.target ?? call.lastTarget;
+    this.finish(call, answer.result, nowMs);
   }
 
   /** Something that was reserved is settled. */

@@ -195,6 +195,7 @@ export class Gateway implements Layer {
       lastReplica: null,
       lastTarget: null,
       lastRecord: null,
+      answer: null,
       isReserved: false,
       unsettled: null,
       isAborted: false,

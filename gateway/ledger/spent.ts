@@ -6,7 +6,7 @@ export type Spent = AttemptRecord | CallRecord;
 
 export const targetOf = (spent: Spent): string => ('target' in spent ? spent.target : spent.pool);
 
-const wasServed = ({ scheduledMs, firstTokenMs }: Spent): boolean =>
+const wasServed = ({ scheduledMs, firstTokenMs }: Pick<Spent, 'scheduledMs' | 'firstTokenMs'>): boolean =>
   scheduledMs !== null || firstTokenMs !== null;
 
 const promptComputed = ({ promptTokens, cachedTokens, computedTokens, outputTokens }: Spent): number => {
@@ -40,7 +40,9 @@ export const workNsAfter = (spent: Spent, rate: WorkRate): number =>
     : 0;
 
 /** Providers bill what they worked on up to the abort; a refusal, or an error before the first token, is free. */
-export function isBilled(spent: Spent): boolean {
+export function isBilled(
+  spent: Pick<Spent, 'sentMs' | 'scheduledMs' | 'firstTokenMs' | 'outcome' | 'error'>,
+): boolean {
   if (spent.sentMs === null) return false;
   return wasServed(spent) || spent.outcome !== 'error' || spent.error === 'timeout';
 }

@@ -102,8 +102,11 @@ function maxOutput({ out, reasoning, maxTokens }: Parameters<typeof stepRules>[1
   const isFixed = (amount: Amount): boolean => amount.kind === 'draw' && amount.of.kind === 'constant';
   // Where both parts are drawn, each has half of the rest: together they then stay below as often at the least.
   const share = isFixed(out) || isFixed(reasoning) ? USUAL_ANSWERS : (1 + USUAL_ANSWERS) / 2;
-  if (out.kind === 'expression' || reasoning.kind === 'expression') return null;
-  return Math.max(1, drawAmount(reasoning, share, true) + drawAmount(out, share, true));
+  // Of an expression only its upper bound is known, if it has one.
+  const most = (amount: Amount): number =>
+    amount.kind === 'expression' ? amount.max : drawAmount(amount, share, true);
+  const tokens = most(reasoning) + most(out);
+  return Number.isFinite(tokens) ? Math.max(1, tokens) : null;
 }
 
 // ---- tools ----------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ faults: [{ fault: replica_crash, target: main, at: 10s }]
     cold_start: 40s
 gateway:
   timeout: { ttft: 5s }
+  retry: { max: 0, blind: true }
   breaker: { failures: 3, open: 4s, errors: [timeout, 5xx] }
   degraded: { mode: queue, max_wait: 10m }
 routing:`,
