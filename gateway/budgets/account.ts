@@ -55,6 +55,29 @@ export interface Standing {
   readonly reserved: number;
 }
 
+/** The limits of a rule, a row each: of one rule there are as many accounts as sessions. */
+interface Limits {
+  readonly measures: readonly Counted[];
+  readonly places: Int32Array;
+  readonly limits: Float64Array;
+}
+const known = new WeakMap<BudgetRule, Limits>();
+
+function limitsOf(rule: BudgetRule): Limits {
+  const found = known.get(rule);
+  if (found !== undefined) return found;
+  const measures = COUNTED.filter(measure => rule.limits[measure] !== undefined);
+  const made = {
+    measures,
+    places: Int32Array.from(measures, measure => COUNTED.indexOf(measure)),
+    limits: Float64Array.from(measures, measure =>
+      Math.round((rule.limits[measure] as number) * unitOf(measure)),
+    ),
+  };
+  known.set(rule, made);
+  return made;
+}
+
 export class Account {
   readonly rule: BudgetRule;
   readonly scope: Scope;
@@ -71,11 +94,10 @@ export class Account {
   constructor(rule: BudgetRule, scope: Scope) {
     this.rule = rule;
     this.scope = scope;
-    this.measures = COUNTED.filter(measure => rule.limits[measure] !== undefined);
-    this.places = Int32Array.from(this.measures, measure => COUNTED.indexOf(measure));
-    this.limits = Float64Array.from(this.measures, measure =>
-      Math.round((rule.limits[measure] as number) * unitOf(measure)),
-    );
+    const { measures, places, limits } = limitsOf(rule);
+    this.measures = measures;
+    this.places = places;
+    this.limits = limits;
     this.used = new Float64Array(this.measures.length);
     this.reserved = new Float64Array(this.measures.length);
   }
@@ -120,6 +142,16 @@ export class Account {
 
   release(amounts: Amounts): void {
     for (let row = 0; row < this.reserved.length; row++) this.reserved[row]! -= amounts[this.places[row]!]!;
+  }
+
+  /** `amounts` are used, of what was `reserved`, which ends. */
+  settle(amounts: Amounts, reserved: Amounts): void {
+    const { places } = this;
+    for (let row = 0; row < places.length; row++) {
+      const place = places[row]!;
+      this.used[row]! += amounts[place]!;
+      this.reserved[row]! -= reserved[place]!;
+    }
   }
 
   use(amounts: Amounts): void {

@@ -152,7 +152,8 @@ export class Budgets {
     const wanted = amountsOf(claim, 1, this.spare.pop() ?? noAmounts());
     let worst: Extract<BudgetVerdict, { kind: 'exceeded' }> | null = null;
     let soft: BudgetVerdict | null = null;
-    for (const account of accounts) {
+    for (let i = 0; i < accounts.length; i++) {
+      const account = accounts[i]!;
       account.roll(nowMs);
       const isLetThrough = claim.isFinal === true && account.rule.onExceed === 'finalize';
       const row = isLetThrough ? -1 : account.exceededBy(wanted);
@@ -165,7 +166,7 @@ export class Budgets {
       this.spare.push(wanted);
       return worst;
     }
-    for (const account of accounts) account.reserve(wanted);
+    for (let i = 0; i < accounts.length; i++) accounts[i]!.reserve(wanted);
     this.reservations.set(id, { accounts, amounts: wanted });
     return soft ?? OK;
   }
@@ -199,11 +200,16 @@ export class Budgets {
     // No budget is for it.
     if (reservation === undefined) return;
     const used = amountsOf(use, isLast ? 1 : 0, this.using);
-    for (const account of reservation.accounts) {
+    const { accounts, amounts } = reservation;
+    for (let i = 0; i < accounts.length; i++) {
+      const account = accounts[i]!;
       account.roll(nowMs);
-      account.use(used);
+      if (isLast) account.settle(used, amounts);
+      else account.use(used);
     }
-    if (isLast) this.release(id);
+    if (!isLast) return;
+    this.spare.push(amounts);
+    this.reservations.delete(id);
   }
 
   /** A call is not made after all: what it has reserved is given back, and it does not count. */
