@@ -111,7 +111,10 @@ export class Desk {
   asks({ rules, request }: GovernedCall): ChoiceAsk {
     const { facts, call, pool } = request;
     return {
-      key: facts.key,
+      // Hashed for who draws.
+      get key() {
+        return facts.key;
+      },
       role: call.role,
       complexity: rules.step.complexity,
       sensitivity: rules.step.sensitivity,

@@ -290,8 +290,15 @@ export const hints = z
   .strictObject({
     priority: z.int().optional().describe('higher goes first, where the engine has priorities'),
     session_affinity: z.boolean().optional().describe('go to the replica that had the session last'),
-    output_tokens: z.boolean().optional().describe('tell a live server the expected output length, where its endpoint has such hints'),
-    cache_ttl: duration.optional().describe('how long this context is worth keeping: told to a live server whose endpoint has `cache_control`'),
+    output_tokens: z
+      .boolean()
+      .optional()
+      .describe('tell a live server the expected output length, where its endpoint has such hints'),
+    cache_ttl: duration
+      .optional()
+      .describe(
+        'how long this context is worth keeping: told to a live server whose endpoint has `cache_control`',
+      ),
   })
   .describe('hints to router and engine');
 

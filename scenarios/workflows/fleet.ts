@@ -36,6 +36,7 @@ class Facts implements CallFacts {
   private readonly node: LiveNode;
   readonly step: string;
   readonly deadlineMs: number | null;
+  private hashed: Key | null = null;
 
   constructor(active: ActiveSession, node: LiveNode, step: string, deadlineMs: number | null) {
     this.active = active;
@@ -44,7 +45,8 @@ class Facts implements CallFacts {
     this.deadlineMs = deadlineMs;
   }
   get key(): Key {
-    return extendText(this.active.planned.key, this.node.path);
+    this.hashed ??= extendText(this.active.planned.key, this.node.path);
+    return this.hashed;
   }
   get parents(): readonly number[] {
     const { after } = this.node;

@@ -1,6 +1,6 @@
 // A fleet, the layers below it and the world at the bottom, tied together: what is asked goes down, ends go up.
 import { Fleet, type FleetOptions } from './fleet.ts';
-import type { Layer, LayerSetup, Reports, Sessions, World } from './world.ts';
+import type { CallResult, Layer, LayerSetup, Reports, Sessions, World } from './world.ts';
 
 /** Makes a layer between what is below and above it. */
 export type MakeLayer = (setup: LayerSetup & { readonly sessions: Sessions }) => Layer;
@@ -9,14 +9,14 @@ export type MakeLayer = (setup: LayerSetup & { readonly sessions: Sessions }) =>
 class Upwards implements Reports {
   to: Reports | null = null;
 
-  callEnded(...end: Parameters<Reports['callEnded']>): void {
-    this.to?.callEnded(...end);
+  callEnded(ticket: number, result: CallResult, nowMs: number): void {
+    this.to?.callEnded(ticket, result, nowMs);
   }
-  delayEnded(...end: Parameters<Reports['delayEnded']>): void {
-    this.to?.delayEnded(...end);
+  delayEnded(ticket: number, nowMs: number, failure?: string | null): void {
+    this.to?.delayEnded(ticket, nowMs, failure);
   }
-  firstToken(...token: Parameters<Reports['firstToken']>): void {
-    this.to?.firstToken(...token);
+  firstToken(ticket: number, nowMs: number): void {
+    this.to?.firstToken(ticket, nowMs);
   }
 }
 
