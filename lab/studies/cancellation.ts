@@ -77,7 +77,8 @@ function caseOf(at: At, minutes: number): { at: At; of: GridCase } {
 
 function casesOf(seeds: readonly number[], isQuick: boolean): At[] {
   const hazards = isQuick ? [HAZARDS[1]!] : HAZARDS;
-  const ends = isQuick ? (['user', 'budget'] as const) : END_NAMES;
+  // Users who leave are among the others.
+  const ends = isQuick ? (['budget'] as const) : END_NAMES.filter(end => end !== 'user');
   return seeds.flatMap((seed): At[] =>
     LOAD_NAMES.flatMap((load): At[] => [
       { part: 'nobody', load, seed },
@@ -92,7 +93,16 @@ function casesOf(seeds: readonly number[], isQuick: boolean): At[] {
 // ---- what came of it ---------------------------------------------------------------------------------------------
 
 type Run = StudyRun<At>;
-const read = ({ measured }: Run): Cancelled => measured as Cancelled;
+const NOTHING_LATE: Late = { sessions: 0, outputTokens: 0, gpuSeconds: 0, usd: 0, toolSeconds: 0 };
+const NOTHING: Cancelled = {
+  outputTokens: 0,
+  gpuSeconds: 0,
+  late: NOTHING_LATE,
+  untold: HAZARDS.map(() => NOTHING_LATE),
+  cleanMsP50: null,
+  cleanMsP95: null,
+};
+const read = ({ measured }: Run): Cancelled => (measured as Cancelled | undefined) ?? NOTHING;
 
 interface Where {
   readonly load: Load;
@@ -119,6 +129,7 @@ class Runs {
   }
 
   ends(end: End, tells: 'all' | 'agent'): Run[] {
+    if (end === 'user') return this.of({ load: 'spare', tells, perSec: HAZARDS[1]! });
     return this.all.filter(({ at }) => at.part === 'ends' && at.end === end && at.tells === tells);
   }
 

@@ -209,7 +209,24 @@ function casesOf(seeds: readonly number[], isQuick: boolean): At[] {
 // ---- what came of it ---------------------------------------------------------------------------------------------
 
 type Run = StudyRun<At>;
-const read = ({ measured }: Run): Retried => measured as Retried;
+const NOTHING: Retried = {
+  sessions: 0,
+  completed: 0,
+  calls: 0,
+  attempts: 0,
+  tokens: 0,
+  wastedTokens: 0,
+  usd: 0,
+  doneAgain: 0,
+  perhapsAgain: 0,
+  doubled: 0,
+  againPromptTokens: 0,
+  againCachedTokens: 0,
+  started: [],
+  through: [],
+  sent: [],
+};
+const read = ({ measured }: Run): Retried => (measured as Retried | undefined) ?? NOTHING;
 const PER = 1000;
 
 /** The runs of a study, by part. */
