@@ -96,7 +96,9 @@ export class Attempts {
     call.under += 1;
     call.waitsSinceMs = null;
     call.firstSentMs ??= nowMs;
-    call.live.push(attempt);
+    // Nearly always it is the only one: an array of exactly that size.
+    if (call.live.length === 0) call.live = [attempt];
+    else call.live.push(attempt);
     this.live.set(ticket, attempt);
     this.arm(attempt, nowMs);
     setup.below.send(ticket, this.requestOf(attempt));

@@ -60,7 +60,7 @@ export interface GovernedCall {
   isRetrying: boolean;
   firstSentMs: number | null;
   /** Attempts under way that may still answer it. */
-  readonly live: Attempt[];
+  live: Attempt[];
   /** Targets that failed it; null: none has. */
   tried: string[] | null;
   /** What it waits for while nothing is under way. */

@@ -23,6 +23,8 @@ export interface GatewayParts {
   readonly budgets: Budgets | null;
   readonly limits: OwnLimits | null;
   readonly chooser: Chooser | null;
+  /** Calls may go elsewhere than they ask, or nowhere. */
+  readonly chooses: boolean;
   readonly quality: Quality | null;
   readonly anomalies: AnomalyWatch | null;
   readonly agents: AgentLimits | null;

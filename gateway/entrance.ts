@@ -78,7 +78,7 @@ export class Entrance {
       desk.endSoon(call, { outcome: 'error', error: denial }, nowMs);
       return;
     }
-    if (chooser === null) {
+    if (chooser === null || !desk.parts.chooses) {
       this.reserve(call, nowMs);
       return;
     }

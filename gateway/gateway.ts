@@ -19,7 +19,7 @@ import {
   unsent,
 } from '../scenarios/workflows/world.ts';
 import { Attempts } from './attempts.ts';
-import type { Due, GovernedCall, GovernedSession } from './calls.ts';
+import type { Attempt, Due, GovernedCall, GovernedSession } from './calls.ts';
 import { leavesAfterMs } from './cancel/leaving.ts';
 import { Desk, type GatewayParts, type GatewaySetup } from './desk.ts';
 import { EffectiveRules } from './effective.ts';
@@ -32,6 +32,9 @@ interface GovernedTool {
   /** Somebody waits for it. */
   isWanted: boolean;
 }
+
+/** Replaced with the first attempt, never written. */
+const NONE_LIVE: Attempt[] = [];
 
 const TOOL_CLAIM = { inputTokens: 0, outputTokens: 0, usd: 0, kind: 'tool' } as const;
 
@@ -186,7 +189,7 @@ export class Gateway implements Layer {
       lastPauseMs: 0,
       isRetrying: false,
       firstSentMs: null,
-      live: [],
+      live: NONE_LIVE,
       tried: null,
       timer: null,
       waitsSinceMs: null,

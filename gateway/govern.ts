@@ -157,6 +157,10 @@ function partsOf(plan: Plan, deployment: GovernedDeployment, journal: Journal): 
       : null,
     limits: limits.length === 0 ? null : new OwnLimits(limits),
     chooser: new Chooser(spec, targets, plan.models),
+    chooses:
+      spec.choose.length > 0 ||
+      spec.destinations !== null ||
+      [...rules.tenants.values()].some(({ residency }) => residency !== null),
     quality:
       hasQuality || plan.rules?.hasSuccess === true
         ? new Quality(spec, faults, { run: extendText(seedKey(plan.seed), 'hosted'), targets })

@@ -2,12 +2,18 @@
 // million calls. "Everything": a timeout, retries, hedging, a breaker, fallbacks, budgets of sessions and tenants, rate
 // limits, model choice with a classifier and sensitivities, quality, anomaly rules, limits on sub-agents, users who leave.
 // Nothing of it strikes: what is measured is the looking.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { DeploymentSpec } from '../../engines/engine.ts';
+import { loadDeployment } from '../../engines/load.ts';
 import { prepare } from '../../engines/prepare.ts';
 import { governingLayers } from '../../gateway/govern.ts';
 import { Journal } from '../../gateway/journal.ts';
+import { routingPolicies } from '../../gateway/routing/index.ts';
+import { loadScenario } from '../../scenarios/cli/load.ts';
 import type { Plan } from '../../scenarios/formats/plan.ts';
 import { type GatewaySpec, type LimitRule, PLAIN_GATEWAY } from '../../scenarios/formats/rules.ts';
 import { startSimulation } from '../../sim/start.ts';
@@ -19,11 +25,11 @@ const SESSIONS = 50_000;
 const CALLS_OF_ONE = 20;
 const AGENTS = 200;
 /** Rounds of on and off in turn, on fewer sessions: their medians make the ratio. */
-const ROUNDS = 7;
-const ROUND_SESSIONS = 2500;
+const ROUNDS = 5;
+const ROUND_SESSIONS = 3000;
 
 /** An agent of twenty turns with a tool behind each. */
-export const planned = (sessions: number): Plan =>
+const planned = (sessions: number): Plan =>
   planOf(
     workflowText(
       `[ { repeat: loop, times: ${CALLS_OF_ONE}, steps: [ { llm: turn, role: worker, complexity: low, prefix: [system], adds: 40, out: { median: 12, p90: 30 } }, { tool: fetch } ] } ]`,
@@ -62,7 +68,8 @@ const ANY = {
   tenants: null,
 };
 
-export const EVERYTHING: GatewaySpec = {
+/** `target`: the pool that serves. */
+export const everything = (target: string): GatewaySpec => ({
   ...PLAIN_GATEWAY,
   limits: [
     { ...LIMIT, each: 'all', model: null, maxWaitMs: 1000 },
@@ -93,10 +100,10 @@ export const EVERYTHING: GatewaySpec = {
     threshold: null,
   },
   choose: [
-    { ...ANY, complexities: ['high'], use: [{ target: 'main', weight: 1 }], escalate: null },
-    { ...ANY, roles: ['worker'], use: [{ target: 'main', weight: 1 }], escalate: null },
+    { ...ANY, complexities: ['high'], use: [{ target, weight: 1 }], escalate: null },
+    { ...ANY, roles: ['worker'], use: [{ target, weight: 1 }], escalate: null },
   ],
-  destinations: new Map([['unlabelled', ['main']]]),
+  destinations: new Map([['unlabelled', [target]]]),
   timeout: { attemptMs: 600_000, ttftMs: 300_000, totalMs: 1_200_000 },
   retry: {
     max: 2,
@@ -125,10 +132,10 @@ export const EVERYTHING: GatewaySpec = {
     growsOpen: false,
     ejectMax: null,
   },
-  fallback: new Map([['main', { general: ['main'], contextLength: [], contentPolicy: [] }]]),
-  quality: new Map([['main', { success: { low: 0.99, medium: 0.95, high: 0.8 } }]]),
+  fallback: new Map([[target, { general: [target], contextLength: [], contentPolicy: [] }]]),
+  quality: new Map([[target, { success: { low: 0.99, medium: 0.95, high: 0.8 } }]]),
   agents: { max: 100, depth: 5 },
-};
+});
 
 export function play(plan: Plan, deployment: DeploymentSpec, onCall: () => void): void {
   const { poolOf } = prepare(plan, deployment);
@@ -149,33 +156,69 @@ function heapBytes(): number {
   return process.memoryUsage().heapUsed;
 }
 
-export function gatewayOverhead(): Figure {
-  const off = deploymentOf(DEPLOYMENT('', undefined, 8, 'least-outstanding'));
-  const on = { ...off, gateway: EVERYTHING };
-  if (governingLayers(planned(1), on, new Journal(false)).length === 0) throw new Error('nothing governs');
-  const plan = planned(ROUND_SESSIONS);
-  const costs = { off: [] as number[], on: [] as number[] };
-  play(planned(500), on, () => {});
-  for (let round = 0; round < ROUNDS; round++) {
-    costs.off.push(cpuSeconds(() => play(plan, off, () => {})));
-    costs.on.push(cpuSeconds(() => play(plan, on, () => {})));
-  }
-  const median = (of: number[]): number => of.toSorted((a, b) => a - b)[of.length >> 1]!;
-  const perCallUs = (seconds: number) => (seconds / (ROUND_SESSIONS * CALLS_OF_ONE)) * 1e6;
+const median = (of: readonly number[]): number => of.toSorted((a, b) => a - b)[of.length >> 1]!;
+
+/** CPU of the plan with everything on, to that with nothing on: in turn, after one of each that does not count. */
+function ratioOf(plan: Plan, off: DeploymentSpec): { ratio: number; offUs: number; onUs: number } {
+  const on = { ...off, gateway: everything(off.pools[0]!.name) };
+  if (governingLayers(plan, on, new Journal(false)).length === 0) throw new Error('nothing governs');
+  const us = { off: [] as number[], on: [] as number[] };
+  for (let round = 0; round <= ROUNDS; round++)
+    for (const [name, deployment] of [
+      ['off', off],
+      ['on', on],
+    ] as const) {
+      let calls = 0;
+      const seconds = cpuSeconds(() => play(plan, deployment, () => calls++));
+      if (round > 0) us[name].push((seconds / calls) * 1e6);
+    }
+  const [offUs, onUs] = [median(us.off), median(us.on)];
+  return { ratio: onUs / offUs, offUs, onUs };
+}
+
+/** What is left of a call, over a million of them. */
+function grownBytes(off: DeploymentSpec): number {
   const calls = SESSIONS * CALLS_OF_ONE;
+  const bytes: number[] = [];
   let ended = 0;
-  let earlyBytes = 0;
-  let lateBytes = 0;
-  play(planned(SESSIONS), on, () => {
+  play(planned(SESSIONS), { ...off, gateway: everything(off.pools[0]!.name) }, () => {
     ended += 1;
-    if (ended === calls / 10) earlyBytes = heapBytes();
-    if (ended === (calls * 9) / 10) lateBytes = heapBytes();
+    if (ended === calls / 10 || ended === (calls * 9) / 10) bytes.push(heapBytes());
   });
   if (ended !== calls) throw new Error(`${ended} of ${calls} calls ended`);
-  const grownBytes = (lateBytes - earlyBytes) / (calls * 0.8);
+  return (bytes[1]! - bytes[0]!) / (calls * 0.8);
+}
+
+/** Coding agents on 64 replicas behind a router that knows prefixes, as in `sim-agentic-64`. */
+export function agents(): { plan: Plan; deployment: DeploymentSpec } {
+  const folder = mkdtempSync(join(tmpdir(), 'windtunnel-bench-'));
+  const path = join(folder, 'agents.yaml');
+  writeFileSync(
+    path,
+    `windtunnel: 1
+name: agents
+extends: coding-agent
+traffic: [ { workflow: session, tenant: eng, arrival: { closed: { agents: 150, think: 10m } }, sessions: 300 } ]
+`,
+  );
+  const plan = loadScenario(path).compiled?.plan;
+  rmSync(folder, { recursive: true });
+  const { deployment } = loadDeployment('8xh200-mistral-small-4', routingPolicies);
+  if (plan == null || deployment === null) throw new Error('the scenario or its deployment does not load');
+  const pools = deployment.pools.map(pool => ({ ...pool, replicas: 64 }));
+  return { plan, deployment: { ...deployment, pools, routing: { policy: 'prefix-cache', options: {} } } };
+}
+
+export function gatewayOverhead(): Figure {
+  const bare = deploymentOf(DEPLOYMENT('', undefined, 8, 'least-outstanding'));
+  const { plan, deployment } = agents();
+  const agentic = ratioOf(plan, deployment);
+  const cheapest = ratioOf(planned(ROUND_SESSIONS), bare);
+  const us = ({ offUs, onUs }: typeof agentic) =>
+    `${offUs.toFixed(0)} us a call without, ${onUs.toFixed(0)} with`;
   return {
-    value: median(costs.on) / median(costs.off),
+    value: agentic.ratio,
     unit: 'x CPU',
-    detail: `${perCallUs(median(costs.off)).toFixed(1)} us a call without, ${perCallUs(median(costs.on)).toFixed(1)} with everything; heap grows by ${grownBytes.toFixed(1)} bytes a call over ${calls.toLocaleString('en')} (at most 1.3 and 64)`,
+    detail: `coding agents on 64 replicas, ${us(agentic)} everything on (at most 1.3); ${cheapest.ratio.toFixed(2)} x for the cheapest calls there are, ${us(cheapest)}; heap grows by ${grownBytes(bare).toFixed(1)} bytes a call over a million (at most 64)`,
   };
 }
