@@ -1,9 +1,16 @@
 // What every part of the gateway shares: its rules and counts, its timers, the calls that are here, and their end.
 import { IdTable } from '../scenarios/base/id-table.ts';
+import type { Key } from '../scenarios/base/key.ts';
 import type { PlannedSession } from '../scenarios/formats/plan.ts';
 import type { DecisionRecord } from '../scenarios/formats/record.ts';
-import type { CancelRule, GatewaySpec } from '../scenarios/formats/rules.ts';
-import { type CallResult, type LayerSetup, type Sessions, unsent } from '../scenarios/workflows/world.ts';
+import type { CancelRule, GatewaySpec, StepRules } from '../scenarios/formats/rules.ts';
+import {
+  type CallResult,
+  type LayerSetup,
+  type SendRequest,
+  type Sessions,
+  unsent,
+} from '../scenarios/workflows/world.ts';
 import type { AnomalyWatch } from './anomalies/watch.ts';
 import type { Budgets } from './budgets/budgets.ts';
 import type { Attempt, Due, GovernedCall, GovernedSession } from './calls.ts';
@@ -51,6 +58,37 @@ export interface Operator {
 }
 
 export type GatewaySetup = LayerSetup & { readonly sessions: Sessions };
+
+/** A call, as the choice of its model sees it; its key is hashed for who draws. */
+class Asked implements ChoiceAsk {
+  private readonly request: SendRequest;
+  readonly role: string | null;
+  readonly complexity: StepRules['complexity'];
+  readonly sensitivity: string | null;
+  readonly allow: StepRules['allow'];
+  readonly model: string;
+  readonly workflow: string;
+  readonly tenant: string | null;
+  readonly wanted: string;
+  readonly residency: readonly string[] | null;
+
+  constructor(request: SendRequest, step: StepRules, residency: readonly string[] | null) {
+    const { call, facts, pool } = request;
+    this.request = request;
+    this.role = call.role;
+    this.complexity = step.complexity;
+    this.sensitivity = step.sensitivity;
+    this.allow = step.allow;
+    this.model = call.model;
+    this.workflow = facts.workflow;
+    this.tenant = facts.tenant;
+    this.wanted = pool;
+    this.residency = residency;
+  }
+  get key(): Key {
+    return this.request.facts.key;
+  }
+}
 
 const NO_USE = { inputTokens: 0, outputTokens: 0, usd: 0, kind: 'llm' } as const;
 
@@ -111,22 +149,7 @@ export class Desk {
 
   /** What decides which model a call goes to. */
   asks({ rules, request }: GovernedCall): ChoiceAsk {
-    const { facts, call, pool } = request;
-    return {
-      // Hashed for who draws.
-      get key() {
-        return facts.key;
-      },
-      role: call.role,
-      complexity: rules.step.complexity,
-      sensitivity: rules.step.sensitivity,
-      model: call.model,
-      workflow: facts.workflow,
-      tenant: facts.tenant,
-      wanted: pool,
-      residency: this.parts.residencyOf(facts.tenant),
-      allow: rules.step.allow,
-    };
+    return new Asked(request, rules.step, this.parts.residencyOf(request.facts.tenant));
   }
 
   /** May a call go to this target, as far as its label and its tenant are concerned? */
