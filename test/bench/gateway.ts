@@ -27,7 +27,7 @@ const CALLS_OF_ONE = 20;
 const AGENTS = 200;
 /** Rounds of a process, of which the first does not count, and processes of each kind. */
 const ROUNDS = 6;
-const TURNS = 3;
+const TURNS = 4;
 const ROUND_SESSIONS = 3000;
 
 /** An agent of twenty turns with a tool behind each. */
