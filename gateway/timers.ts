@@ -1,10 +1,10 @@
 // The timers of a layer, on as few of the world's as it takes. Most of a gateway's are timeouts that never come due, all of
 // the same few lengths: a lane holds those of one length in the order in which they were set, without a timer for each.
-import { Heap } from '../scenarios/base/heap.ts';
 
-/** Instants are whole nanoseconds in a simulation: what was meant for now may lie a hair behind it. */
-const NS_IN_MS = 1e-6;
-const LATER_MS = 2 * NS_IN_MS;
+import { Heap } from '../scenarios/base/heap.ts';
+import { NANOSECOND_MS } from '../scenarios/base/instants.ts';
+
+const LATER_MS = 2 * NANOSECOND_MS;
 /** Fewer are not worth a sweep. */
 const SWEPT_FROM = 64;
 
@@ -135,7 +135,7 @@ export class Timers<T> {
         nextMs = atMs;
         first = lane;
       }
-      if (nextMs > nowMs + NS_IN_MS) {
+      if (nextMs > nowMs + NANOSECOND_MS) {
         this.armFor(nextMs, nowMs);
         return undefined;
       }

@@ -1,9 +1,7 @@
 // When replicas are lost, as the scenario says: at a time, or at a rate, drawn from the plan's seed.
+import { NANOSECOND_MS } from '../scenarios/base/instants.ts';
 import { extend, extendText, type Key, seedKey, uniform } from '../scenarios/base/key.ts';
 import type { Plan, PlannedCrash } from '../scenarios/formats/plan.ts';
-
-/** What rounding to whole nanoseconds may take away. */
-const HALF_NS_MS = 1e-6;
 
 export interface Crash {
   readonly pool: string;
@@ -44,7 +42,7 @@ export class Crashes {
   due(nowMs: number): Crash[] {
     const crashes: Crash[] = [];
     for (const line of this.lines) {
-      while (line.atMs <= nowMs + HALF_NS_MS) {
+      while (line.atMs <= nowMs + NANOSECOND_MS) {
         const { planned, key, ordinal } = line;
         const any = this.pools[Math.floor(uniform(extend(key, ordinal, 2)) * this.pools.length)];
         const pool = planned.pool ?? any;

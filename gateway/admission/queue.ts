@@ -1,10 +1,9 @@
 // Calls that wait at the gateway: who they are, in which order they go on, and when they are turned away.
+
 import { Heap } from '../../scenarios/base/heap.ts';
 import { IdTable } from '../../scenarios/base/id-table.ts';
+import { NANOSECOND_MS } from '../../scenarios/base/instants.ts';
 import type { AdmissionArrival, Refusal, Refused, Verdict } from './policy.ts';
-
-/** What an instant may be early by, ms: the kernel counts whole nanoseconds. */
-const NANOSECOND_MS = 1e-6;
 
 /** Whether an instant has come, as near as a clock of whole nanoseconds can say. */
 export const hasCome = (atMs: number, nowMs: number): boolean => nowMs + NANOSECOND_MS >= atMs;

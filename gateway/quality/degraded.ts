@@ -1,12 +1,12 @@
 // Faults of kind `degraded_model`: while one lasts, a share of the answers of its model that would have been good are
 // not. It begins at an instant, or so often; the spells are those in which a hosted API is slow (sim/hosted/troubles.ts).
+
 import { quantile } from '../../scenarios/base/distributions.ts';
+import { NANOSECOND_MS } from '../../scenarios/base/instants.ts';
 import { extend, extendText, type Key, textKey, uniform } from '../../scenarios/base/key.ts';
 import type { PlannedFault } from '../../scenarios/formats/plan.ts';
 import type { TargetInfo } from '../choice/chooser.ts';
 
-/** Instants are whole nanoseconds in a simulation: what was meant for now may lie a hair behind it. */
-const NS_IN_MS = 1e-6;
 const MS_PER_SEC = 1000;
 /** Tells draws of one key apart, as in sim/hosted/troubles.ts. */
 const GAP = 1;
@@ -28,12 +28,12 @@ class Spells {
   /** Asked in order of time. From its beginning on, and not at its end any more. */
   isOn(nowMs: number): boolean {
     const { perSec, lastsMs } = this.fault;
-    while (this.beginsMs <= nowMs + NS_IN_MS) {
+    while (this.beginsMs <= nowMs + NANOSECOND_MS) {
       this.endsMs = Math.max(this.endsMs, this.beginsMs + lastsMs);
       this.ordinal += 1;
       this.beginsMs = perSec === null ? Number.POSITIVE_INFINITY : this.beginsMs + this.gapMs(perSec);
     }
-    return nowMs + NS_IN_MS < this.endsMs;
+    return nowMs + NANOSECOND_MS < this.endsMs;
   }
 
   private gapMs(perSec: number): number {

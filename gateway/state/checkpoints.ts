@@ -11,6 +11,7 @@ import { drawAmount } from '../../scenarios/formats/amount.ts';
 import type { PlannedFault, PlannedSession } from '../../scenarios/formats/plan.ts';
 import type { GovernedRecords, Waste, WorkflowStatus } from '../../scenarios/formats/record.ts';
 import type { CheckpointRule } from '../../scenarios/formats/rules.ts';
+import { PassingLayer } from '../../scenarios/workflows/passing-layer.ts';
 import {
   type CallResult,
   type DelayRequest,
@@ -19,10 +20,9 @@ import {
   type Sessions,
   unsent,
 } from '../../scenarios/workflows/world.ts';
+import { type FaultWindows, windowsOf } from '../fault-windows.ts';
 import type { Journal } from '../journal.ts';
 import { type Timer, Timers } from '../timers.ts';
-import { type FaultWindows, windowsOf } from '../tools/fault-windows.ts';
-import { PassingLayer } from '../tools/passing-layer.ts';
 
 export interface CheckpointOptions {
   readonly journal: Journal;

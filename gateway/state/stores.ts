@@ -9,11 +9,11 @@ import { extend, extendText, uniform } from '../../scenarios/base/key.ts';
 import { drawAmount } from '../../scenarios/formats/amount.ts';
 import type { WorkflowStatus } from '../../scenarios/formats/record.ts';
 import type { StoreSpec } from '../../scenarios/formats/rules.ts';
+import { PassingLayer } from '../../scenarios/workflows/passing-layer.ts';
 import type { DelayRequest, LayerSetup } from '../../scenarios/workflows/world.ts';
 import type { Journal } from '../journal.ts';
 import { type Timer, Timers } from '../timers.ts';
 import type { InLine } from '../tools/line.ts';
-import { PassingLayer } from '../tools/passing-layer.ts';
 import { Store } from './store.ts';
 
 export interface StoreOptions {

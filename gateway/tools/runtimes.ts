@@ -12,12 +12,12 @@ import { drawAmount } from '../../scenarios/formats/amount.ts';
 import type { PlannedFault } from '../../scenarios/formats/plan.ts';
 import type { ToolRecord, Waste, WorkflowStatus } from '../../scenarios/formats/record.ts';
 import { reasonOf, type ToolRuntimeSpec } from '../../scenarios/formats/rules.ts';
+import { PassingLayer } from '../../scenarios/workflows/passing-layer.ts';
 import type { DelayRequest, LayerSetup } from '../../scenarios/workflows/world.ts';
+import { type FaultWindows, windowsOf } from '../fault-windows.ts';
 import type { Journal } from '../journal.ts';
 import { Retries } from '../retries/retries.ts';
 import { type Timer, Timers } from '../timers.ts';
-import { type FaultWindows, windowsOf } from './fault-windows.ts';
-import { PassingLayer } from './passing-layer.ts';
 import { RuntimeTable } from './runtime-table.ts';
 import {
   type Ask,

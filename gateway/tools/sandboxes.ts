@@ -1,7 +1,9 @@
 // The sandboxes of one runtime: started when a run needs one, or beforehand in a warm pool, and kept for one run or for
 // a session. Nothing here waits: a start is an instant at which it is ready.
 // Law: started = warm + used + kept + discarded.
+
 import { Heap } from '../../scenarios/base/heap.ts';
+import { NANOSECOND_MS } from '../../scenarios/base/instants.ts';
 import { extendText, type Key, uniform } from '../../scenarios/base/key.ts';
 import { drawAmount } from '../../scenarios/formats/amount.ts';
 import type { ToolRuntimeSpec } from '../../scenarios/formats/rules.ts';
@@ -28,7 +30,6 @@ export interface TakenSandbox {
 }
 
 const READY: TakenSandbox = { startMs: 0, isCold: false };
-const HALF_NS_MS = 1e-6;
 
 export class Sandboxes {
   private readonly spec: ToolRuntimeSpec;
@@ -90,7 +91,7 @@ export class Sandboxes {
     }
     const { start } = this.spec;
     const first = this.pool.peek();
-    if (first !== undefined && first.readyMs <= nowMs + HALF_NS_MS && start !== null) {
+    if (first !== undefined && first.readyMs <= nowMs + NANOSECOND_MS && start !== null) {
       this.pool.pop();
       this.warm(nowMs + drawAmount(start, uniform(extendText(key, 'refill')), false));
       return READY;
@@ -118,7 +119,7 @@ export class Sandboxes {
   expire(nowMs: number): void {
     for (let first = this.idle.first(); first !== undefined; first = this.idle.first()) {
       const endMs = first.sinceMs + this.spec.idleMs;
-      if (endMs > nowMs + HALF_NS_MS) return;
+      if (endMs > nowMs + NANOSECOND_MS) return;
       this.unkeep(first, endMs);
       this.discarded += 1;
     }

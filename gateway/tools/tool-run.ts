@@ -4,8 +4,8 @@ import { extend, extendText, type Key, uniform } from '../../scenarios/base/key.
 import type { ToolRecord, Waste } from '../../scenarios/formats/record.ts';
 import type { ToolRuntimeSpec } from '../../scenarios/formats/rules.ts';
 import type { DelayRequest } from '../../scenarios/workflows/world.ts';
+import type { FaultWindows } from '../fault-windows.ts';
 import type { Timer } from '../timers.ts';
-import type { FaultWindows } from './fault-windows.ts';
 import { bytesOf, type Claim, milliCoresOf, type Runtime } from './runtime.ts';
 
 export type ToolRequest = Extract<DelayRequest, { kind: 'tool' }>;

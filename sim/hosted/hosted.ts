@@ -3,10 +3,12 @@
 //
 //   send ─▶ down or too long or over a limit ─▶ end with 503, too_long, 429
 //        └▶ first token after ttft, more at an even pace ─▶ end        abort ─▶ end, billed for what appeared
+
 import type { HostedModel } from '../../engines/engine.ts';
 import { Limiter } from '../../gateway/limits/limiter.ts';
 import { type Timer, Timers } from '../../gateway/timers.ts';
 import { IdTable } from '../../scenarios/base/id-table.ts';
+import { NANOSECOND_MS } from '../../scenarios/base/instants.ts';
 import { extendText, seedKey } from '../../scenarios/base/key.ts';
 import type { PlannedFault, PlannedSession } from '../../scenarios/formats/plan.ts';
 import type { WorkflowStatus } from '../../scenarios/formats/record.ts';
@@ -21,9 +23,6 @@ import {
   unsent,
 } from '../../scenarios/workflows/world.ts';
 import { type Answer, ServedModel } from './served.ts';
-
-/** What rounding to whole nanoseconds may take away. */
-const NS_IN_MS = 1e-6;
 
 export interface HostedOptions {
   /** Those without `api` are left to the world below. */
@@ -211,7 +210,7 @@ function tokensAt({ result, call, tpotMs, isOver }: Flight, nowMs: number): numb
   const { firstTokenMs, outputTokens } = result;
   if (isOver) return outputTokens;
   if (firstTokenMs === null) return 0;
-  const more = tpotMs > 0 ? Math.floor((nowMs - firstTokenMs + NS_IN_MS) / tpotMs) : call.outputTokens;
+  const more = tpotMs > 0 ? Math.floor((nowMs - firstTokenMs + NANOSECOND_MS) / tpotMs) : call.outputTokens;
   return Math.min(call.outputTokens, 1 + more);
 }
 

@@ -1,8 +1,10 @@
 // One model that a provider sells, as it decides about a request: what is wrong, whether its limits let it go, what of the
 // prompt its cache has, and how fast it will answer.
+
 import type { HostedModel, TokenPrice } from '../../engines/engine.ts';
 import { type LimitClaim, Limiter, type LimitUse } from '../../gateway/limits/limiter.ts';
 import { PrefixIndex } from '../../gateway/routing/prefix-index.ts';
+import { NANOSECOND_MS } from '../../scenarios/base/instants.ts';
 import { extend, type Key, uniform } from '../../scenarios/base/key.ts';
 import { drawAmount } from '../../scenarios/formats/amount.ts';
 import type { PlannedFault } from '../../scenarios/formats/plan.ts';
@@ -21,8 +23,6 @@ const ONLY = [ANYWHERE] as const;
 
 const TOKENS_PER_PRICE = 1e6;
 const MS_PER_SEC = 1000;
-/** What rounding to whole nanoseconds may add. */
-const NS_IN_MS = 1e-6;
 
 /** Tells draws of one attempt apart. */
 const HOSTED = 0x686f7374;
@@ -156,7 +156,7 @@ export class ServedModel {
     }
     if (waitMs > 0) {
       // Retry-After is in whole seconds [RFC 9110, 10.2.3].
-      const toldMs = Math.ceil((waitMs - NS_IN_MS) / MS_PER_SEC) * MS_PER_SEC;
+      const toldMs = Math.ceil((waitMs - NANOSECOND_MS) / MS_PER_SEC) * MS_PER_SEC;
       return refused('http_429', isTold && waitMs < Number.POSITIVE_INFINITY ? toldMs : null);
     }
     for (let i = 0; i < limiters.length; i++) limiters[i]!.take(ticket, claim, nowMs);

@@ -1,13 +1,13 @@
 // When a hosted API is down or slow: its own outages and brown-outs, and those that a scenario plans. When they begin and
 // how long they last is drawn from the seed of the run; whom they reach, from the call.
+
 import { quantile } from '../../scenarios/base/distributions.ts';
+import { NANOSECOND_MS } from '../../scenarios/base/instants.ts';
 import { extend, extendText, type Key, uniform } from '../../scenarios/base/key.ts';
 import { constant, type DrawnAmount, drawAmount } from '../../scenarios/formats/amount.ts';
 import type { PlannedFault } from '../../scenarios/formats/plan.ts';
 import type { OutageSpec } from '../../scenarios/formats/rules.ts';
 
-/** Instants are whole nanoseconds in a simulation: what was meant for now may lie a hair behind it. */
-const NS_IN_MS = 1e-6;
 const MS_PER_SEC = 1000;
 
 /** Tells draws of one key apart. */
@@ -41,14 +41,14 @@ class Trouble {
   /** Asked in order of time. From its beginning on, and not at its end any more. */
   isOn(nowMs: number): boolean {
     const { spell } = this;
-    while (this.beginsMs <= nowMs + NS_IN_MS) {
+    while (this.beginsMs <= nowMs + NANOSECOND_MS) {
       const lastsMs = drawAmount(spell.lastsMs, uniform(extend(this.key, LASTS, this.ordinal)), false);
       this.endsMs = Math.max(this.endsMs, this.beginsMs + lastsMs);
       this.ordinal += 1;
       this.beginsMs =
         spell.perSec === null ? Number.POSITIVE_INFINITY : this.beginsMs + this.gapMs(spell.perSec);
     }
-    return nowMs + NS_IN_MS < this.endsMs;
+    return nowMs + NANOSECOND_MS < this.endsMs;
   }
 
   /** Beginnings know nothing of each other. */

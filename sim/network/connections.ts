@@ -1,7 +1,7 @@
 // Connections of one kind between two places, as HTTP/1.1 keeps them: one call at a time on each, kept open for a while
 // after it, the one that was used last first.
 
-const HALF_NS_MS = 1e-6;
+import { NANOSECOND_MS } from '../../scenarios/base/instants.ts';
 
 export class Connections {
   private readonly keepAliveMs: number;
@@ -16,7 +16,7 @@ export class Connections {
   /** Takes one; true: it had to be opened. */
   take(nowMs: number): boolean {
     const sinceMs = this.idleMs.pop();
-    if (sinceMs !== undefined && nowMs - sinceMs <= this.keepAliveMs + HALF_NS_MS) return false;
+    if (sinceMs !== undefined && nowMs - sinceMs <= this.keepAliveMs + NANOSECOND_MS) return false;
     // The others have idled for longer still.
     this.idleMs.length = 0;
     this.opened += 1;

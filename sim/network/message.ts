@@ -1,5 +1,5 @@
 // How long one message takes over a way: half the round trip, jitter, its bytes, and what is sent again when it is lost.
-import type { FaultWindows } from '../../gateway/tools/fault-windows.ts';
+import type { FaultWindows } from '../../gateway/fault-windows.ts';
 import { extendText, type Key, uniform } from '../../scenarios/base/key.ts';
 import { drawAmount } from '../../scenarios/formats/amount.ts';
 import type { Way } from './paths.ts';

@@ -5,13 +5,13 @@
 //
 // Laws: nothing arrives before it was sent; no end before its first token; a call or tool ends once, lost or not.
 
+import { type FaultWindows, windowsOf } from '../../gateway/fault-windows.ts';
 import { type Timer, Timers } from '../../gateway/timers.ts';
-import { type FaultWindows, windowsOf } from '../../gateway/tools/fault-windows.ts';
-import { PassingLayer } from '../../gateway/tools/passing-layer.ts';
 import { IdTable } from '../../scenarios/base/id-table.ts';
 import { extend, extendText, type Key } from '../../scenarios/base/key.ts';
 import type { PlannedFault } from '../../scenarios/formats/plan.ts';
 import type { PlacesSpec } from '../../scenarios/formats/rules.ts';
+import { PassingLayer } from '../../scenarios/workflows/passing-layer.ts';
 import {
   type CallResult,
   type DelayRequest,

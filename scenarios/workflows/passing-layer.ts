@@ -1,14 +1,8 @@
 // A layer that does nothing: what it is asked goes down, what it is told goes up. A layer that has a part in some of it
 // extends this one.
-import type { PlannedSession } from '../../scenarios/formats/plan.ts';
-import type { WorkflowStatus } from '../../scenarios/formats/record.ts';
-import type {
-  CallResult,
-  DelayRequest,
-  Layer,
-  LayerSetup,
-  SendRequest,
-} from '../../scenarios/workflows/world.ts';
+import type { PlannedSession } from '../formats/plan.ts';
+import type { WorkflowStatus } from '../formats/record.ts';
+import type { CallResult, DelayRequest, Layer, LayerSetup, SendRequest } from './world.ts';
 
 export class PassingLayer implements Layer {
   protected readonly setup: LayerSetup;

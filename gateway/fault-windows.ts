@@ -1,11 +1,10 @@
 // When a planned fault is on: from its time, or again and again at its rate, for as long as it lasts. The instants are
 // drawn from the seed and the fault's place alone, whatever else a run does.
-import { quantile } from '../../scenarios/base/distributions.ts';
-import { extend, extendText, type Key, seedKey, uniform } from '../../scenarios/base/key.ts';
-import type { PlannedFault } from '../../scenarios/formats/plan.ts';
 
-/** Instants are whole nanoseconds in a simulation: what was meant for now may lie a hair behind it. */
-const HALF_NS_MS = 1e-6;
+import { quantile } from '../scenarios/base/distributions.ts';
+import { NANOSECOND_MS } from '../scenarios/base/instants.ts';
+import { extend, extendText, type Key, seedKey, uniform } from '../scenarios/base/key.ts';
+import type { PlannedFault } from '../scenarios/formats/plan.ts';
 
 /** One fault of the plan; instants that are asked for must not go back. */
 export class FaultWindows {
@@ -31,7 +30,7 @@ export class FaultWindows {
   /** How often it began since the last look. */
   advance(nowMs: number): number {
     const before = this.begun;
-    while (this.nextMs <= nowMs + HALF_NS_MS) {
+    while (this.nextMs <= nowMs + NANOSECOND_MS) {
       const { lastsMs, perSec } = this.fault;
       this.untilMs = this.nextMs + lastsMs;
       this.begun += 1;
@@ -42,7 +41,7 @@ export class FaultWindows {
 
   /** What began before now reached nobody. */
   missed(nowMs: number): void {
-    this.advance(nowMs - 2 * HALF_NS_MS);
+    this.advance(nowMs - 2 * NANOSECOND_MS);
   }
 
   /** Whether it reaches what has this key, one of `share`. */
