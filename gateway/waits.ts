@@ -24,58 +24,48 @@ const CALLS: LaneOf<GovernedCall> = {
   isWanted: ({ isDone, isAborted }) => !isDone && !isAborted,
 };
 
+interface Lanes<W> {
+  readonly known: Map<number, Lane<W>>;
+  readonly of: LaneOf<W>;
+  due(what: W, nowMs: number): void;
+}
+const lanes = <W>(of: LaneOf<W>, due: Lanes<W>['due']): Lanes<W> => ({ known: new Map(), of, due });
+
 export class Waits {
   private readonly timers: Timers<Due>;
-  private readonly over: WaitsOver;
-  private readonly lanes = {
-    attempt: new Map<number, Lane<Attempt>>(),
-    ttft: new Map<number, Lane<Attempt>>(),
-    hedge: new Map<number, Lane<Attempt>>(),
-    total: new Map<number, Lane<GovernedCall>>(),
-  };
+  /** By what is waited for: its lanes by length. */
+  private readonly attempts: Lanes<Attempt>;
+  private readonly firstTokens: Lanes<Attempt>;
+  private readonly hedges: Lanes<Attempt>;
+  private readonly totals: Lanes<GovernedCall>;
 
   constructor(timers: Timers<Due>, over: WaitsOver) {
     this.timers = timers;
-    this.over = over;
+    this.attempts = lanes(LIVE, (of, nowMs) => over.timedOut(of, 'timeout', nowMs));
+    this.firstTokens = lanes(UNHEARD, (of, nowMs) => over.timedOut(of, 'ttft_timeout', nowMs));
+    this.hedges = lanes(UNHEARD, (of, nowMs) => over.unheard(of, nowMs));
+    this.totals = lanes(CALLS, (of, nowMs) => over.totalEnded(of, nowMs));
   }
 
   attempt(lengthMs: number, attempt: Attempt, nowMs: number): void {
-    const { over, timers, lanes } = this;
-    let lane = lanes.attempt.get(lengthMs);
-    if (lane === undefined) {
-      lane = timers.lane(lengthMs, LIVE, (of, now) => over.timedOut(of, 'timeout', now));
-      lanes.attempt.set(lengthMs, lane);
-    }
-    timers.wait(lane, attempt, nowMs + lengthMs, nowMs);
+    this.wait(this.attempts, lengthMs, attempt, nowMs);
   }
-
   ttft(lengthMs: number, attempt: Attempt, nowMs: number): void {
-    const { over, timers, lanes } = this;
-    let lane = lanes.ttft.get(lengthMs);
-    if (lane === undefined) {
-      lane = timers.lane(lengthMs, UNHEARD, (of, now) => over.timedOut(of, 'ttft_timeout', now));
-      lanes.ttft.set(lengthMs, lane);
-    }
-    timers.wait(lane, attempt, nowMs + lengthMs, nowMs);
+    this.wait(this.firstTokens, lengthMs, attempt, nowMs);
   }
-
   hedge(lengthMs: number, attempt: Attempt, nowMs: number): void {
-    const { over, timers, lanes } = this;
-    let lane = lanes.hedge.get(lengthMs);
-    if (lane === undefined) {
-      lane = timers.lane(lengthMs, UNHEARD, (of, now) => over.unheard(of, now));
-      lanes.hedge.set(lengthMs, lane);
-    }
-    timers.wait(lane, attempt, nowMs + lengthMs, nowMs);
+    this.wait(this.hedges, lengthMs, attempt, nowMs);
+  }
+  total(lengthMs: number, call: GovernedCall, nowMs: number): void {
+    this.wait(this.totals, lengthMs, call, nowMs);
   }
 
-  total(lengthMs: number, call: GovernedCall, nowMs: number): void {
-    const { over, timers, lanes } = this;
-    let lane = lanes.total.get(lengthMs);
+  private wait<W>({ known, of, due }: Lanes<W>, lengthMs: number, what: W, nowMs: number): void {
+    let lane = known.get(lengthMs);
     if (lane === undefined) {
-      lane = timers.lane(lengthMs, CALLS, (of, now) => over.totalEnded(of, now));
-      lanes.total.set(lengthMs, lane);
+      lane = this.timers.lane(lengthMs, of, due);
+      known.set(lengthMs, lane);
     }
-    timers.wait(lane, call, nowMs + lengthMs, nowMs);
+    this.timers.wait(lane, what, nowMs + lengthMs, nowMs);
   }
 }

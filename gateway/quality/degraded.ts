@@ -1,51 +1,29 @@
 // Faults of kind `degraded_model`: while one lasts, a share of the answers of its model that would have been good are
 // not. It begins at an instant, or so often; the spells are those in which a hosted API is slow (sim/hosted/troubles.ts).
 
-import { quantile } from '../../scenarios/base/distributions.ts';
-import { NANOSECOND_MS } from '../../scenarios/base/instants.ts';
-import { extend, extendText, type Key, textKey, uniform } from '../../scenarios/base/key.ts';
+import { extend, extendText, type Key, textKey } from '../../scenarios/base/key.ts';
 import type { PlannedFault } from '../../scenarios/formats/plan.ts';
 import type { TargetInfo } from '../choice/chooser.ts';
+import { Spells } from '../spells.ts';
 
-const MS_PER_SEC = 1000;
 /** Tells draws of one key apart, as in sim/hosted/troubles.ts. */
 const GAP = 1;
 
 /** One fault, over time. */
-class Spells {
+class Spoiling extends Spells {
   readonly fault: PlannedFault;
-  private readonly key: Key;
-  private ordinal = 0;
-  private beginsMs: number;
-  private endsMs = Number.NEGATIVE_INFINITY;
 
   constructor(fault: PlannedFault, key: Key) {
+    const { atMs, perSec, lastsMs } = fault;
+    super({ atMs, perSec, lastsMs: () => lastsMs, gapKey: ordinal => extend(key, GAP, ordinal) });
     this.fault = fault;
-    this.key = key;
-    this.beginsMs = (fault.atMs ?? 0) + (fault.perSec === null ? 0 : this.gapMs(fault.perSec));
-  }
-
-  /** Asked in order of time. From its beginning on, and not at its end any more. */
-  isOn(nowMs: number): boolean {
-    const { perSec, lastsMs } = this.fault;
-    while (this.beginsMs <= nowMs + NANOSECOND_MS) {
-      this.endsMs = Math.max(this.endsMs, this.beginsMs + lastsMs);
-      this.ordinal += 1;
-      this.beginsMs = perSec === null ? Number.POSITIVE_INFINITY : this.beginsMs + this.gapMs(perSec);
-    }
-    return nowMs + NANOSECOND_MS < this.endsMs;
-  }
-
-  private gapMs(perSec: number): number {
-    const of = { kind: 'exponential', mean: MS_PER_SEC / perSec } as const;
-    return quantile(of, uniform(extend(this.key, GAP, this.ordinal)));
   }
 }
 
 export class Degraded {
-  private readonly spells: readonly Spells[];
+  private readonly spells: readonly Spoiling[];
   private readonly targets: ReadonlyMap<string, TargetInfo>;
-  private readonly byTarget = new Map<string, readonly Spells[]>();
+  private readonly byTarget = new Map<string, readonly Spoiling[]>();
 
   /** Faults of other kinds are left out. `run`: the key of the run; `targets`: whose models and providers faults name. */
   constructor(
@@ -55,7 +33,7 @@ export class Degraded {
     const planned = extendText(run, 'faults');
     this.spells = faults
       .filter(({ kind }) => kind === 'degraded_model')
-      .map(fault => new Spells(fault, extend(planned, fault.fault)));
+      .map(fault => new Spoiling(fault, extend(planned, fault.fault)));
     this.targets = new Map(targets.map(each => [each.name, each]));
   }
 
@@ -68,7 +46,7 @@ export class Degraded {
     return remaining;
   }
 
-  private of(target: string): readonly Spells[] {
+  private of(target: string): readonly Spoiling[] {
     const known = this.byTarget.get(target);
     if (known !== undefined) return known;
     const { modelId = null, provider = null } = this.targets.get(target) ?? {};

@@ -1,14 +1,11 @@
 // When a hosted API is down or slow: its own outages and brown-outs, and those that a scenario plans. When they begin and
 // how long they last is drawn from the seed of the run; whom they reach, from the call.
 
-import { quantile } from '../../scenarios/base/distributions.ts';
-import { NANOSECOND_MS } from '../../scenarios/base/instants.ts';
+import { Spells } from '../../gateway/spells.ts';
 import { extend, extendText, type Key, uniform } from '../../scenarios/base/key.ts';
 import { constant, type DrawnAmount, drawAmount } from '../../scenarios/formats/amount.ts';
 import type { PlannedFault } from '../../scenarios/formats/plan.ts';
 import type { OutageSpec } from '../../scenarios/formats/rules.ts';
-
-const MS_PER_SEC = 1000;
 
 /** Tells draws of one key apart. */
 const GAP = 1;
@@ -25,36 +22,18 @@ interface Spell {
 }
 
 /** One kind of trouble, over time. */
-class Trouble {
+class Trouble extends Spells {
   readonly spell: Spell;
-  private readonly key: Key;
-  private ordinal = 0;
-  private beginsMs: number;
-  private endsMs = Number.NEGATIVE_INFINITY;
 
   constructor(spell: Spell, key: Key) {
+    const { atMs, perSec } = spell;
+    super({
+      atMs,
+      perSec,
+      lastsMs: ordinal => drawAmount(spell.lastsMs, uniform(extend(key, LASTS, ordinal)), false),
+      gapKey: ordinal => extend(key, GAP, ordinal),
+    });
     this.spell = spell;
-    this.key = key;
-    this.beginsMs = (spell.atMs ?? 0) + (spell.perSec === null ? 0 : this.gapMs(spell.perSec));
-  }
-
-  /** Asked in order of time. From its beginning on, and not at its end any more. */
-  isOn(nowMs: number): boolean {
-    const { spell } = this;
-    while (this.beginsMs <= nowMs + NANOSECOND_MS) {
-      const lastsMs = drawAmount(spell.lastsMs, uniform(extend(this.key, LASTS, this.ordinal)), false);
-      this.endsMs = Math.max(this.endsMs, this.beginsMs + lastsMs);
-      this.ordinal += 1;
-      this.beginsMs =
-        spell.perSec === null ? Number.POSITIVE_INFINITY : this.beginsMs + this.gapMs(spell.perSec);
-    }
-    return nowMs + NANOSECOND_MS < this.endsMs;
-  }
-
-  /** Beginnings know nothing of each other. */
-  private gapMs(perSec: number): number {
-    const of = { kind: 'exponential', mean: MS_PER_SEC / perSec } as const;
-    return quantile(of, uniform(extend(this.key, GAP, this.ordinal)));
   }
 }
 
