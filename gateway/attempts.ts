@@ -6,8 +6,7 @@ import type { AttemptKind, Waste } from '../scenarios/formats/record.ts';
 import { type Reason, reasonOf } from '../scenarios/formats/rules.ts';
 import { type CallResult, type SendRequest, unsent } from '../scenarios/workflows/world.ts';
 import { attemptRecord } from './attempt-record.ts';
-import { Breakers } from './breakers/breakers.ts';
-import { Outliers } from './breakers/outliers.ts';
+import { Health } from './breakers/health.ts';
 import type { Attempt, Failure, GovernedCall } from './calls.ts';
 import type { Desk } from './desk.ts';
 import { OUTPUT_TOKENS } from './entrance.ts';
@@ -27,9 +26,7 @@ const NOTHING_USED = { promptTokens: 0, cachedTokens: 0, outputTokens: 0, usd: 0
 export class Attempts {
   private readonly desk: Desk;
   private readonly live = new IdTable<Attempt>();
-  private readonly breakers = new Breakers();
-  /** Of each pool whose replicas are ejected one by one. */
-  private readonly outliers = new Map<string, Outliers>();
+  private readonly health = new Health();
   private readonly hedging = new Hedging();
   /** Calls that wait for the end of others, in the order in which they came. */
   private readonly limitWaiters = new Map<GovernedCall, (nowMs: number) => void>();
@@ -116,7 +113,7 @@ export class Attempts {
   private requestOf({ call, target, n, startMs }: Attempt): SendRequest {
     const { request, capTokens } = call;
     const isCapped = capTokens !== null && capTokens < request.call.outputTokens;
-    const avoids = this.outliers.get(target)?.ejected(startMs) ?? null;
+    const avoids = this.health.avoids(target, startMs);
     const isSticky = call.rules.step.hints?.sessionAffinity === true;
     const prefers = call.lastReplica ?? (isSticky ? call.session.lastReplica : null);
     const isAsAsked = n === 0 && target === request.pool && prefers === null;
@@ -189,16 +186,13 @@ export class Attempts {
     { ticket, kind, target }: Pick<Attempt, 'ticket' | 'kind' | 'target'>,
     nowMs: number,
   ): boolean {
-    const { breaker: rule } = call.rules;
-    if (rule === null || rule.ejectMax !== null) return false;
-    const breaker = this.breakers.of(target, rule);
-    if (breaker.allows(nowMs)) return false;
+    const broken = this.health.refuses(call.rules.breaker, target, nowMs);
+    if (broken === null) return false;
     this.desk.parts.limits?.ended(ticket, NOTHING_USED, nowMs);
     if (kind === 'hedge') return true;
     this.desk.decided(call, 'breaker', 'refused', target, nowMs);
     const failure = { reason: 'breaker_open' as const, error: 'breaker_open', target, hasBegun: false };
-    // While a trial runs, its end opens or closes it, not time.
-    const backMs = breaker.opensAtMs < Number.POSITIVE_INFINITY ? breaker.opensAtMs : null;
+    const { backMs } = broken;
     this.failed(call, { ...failure, retryAfterMs: null, backMs, result: null }, nowMs);
     return true;
   }
@@ -423,26 +417,15 @@ export class Attempts {
 
   /** Breakers of targets, and those of replicas, learn how it ended. */
   private observe(
-    attempt: Attempt,
+    { call, target, startMs }: Attempt,
     ok: boolean,
     reason: Reason | null,
     nowMs: number,
-    replica?: string | null,
+    replica: string | null = null,
   ): void {
-    const { call, target, startMs } = attempt;
-    const { breaker: rule } = call.rules;
-    if (rule === null) return;
     const end = { ok, reason, tookMs: nowMs - startMs, sentMs: startMs };
-    if (rule.ejectMax === null) {
-      const change = this.breakers.of(target, rule).observe(end, nowMs);
-      if (change !== null) this.desk.decided(call, 'breaker', change, target, nowMs);
-      return;
-    }
-    if (replica == null) return;
-    const outliers = this.outliers.get(target) ?? new Outliers(rule);
-    this.outliers.set(target, outliers);
-    if (outliers.observe(replica, end, nowMs) !== null)
-      this.desk.decided(call, 'breaker', 'ejected', replica, nowMs);
+    const found = this.health.observe(call.rules.breaker, { target, replica }, end, nowMs);
+    if (found !== null) this.desk.decided(call, 'breaker', found.change, found.of, nowMs);
   }
 
   private record(attempt: Attempt, result: CallResult, waste: Waste | null, isGood: boolean | null): void {

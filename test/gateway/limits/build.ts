@@ -1,19 +1,10 @@
 // Rules, claims and uses for tests of limits: what a test is not about is without limit, or nothing.
 import type { LimitClaim, LimitUse } from '../../../gateway/limits/limiter.ts';
+import { PLAIN_LIMIT } from '../../../scenarios/formats/presets/limits.ts';
 import type { LimitRule, OwnLimit } from '../../../scenarios/formats/rules.ts';
 
 export const rule = (some: Partial<LimitRule> = {}): LimitRule => ({
-  rpm: null,
-  tpm: null,
-  inputTpm: null,
-  outputTpm: null,
-  concurrency: null,
-  spend: null,
-  accounting: 'reserve',
-  fraction: 0.25,
-  burstMs: 60_000,
-  cachedCounts: true,
-  retryAfter: true,
+  ...PLAIN_LIMIT,
   ...some,
 });
 
