@@ -3,7 +3,7 @@
 import type { DeploymentSpec, Endpoint, HostedModel, PoolSpec } from '../engines/engine.ts';
 import { admissionArrival, GateKeeper } from '../gateway/admission/gate-keeper.ts';
 import { gateOf } from '../gateway/admission/index.ts';
-import { Balancer, type Signals } from '../gateway/routing/balancer.ts';
+import { Balancer } from '../gateway/routing/balancer.ts';
 import { routingPolicy } from '../gateway/routing/index.ts';
 import type { RoutingPolicy } from '../gateway/routing/policy.ts';
 import { Histogram } from '../scenarios/base/histogram.ts';
@@ -11,13 +11,7 @@ import { textKey } from '../scenarios/base/key.ts';
 import { quantile } from '../scenarios/base/statistics.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
 import type { Run } from '../scenarios/formats/prompt.ts';
-import {
-  type CallRecord,
-  type GovernedRecords,
-  lagMs,
-  type TimelineSample,
-  ttftMs,
-} from '../scenarios/formats/record.ts';
+import { type CallRecord, type GovernedRecords, lagMs, ttftMs } from '../scenarios/formats/record.ts';
 import type { RunHeader, RunOutput } from '../scenarios/formats/run.ts';
 import type { Fleet } from '../scenarios/workflows/fleet.ts';
 import type { Call } from '../scenarios/workflows/progress.ts';
@@ -35,16 +29,13 @@ import type { Clock } from './clock.ts';
 import { AnswerLengths, toldOf } from './hints.ts';
 import { createPacer, type Pacer } from './pacer.ts';
 import { PromptWriter } from './prompts.ts';
-import { sampleOf } from './scrape.ts';
+import { ServerWatch } from './watch.ts';
 
 /** A run whose p99 lag is above the larger of 50 ms and 5 % of its median TTFT says so. (DESIGN, loadgen.md) */
 const LAG_LIMIT_MS = 50;
 const LAG_LIMIT_RATIO = 0.05;
 /** Beyond this, counted and planned prompt tokens are not the same thing. */
 const TOKENS_LIMIT_RATIO = 0.02;
-/** For the timeline. A router or gate that reads metrics has them scraped as `signals` says, but no more often than a server can take. */
-const TIMELINE_INTERVAL_MS = 1000;
-const SCRAPE_INTERVAL_MIN_MS = 50;
 const WARM_SOCKETS = 8;
 const WARM_ROUNDS = 8;
 const WARM_TIMEOUT_MS = 2000;
@@ -105,15 +96,12 @@ export class Replay implements World {
   private readonly unwanted = new Set<number>();
   /** When the gate will be looked at next. */
   private gateMs = Number.POSITIVE_INFINITY;
-  private readonly timeline: TimelineSample[] = [];
+  private readonly watch: ServerWatch;
   /** The instant that the fleet is being told of. */
   private wantedMs = 0;
   /** Clock time of the run's zero. */
   private zeroMs = 0;
   private interrupted = false;
-  private isOver = false;
-  private scraping: NodeJS.Timeout | undefined;
-  private timelineMs = Number.NEGATIVE_INFINITY;
   private lastEndMs = 0;
   /** When the next start will be looked at. */
   private armedMs = Number.POSITIVE_INFINITY;
@@ -133,6 +121,14 @@ export class Replay implements World {
     this.pacer = createPacer(clock);
     for (const model of deployment.hosted) this.targets.set(model.name, hostedTarget(model, options));
     for (const spec of deployment.pools) this.targets.set(spec.name, poolTarget(spec, options));
+    this.watch = new ServerWatch({
+      targets: [...this.targets.values()].flatMap(({ name, endpoints, pool }) =>
+        pool === null ? [] : [{ name, endpoints, ...pool }],
+      ),
+      intervalMs: deployment.signals.scrapeMs,
+      text: (baseUrl, path) => this.client.text(baseUrl, path),
+      nowMs: () => this.nowMs(),
+    });
     const view = (pool: string) => this.targets.get(pool)!.pool!.balancer.view(this.nowMs());
     const gate = gateOf(deployment);
     this.gate = gate === null ? null : new GateKeeper(gate, { view });
@@ -170,9 +166,8 @@ export class Replay implements World {
     await this.warmUp();
     this.zeroMs = this.options.clock.nowMs();
     // What is decided first sees a server that has been looked at.
-    await this.scrape();
+    await this.watch.start();
     this.zeroMs = this.options.clock.nowMs();
-    this.armScrape();
     try {
       await new Promise<void>((resolve, reject) => {
         this.finished = resolve;
@@ -181,9 +176,8 @@ export class Replay implements World {
         this.settle();
       });
     } finally {
-      clearTimeout(this.scraping);
-      this.isOver = true;
       this.pacer.clear();
+      await this.watch.stop();
       await this.client.close();
     }
     return this.output();
@@ -435,41 +429,6 @@ export class Replay implements World {
     };
   }
 
-  /** One scrape after the other, never two at once. */
-  private armScrape(): void {
-    const isRead = [...this.targets.values()].some(({ pool }) => pool?.balancer.wantsScrapes === true);
-    const asked = Math.max(SCRAPE_INTERVAL_MIN_MS, this.options.deployment.signals.scrapeMs);
-    const intervalMs = isRead ? Math.min(asked, TIMELINE_INTERVAL_MS) : TIMELINE_INTERVAL_MS;
-    this.scraping = setTimeout(async () => {
-      await this.scrape();
-      if (!this.isOver) this.armScrape();
-    }, intervalMs);
-  }
-
-  private async scrape(): Promise<void> {
-    const isForTimeline = this.nowMs() - this.timelineMs >= TIMELINE_INTERVAL_MS - SCRAPE_INTERVAL_MIN_MS;
-    if (isForTimeline) this.timelineMs = this.nowMs();
-    await Promise.all([...this.targets.values()].map(target => this.scrapeOne(target, isForTimeline)));
-  }
-
-  private async scrapeOne({ name, endpoints, pool }: LiveTarget, isForTimeline: boolean): Promise<void> {
-    if (pool === null) return;
-    const { replicas, balancer } = pool;
-    const samples = await Promise.all(
-      endpoints.map(async ({ url }, row) => {
-        const text = await this.client.text(url.replace(/\/v1$/, ''), '/metrics');
-        return text === null ? null : sampleOf(text, this.nowMs(), name, replicas[row] as string);
-      }),
-    );
-    if (isForTimeline) this.timeline.push(...samples.filter(sample => sample !== null));
-    // A server that tells nothing now is as it was.
-    if (samples.every(sample => sample === null)) return;
-    balancer.scraped(this.nowMs(), row => {
-      const sample = samples[row];
-      return sample == null ? NO_SIGNALS : signalsOf(sample);
-    });
-  }
-
   private output(): RunOutput {
     const { plan, header, governed } = this.options;
     const durationMs = this.interrupted ? this.nowMs() : this.lastEndMs;
@@ -481,7 +440,7 @@ export class Replay implements World {
       calls: this.fleet.calls,
       nodes: this.fleet.nodes,
       workflows: this.fleet.workflows,
-      timeline: this.timeline,
+      timeline: this.watch.timeline,
       itlMs: this.itl.toCounts(),
       assertions: [...plan.assertions],
       durationMs,
@@ -521,13 +480,6 @@ function balancerOf(
     cache: null,
   });
 }
-
-const NO_SIGNALS: Signals = { running: 0, waiting: 0, kvUsedRatio: 0 };
-const signalsOf = ({ runningRequests, waitingRequests, kvUsedRatio }: TimelineSample): Signals => ({
-  running: runningRequests,
-  waiting: waitingRequests,
-  kvUsedRatio,
-});
 
 /** One writer for each endpoint; endpoints of one kind share it, so that what one gave another can be told. */
 function writersOf(

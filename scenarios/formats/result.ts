@@ -2,6 +2,7 @@
 // the length of the run. schemaVersion rises when a field changes its meaning; new fields may be added.
 import type { AnomalyScore } from './anomaly-score.ts';
 import type { CostComponent } from './ledger.ts';
+import type { Measured } from './measured.ts';
 import type {
   AttemptKind,
   CallOutcome,
@@ -287,6 +288,8 @@ export interface RunResult {
   governed?: GovernedSummary;
   /** At most 200 slices of equal length; absent: nothing was refused or tried again. */
   pressure?: PressurePoint[];
+  /** Live runs: our own client and the servers; at most 2,000 samples of GPUs. */
+  measured?: Measured;
   /** By role and by workflow, where they have targets. */
   goodput?: { byRole: GoodputRow[]; byWorkflow: GoodputRow[] };
   /** sha256 over the records alone: equal digests, equal runs. */

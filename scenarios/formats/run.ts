@@ -2,6 +2,7 @@
 import type { HistogramCounts } from '../base/histogram.ts';
 import type { Assertion } from './assertion.ts';
 import type { Ledger } from './ledger.ts';
+import type { Measured } from './measured.ts';
 import type {
   CallRecord,
   GovernedRecords,
@@ -41,6 +42,8 @@ export interface RunOutput {
   governed?: GovernedRecords;
   /** Busy time of each replica: steps that ran, ms; simulated runs. */
   busy?: readonly ReplicaBusy[];
+  /** Live runs: our own client, and what the servers said of themselves. */
+  measured?: Measured;
   /** What it cost; absent: nobody asked. */
   ledger?: Ledger;
   /** Lines of the audit log, each naming the hash of the one before. */
