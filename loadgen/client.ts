@@ -1,26 +1,30 @@
-// Streamed calls against live endpoints: request bodies out by undici's dispatch (half the cost of fetch), results back.
+// Calls to live endpoints: request bodies out, results back, each over a connection of its own while it lasts.
 // Rule: a failed call is a result with a reason code, never an exception, never dropped.
-import { Agent } from 'undici';
-import { requestBody, requestPath, type WireRequest } from '../engines/openai.ts';
-import type { Histogram } from '../scenarios/base/histogram.ts';
+import { buildConnector } from 'undici';
+import type { WireRequest } from '../engines/openai.ts';
+import { dialectOf } from '../engines/wire/dialect.ts';
+import { Histogram } from '../scenarios/base/histogram.ts';
 import type { Clock } from './clock.ts';
-import { afterSocketIsFree, type CallHandle, type CallResult, StreamedCall } from './streamed-call.ts';
+import { type CallHandle, type CallResult, type Gaps, StreamedCall } from './streamed-call.ts';
+import type { HttpRequest, ResponseHandler, Transport } from './transport/exchange.ts';
+import { Http1 } from './transport/http1.ts';
 
 export type { CallHandle, CallResult };
 
 export interface ClientOptions {
   clock: Clock;
-  /** Sockets per origin at most; null opens one per call in flight, so that nothing queues unseen. */
+  /** Connections per origin at most; null opens one per call in flight, so that nothing queues unseen. */
   connections?: number | null;
   connectTimeoutMs?: number;
   /** No byte for that long, headers included, is a `stall`. */
   idleTimeoutMs?: number;
   /** From sent to the end; beyond is a `timeout`. */
   timeoutMs?: number;
-  /** A socket without a call is closed after this. Below uvicorn's 5 s, so that the server never closes first. */
+  /** A connection without a call is closed after this. Below uvicorn's 5 s, so that the server never closes first. */
   keepAliveMs?: number;
-  /** Gaps between tokens of all calls are added here. */
+  /** Gaps between tokens of all calls, and between the reads that held them, are added here. */
   itlMs?: Histogram | null;
+  chunkGapMs?: Histogram | null;
 }
 
 export interface CallRequest {
@@ -42,85 +46,101 @@ export interface Client {
   text(baseUrl: string, path: string): Promise<string | null>;
   /** Calls in flight. */
   readonly inFlight: number;
+  /** Connections opened so far. */
+  readonly socketsOpened: number;
   close(): Promise<void>;
 }
 
 export function createClient(options: ClientOptions): Client {
-  const {
-    clock,
-    itlMs = null,
-    connectTimeoutMs = 10_000,
-    idleTimeoutMs = 300_000,
-    timeoutMs = 900_000,
-  } = options;
-  const agent = new Agent({
-    connections: options.connections ?? null,
-    pipelining: 1,
-    allowH2: false,
-    bodyTimeout: 0,
-    headersTimeout: 0,
-    keepAliveTimeout: options.keepAliveMs ?? 4_000,
-    connect: { timeout: connectTimeoutMs },
-  });
+  const { clock, connectTimeoutMs = 10_000, idleTimeoutMs = 300_000, timeoutMs = 900_000 } = options;
+  const gaps: Gaps = {
+    itlMs: options.itlMs ?? new Histogram(),
+    chunkGapMs: options.chunkGapMs ?? new Histogram(),
+  };
   const calls = new Set<StreamedCall>();
+  const transports = new Map<string, Transport>();
+
+  function transportTo(url: URL): Transport {
+    const known = transports.get(url.origin);
+    if (known !== undefined) return known;
+    if (!/^https?:$/.test(url.protocol)) throw new Error(`${url.protocol} is not http`);
+    const made = new Http1({
+      origin: url,
+      connector: onread => buildConnector({ allowH2: false, timeout: connectTimeoutMs, ...{ onread } }),
+      clock,
+      connections: options.connections ?? null,
+      keepAliveMs: options.keepAliveMs ?? 4_000,
+    });
+    transports.set(url.origin, made);
+    return made;
+  }
 
   function stream(request: CallRequest): CallHandle {
     const { wire, baseUrl, headers } = request;
-    const body = Buffer.from(requestBody(wire));
-    const call = new StreamedCall(clock, itlMs, {
+    const dialect = dialectOf(wire.prompt.api);
+    const body = Buffer.from(dialect.body(wire));
+    const call = new StreamedCall(clock, gaps, dialect.reader(), {
       idleTimeoutMs,
       timeoutMs: request.timeoutMs ?? timeoutMs,
       onFirstToken: request.onFirstToken,
     });
     calls.add(call);
     void call.result.then(() => calls.delete(call));
-    try {
-      const url = urlBelow(baseUrl, requestPath(wire.prompt.api));
-      agent.dispatch(
-        {
-          origin: url.origin,
-          path: url.pathname + url.search,
-          method: 'POST',
-          headers: { 'content-type': 'application/json', accept: 'text/event-stream', ...headers },
-          body,
+    call.begin(handler => {
+      const url = urlBelow(baseUrl, dialect.path);
+      const sent: HttpRequest = {
+        method: 'POST',
+        path: url.pathname + url.search,
+        headers: {
+          'content-type': 'application/json',
+          accept: 'text/event-stream',
+          ...dialect.headers,
+          ...headers,
         },
-        call,
-      );
-    } catch (error) {
-      call.end({ error: 'bad_request', message: (error as Error).message });
-    }
+        body,
+      };
+      return transportTo(url).begin(sent, handler);
+    });
     return call;
   }
 
-  async function warmUp(baseUrl: string, sockets: number, path = '/models'): Promise<number> {
+  /** The status and body of a GET; null when nothing answers. */
+  async function get(baseUrl: string, path: string): Promise<{ status: number; text: string } | null> {
     const url = urlBelow(baseUrl, path);
-    const one = async (): Promise<number> => {
-      try {
-        const { body } = await agent.request({ origin: url.origin, path: url.pathname, method: 'GET' });
-        await body.dump();
-        return 1;
-      } catch {
-        return 0;
-      }
+    const request: HttpRequest = {
+      method: 'GET',
+      path: url.pathname + url.search,
+      headers: { accept: '*/*' },
+      body: null,
     };
-    const answered = await Promise.all(Array.from({ length: sockets }, one));
-    await new Promise<void>(afterSocketIsFree);
-    return answered.reduce((sum, n) => sum + n, 0);
+    return new Promise(resolve => {
+      const pieces: Buffer[] = [];
+      let status = 0;
+      const handler: ResponseHandler = {
+        written() {},
+        headers(given) {
+          status = given;
+        },
+        data: (bytes, from, to) => void pieces.push(Buffer.from(bytes.subarray(from, to))),
+        ended: () => resolve({ status, text: Buffer.concat(pieces).toString('utf8') }),
+        failed: () => resolve(null),
+      };
+      try {
+        transportTo(url).begin(request, handler);
+      } catch {
+        resolve(null);
+      }
+    });
+  }
+
+  async function warmUp(baseUrl: string, sockets: number, path = '/models'): Promise<number> {
+    const answers = await Promise.all(Array.from({ length: sockets }, () => get(baseUrl, path)));
+    return answers.filter(answer => answer !== null).length;
   }
 
   async function text(baseUrl: string, path: string): Promise<string | null> {
-    const url = urlBelow(baseUrl, path);
-    try {
-      const { statusCode, body } = await agent.request({
-        origin: url.origin,
-        path: url.pathname,
-        method: 'GET',
-      });
-      const read = await body.text();
-      return statusCode === 200 ? read : null;
-    } catch {
-      return null;
-    }
+    const answer = await get(baseUrl, path);
+    return answer?.status === 200 ? answer.text : null;
   }
 
   return {
@@ -130,10 +150,15 @@ export function createClient(options: ClientOptions): Client {
     get inFlight() {
       return calls.size;
     },
+    get socketsOpened() {
+      let opened = 0;
+      for (const transport of transports.values()) opened += transport.opened ?? 0;
+      return opened;
+    },
     async close() {
       for (const call of calls) call.abort();
       await Promise.all([...calls].map(call => call.result));
-      await agent.destroy();
+      await Promise.all([...transports.values()].map(transport => transport.close()));
     },
   };
 }

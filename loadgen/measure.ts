@@ -76,22 +76,28 @@ export class StreamMeter {
     return this.reasoningPieces.join('');
   }
 
+  /** Reads with tokens. */
+  get chunks(): number {
+    return this.arrivalsMs.length;
+  }
+
   /**
-   * Adds one gap in milliseconds per token after the first to `itlMs`, and returns the largest gap between two reads
-   * with tokens; null when there were fewer than two tokens.
+   * Adds one gap in milliseconds per token after the first to `itlMs`, and one per read after the first to `chunkGapMs`;
+   * returns the largest gap between two reads with tokens, null when there were fewer than two tokens.
    */
-  gaps(itlMs: Histogram | null): number | null {
+  gaps({ itlMs, chunkGapMs }: { itlMs: Histogram; chunkGapMs: Histogram }): number | null {
     const reads = this.arrivalsMs.length;
     if (reads === 0) return null;
     // A server without continuous usage may still put several tokens into each chunk: the total tells.
     const perCounted = this.continuous ? 1 : Math.max(1, Math.round(this.outputTokens / this.countedTokens));
     const extra = this.arrivalTokens[0]! * perCounted - 1;
-    if (extra > 0) itlMs?.record(0, extra);
+    if (extra > 0) itlMs.record(0, extra);
     let maxMs = extra > 0 ? 0 : null;
     for (let i = 1; i < reads; i++) {
       const gapMs = this.arrivalsMs[i]! - this.arrivalsMs[i - 1]!;
       const tokens = this.arrivalTokens[i]! * perCounted;
-      itlMs?.record(gapMs / tokens, tokens);
+      itlMs.record(gapMs / tokens, tokens);
+      chunkGapMs.record(gapMs);
       if (maxMs === null || gapMs > maxMs) maxMs = gapMs;
     }
     return maxMs;

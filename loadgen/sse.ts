@@ -7,6 +7,10 @@ export interface SseEvent {
   data: string;
 }
 
+const EMPTY = Buffer.alloc(0);
+const DATA = Buffer.from('data');
+const EVENT = Buffer.from('event');
+
 const LF = 10;
 const CR = 13;
 const COLON = 58;
@@ -34,61 +38,61 @@ export class SseParser {
     this.onEvent = onEvent;
   }
 
-  /** Takes the next bytes; they may be reused by the caller afterwards. */
-  push(bytes: Buffer): void {
-    let start = 0;
-    for (let at = 0; at < bytes.length; at++) {
+  /** Hot. Takes bytes [from, to); they may be reused by the caller afterwards. */
+  push(bytes: Buffer, from = 0, to = bytes.length): void {
+    let start = from;
+    for (let at = from; at < to; at++) {
       const byte = bytes[at];
       if (byte !== LF && byte !== CR) {
         this.afterCr = false;
         continue;
       }
-      if (byte === LF && this.afterCr) {
-        this.afterCr = false;
-        start = at + 1;
-        continue;
+      if (byte === LF && this.afterCr) this.afterCr = false;
+      else {
+        this.afterCr = byte === CR;
+        this.line(bytes, start, at);
       }
-      this.afterCr = byte === CR;
-      this.line(this.joined(bytes, start, at));
       start = at + 1;
     }
-    if (start >= bytes.length) return;
-    this.held.push(Buffer.from(bytes.subarray(start)));
-    this.heldBytes += bytes.length - start;
+    if (start >= to) return;
+    this.held.push(Buffer.from(bytes.subarray(start, to)));
+    this.heldBytes += to - start;
     if (this.heldBytes > MAX_LINE_BYTES) throw new SseLimitError(`a line of over ${MAX_LINE_BYTES} bytes`);
   }
 
   /** The stream ended: gives what an unfinished last event holds. */
   end(): void {
-    if (this.heldBytes > 0) this.line(this.joined(Buffer.alloc(0), 0, 0));
+    if (this.heldBytes > 0) this.line(EMPTY, 0, 0);
     this.dispatch();
   }
 
-  private joined(bytes: Buffer, start: number, end: number): Buffer {
-    const piece = bytes.subarray(start, end);
-    if (this.heldBytes === 0) return piece;
-    const whole = Buffer.concat([...this.held, piece]);
+  /** What earlier reads left of it, and bytes [from, to). */
+  private line(bytes: Buffer, from: number, to: number): void {
+    if (this.heldBytes === 0) {
+      this.field(bytes, from, to);
+      return;
+    }
+    const whole = Buffer.concat([...this.held, bytes.subarray(from, to)]);
     this.held = [];
     this.heldBytes = 0;
-    return whole;
+    this.field(whole, 0, whole.length);
   }
 
-  private line(line: Buffer): void {
+  private field(bytes: Buffer, from: number, to: number): void {
     if (this.atStart) {
       this.atStart = false;
-      if (line[0] === 0xef && line[1] === 0xbb && line[2] === 0xbf) line = line.subarray(3);
+      if (bytes[from] === 0xef && bytes[from + 1] === 0xbb && bytes[from + 2] === 0xbf) from += 3;
     }
-    if (line.length === 0) {
+    if (from === to) {
       this.dispatch();
       return;
     }
-    const colon = line.indexOf(COLON);
-    if (colon === 0) return; // a comment: keep-alives are sent as one
-    const name = line.toString('latin1', 0, colon < 0 ? line.length : colon);
-    if (name !== 'data' && name !== 'event') return;
-    const from = colon < 0 ? line.length : line[colon + 1] === SPACE ? colon + 2 : colon + 1;
-    const value = line.toString('utf8', from);
-    if (name === 'event') this.event = value;
+    // All other fields, and comments (keep-alives are sent as one), mean nothing here.
+    const isData = startsWith(bytes, from, to, DATA);
+    if (!isData && !startsWith(bytes, from, to, EVENT)) return;
+    const colon = from + (isData ? DATA.length : EVENT.length);
+    const value = colon === to ? '' : bytes.toString('utf8', colon + (bytes[colon + 1] === SPACE ? 2 : 1), to);
+    if (!isData) this.event = value;
     else this.data = this.data === null ? value : `${this.data}\n${value}`;
   }
 
@@ -99,4 +103,12 @@ export class SseParser {
     this.data = null;
     if (data !== null) this.onEvent({ event, data });
   }
+}
+
+/** The line is the field of that name: a colon or nothing follows. */
+function startsWith(bytes: Buffer, from: number, to: number, name: Buffer): boolean {
+  const end = from + name.length;
+  if (end > to || (end < to && bytes[end] !== COLON)) return false;
+  for (let i = 0; i < name.length; i++) if (bytes[from + i] !== name[i]) return false;
+  return true;
 }

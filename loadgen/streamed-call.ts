@@ -1,11 +1,13 @@
-// One streamed call in flight: undici's handler on one side, a handle for the driver on the other. The clock is read once
-// per piece of body, before any parsing. Rule: it ends once, with a result, whatever the server or the socket does.
-import { errorOfBody, parseStreamData, promptRefusal, type StreamDelta } from '../engines/openai.ts';
+// One streamed call in flight: a transport's handler on one side, a handle for the driver on the other.
+// Rule: it ends once, with a result, whatever the server or the socket does.
+import { errorOfBody, promptRefusal, type StreamDelta } from '../engines/openai.ts';
+import type { StreamReader } from '../engines/wire/dialect.ts';
 import type { Histogram } from '../scenarios/base/histogram.ts';
 import type { Clock } from './clock.ts';
 import { StreamMeter } from './measure.ts';
 import { retryAfterMs } from './retry-after.ts';
 import { SseParser } from './sse.ts';
+import type { Abandon, ResponseHandler, ResponseHeaders } from './transport/exchange.ts';
 
 /** Times are the clock's milliseconds; what did not happen is null. */
 export interface CallResult {
@@ -34,6 +36,8 @@ export interface CallResult {
   endMs: number;
   /** Largest gap between two reads with tokens. */
   itlMsMax: number | null;
+  /** Reads with tokens. */
+  chunks: number;
   /** From the server's usage when given, else counted. Reasoning included. */
   outputTokens: number;
   reasoningTokens: number;
@@ -51,7 +55,7 @@ export interface CallHandle {
   readonly sentMs: number;
   /** Of it so far, reasoning included. */
   readonly outputTokens: number;
-  /** Never rejects. Settled in a turn of its own, so that the socket is free for the next call. */
+  /** Never rejects. Its connection is free for the next call then. */
   readonly result: Promise<CallResult>;
   /** Ends the call as `cancelled` and closes its socket; nothing happens when it has ended. */
   abort(): void;
@@ -61,11 +65,6 @@ export interface CallHandle {
 const ERROR_BODY_BYTES = 65_536;
 /** How long a server may take to end a response after [DONE] before we close it. */
 const AFTER_DONE_MS = 1_000;
-
-/** What of undici's controller is needed here. */
-interface Controller {
-  abort(reason: Error): void;
-}
 
 /** Why a call did not end well: a reason code and words. */
 interface Failure {
@@ -80,21 +79,29 @@ export interface Limits {
   onFirstToken?: (() => void) | undefined;
 }
 
-/** Given to `dispatch` as its handler. */
-export class StreamedCall implements CallHandle {
+/** Where the gaps of a call's stream go. */
+export interface Gaps {
+  /** Between tokens, ms. */
+  itlMs: Histogram;
+  /** Between reads with tokens, ms. */
+  chunkGapMs: Histogram;
+}
+
+export class StreamedCall implements CallHandle, ResponseHandler {
   readonly sentMs: number;
   readonly result: Promise<CallResult>;
   private readonly clock: Clock;
-  private readonly itlMs: Histogram | null;
+  private readonly gaps: Gaps;
+  private readonly read: StreamReader;
   private readonly limits: Limits;
   private readonly meter = new StreamMeter();
   private readonly sse: SseParser;
   private settle: (result: CallResult) => void = () => {};
-  private controller: Controller | null = null;
+  private abandon: Abandon | null = null;
   private watchdog: NodeJS.Timeout;
   private settled = false;
-  /** undici is through with the response. */
-  private ended = false;
+  /** The transport is through with the response. */
+  private isOver = false;
   private httpStatus: number | null = null;
   private retryAfterMs: number | null = null;
   private shouldRetry: boolean | null = null;
@@ -107,9 +114,10 @@ export class StreamedCall implements CallHandle {
   private plainBytes = 0;
   private readMs = 0;
 
-  constructor(clock: Clock, itlMs: Histogram | null, limits: Limits) {
+  constructor(clock: Clock, gaps: Gaps, read: StreamReader, limits: Limits) {
     this.clock = clock;
-    this.itlMs = itlMs;
+    this.gaps = gaps;
+    this.read = read;
     this.limits = limits;
     this.sse = new SseParser(({ event, data }) => this.onEvent(event, data));
     this.result = new Promise(resolve => {
@@ -130,18 +138,20 @@ export class StreamedCall implements CallHandle {
     this.end(isComplete ? this.verdict('') : { error: 'cancelled', message: 'ended by the client' });
   }
 
-  onRequestStart(controller: Controller): void {
-    this.controller = controller;
-    if (this.settled) controller.abort(new Error('ended before it was sent'));
-    else this.writtenMs = this.clock.nowMs();
+  /** Lets it begin; what `begin` throws is wrong with the request. */
+  begin(begin: (handler: ResponseHandler) => Abandon): void {
+    try {
+      this.abandon = begin(this);
+    } catch (error) {
+      this.end({ error: 'bad_request', message: (error as Error).message });
+    }
   }
 
-  onResponseStart(
-    _controller: Controller,
-    status: number,
-    headers: Record<string, string | string[] | undefined>,
-  ): void {
-    if (status < 200) return; // 1xx: the real answer follows
+  written(): void {
+    this.writtenMs = this.clock.nowMs();
+  }
+
+  headers(status: number, headers: ResponseHeaders): void {
     this.headersMs = this.clock.nowMs();
     this.lastByteMs = this.headersMs;
     this.httpStatus = status;
@@ -153,31 +163,31 @@ export class StreamedCall implements CallHandle {
   }
 
   /** Hot: once per HTTP chunk. */
-  onResponseData(_controller: Controller, bytes: Buffer): void {
-    this.readMs = this.clock.nowMs();
+  data(bytes: Buffer, from: number, to: number, atMs: number): void {
+    this.readMs = atMs;
     if (this.settled) return;
-    this.lastByteMs = this.readMs;
+    this.lastByteMs = atMs;
     if (this.plainBody !== null) {
-      if (this.plainBytes < ERROR_BODY_BYTES) this.plainBody.push(Buffer.from(bytes));
-      this.plainBytes += bytes.length;
+      if (this.plainBytes < ERROR_BODY_BYTES) this.plainBody.push(Buffer.from(bytes.subarray(from, to)));
+      this.plainBytes += to - from;
       return;
     }
     try {
-      this.sse.push(bytes);
+      this.sse.push(bytes, from, to);
     } catch (error) {
-      this.end({ error: 'bad_response', message: (error as Error).message }, this.readMs);
+      this.end({ error: 'bad_response', message: (error as Error).message }, atMs);
     }
   }
 
-  onResponseEnd(): void {
-    this.ended = true;
-    this.readMs = this.clock.nowMs();
+  ended(atMs: number): void {
+    this.isOver = true;
+    this.readMs = atMs;
     if (!this.settled && this.plainBody === null) this.sse.end();
-    this.end(this.verdict('the stream ended without finish_reason and [DONE]'), this.doneMs ?? this.readMs);
+    this.end(this.verdict('the stream ended without finish_reason and [DONE]'), this.doneMs ?? atMs);
   }
 
-  onResponseError(_controller: Controller, error: Error): void {
-    this.ended = true;
+  failed(error: Error): void {
+    this.isOver = true;
     const isOurs = (error as { code?: unknown }).code === 'UND_ERR_INVALID_ARG';
     const failure = isOurs ? { error: 'bad_request', message: error.message } : this.verdict(describe(error));
     this.end(failure, this.doneMs ?? this.clock.nowMs());
@@ -185,7 +195,7 @@ export class StreamedCall implements CallHandle {
 
   private onEvent(event: string, data: string): void {
     if (this.settled || this.doneMs !== null) return;
-    const delta = parseStreamData(data);
+    const delta = this.read(data, event);
     const failure = failureOf(delta, event, data);
     if (delta === null || failure !== null) {
       this.end(failure, this.readMs);
@@ -242,9 +252,9 @@ export class StreamedCall implements CallHandle {
     this.settled = true;
     clearTimeout(this.watchdog);
     const result = this.toResult(failure, endMs);
-    // Closes the socket of a response that has not ended, which tells the server.
-    if (!this.ended) this.controller?.abort(new Error('the call was ended'));
-    afterSocketIsFree(() => this.settle(result));
+    // Closes the connection of a response that has not ended, which tells the server.
+    if (!this.isOver) this.abandon?.();
+    this.settle(result);
   }
 
   private toResult(failure: Failure | null, endMs: number): CallResult {
@@ -264,7 +274,8 @@ export class StreamedCall implements CallHandle {
       firstTokenMs,
       lastTokenMs,
       endMs,
-      itlMsMax: meter.gaps(this.itlMs),
+      itlMsMax: meter.gaps(this.gaps),
+      chunks: meter.chunks,
       outputTokens,
       reasoningTokens,
       promptTokens: meter.usage?.promptTokens ?? null,
@@ -276,14 +287,6 @@ export class StreamedCall implements CallHandle {
       usageFromServer: meter.usage !== null,
     };
   }
-}
-
-/**
- * undici frees a socket one setImmediate after its callback. A call made before that would open another one, so that
- * sockets multiply: wait for two.
- */
-export function afterSocketIsFree(then: () => void): void {
-  setImmediate(() => setImmediate(then));
 }
 
 /** What is wrong with one event of a stream; null when nothing is. */

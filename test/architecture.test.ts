@@ -22,7 +22,7 @@ const HOMES: Record<string, readonly string[]> = {
   seedrandom: ['scenarios/base/key.ts'],
   zod: ['scenarios/formats/', 'lab/backtest/experiment.ts'],
   yaml: ['scenarios/formats/source.ts'],
-  undici: ['loadgen/client.ts'],
+  undici: ['loadgen/client.ts', 'loadgen/connect.ts', 'loadgen/transport/'],
   'simple-statistics': ['scenarios/base/statistics.ts'],
   vega: ['reports/render.ts'],
   'vega-lite': ['reports/render.ts'],

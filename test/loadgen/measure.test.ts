@@ -15,7 +15,7 @@ const lastUsage = (tokens: number) => parseStreamData(JSON.stringify({ choices: 
 
 function gapsOf(meter: StreamMeter): { itl: Histogram; maxMs: number | null } {
   const itl = new Histogram();
-  return { maxMs: meter.gaps(itl), itl };
+  return { maxMs: meter.gaps({ itlMs: itl, chunkGapMs: new Histogram() }), itl };
 }
 
 describe('a stream meter', () => {
