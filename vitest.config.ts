@@ -6,6 +6,7 @@ const live = process.env.LIVE === '1';
 export default defineConfig({
   test: {
     include: live ? ['test/**/*.live.test.ts'] : ['test/**/*.test.ts'],
+    globalSetup: live ? ['test/builders/live-servers.ts'] : [],
     exclude: live ? [] : ['test/**/*.live.test.ts'],
     testTimeout: live ? 300_000 : 60_000,
     hookTimeout: live ? 300_000 : 60_000,

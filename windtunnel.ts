@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
+import type { AddBooks } from './reports/command.ts';
 import { version } from './scenarios/cli/version.ts';
 import type { Published, RunOutput } from './scenarios/formats/run.ts';
 import { closest } from './scenarios/formats/suggest.ts';
@@ -13,6 +14,16 @@ const publish = async (output: RunOutput, options: { out: string }): Promise<Pub
 
 const publishTrace: PublishTrace = async (trace, options) =>
   (await import('./reports/trace/publish.ts')).publishTrace(trace, options);
+
+/** For a run whose log is all that there is of it. */
+const addBooks: AddBooks = async (output, books) => {
+  const [{ withBooks }, { basisOf }, { sha256 }] = await Promise.all([
+    import('./gateway/ledger/books.ts'),
+    import('./scenarios/formats/run-log.ts'),
+    import('./scenarios/cli/run-options.ts'),
+  ]);
+  return withBooks(output, basisOf(books), sha256, books.replicas);
+};
 
 // biome-ignore lint/suspicious/noExplicitAny: each command has its own options; yargs parses them
 type AnyCommand = { builder: any; handler: (options: any) => unknown };
@@ -46,7 +57,22 @@ const COMMANDS: readonly Listed[] = [
   {
     usage: 'validate <scenario>',
     doc: 'both, and the error of each metric',
-    load: async () => (await import('./lab/validate.ts')).validateCommand,
+    load: async () => (await import('./lab/validate/command.ts')).validateCommand,
+  },
+  {
+    usage: 'doctor <url>',
+    doc: 'what a server can do, and what to write of it in a deployment, before any load',
+    load: async () => (await import('./loadgen/doctor/command.ts')).doctorCommand,
+  },
+  {
+    usage: 'selftest',
+    doc: 'how much live load this machine can be trusted with, and our own error under it',
+    load: async () => (await import('./loadgen/selftest/command.ts')).selftestCommand,
+  },
+  {
+    usage: 'calibrate <url>',
+    doc: 'minutes of small experiments on a live server: what its steps cost, as a profile and a deployment',
+    load: async () => (await import('./lab/calibrate/command.ts')).calibrateCommand,
   },
   {
     usage: 'bench-policies <scenario>',
@@ -79,9 +105,14 @@ const COMMANDS: readonly Listed[] = [
     load: async () => (await import('./scenarios/command.ts')).planCommand,
   },
   {
+    usage: 'export <target> <scenario>',
+    doc: 'the same plan for another load generator: k6, aiperf or mooncake, and what is lost there',
+    load: async () => (await import('./loadgen/export/command.ts')).exportCommand,
+  },
+  {
     usage: 'report <run..>',
     doc: 'the report page of one or many runs',
-    load: async () => (await import('./reports/command.ts')).reportCommands[0] as AnyCommand,
+    load: async () => (await import('./reports/command.ts')).reportCommand(addBooks) as AnyCommand,
   },
   {
     usage: 'init [name]',

@@ -99,6 +99,7 @@ export function resolveDeployment(
       toolRuntimes: resolveToolRuntimes(file),
       stores: resolveStores(file),
       places: resolvePlaces(file),
+      allowHosts: file.allow_hosts ?? [],
     },
     issues,
   };

@@ -1,5 +1,5 @@
 // What a pool of replicas is, once a deployment file has been resolved against the catalogue: limits, step cost, wire.
-import type { ServerHint } from '../scenarios/formats/deployment/pool.ts';
+import type { ServerHint } from '../scenarios/formats/deployment/endpoint.ts';
 import type { TokenPrice } from '../scenarios/formats/ledger.ts';
 import type {
   GatewaySpec,
@@ -8,6 +8,7 @@ import type {
   StoreSpec,
   ToolRuntimeSpec,
 } from '../scenarios/formats/rules.ts';
+import type { ServerKind, WireApi, WireField } from '../scenarios/formats/wire.ts';
 
 /**
  * What one engine step has to do. A sequence with one new token is a decode (a prompt with one token left to compute
@@ -59,6 +60,17 @@ export interface StepEvidence {
   outOfRange(load: StepLoad): string | null;
 }
 
+/** From the client's send to the engine's queue, and of a token back to the client: network, HTTP, tokenizing. */
+export interface FrontEnd {
+  ms: number;
+  /** For each prompt token. */
+  msPerToken: number;
+  /** Of `ms`, what it does for one request after the other: those that come at once wait for each other. */
+  serialMs: number;
+}
+
+export const NO_FRONT_END: FrontEnd = { ms: 0, msPerToken: 0, serialMs: 0 };
+
 /** Length of a step: a pure function of whole numbers, in fixed point (ns/1024), floored to ns once a step. */
 export interface StepModel {
   readonly name: string;
@@ -66,6 +78,8 @@ export interface StepModel {
   readonly evidence: string;
   /** The same in figures. */
   readonly trust?: StepEvidence;
+  /** Where it was measured with the server's front end: what a pool has that says nothing of its own. */
+  readonly frontEnd?: FrontEnd;
   /** Whole nanoseconds, at least 1. */
   stepNs(load: StepLoad): number;
   /**
@@ -194,22 +208,41 @@ export interface SignalAges {
   kvEventsMs: number | null;
 }
 
-/** A live address of a pool. */
-export interface Endpoint {
+/** How a live address is reached. */
+export interface Reach {
+  /** Certificates in PEM files; null: as the system trusts. */
+  tls: {
+    caFile: string | null;
+    certFile: string | null;
+    keyFile: string | null;
+    /** Any certificate is taken. */
+    insecure: boolean;
+  } | null;
+  /** Address of an HTTP proxy that connects; `env`: as the usual variables say; null: none. */
+  proxy: string | null;
+  /** Over TLS, where the server offers it. */
+  http2: boolean;
+}
+
+/** A live address of a pool or a provider. Plain data: threads are given it. */
+export interface Endpoint extends Reach {
   /** Base URL up to and including /v1. */
   url: string;
   /** The model's name on the server. */
   model: string;
   /** Name of the environment variable that holds the key; null for none. */
   keyEnv: string | null;
-  /** `chat`: /v1/chat/completions with text; `completions`: /v1/completions with text; `tokens`: token-id prompts. */
-  api: 'chat' | 'completions' | 'tokens';
+  /** Further headers, by the names of the environment variables that hold their values. */
+  headersEnv: Readonly<Record<string, string>>;
+  /** The dialect (engines/wire). */
+  api: WireApi;
+  /** Whose server it is; `isGuess`: the file does not say, and what it says of itself goes before. */
+  server: { kind: ServerKind; isGuess: boolean };
+  /** Fields beyond the published API that it takes, as the file says; null: those of its kind. */
+  takes: readonly WireField[] | null;
   /** What the server is told beside the prompt. */
   hints: readonly ServerHint[];
 }
-
-/** Where nothing is said: the header by which routers keep a session together, and servers that do not know it do nothing. */
-export const USUAL_HINTS: readonly ServerHint[] = ['session'];
 
 export interface PoolSpec {
   name: string;
@@ -243,8 +276,7 @@ export interface PoolSpec {
   coldStart: ColdStart | null;
   /** Null: replicas stay until they are told to go. */
   spot: Spot | null;
-  /** From the client's send to the engine's queue: network, HTTP, tokenizing. */
-  apiLatencyMs: number;
+  frontEnd: FrontEnd;
   /** Where it stands; null: with the gateway. */
   place: string | null;
   endpoints: Endpoint[];
@@ -295,4 +327,6 @@ export interface DeploymentSpec {
   signals: SignalAges;
   /** Who is let in (gateway/admission). */
   admission: PolicyChoice;
+  /** Hosts that live runs may go to beside this machine. */
+  allowHosts: readonly string[];
 }

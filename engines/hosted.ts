@@ -5,7 +5,8 @@ import type { ProviderFile } from '../scenarios/formats/deployment/provider.ts';
 import { type Place, readLimit, under } from '../scenarios/formats/read-rules.ts';
 import type { HostedLatency, HostedSpec } from '../scenarios/formats/rules.ts';
 import { findModel, listPrice, type Model, measuredLatency, unknownEntry, unknownFigure } from './catalog.ts';
-import { type Endpoint, type HostedModel, type TokenPrice, USUAL_HINTS } from './engine.ts';
+import { resolveEndpoint } from './endpoint.ts';
+import type { Endpoint, HostedModel, TokenPrice } from './engine.ts';
 
 /** Figures of the file, else of the catalogue; a model that neither can price is likely mistyped. */
 export function resolveProvider(
@@ -111,12 +112,4 @@ function latencyOf(file: ProviderFile, model: ModelFile, modelId: string): Hoste
 }
 
 const endpointOf = ({ endpoint }: ProviderFile, model: ModelFile, name: string): Endpoint | null =>
-  endpoint === undefined
-    ? null
-    : {
-        url: endpoint.url.replace(/\/+$/, ''),
-        model: model.name ?? model.model ?? name,
-        keyEnv: endpoint.key_env ?? null,
-        api: endpoint.api ?? 'chat',
-        hints: endpoint.hints ?? USUAL_HINTS,
-      };
+  endpoint === undefined ? null : resolveEndpoint(endpoint, model.name ?? model.model ?? name, 'hosted');

@@ -2,19 +2,23 @@
 
 import { type InputPath, type Issue, issue } from '../scenarios/base/issue.ts';
 import { HALVES, halfOf, type PoolFile } from '../scenarios/formats/deployment/pool.ts';
+import type { ServerKind } from '../scenarios/formats/wire.ts';
 import { acceptedTokens } from './acceptance.ts';
 import { findModel, type Gpu, type Model, unknownEntry, unknownFigure } from './catalog.ts';
 import { resolveColdStart } from './cold-start.ts';
+import { hintIssues, resolveEndpoint } from './endpoint.ts';
 import {
   type Disaggregation,
   type Endpoint,
   type EngineKind,
   type EngineLimits,
+  type FrontEnd,
   type KvTier,
+  NO_FRONT_END,
   type PolicyChoice,
   type PoolSpec,
   type Speculative,
-  USUAL_HINTS,
+  type StepModel,
 } from './engine.ts';
 import { gpuOf } from './gpu-figures.ts';
 import { fewestGpus, impossible, resolveLimits } from './limits.ts';
@@ -65,7 +69,9 @@ function resolveReplicas(
   const scaling = resolveScaling(pool, path);
   const cold = resolveColdStart(pool.cold_start, { modelId: pool.model, setup, gpus }, path);
   issues.push(...limits.issues, ...step.issues, ...tiers.issues, ...scaling.issues, ...cold.issues);
+  const live = endpoints(pool);
   issues.push(...priorityIssues(pool, path));
+  issues.push(...live.flatMap((each, index) => hintIssues(each, [...path, 'endpoints', index])));
   if (limits.limits === null || step.step === null) return { spec: null, issues };
 
   const paid = price(pool, placed.gpu);
@@ -103,9 +109,9 @@ function resolveReplicas(
     scaling: scaling.scaling,
     coldStart: cold.coldStart,
     spot: pool.spot === undefined ? null : { perSec: pool.spot.rate, noticeMs: pool.spot.notice ?? 30_000 },
-    apiLatencyMs: pool.api_latency ?? 0,
+    frontEnd: frontEndOf(pool, step.step),
     place: pool.place ?? null,
-    endpoints: endpoints(pool),
+    endpoints: live,
     usdPerGpuHour: paid.usdPerGpuHour,
     evidence: lines.map(line => `${name}: ${line}`),
   };
@@ -252,6 +258,14 @@ function uselessTiers(
     });
 }
 
+/** As the file says, else as the step was measured. */
+function frontEndOf({ api_latency: ms, replicas = 1 }: PoolFile, step: StepModel): FrontEnd {
+  if (ms !== undefined) return { ...NO_FRONT_END, ms };
+  const { serialMs, ...shared } = step.frontEnd ?? NO_FRONT_END;
+  // Each replica has its own.
+  return { ...shared, serialMs: serialMs / Math.max(1, replicas) };
+}
+
 /** The least recently used first is what engines do by themselves. */
 function retentionOf({ retention }: PoolFile): PolicyChoice | null {
   if (retention === undefined || retention.policy === 'lru') return null;
@@ -259,14 +273,10 @@ function retentionOf({ retention }: PoolFile): PolicyChoice | null {
   return { policy, options };
 }
 
+/** A server that the file says nothing of is one of the pool's engine. */
 function endpoints(pool: PoolFile): Endpoint[] {
-  return (pool.endpoints ?? []).map(each => ({
-    url: each.url.replace(/\/+$/, ''),
-    model: each.model,
-    keyEnv: each.key_env ?? null,
-    api: each.api ?? 'chat',
-    hints: each.hints ?? USUAL_HINTS,
-  }));
+  const usual: ServerKind = pool.engine ?? 'vllm';
+  return (pool.endpoints ?? []).map(each => resolveEndpoint(each, each.model, usual));
 }
 
 /** vLLM refuses a priority unless it schedules by it. */

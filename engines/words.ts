@@ -22,13 +22,26 @@ export function wordOf(key: Key, index: number): string {
 }
 
 /** The words of `runs`, in order, joined by single spaces. */
-export function wordsOfRuns(runs: readonly Run[]): string {
-  const words: string[] = [];
-  for (const { key, from, tokens } of runs) {
-    for (let i = from; i < from + tokens; i++) words.push(wordOf(key, i));
-  }
-  return words.join(' ');
+export const wordsOfRuns = (runs: readonly Run[]): string =>
+  runs
+    .filter(run => run.tokens > 0)
+    .map(({ key, from, tokens }) => spelled(key, from, from + tokens, null))
+    .join(' ');
+
+/**
+ * Words `from` to `to` (exclusive) of the content `key`, joined by single spaces: our own, or of a list in which each has
+ * a space before it. Hot: 50 ns a word of a list.
+ */
+export function spelled(key: Key, from: number, to: number, spaced: readonly string[] | null): string {
+  let text = '';
+  for (let i = from; i < to; i++)
+    text += spaced === null ? ` ${wordOf(key, i)}` : spaced[placeOf(key, i, spaced.length)]!;
+  return text.slice(1);
 }
+
+/** Which of `count` words is the one at `index` of the content `key`. */
+const placeOf = (key: Key, index: number, count: number): number =>
+  Math.floor((extend(key, index, WORD_SALT).hi / 2 ** 32) * count);
 
 /** The words of a text: what lies between its white space. As many tokens as this has items. */
 export function splitWords(text: string): string[] {
@@ -46,6 +59,10 @@ export function tokenIdOf(key: Key, index: number, vocabTokens: number): number 
   const { hi } = extend(key, index, TOKEN_ID_SALT);
   return RESERVED_IDS + (hi % (vocabTokens - 2 * RESERVED_IDS));
 }
+
+/** The same out of ids that are known to be good. */
+export const knownIdOf = (key: Key, index: number, ids: readonly number[]): number =>
+  ids[extend(key, index, TOKEN_ID_SALT).hi % ids.length]!;
 
 const idSpace: Key = textKey('token id');
 

@@ -8,7 +8,7 @@ import { type Command, type CommonOptions, paint, say, withCommon } from '../sce
 import { shapeText } from './check-text.ts';
 import { pricesOf } from './prices.ts';
 import { shapeOf } from './shape.ts';
-import { validate } from './validate.ts';
+import { validate } from './validate/validate.ts';
 
 interface DemoOptions extends CommonOptions {
   out: string | undefined;
@@ -49,6 +49,7 @@ export const demoCommand: Command<DemoOptions> = {
         deployment: DEPLOYMENT,
         endpoint: [],
         emulate: true,
+        repeats: 1,
         timeout: '5m',
         stall: '1m',
         vocab: 32_000,

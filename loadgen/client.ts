@@ -1,20 +1,20 @@
 // Calls to live endpoints: request bodies out, results back, each over a connection of its own while it lasts.
 // Rule: a failed call is a result with a reason code, never an exception, never dropped.
 import { buildConnector } from 'undici';
-import type { WireRequest } from '../engines/openai.ts';
 import { dialectOf } from '../engines/wire/dialect.ts';
+import type { WireRequest } from '../engines/wire/request.ts';
 import { Histogram } from '../scenarios/base/histogram.ts';
 import type { Clock } from './clock.ts';
+import type { Connection, HowToReach } from './connect.ts';
 import { type CallHandle, type CallResult, type Gaps, StreamedCall } from './streamed-call.ts';
-import type { HttpRequest, ResponseHandler, Transport } from './transport/exchange.ts';
+import { dispatchedTransport } from './transport/dispatched.ts';
+import type { Abandon, HttpRequest, ResponseHandler, Transport } from './transport/exchange.ts';
 import { Http1 } from './transport/http1.ts';
 
-export type { CallHandle, CallResult };
+export type { CallHandle, CallResult, HowToReach };
 
 export interface ClientOptions {
   clock: Clock;
-  /** Connections per origin at most; null opens one per call in flight, so that nothing queues unseen. */
-  connections?: number | null;
   connectTimeoutMs?: number;
   /** No byte for that long, headers included, is a `stall`. */
   idleTimeoutMs?: number;
@@ -27,29 +27,31 @@ export interface ClientOptions {
   chunkGapMs?: Histogram | null;
 }
 
-export interface CallRequest {
+export interface CallRequest extends HowToReach {
   /** Up to and including /v1. */
   baseUrl: string;
   wire: WireRequest;
-  /** Authorization, x-session-id and the like. */
-  headers?: Readonly<Record<string, string>>;
   /** Overrides the client's. */
   timeoutMs?: number;
-  onFirstToken?: () => void;
+  onFirstToken?: (atMs: number) => void;
+  onTokens?: ((tokens: number) => void) | undefined;
 }
 
 export interface Client {
   stream(request: CallRequest): CallHandle;
-  /** Opens `sockets` connections by as many concurrent GETs of `path`; returns how many answered. */
-  warmUp(baseUrl: string, sockets: number, path?: string): Promise<number>;
-  /** The body of a GET, e.g. of /metrics; null when it fails or is not a 200. */
-  text(baseUrl: string, path: string): Promise<string | null>;
+  /** Opens `sockets` connections by as many concurrent GETs of /models; returns how many answered. */
+  warmUp(baseUrl: string, sockets: number, how?: HowToReach): Promise<number>;
+  /** The body of a GET, e.g. of /metrics, or of a POST of JSON; null when it fails or is not a 200. */
+  text(baseUrl: string, path: string, how?: HowToReach, json?: string): Promise<string | null>;
   /** Calls in flight. */
   readonly inFlight: number;
   /** Connections opened so far. */
   readonly socketsOpened: number;
   close(): Promise<void>;
 }
+
+/** A look at a server, and a socket that is warmed up. */
+const GET_TIMEOUT_MS = 10_000;
 
 export function createClient(options: ClientOptions): Client {
   const { clock, connectTimeoutMs = 10_000, idleTimeoutMs = 300_000, timeoutMs = 900_000 } = options;
@@ -58,21 +60,27 @@ export function createClient(options: ClientOptions): Client {
     chunkGapMs: options.chunkGapMs ?? new Histogram(),
   };
   const calls = new Set<StreamedCall>();
-  const transports = new Map<string, Transport>();
+  /** By how they are reached, and where. */
+  const transports = new Map<Connection | null, Map<string, Transport>>();
 
-  function transportTo(url: URL): Transport {
-    const known = transports.get(url.origin);
-    if (known !== undefined) return known;
-    if (!/^https?:$/.test(url.protocol)) throw new Error(`${url.protocol} is not http`);
-    const made = new Http1({
-      origin: url,
-      connector: onread => buildConnector({ allowH2: false, timeout: connectTimeoutMs, ...{ onread } }),
+  function transportTo(url: URL, connection: Connection | null): Transport {
+    const known = transports.get(connection) ?? new Map<string, Transport>();
+    transports.set(connection, known);
+    const transport = known.get(url.origin) ?? newTransport(url, connection);
+    known.set(url.origin, transport);
+    return transport;
+  }
+
+  function newTransport(origin: URL, connection: Connection | null): Transport {
+    if (!/^https?:$/.test(origin.protocol)) throw new Error(`${origin.protocol} is not http`);
+    if (connection?.dispatcher != null) return dispatchedTransport(connection.dispatcher, origin, clock);
+    const settings = { allowH2: false, timeout: connectTimeoutMs, ...connection?.connectOptions };
+    return new Http1({
+      origin,
+      connector: onread => buildConnector({ ...settings, ...{ onread } }),
       clock,
-      connections: options.connections ?? null,
       keepAliveMs: options.keepAliveMs ?? 4_000,
     });
-    transports.set(url.origin, made);
-    return made;
   }
 
   function stream(request: CallRequest): CallHandle {
@@ -83,6 +91,7 @@ export function createClient(options: ClientOptions): Client {
       idleTimeoutMs,
       timeoutMs: request.timeoutMs ?? timeoutMs,
       onFirstToken: request.onFirstToken,
+      onTokens: request.onTokens,
     });
     calls.add(call);
     void call.result.then(() => calls.delete(call));
@@ -99,22 +108,44 @@ export function createClient(options: ClientOptions): Client {
         },
         body,
       };
-      return transportTo(url).begin(sent, handler);
+      return transportTo(url, request.connection ?? null).begin(sent, handler);
     });
     return call;
   }
 
-  /** The status and body of a GET; null when nothing answers. */
-  async function get(baseUrl: string, path: string): Promise<{ status: number; text: string } | null> {
+  /** The status and body of a GET, or of a POST of JSON; null when nothing answers. */
+  async function get(
+    baseUrl: string,
+    path: string,
+    { headers = {}, connection }: HowToReach,
+    json: string | null = null,
+  ): Promise<{ status: number; text: string } | null> {
     const url = urlBelow(baseUrl, path);
     const request: HttpRequest = {
-      method: 'GET',
+      method: json === null ? 'GET' : 'POST',
       path: url.pathname + url.search,
-      headers: { accept: '*/*' },
-      body: null,
+      headers: {
+        accept: '*/*',
+        ...(json === null ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      body: json === null ? null : Buffer.from(json),
     };
     return new Promise(resolve => {
       const pieces: Buffer[] = [];
+      let abandon: Abandon = () => {};
+      // A server that says nothing holds nobody up.
+      const timer = setTimeout(
+        () => {
+          abandon();
+          resolve(null);
+        },
+        json === null ? Math.min(idleTimeoutMs, GET_TIMEOUT_MS) : idleTimeoutMs,
+      );
+      const done = (answer: { status: number; text: string } | null): void => {
+        clearTimeout(timer);
+        resolve(answer);
+      };
       let status = 0;
       const handler: ResponseHandler = {
         written() {},
@@ -122,26 +153,33 @@ export function createClient(options: ClientOptions): Client {
           status = given;
         },
         data: (bytes, from, to) => void pieces.push(Buffer.from(bytes.subarray(from, to))),
-        ended: () => resolve({ status, text: Buffer.concat(pieces).toString('utf8') }),
-        failed: () => resolve(null),
+        ended: () => done({ status, text: Buffer.concat(pieces).toString('utf8') }),
+        failed: () => done(null),
       };
       try {
-        transportTo(url).begin(request, handler);
+        abandon = transportTo(url, connection ?? null).begin(request, handler);
       } catch {
-        resolve(null);
+        done(null);
       }
     });
   }
 
-  async function warmUp(baseUrl: string, sockets: number, path = '/models'): Promise<number> {
-    const answers = await Promise.all(Array.from({ length: sockets }, () => get(baseUrl, path)));
+  async function warmUp(baseUrl: string, sockets: number, how: HowToReach = {}): Promise<number> {
+    const answers = await Promise.all(Array.from({ length: sockets }, () => get(baseUrl, '/models', how)));
     return answers.filter(answer => answer !== null).length;
   }
 
-  async function text(baseUrl: string, path: string): Promise<string | null> {
-    const answer = await get(baseUrl, path);
+  async function text(
+    baseUrl: string,
+    path: string,
+    how: HowToReach = {},
+    json: string | null = null,
+  ): Promise<string | null> {
+    const answer = await get(baseUrl, path, how, json);
     return answer?.status === 200 ? answer.text : null;
   }
+
+  const all = (): Transport[] => [...transports.values()].flatMap(known => [...known.values()]);
 
   return {
     stream,
@@ -151,14 +189,12 @@ export function createClient(options: ClientOptions): Client {
       return calls.size;
     },
     get socketsOpened() {
-      let opened = 0;
-      for (const transport of transports.values()) opened += transport.opened ?? 0;
-      return opened;
+      return all().reduce((sum, transport) => sum + (transport.opened ?? 0), 0);
     },
     async close() {
       for (const call of calls) call.abort();
       await Promise.all([...calls].map(call => call.result));
-      await Promise.all([...transports.values()].map(transport => transport.close()));
+      await Promise.all(all().map(transport => transport.close()));
     },
   };
 }

@@ -1,9 +1,8 @@
 // `replay`: a scenario as real load on a deployment's live endpoints.
-import { createWriteStream, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Argv } from 'yargs';
 import { costBasis, standingReplicas } from '../engines/cost-basis.ts';
-import { type DeploymentSpec, type Endpoint, USUAL_HINTS } from '../engines/engine.ts';
+import { resolveEndpoint } from '../engines/endpoint.ts';
+import type { DeploymentSpec } from '../engines/engine.ts';
 import { loadDeployment, type ReadyRun, readyRun, withRouting } from '../engines/load.ts';
 import { reachableHosted } from '../engines/prepare.ts';
 import { withBooks } from '../gateway/ledger/books.ts';
@@ -31,21 +30,37 @@ import {
 } from '../scenarios/cli/terminal.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
 import { parseScalar } from '../scenarios/formats/quantity.ts';
-import type { CallRecord } from '../scenarios/formats/record.ts';
 import type { PublishRun, RunOutput } from '../scenarios/formats/run.ts';
-import { createClient } from './client.ts';
 import { startClock } from './clock.ts';
+import { longestCalls } from './doctor/longest.ts';
+import { estimateOf } from './estimate.ts';
+import { type FirstTarget, firstCalls } from './first-call.ts';
+import { refuseHosts } from './hosts.ts';
+import { openFilesWarnings } from './open-files.ts';
+import { USUAL_VOCAB_TOKENS } from './prompts/wording.ts';
+import { CACHE_BUSTS, type CacheBust } from './prompts.ts';
+import { openRunLog } from './run-log.ts';
+import { runStart } from './run-start.ts';
+import { Spending } from './spending.ts';
 import { startReplay } from './start.ts';
 
 const DRAWING_INTERVAL_MS = 200;
+/** Every vocabulary has as many: for the first call, before that of the server is known. */
+const FIRST_VOCAB_TOKENS = 1000;
 
 /** How a live run is made: shared with `validate`. */
 export interface LiveOptions {
   endpoint: string[];
   timeout: string;
   stall: string;
-  vocab: number;
+  vocab: number | undefined;
   salt: string | undefined;
+  'cache-bust'?: CacheBust | undefined;
+  driver?: string | undefined;
+  workers?: number | undefined;
+  'max-requests'?: number | undefined;
+  'max-usd'?: number | undefined;
+  'gpu-metrics'?: string[] | undefined;
 }
 
 type ReplayCommandOptions = RunOptions & LiveOptions;
@@ -60,34 +75,84 @@ export const withLive = <T>(yargs: Argv<T>) =>
     })
     .option('timeout', { type: 'string', default: '15m', describe: 'longest a call may take' })
     .option('stall', { type: 'string', default: '5m', describe: 'longest silence inside a call' })
-    .option('vocab', { type: 'number', default: 32_000, describe: 'vocabulary size, for token-id prompts' })
+    .option('vocab', {
+      type: 'number',
+      describe: 'vocabulary size, for token-id prompts [as the server has it]',
+    })
     .option('salt', {
       type: 'string',
       describe: "mixed into all prompts, so that an earlier run's cache is not found [the time]",
     })
-    .group(['endpoint', 'timeout', 'stall', 'vocab', 'salt'], 'Live:');
+    .option('cache-bust', {
+      choices: CACHE_BUSTS,
+      default: 'run' as CacheBust,
+      describe: 'whose prompts share no cache with others: nobody, each run, each session or each call',
+    })
+    .option('driver', {
+      choices: ['windtunnel', 'k6'] as const,
+      default: 'windtunnel',
+      describe: 'who sends: k6 sees calls end, and not their tokens',
+    })
+    .option('workers', {
+      type: 'number',
+      default: 1,
+      describe: 'threads that stream, each with whole sessions: one for every 20,000 chunks a second',
+    })
+    .option('gpu-metrics', {
+      type: 'string',
+      array: true,
+      default: [] as string[],
+      describe: 'a DCGM exporter to look at each second, such as http://node:9400/metrics (repeatable)',
+    })
+    .option('max-requests', {
+      type: 'number',
+      describe: 'the run stops before it sends one more [as many as there are]',
+    })
+    .option('max-usd', {
+      type: 'number',
+      describe: 'the run stops before a request that could make it dearer [whatever it costs]',
+    })
+    .group(
+      [
+        'endpoint',
+        'timeout',
+        'stall',
+        'vocab',
+        'salt',
+        'cache-bust',
+        'driver',
+        'workers',
+        'max-requests',
+        'max-usd',
+        'gpu-metrics',
+      ],
+      'Live:',
+    );
 
 /** Endpoints named on the command line serve every pool. */
-function withEndpoints(deployment: DeploymentSpec, urls: readonly string[]): DeploymentSpec {
+export function withEndpoints(deployment: DeploymentSpec, urls: readonly string[]): DeploymentSpec {
   if (urls.length === 0) return deployment;
-  for (const url of urls) {
-    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? '')) {
-      throw new UserError(`--endpoint ${url}: not an http address`, {
+  for (const each of urls) {
+    const url = URL.parse(each);
+    if (!/^https?:$/.test(url?.protocol ?? '')) {
+      throw new UserError(`--endpoint ${each}: not an http address`, {
         hint: 'e.g. --endpoint http://127.0.0.1:8000/v1',
+      });
+    }
+    // Not shown: it is a secret.
+    if (url?.username !== '' || url.password !== '') {
+      throw new UserError('--endpoint: an address here has no user and no password', {
+        hint: 'name the variable that holds a key in the deployment: `key_env: NAME`',
       });
     }
   }
   const pools = deployment.pools.map(pool => {
-    const first = pool.endpoints[0];
-    const model = first?.model ?? pool.modelId;
+    const like = pool.endpoints[0];
     return {
       ...pool,
       endpoints: urls.map(url => ({
+        ...(like ?? resolveEndpoint({ url }, pool.modelId, pool.engine)),
         url: url.replace(/\/+$/, ''),
-        model,
-        keyEnv: first?.keyEnv ?? null,
-        api: first?.api ?? ('chat' as const),
-        hints: first?.hints ?? USUAL_HINTS,
       })),
     };
   });
@@ -95,15 +160,22 @@ function withEndpoints(deployment: DeploymentSpec, urls: readonly string[]): Dep
 }
 
 /** All that calls may go to, with their live addresses; one without any is a UserError. */
-function liveTargets(plan: Plan, deployment: DeploymentSpec): { name: string; endpoints: Endpoint[] }[] {
+function liveTargets(
+  plan: Plan,
+  deployment: DeploymentSpec,
+  poolOf: (model: string) => string,
+): FirstTarget[] {
+  const longest = longestCalls(plan, poolOf);
   const pools = deployment.pools.map(({ name, endpoints }) => {
-    if (endpoints.length > 0) return { name: `pool "${name}"`, endpoints };
+    if (endpoints.length > 0) return { what: `pool "${name}"`, endpoints, longest: longest.get(name) };
     throw new UserError(`pool "${name}" of "${deployment.name}" has no live endpoint`, {
       hint: 'add `endpoints: [{ url: http://127.0.0.1:8000/v1, model: NAME }]` to it, or pass --endpoint URL',
     });
   });
-  const hosted = [...reachableHosted(plan, deployment).keys()].map(({ name, provider, endpoint }) => {
-    if (endpoint !== null) return { name: `provider "${provider}"`, endpoints: [endpoint] };
+  const hosted = [...reachableHosted(plan, deployment).keys()].map(model => {
+    const { name, provider, endpoint } = model;
+    if (endpoint !== null)
+      return { what: `provider "${provider}"`, endpoints: [endpoint], longest: longest.get(name) };
     throw new UserError(`calls may go to "${name}" of provider "${provider}", which has no live endpoint`, {
       hint: `give providers.${provider} an \`endpoint: { url: https://…/v1, key_env: NAME }\``,
     });
@@ -111,28 +183,57 @@ function liveTargets(plan: Plan, deployment: DeploymentSpec): { name: string; en
   return [...pools, ...hosted];
 }
 
-/** Every address answers and, where a key is named, the key is there; else a UserError that says what to do. */
-async function checkEndpoints(plan: Plan, deployment: DeploymentSpec): Promise<void> {
-  const client = createClient({ clock: startClock(), connectTimeoutMs: 3000 });
-  try {
-    for (const { name, endpoints } of liveTargets(plan, deployment)) {
-      for (const { url, keyEnv } of endpoints) {
-        if (keyEnv !== null && (process.env[keyEnv] ?? '') === '') {
-          throw new UserError(`${name} takes its key from ${keyEnv}, which is not set`, {
-            hint: `export ${keyEnv}=…`,
-          });
-        }
-        if ((await client.warmUp(url, 1)) === 0) {
-          throw new UserError(`nothing answers at ${url}`, {
-            hint: 'start the server, or `windtunnel emulate DEPLOYMENT`, and check the url (it ends in /v1)',
-            exitCode: 1,
-          });
-        }
-      }
-    }
-  } finally {
-    await client.close();
+/** Of DCGM exporters; they are hosts that are asked, like any other. */
+function gpuUrlsOf(urls: readonly string[], { name, allowHosts }: DeploymentSpec): readonly string[] {
+  const what = '--gpu-metrics';
+  const wrong = urls.find(url => !/^https?:$/.test(URL.parse(url)?.protocol ?? ''));
+  if (wrong !== undefined)
+    throw new UserError(`${what} ${wrong}: not an http address`, { hint: 'e.g. http://node:9400/metrics' });
+  refuseHosts(
+    urls.map(url => ({ what, url })),
+    allowHosts,
+    name,
+  );
+  return urls;
+}
+
+/** What may be sent and spent, with all prices known that a limit in USD needs. */
+function spendingOf(plan: Plan, deployment: DeploymentSpec, options: LiveOptions): Spending | null {
+  const { 'max-requests': maxRequests = null, 'max-usd': maxUsd = null } = options;
+  if (maxRequests === null && maxUsd === null) return null;
+  if (maxRequests !== null && !(Number.isInteger(maxRequests) && maxRequests > 0))
+    throw new UserError(`--max-requests ${maxRequests}: expected a whole number above 0`, {
+      hint: 'e.g. --max-requests 1000',
+    });
+  if (maxUsd !== null && !(maxUsd > 0))
+    throw new UserError(`--max-usd ${maxUsd}: expected an amount above 0`, { hint: 'e.g. --max-usd 5' });
+  const { price } = costBasis(deployment, plan);
+  const unpriced = (what: string, hint: string): UserError =>
+    new UserError(`--max-usd cannot be kept: ${what} has no known price`, { hint });
+  for (const [{ name, provider }, asked] of maxUsd === null ? [] : reachableHosted(plan, deployment)) {
+    if (price(name, asked ?? name) !== null) continue;
+    const at = `providers.${provider}.models.${name}`;
+    throw unpriced(`"${name}" of "${provider}"`, `give ${at} a \`price: { in: …, out: … }\``);
   }
+  let usdPerHour = 0;
+  for (const { pool, gpus, usdPerGpuHour } of maxUsd === null ? [] : standingReplicas(deployment)) {
+    if (usdPerGpuHour === null)
+      throw unpriced(`pool "${pool}"`, `give pools.${pool} a \`price\`, such as 3.39/h, or 0/h`);
+    usdPerHour += gpus * usdPerGpuHour;
+  }
+  return new Spending({ maxRequests, maxUsd, price, usdPerHour });
+}
+
+/** Before the first request to an API that costs money. */
+function sayPrice(plan: Plan, deployment: DeploymentSpec, options: LiveOptions & CommonOptions): void {
+  if (options.quiet || reachableHosted(plan, deployment).size === 0) return;
+  const estimate = estimateOf(plan, deployment, costBasis(deployment, plan).price);
+  if (estimate === null) return;
+  const { usd, sessions } = estimate;
+  const what = sessions === null ? 'each session' : `all of it, ${sessions} sessions,`;
+  const limit = options['max-usd'] === undefined ? '; --max-usd sets a limit' : '';
+  const amount = `up to ${usd.toPrecision(3)} USD at list price, without cache hits and retries`;
+  process.stderr.write(`${what} may cost ${amount}${limit}\n`);
 }
 
 /** Servers and networks are real: nobody here can make them fail. */
@@ -151,16 +252,6 @@ function durationOption(name: string, raw: string): number {
   const parsed = parseScalar(raw, 'ms');
   if ('value' in parsed) return parsed.value;
   throw new UserError(`--${name}: ${parsed.error}`, { hint: parsed.hint });
-}
-
-/** calls.jsonl grows while the run goes on, so that nothing is lost when it is cut off. */
-function callLog(folder: string): { write: (record: CallRecord) => void; close: () => Promise<void> } {
-  mkdirSync(folder, { recursive: true });
-  const file = createWriteStream(join(folder, 'calls.jsonl'));
-  return {
-    write: record => void file.write(`${JSON.stringify(record)}\n`),
-    close: () => new Promise(done => file.end(() => done())),
-  };
 }
 
 /** Warm starts exist in the simulator only: a live server's cache is as it is. */
@@ -185,6 +276,29 @@ function primedWarnings({ recorded }: LoadedScenario): string[] {
   ];
 }
 
+function workersOf({ workers = 1 }: LiveOptions): number {
+  if (Number.isInteger(workers) && workers > 0 && workers <= 64) return workers;
+  throw new UserError(`--workers ${workers}: expected a whole number from 1 to 64`, {
+    hint: 'one thread streams some 20,000 chunks a second; `windtunnel selftest` says what this machine can',
+  });
+}
+
+/** What keeps prompts from finding the cache of others. */
+function bustOf(
+  { salt, driver, 'cache-bust': cacheBust = 'run' }: LiveOptions,
+  startedAt: string,
+): { salt: string; cacheBust: CacheBust } {
+  if (cacheBust === 'none' && salt !== undefined)
+    throw new UserError('--salt keeps runs apart, and --cache-bust none does not', {
+      hint: 'leave one of them out; equal salts find each other too',
+    });
+  if (driver === 'k6' && (cacheBust === 'session' || cacheBust === 'call'))
+    throw new UserError(`--cache-bust ${cacheBust}: k6 writes its prompts itself, and knows runs only`, {
+      hint: 'leave it out, or take --driver windtunnel',
+    });
+  return { salt: cacheBust === 'none' ? '' : (salt ?? startedAt), cacheBust };
+}
+
 /** Where a live run writes its calls, and how the page names its servers. */
 interface ReplayPlace {
   folder: string;
@@ -194,7 +308,7 @@ interface ReplayPlace {
   routing?: RoutingPolicy | null;
 }
 
-/** Runs to the end with progress and calls.jsonl; the first Ctrl-C gives up what is under way and keeps the rest. */
+/** Runs to the end with progress and a log in the folder; the first Ctrl-C gives up what is under way and keeps the rest. */
 export async function runReplay(
   loaded: LoadedScenario,
   ready: ReadyRun,
@@ -202,26 +316,46 @@ export async function runReplay(
   { folder, where = 'measured at', routing = null }: ReplayPlace,
 ): Promise<RunOutput> {
   const { plan, poolOf } = ready;
-  const warnings = [...primedWarnings(loaded), ...faultWarnings(plan), ...ready.warnings];
-  const deployment = withEndpoints(ready.deployment, options.endpoint);
-  await checkEndpoints(plan, deployment);
   const startedAt = new Date().toISOString();
+  const bust = bustOf(options, startedAt);
+  const warnings = [...primedWarnings(loaded), ...faultWarnings(plan), ...ready.warnings];
+  const named = withEndpoints(ready.deployment, options.endpoint);
+  const spending = spendingOf(plan, named, options);
+  const targets = liveTargets(plan, named, poolOf);
+  sayPrice(plan, named, options);
+  const environment = process.env;
+  // Ours are tried when they have been learnt.
+  const vocabTokens = options.driver === 'k6' ? (options.vocab ?? USUAL_VOCAB_TOKENS) : FIRST_VOCAB_TOKENS;
+  const first = await firstCalls({ deployment: named, targets, environment, vocabTokens });
+  const { deployment } = first;
+  const gpuUrls = gpuUrlsOf(options['gpu-metrics'] ?? [], deployment);
+  const limits = openFilesWarnings(plan);
+  for (const warning of limits) process.stderr.write(`warning: ${warning}\n`);
+  warnings.push(...first.warnings, ...limits);
   const evidence = deployment.pools.flatMap(pool =>
     pool.endpoints.map(({ url, api }) => `${pool.name}: ${where} ${url} (${api})`),
   );
-  const log = callLog(folder);
-  const replay = startReplay({
+  const header = headerOf({ world: 'live', loaded, deployment, evidence, warnings, startedAt });
+  const log = openRunLog(folder, runStart(header, plan, deployment));
+  const start =
+    options.driver === 'k6' ? (await import('./k6/driver.ts')).k6Driver(`${folder}/k6`) : startReplay;
+  const replay = start({
     plan,
     deployment,
     poolOf,
-    header: headerOf({ world: 'live', loaded, deployment, evidence, warnings, startedAt }),
+    header,
     clock: startClock(),
-    environment: process.env,
-    onCall: log.write,
+    environment,
+    spending,
+    gpuUrls,
+    onCall: log.onCall,
+    onRecord: log.onRecord,
+    listener: log.journal,
     timeoutMs: durationOption('timeout', options.timeout),
     idleTimeoutMs: durationOption('stall', options.stall),
-    vocabTokens: options.vocab,
-    salt: options.salt ?? startedAt,
+    workers: workersOf(options),
+    ...(options.vocab === undefined ? {} : { vocabTokens: options.vocab }),
+    ...bust,
     ...(routing == null ? {} : { routing }),
   });
   const line = new ProgressLine(options);
@@ -233,14 +367,22 @@ export async function runReplay(
       () => `live: ${sessionsStarted}${total} sessions, ${callsEnded} calls, ${callsInFlight} in flight`,
     );
   }, DRAWING_INTERVAL_MS);
+  log.follow(replay, reason => {
+    process.stderr.write(`\nthe run stops: ${reason}\n`);
+    replay.stopReason ??= reason;
+    replay.interrupt();
+  });
+  let output: RunOutput | null = null;
   try {
+    output = await replay.run();
     const basis = costBasis(deployment, plan);
-    return withBooks(await replay.run(), basis, sha256, standingReplicas(deployment));
+    return withBooks(output, basis, sha256, standingReplicas(deployment));
   } finally {
     clearInterval(drawing);
     line.clear();
-    stop();
-    await log.close();
+    // Whoever has interrupted once leaves at once the second time, also while the report is written.
+    if (output?.interrupted !== true) stop();
+    await log.close(output);
   }
 }
 

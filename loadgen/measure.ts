@@ -1,6 +1,6 @@
 // What one streamed call delivered and when: fed by the client read by read, it counts tokens and their gaps. No
 // sockets, no clock: times come in. Rule: chunks of one socket read, and tokens of one chunk, share their gap evenly.
-import type { StreamDelta, Usage } from '../engines/openai.ts';
+import type { StreamDelta, Usage } from '../engines/wire/delta.ts';
 import type { Histogram } from '../scenarios/base/histogram.ts';
 
 /** Chunks closer than this came with one socket read (tokens of one sequence are never that close). */
@@ -82,22 +82,22 @@ export class StreamMeter {
   }
 
   /**
-   * Adds one gap in milliseconds per token after the first to `itlMs`, and one per read after the first to `chunkGapMs`;
-   * returns the largest gap between two reads with tokens, null when there were fewer than two tokens.
+   * The largest gap between two reads with tokens, ms; null when there were fewer than two tokens. Adds one gap per token
+   * after the first to `itlMs`, and one per read after the first to `chunkGapMs`, unless `into` is null.
    */
-  gaps({ itlMs, chunkGapMs }: { itlMs: Histogram; chunkGapMs: Histogram }): number | null {
+  gaps(into: { itlMs: Histogram; chunkGapMs: Histogram } | null): number | null {
     const reads = this.arrivalsMs.length;
     if (reads === 0) return null;
     // A server without continuous usage may still put several tokens into each chunk: the total tells.
     const perCounted = this.continuous ? 1 : Math.max(1, Math.round(this.outputTokens / this.countedTokens));
     const extra = this.arrivalTokens[0]! * perCounted - 1;
-    if (extra > 0) itlMs.record(0, extra);
+    if (extra > 0) into?.itlMs.record(0, extra);
     let maxMs = extra > 0 ? 0 : null;
     for (let i = 1; i < reads; i++) {
       const gapMs = this.arrivalsMs[i]! - this.arrivalsMs[i - 1]!;
       const tokens = this.arrivalTokens[i]! * perCounted;
-      itlMs.record(gapMs / tokens, tokens);
-      chunkGapMs.record(gapMs);
+      into?.itlMs.record(gapMs / tokens, tokens);
+      into?.chunkGapMs.record(gapMs);
       if (maxMs === null || gapMs > maxMs) maxMs = gapMs;
     }
     return maxMs;

@@ -1,19 +1,23 @@
-// Turns a prompt's runs into what an endpoint takes: chat messages, text or token ids. Content the plan names becomes
-// words or ids of the one-word-one-token vocabulary; the output of an earlier call becomes what was really received.
-// Rule: on the emulator the server counts as many prompt tokens as the runs hold.
-import type { ChatMessage, TextPart, WirePrompt } from '../engines/openai.ts';
-import { splitWords, tokenIdOf, wordsOfRuns } from '../engines/words.ts';
+// Turns a prompt's runs into what an endpoint takes: messages, text or token ids. Content the plan names becomes words
+// or ids that the server reads as so many tokens; the output of an earlier call becomes what was really received.
+// Rule: the server counts as many prompt tokens as the runs hold, and equal content is equal text.
+import { type ChatMessage, type TextPart, textOfMessage, type WirePrompt } from '../engines/wire/request.ts';
+import { knownIdOf, spelled, tokenIdOf } from '../engines/words.ts';
 import type { CacheBreakpoint, CacheControl } from '../gateway/context/server-hints.ts';
 import { extend, type Key, keyText, textKey } from '../scenarios/base/key.ts';
 import type { PromptPart, Run } from '../scenarios/formats/prompt.ts';
+import { CountedPrompts, PrefixName } from './prompts/counted.ts';
+import {
+  heard,
+  piecesOf,
+  type ReceivedOutput,
+  receivedRuns,
+  type Stretch,
+  sliceOf,
+} from './prompts/received.ts';
+import { OWN_WORDS, type Wording } from './prompts/wording.ts';
 
-/** What a call gave back. */
-export interface ReceivedOutput {
-  outputText: string;
-  reasoningText: string;
-  /** Null where the server does not say. */
-  tokenIds: readonly number[] | null;
-}
+export type { ReceivedOutput };
 
 export interface PromptWriterOptions {
   api: WirePrompt['api'];
@@ -23,13 +27,19 @@ export interface PromptWriterOptions {
   vocabTokens?: number;
 }
 
-/** A stretch of an output's content, from token `from` on, and what was received for it. */
-interface Stretch {
-  from: number;
-  tokens: number;
-  words: readonly string[];
-  ids: readonly number[] | null;
+/** Whose prompts share no cache with others: nobody's, those of each run, of each session, of each call. */
+export const CACHE_BUSTS = ['none', 'run', 'session', 'call'] as const;
+export type CacheBust = (typeof CACHE_BUSTS)[number];
+
+/** Whose prompt it is. */
+export interface PromptPlace {
+  /** Its counts decide how its later prompts go on; null: nothing is remembered. */
+  readonly session: string | null;
+  /** Words at the very beginning are drawn from it, so that no cache has what follows; null: none. */
+  readonly marker: string | null;
 }
+
+const NOWHERE: PromptPlace = { session: null, marker: null };
 
 /** A message as it is put together: stretches of its text, each ended by a mark but the last. */
 interface Draft {
@@ -37,23 +47,48 @@ interface Draft {
   readonly parts: { text: string; mark: CacheControl | null }[];
 }
 
+/** A part of a prompt that is of one role, and the mark at its end. */
+interface Passage {
+  readonly run: Run;
+  readonly role: Draft['role'];
+  readonly mark: CacheControl | null;
+}
+
 /** Characters of prefix text kept, so that shared prefixes are not spelled anew for every call. */
 const CACHED_CHARS_MAX = 32_000_000;
 /** Shorter runs are not worth a place there. */
 const CACHED_TOKENS_MIN = 64;
+/** Two markers agree by chance once in 10^7 times even with the smallest vocabulary. */
+const MARKER_TOKENS = 4;
 
 export class PromptWriter {
   private readonly api: WirePrompt['api'];
-  private readonly vocabTokens: number;
   private readonly salt: Key | null;
+  private wording: Wording = OWN_WORDS;
+  /** Its words, each with a space before it. */
+  private spaced: readonly string[] | null = null;
   private readonly received = new Map<string, Stretch[]>();
+  private readonly counts = new CountedPrompts();
   private readonly texts = new Map<string, string>();
   private cachedChars = 0;
 
-  constructor({ api, salt = '', vocabTokens = 32_000 }: PromptWriterOptions) {
+  constructor({ api, salt = '', vocabTokens }: PromptWriterOptions) {
     this.api = api;
-    this.vocabTokens = vocabTokens;
     this.salt = salt === '' ? null : textKey(salt);
+    if (vocabTokens !== undefined) this.speak({ ...OWN_WORDS, vocabTokens });
+  }
+
+  /** From now on; before the first prompt, since the same content is other text then. */
+  speak(wording: Wording): void {
+    this.wording = wording;
+    this.spaced = wording.words === null ? null : wording.words.map(word => ` ${word}`);
+    this.texts.clear();
+    this.cachedChars = 0;
+  }
+
+  /** What is said of the lengths of prompts. */
+  get how(): string {
+    return this.wording.how;
   }
 
   /**
@@ -61,36 +96,9 @@ export class PromptWriter {
    * reasoning. Later prompts with runs of that content send it back.
    */
   registerOutput(output: readonly Run[], reasoningTokens: number, received: ReceivedOutput): void {
-    const reasoning = splitWords(received.reasoningText);
-    const answer = splitWords(received.outputText);
-    const total = output.reduce((sum, run) => sum + run.tokens, 0);
-    let at = 0;
-    for (const run of output) {
-      const cut = Math.min(Math.max(reasoningTokens - at, 0), run.tokens);
-      const ids = (from: number, to: number) =>
-        received.tokenIds === null ? null : share(received.tokenIds, from, to, total);
-      const stretches = [
-        {
-          from: run.from,
-          tokens: cut,
-          words: share(reasoning, at, at + cut, reasoningTokens),
-          ids: ids(at, at + cut),
-        },
-        {
-          from: run.from + cut,
-          tokens: run.tokens - cut,
-          words: share(
-            answer,
-            at + cut - reasoningTokens,
-            at + run.tokens - reasoningTokens,
-            total - reasoningTokens,
-          ),
-          ids: ids(at + cut, at + run.tokens),
-        },
-      ].filter(stretch => stretch.tokens > 0);
+    for (const { run, stretches } of receivedRuns(output, reasoningTokens, received)) {
       const key = keyText(run.key);
       this.received.set(key, [...(this.received.get(key) ?? []), ...stretches]);
-      at += run.tokens;
     }
   }
 
@@ -99,63 +107,128 @@ export class PromptWriter {
     for (const run of output) this.received.delete(keyText(run.key));
   }
 
+  /** The server counted `tokens` for the prompt of these runs; what follows it in the session is corrected by that. */
+  counted(session: string, runs: readonly Run[], tokens: number): void {
+    this.counts.add(session, runs, tokens);
+  }
+
+  /** Frees what `counted` keeps. */
+  forgetSession(session: string): void {
+    this.counts.forget(session);
+  }
+
   /**
-   * `parts` tell where prefix segments end and where history is; without them there is no system message. Chats carry
+   * `parts` tell where prefix segments end and where history is; without them there is no system message. Messages carry
    * marks where `breakpoints` are.
    */
   write(
     runs: readonly Run[],
     parts: readonly PromptPart[] = [],
     breakpoints: readonly CacheBreakpoint[] = [],
+    place: PromptPlace = NOWHERE,
   ): WirePrompt {
-    if (this.api === 'chat') return { api: 'chat', messages: this.messages(runs, parts, breakpoints) };
-    if (this.api === 'completions') return { api: 'completions', text: this.text(runs) };
-    return { api: 'tokens', tokenIds: this.tokenIds(runs) };
+    const { api } = this;
+    if (api === 'tokens') return { api, tokenIds: this.tokenIds(runs, place.marker) };
+    if (place.session !== null) this.counts.open(place.session);
+    const messages = this.drafts(this.passages(runs, parts, breakpoints), place).map(messageOf);
+    return api === 'completions'
+      ? { api, text: messages.map(textOfMessage).reduce(joinWords, '') }
+      : { api, messages };
   }
 
   /**
-   * Prefix segments make the system message, received outputs in the history are the assistant's, all else is the
-   * user's. The role depends on the content only, so that a longer prompt starts like the shorter one before it.
+   * Prefix segments are the system's, received outputs in the history the assistant's, all else is the user's. The role
+   * depends on the content only, so that a longer prompt starts like the shorter one before it.
    */
-  private messages(
+  private passages(
     runs: readonly Run[],
     parts: readonly PromptPart[],
     breakpoints: readonly CacheBreakpoint[],
-  ): ChatMessage[] {
-    const drafts: Draft[] = [];
+  ): Passage[] {
+    const passages: Passage[] = [];
     let at = 0;
-    for (const piece of cutAt(runs, boundaries(parts))) {
+    for (const run of cutAt(runs, boundaries(parts))) {
       const segment = segmentAt(parts, at);
-      at += piece.tokens;
-      const isOutput = this.received.has(keyText(piece.key)) && (segment === null || segment === 'history');
+      at += run.tokens;
+      const isOutput = this.received.has(keyText(run.key)) && (segment === null || segment === 'history');
       const isPrefix = segment !== null && !['history', 'reads', 'input'].includes(segment);
       const role = isOutput ? 'assistant' : isPrefix ? 'system' : 'user';
-      const content = this.textOf(piece);
       const mark = breakpoints.find(({ atToken }) => atToken === at)?.cache_control ?? null;
-      addTo(drafts, role, content, mark);
+      const last = passages.at(-1);
+      // Where a part ends inside of a run nothing ends for who writes it.
+      if (last?.role === role && last.mark === null && isNext(last.run, run))
+        passages[passages.length - 1] = {
+          ...last,
+          run: { ...last.run, tokens: last.run.tokens + run.tokens },
+          mark,
+        };
+      else passages.push({ run, role, mark });
     }
-    return drafts.map(messageOf);
+    return passages;
   }
 
-  private text(runs: readonly Run[]): string {
-    return runs.map(run => this.textOf(run)).reduce(joinWords, '');
+  /**
+   * Content in words. The template's tokens are a debt: planned content pays by beginning so many tokens later, the
+   * shared prefix as much in every prompt. What was received may be more or less than planned: what follows it pays.
+   */
+  private drafts(passages: readonly Passage[], { session, marker }: PromptPlace): Draft[] {
+    const { frame, wordTokens } = this.wording;
+    const drafts: Draft[] = [];
+    const beginning = new PrefixName();
+    let planned = 0;
+    let sent = 0;
+    for (const { run, role, mark } of passages) {
+      const pieces = piecesOf(run, this.received.get(keyText(run.key)) ?? []);
+      const isSilent = pieces.every(piece => piece.stretch !== null && heard(piece).text === '');
+      if (!isSilent && drafts.at(-1)?.role !== role) {
+        if (drafts.length > 0 && session !== null) sent = this.counts.at(session, beginning, sent);
+        const opening = drafts.length === 0 ? this.opening(marker) : { text: '', tokens: 0 };
+        sent += opening.tokens;
+        // The system's message is shared: of the template it pays for no more than stands before its own end.
+        const isOwing =
+          this.api === 'completions'
+            ? drafts.length === 0
+            : role !== 'system' && drafts.every(draft => draft.role === 'system');
+        if (isOwing) sent += frame.promptTokens;
+        if (role === 'system') sent += frame.systemTokens;
+        if (role === 'assistant') sent += frame.exchangeTokens;
+        drafts.push({ role, parts: [{ text: opening.text, mark: null }] });
+      }
+      let text = '';
+      for (const piece of pieces) {
+        if (piece.stretch === null) {
+          const [from, to] = wordsFor(piece.run, sent - planned, wordTokens);
+          text = joinWords(text, this.plannedText(piece.run.key, from, to));
+          sent += (to - from) * wordTokens;
+        } else {
+          const said = heard(piece);
+          text = joinWords(text, said.text);
+          sent += said.countedTokens;
+        }
+        planned += piece.run.tokens;
+      }
+      addTo(drafts, text, mark);
+      beginning.push(run);
+    }
+    return drafts;
   }
 
-  private textOf(run: Run): string {
-    const stretches = this.received.get(keyText(run.key));
-    if (stretches === undefined) return this.plannedText(run);
-    return piecesOf(run, stretches)
-      .map(piece =>
-        piece.stretch === null
-          ? wordsOfRuns([this.salted(piece.run)])
-          : slice(piece.stretch.words, piece).join(' '),
-      )
-      .reduce(joinWords, '');
+  /** What stands before all content. */
+  private opening(marker: string | null): { text: string; tokens: number } {
+    const { lead, wordTokens } = this.wording;
+    const mark = marker === null ? '' : spelled(this.markerKey(marker), 0, MARKER_TOKENS, this.spaced);
+    const markTokens = marker === null ? 0 : MARKER_TOKENS * wordTokens;
+    return { text: joinWords(mark, lead?.text ?? ''), tokens: markTokens + (lead?.tokens ?? 0) };
   }
 
-  private plannedText(run: Run): string {
-    if (run.tokens < CACHED_TOKENS_MIN) return wordsOfRuns([this.salted(run)]);
-    const name = `${keyText(run.key)}/${run.from}/${run.tokens}`;
+  private markerKey(marker: string): Key {
+    return this.salted(textKey(`marker ${marker}`));
+  }
+
+  /** Words `from` to `to` of planned content. */
+  private plannedText(key: Key, from: number, to: number): string {
+    if (to - from < CACHED_TOKENS_MIN) return spelled(this.salted(key), from, to, this.spaced);
+    const name = `${keyText(key)}/${from}/${to}`;
     const known = this.texts.get(name);
     if (known !== undefined) {
       // Most recently used goes last: the first is the next to be dropped.
@@ -163,7 +236,7 @@ export class PromptWriter {
       this.texts.set(name, known);
       return known;
     }
-    const text = wordsOfRuns([this.salted(run)]);
+    const text = spelled(this.salted(key), from, to, this.spaced);
     this.texts.set(name, text);
     this.cachedChars += text.length;
     for (const [oldest, old] of this.texts) {
@@ -174,34 +247,53 @@ export class PromptWriter {
     return text;
   }
 
-  private salted(run: Run): Run {
+  private salted(key: Key): Key {
     const { salt } = this;
-    return salt === null ? run : { ...run, key: extend(run.key, salt.hi, salt.lo) };
+    return salt === null ? key : extend(key, salt.hi, salt.lo);
   }
 
-  private tokenIds(runs: readonly Run[]): number[] {
+  private tokenIds(runs: readonly Run[], marker: string | null): number[] {
     const ids: number[] = [];
     for (const run of runs) {
       for (const piece of piecesOf(run, this.received.get(keyText(run.key)) ?? [])) {
         const kept = piece.stretch?.ids ?? null;
-        if (kept !== null) ids.push(...slice(kept, piece));
-        else pushPlannedIds(ids, this.salted(piece.run), this.vocabTokens);
+        if (kept !== null) ids.push(...sliceOf(kept, piece));
+        else this.pushIds(ids, piece.run);
       }
     }
-    return ids;
+    if (marker === null) return ids;
+    const mark: number[] = [];
+    this.pushIds(mark, { key: textKey(`marker ${marker}`), from: 0, tokens: MARKER_TOKENS });
+    return ids.map((id, i) => mark[i] ?? id);
+  }
+
+  private pushIds(ids: number[], { key, from, tokens }: Run): void {
+    const { ids: known, vocabTokens } = this.wording;
+    const salted = this.salted(key);
+    for (let i = from; i < from + tokens; i++)
+      ids.push(known === null ? tokenIdOf(salted, i, vocabTokens) : knownIdOf(salted, i, known));
   }
 }
 
-/** Goes on with the last message where it is of the same role, in a part of its own behind a mark. */
-function addTo(drafts: Draft[], role: Draft['role'], text: string, mark: CacheControl | null): void {
-  if (text === '') return;
-  const last = drafts.at(-1);
-  if (last?.role !== role) {
-    drafts.push({ role, parts: [{ text, mark }] });
-    return;
-  }
-  const part = last.parts.at(-1)!;
-  if (part.mark !== null) last.parts.push({ text, mark });
+/**
+ * The words for a run of planned content that has to pay a debt of tokens, which may be negative: all but its last word
+ * can be paid. Where words cost more than a token they are spread so that runs which go on do too.
+ */
+function wordsFor({ from, tokens }: Run, debt: number, wordTokens: number): [from: number, to: number] {
+  const paid = Math.min(debt, tokens - 1);
+  const end = wordAt(from + tokens, wordTokens);
+  return [Math.min(wordAt(from + paid, wordTokens), end - 1), end];
+}
+
+/** The first word at or behind a token. */
+const wordAt = (token: number, wordTokens: number): number => Math.ceil(token / wordTokens - 1e-6);
+
+/** Goes on with the last message, in a part of its own behind a mark. */
+function addTo(drafts: readonly Draft[], text: string, mark: CacheControl | null): void {
+  const draft = drafts.at(-1);
+  if (draft === undefined || text === '') return;
+  const part = draft.parts.at(-1)!;
+  if (part.mark !== null) draft.parts.push({ text, mark });
   else {
     part.text = joinWords(part.text, text);
     part.mark = mark;
@@ -218,45 +310,12 @@ function messageOf({ role, parts }: Draft): ChatMessage {
   return { role, content: parts.map(partOf) };
 }
 
-const joinWords = (a: string, b: string): string => (a === '' ? b : b === '' ? a : `${a} ${b}`);
+/** What brings its own white space came so from the server, and goes back so. */
+const joinWords = (a: string, b: string): string =>
+  a === '' || b === '' || /^\s/.test(b) || /\s$/.test(a) ? a + b : `${a} ${b}`;
 
-function pushPlannedIds(ids: number[], { key, from, tokens }: Run, vocabTokens: number): void {
-  for (let i = from; i < from + tokens; i++) ids.push(tokenIdOf(key, i, vocabTokens));
-}
-
-/**
- * Items for tokens `from` to `to` of `total`: one each where the counts agree, in proportion where the server gave
- * more or fewer (its words are not its tokens).
- */
-function share<T>(items: readonly T[], from: number, to: number, total: number): readonly T[] {
-  if (total <= 0) return [];
-  const place = (token: number) => Math.round((token / total) * items.length);
-  return items.slice(place(Math.max(from, 0)), place(Math.max(to, 0)));
-}
-
-/** A part of a run that lies inside one stretch, or, with `stretch` null, outside of all. */
-interface Piece {
-  run: Run;
-  stretch: Stretch | null;
-}
-
-const slice = <T>(items: readonly T[], { run, stretch }: Piece): readonly T[] =>
-  share(items, run.from - stretch!.from, run.from + run.tokens - stretch!.from, stretch!.tokens);
-
-/** Cuts a run where stretches begin and end. */
-function piecesOf(run: Run, stretches: readonly Stretch[]): Piece[] {
-  const pieces: Piece[] = [];
-  const end = run.from + run.tokens;
-  let at = run.from;
-  while (at < end) {
-    const from = at;
-    const stretch = stretches.find(s => s.from <= from && from < s.from + s.tokens) ?? null;
-    const next = stretches.reduce((least, s) => (s.from > from ? Math.min(least, s.from) : least), end);
-    at = stretch === null ? next : Math.min(end, stretch.from + stretch.tokens);
-    pieces.push({ run: { key: run.key, from, tokens: at - from }, stretch });
-  }
-  return pieces;
-}
+const isNext = (a: Run, b: Run): boolean =>
+  a.key.hi === b.key.hi && a.key.lo === b.key.lo && a.from + a.tokens === b.from;
 
 /** Where parts end, in tokens from the start. */
 function boundaries(parts: readonly PromptPart[]): number[] {

@@ -1,20 +1,16 @@
 // plan ─▶ records against live endpoints. Sessions start by the plan's clock (open loop); inside a session each call
 // waits for its parents (closed). Instants handed to the fleet are the wanted ones, so our own lag shows in `sentMs`.
+import { type Environment, variablesOf } from '../engines/endpoint.ts';
 import type { DeploymentSpec, Endpoint, HostedModel, PoolSpec } from '../engines/engine.ts';
 import { admissionArrival, GateKeeper } from '../gateway/admission/gate-keeper.ts';
 import { gateOf } from '../gateway/admission/index.ts';
 import { Balancer } from '../gateway/routing/balancer.ts';
 import { routingPolicy } from '../gateway/routing/index.ts';
 import type { RoutingPolicy } from '../gateway/routing/policy.ts';
-import { Histogram } from '../scenarios/base/histogram.ts';
-import { textKey } from '../scenarios/base/key.ts';
-import { quantile } from '../scenarios/base/statistics.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
-import type { Run } from '../scenarios/formats/prompt.ts';
-import { type CallRecord, type GovernedRecords, lagMs, ttftMs } from '../scenarios/formats/record.ts';
+import type { CallRecord, GovernedRecords, TimelineSample } from '../scenarios/formats/record.ts';
 import type { RunHeader, RunOutput } from '../scenarios/formats/run.ts';
-import type { Fleet } from '../scenarios/workflows/fleet.ts';
-import type { Call } from '../scenarios/workflows/progress.ts';
+import type { Fleet, FleetOptions } from '../scenarios/workflows/fleet.ts';
 import { fleetOver, type MakeLayer } from '../scenarios/workflows/stack.ts';
 import {
   type DelayRequest,
@@ -24,21 +20,21 @@ import {
   unsent,
   type World,
 } from '../scenarios/workflows/world.ts';
-import { type CallHandle, type CallResult, type Client, createClient } from './client.ts';
+import { type Client, createClient } from './client.ts';
+import { type ClientUse, clientReport, lagProblem, mergedCounts, ourOwnProblem } from './client-report.ts';
 import type { Clock } from './clock.ts';
+import { Connections } from './connect.ts';
 import { AnswerLengths, toldOf } from './hints.ts';
 import { createPacer, type Pacer } from './pacer.ts';
-import { PromptWriter } from './prompts.ts';
+import { mergedReports, promptEvidence, promptWarnings } from './prompts/tally.ts';
+import type { CacheBust } from './prompts.ts';
+import { Sender, type SenderReport, type Senders, type SentResult } from './sender.ts';
+import type { Spending } from './spending.ts';
+import { ThreadedSenders } from './threads.ts';
 import { ServerWatch } from './watch.ts';
 
-/** A run whose p99 lag is above the larger of 50 ms and 5 % of its median TTFT says so. (DESIGN, loadgen.md) */
-const LAG_LIMIT_MS = 50;
-const LAG_LIMIT_RATIO = 0.05;
-/** Beyond this, counted and planned prompt tokens are not the same thing. */
-const TOKENS_LIMIT_RATIO = 0.02;
-const WARM_SOCKETS = 8;
-const WARM_ROUNDS = 8;
-const WARM_TIMEOUT_MS = 2000;
+/** A server that shows no metrics within so long shows none. */
+const LOOK_TIMEOUT_MS = 3000;
 
 export interface ReplayOptions {
   plan: Plan;
@@ -47,20 +43,30 @@ export interface ReplayOptions {
   header: RunHeader;
   clock: Clock;
   /** Values of the variables that hold keys. */
-  environment: Readonly<Record<string, string | undefined>>;
+  environment: Environment;
   timeoutMs?: number;
   idleTimeoutMs?: number;
-  /** Vocabulary for token-id prompts. */
+  /** Threads that stream, each with whole sessions; 1 (default): this one. */
+  workers?: number;
+  /** Vocabulary for token-id prompts; absent: as the server has it. */
   vocabTokens?: number;
   /** Mixed into all content; equal salts find each other's cache on the same server. */
   salt?: string;
+  /** Whose prompts find each other's cache; absent: all of the run. */
+  cacheBust?: CacheBust;
   onCall?: (record: CallRecord) => void;
+  /** Told of the other records as they come. */
+  onRecord?: Pick<FleetOptions, 'onNode' | 'onStart' | 'onSession'>;
   /** Between the sessions and the servers, topmost first. */
   layers?: readonly MakeLayer[];
   /** What the layers have to tell of the run, which ended then. */
   governed?: (endMs: number) => GovernedRecords;
   /** In place of the deployment's: a policy from outside. */
   routing?: RoutingPolicy;
+  /** What may be sent and spent at most: beyond it the run stops. */
+  spending?: Spending | null;
+  /** DCGM exporters of the servers' GPUs. */
+  gpuUrls?: readonly string[];
 }
 
 /** Where calls go: a pool's live addresses behind its router, or the one address of a provider's model. */
@@ -68,9 +74,17 @@ interface LiveTarget {
   readonly name: string;
   readonly modelId: string;
   readonly endpoints: readonly Endpoint[];
-  readonly writers: readonly PromptWriter[];
   /** Of a pool. A provider shows no replicas: null. */
   readonly pool: { readonly balancer: Balancer; readonly replicas: readonly string[] } | null;
+}
+
+/** A call on its way, and which endpoint of which target serves it. */
+interface LiveCall {
+  readonly target: LiveTarget;
+  readonly row: number;
+  readonly request: SendRequest;
+  /** When it came to the gate that held it; null: none did. */
+  readonly heldMs: number | null;
 }
 
 /** One live run. `run` resolves when every session has ended, or after `interrupt` when all calls have been given up. */
@@ -81,14 +95,16 @@ export class Replay implements World {
   private readonly reports: Reports;
   private readonly stopLayers: (nowMs: number) => void;
   private readonly layersAreIdle: () => boolean;
-  private readonly client: Client;
+  private readonly senders: Senders;
+  /** For looks at metrics: they share no connection with calls. */
+  private readonly looks: Client;
+  private readonly connections: Connections;
   private readonly pacer: Pacer;
   private readonly targets = new Map<string, LiveTarget>();
-  private readonly live = new Map<number, CallHandle>();
+  private readonly live = new Map<number, LiveCall>();
+  private inFlightMax = 0;
   private readonly timers = new Map<number, () => void>();
-  private readonly outputs = new Map<string, { writer: PromptWriter; output: readonly Run[] }[]>();
   private readonly lengths = new AnswerLengths();
-  private readonly itl = new Histogram();
   private readonly gate: GateKeeper | null;
   /** When calls that wait at the gate came to it: what they wait there is no lateness of ours. */
   private readonly held = new Map<number, number>();
@@ -102,6 +118,8 @@ export class Replay implements World {
   /** Clock time of the run's zero. */
   private zeroMs = 0;
   private interrupted = false;
+  /** Why the run ended itself early; null: it did not. */
+  stopReason: string | null = null;
   private lastEndMs = 0;
   /** When the next start will be looked at. */
   private armedMs = Number.POSITIVE_INFINITY;
@@ -111,24 +129,22 @@ export class Replay implements World {
   constructor(options: ReplayOptions) {
     this.options = options;
     const { clock, deployment, plan } = options;
-    const { timeoutMs, idleTimeoutMs } = options;
-    this.client = createClient({
-      clock,
-      itlMs: this.itl,
-      ...(timeoutMs === undefined ? {} : { timeoutMs }),
-      ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
-    });
+    this.connections = new Connections(options.environment);
+    this.looks = createClient({ clock, connectTimeoutMs: LOOK_TIMEOUT_MS, idleTimeoutMs: LOOK_TIMEOUT_MS });
     this.pacer = createPacer(clock);
-    for (const model of deployment.hosted) this.targets.set(model.name, hostedTarget(model, options));
+    for (const model of deployment.hosted) this.targets.set(model.name, hostedTarget(model));
     for (const spec of deployment.pools) this.targets.set(spec.name, poolTarget(spec, options));
     this.watch = new ServerWatch({
       targets: [...this.targets.values()].flatMap(({ name, endpoints, pool }) =>
         pool === null ? [] : [{ name, endpoints, ...pool }],
       ),
       intervalMs: deployment.signals.scrapeMs,
-      text: (baseUrl, path) => this.client.text(baseUrl, path),
+      text: (baseUrl, path, endpoint) =>
+        this.looks.text(baseUrl, path, endpoint === null ? {} : this.connections.to(endpoint)),
       nowMs: () => this.nowMs(),
+      gpuUrls: options.gpuUrls ?? [],
     });
+    this.senders = this.openSenders();
     const view = (pool: string) => this.targets.get(pool)!.pool!.balancer.view(this.nowMs());
     const gate = gateOf(deployment);
     this.gate = gate === null ? null : new GateKeeper(gate, { view });
@@ -136,8 +152,12 @@ export class Replay implements World {
       {
         plan,
         poolOf: options.poolOf,
+        ...options.onRecord,
         ...(options.onCall === undefined ? {} : { onCall: options.onCall }),
-        onSession: record => this.forget(record.session),
+        onSession: record => {
+          this.senders.forget(record.session);
+          options.onRecord?.onSession?.(record);
+        },
       },
       this,
       options.layers ?? [],
@@ -163,11 +183,12 @@ export class Replay implements World {
    *   warm up sockets ─▶ start sessions by the pacer ─▶ calls, tools, pauses ─▶ records
    */
   async run(): Promise<RunOutput> {
-    await this.warmUp();
+    await this.senders.warmUp();
     this.zeroMs = this.options.clock.nowMs();
     // What is decided first sees a server that has been looked at.
     await this.watch.start();
     this.zeroMs = this.options.clock.nowMs();
+    const cpu = process.cpuUsage();
     try {
       await new Promise<void>((resolve, reject) => {
         this.finished = resolve;
@@ -178,9 +199,17 @@ export class Replay implements World {
     } finally {
       this.pacer.clear();
       await this.watch.stop();
-      await this.client.close();
     }
-    return this.output();
+    const use = { wallMs: this.nowMs(), cpuUs: process.cpuUsage(cpu), inFlightMax: this.inFlightMax };
+    const reports = await this.senders.close();
+    await this.looks.close();
+    await this.connections.close();
+    return this.output(reports, use);
+  }
+
+  /** What the servers showed so far. */
+  get timeline(): readonly TimelineSample[] {
+    return this.watch.timeline;
   }
 
   /** Ends the run early: calls under way are given up and recorded as unfinished. */
@@ -190,7 +219,7 @@ export class Replay implements World {
     this.fleet.stop(this.nowMs());
     this.stopLayers(this.nowMs());
     // What a gateway that does not propagate would have left running.
-    for (const call of this.live.values()) call.abort();
+    for (const ticket of this.live.keys()) this.senders.abort(ticket);
     this.settle();
   }
 
@@ -198,36 +227,39 @@ export class Replay implements World {
     return this.options.clock.nowMs() - this.zeroMs;
   }
 
-  /** Opens sockets and runs a few calls of one word and one token, so that no measured call pays for our own start. */
-  private async warmUp(): Promise<void> {
-    const targets = [...this.targets.values()];
-    const origins = new Set(targets.flatMap(({ endpoints }) => endpoints.map(({ url }) => url)));
-    await Promise.all([...origins].map(url => this.client.warmUp(url, WARM_SOCKETS)));
-    for (const { endpoints, writers, pool } of targets) {
-      // A provider would bill it.
-      if (pool === null) continue;
-      for (const [row, { url, model, keyEnv }] of endpoints.entries()) {
-        const writer = writers[row] as PromptWriter;
-        for (let round = 0; round < WARM_ROUNDS; round++) {
-          const run = { key: textKey(`warm-up ${round}`), from: 0, tokens: 1 };
-          const wire = {
-            model,
-            prompt: writer.write([run]),
-            outputTokens: 1,
-            reasoningTokens: 0,
-            strict: false,
-          };
-          const call = this.client.stream({
-            baseUrl: url,
-            wire,
-            timeoutMs: WARM_TIMEOUT_MS,
-            headers: this.keyOf(keyEnv),
-          });
-          if ((await call.result).outcome !== 'ok') break;
-        }
-      }
-    }
-    this.itl.clear();
+  private openSenders(): Senders {
+    const {
+      clock,
+      environment,
+      timeoutMs,
+      idleTimeoutMs,
+      vocabTokens,
+      salt,
+      cacheBust,
+      workers = 1,
+    } = this.options;
+    const targets = [...this.targets.values()].map(({ name, modelId, endpoints, pool }) => ({
+      name,
+      modelId,
+      endpoints,
+      isHosted: pool === null,
+    }));
+    const setup = {
+      zero: clock.zero,
+      targets,
+      environment: namedOf(targets, environment),
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+      ...(vocabTokens === undefined ? {} : { vocabTokens }),
+      ...(salt === undefined ? {} : { salt }),
+      ...(cacheBust === undefined ? {} : { cacheBust }),
+    };
+    const events = {
+      firstToken: (ticket: number) => this.firstToken(ticket),
+      ended: (ticket: number, result: SentResult) => this.callEnded(ticket, result),
+    };
+    if (workers <= 1) return new Sender(setup, events);
+    return new ThreadedSenders(workers, setup, events, error => this.failed(error));
   }
 
   /** Runs a piece of the fleet at a wanted instant; what it throws ends the run. */
@@ -304,7 +336,7 @@ export class Replay implements World {
   private sendNow(ticket: number, request: SendRequest): void {
     const { call, session } = request;
     const target = this.targets.get(request.pool)!;
-    const heldMs = this.held.get(ticket);
+    const heldMs = this.held.get(ticket) ?? null;
     this.held.delete(ticket);
     const { pool } = target;
     if (target.endpoints.length === 0) {
@@ -313,49 +345,55 @@ export class Replay implements World {
     }
     const row = pool?.balancer.choose(admissionArrival(ticket, request), this.nowMs()) ?? 0;
     const endpoint = target.endpoints[row] as Endpoint;
-    const writer = target.writers[row] as PromptWriter;
-    const { headers, fields, breakpoints } = toldOf(endpoint, request, this.lengths);
-    const handle = this.client.stream({
-      baseUrl: endpoint.url,
-      headers: { ...headers, ...this.keyOf(endpoint.keyEnv) },
-      onFirstToken: () => {
-        const nowMs = this.nowMs();
-        pool?.balancer.firstToken(ticket, nowMs);
-        this.at(nowMs, () => this.reports.firstToken(ticket, nowMs));
-      },
-      wire: {
-        model: endpoint.model,
-        prompt: writer.write(call.prompt, call.parts, breakpoints),
-        outputTokens: call.outputTokens,
-        reasoningTokens: call.reasoningTokens,
-        strict: pool === null,
-        fields,
-      },
-    });
-    this.live.set(ticket, handle);
-    void handle.result.then(result => {
-      pool?.balancer.ended(ticket, result.outputTokens, this.nowMs());
-      this.live.delete(ticket);
-      if (result.outcome === 'ok') {
-        this.remember(session.id, target, call, result);
-        this.lengths.answered(request, result.outputTokens);
-      }
-      const ended = this.resultOf(result, pool?.replicas[row] ?? null);
-      if (heldMs !== undefined) ended.sentMs = heldMs;
-      const endMs = ended.endMs as number;
-      this.lastEndMs = Math.max(this.lastEndMs, endMs);
-      if (pool !== null) this.gate?.ended(ticket, endMs);
-      this.at(endMs, () => this.reports.callEnded(ticket, ended, endMs));
+    const spend = { target: target.name, model: call.model, ...lengthsOf(call) };
+    const refusal = this.options.spending?.begin(ticket, spend, this.nowMs()) ?? null;
+    if (refusal !== null) {
+      pool?.balancer.ended(ticket, 0, this.nowMs());
+      this.stopReason ??= refusal;
+      queueMicrotask(() =>
+        this.at(this.nowMs(), () => {
+          this.interrupt();
+          this.endUnsent(ticket, 'cancelled');
+        }),
+      );
+      return;
+    }
+    this.live.set(ticket, { target, row, request, heldMs });
+    this.inFlightMax = Math.max(this.inFlightMax, this.live.size);
+    const { prompt, parts, output, outputTokens, reasoningTokens } = call;
+    this.senders.send({
+      ticket,
+      session: session.id,
+      target: target.name,
+      row,
+      call: { prompt, parts, output, outputTokens, reasoningTokens },
+      ...toldOf(endpoint, request, this.lengths),
     });
   }
 
-  private keyOf(keyEnv: string | null): Record<string, string> {
-    const key = keyEnv === null ? undefined : this.options.environment[keyEnv];
-    return key === undefined ? {} : { authorization: `Bearer ${key}` };
+  private firstToken(ticket: number): void {
+    const nowMs = this.nowMs();
+    this.live.get(ticket)?.target.pool?.balancer.firstToken(ticket, nowMs);
+    this.at(nowMs, () => this.reports.firstToken(ticket, nowMs));
+  }
+
+  private callEnded(ticket: number, result: SentResult): void {
+    const { target, row, request, heldMs } = this.live.get(ticket)!;
+    const { pool } = target;
+    pool?.balancer.ended(ticket, result.outputTokens, this.nowMs());
+    this.live.delete(ticket);
+    this.options.spending?.ended(ticket, result);
+    if (result.outcome === 'ok') this.lengths.answered(request, result.outputTokens);
+    const ended = this.resultOf(result, pool?.replicas[row] ?? null);
+    if (heldMs !== null) ended.sentMs = heldMs;
+    const endMs = ended.endMs as number;
+    this.lastEndMs = Math.max(this.lastEndMs, endMs);
+    if (pool !== null) this.gate?.ended(ticket, endMs);
+    this.at(endMs, () => this.reports.callEnded(ticket, ended, endMs));
   }
 
   tokensOf(ticket: number): number {
-    return this.live.get(ticket)?.outputTokens ?? 0;
+    return this.senders.tokensOf(ticket);
   }
 
   delay(ticket: number, delayMs: number, _what?: DelayRequest): void {
@@ -371,38 +409,17 @@ export class Replay implements World {
   abort(ticket: number): void {
     this.timers.get(ticket)?.();
     this.timers.delete(ticket);
-    const live = this.live.get(ticket);
-    live?.abort();
-    if (live !== undefined || !this.held.has(ticket)) return;
+    if (this.live.has(ticket)) {
+      this.senders.abort(ticket);
+      return;
+    }
+    if (!this.held.has(ticket)) return;
     // Its driver is told when it is done with what it does now.
     if (this.gate?.withdraw(ticket) !== true) this.unwanted.add(ticket);
     else queueMicrotask(() => this.at(this.nowMs(), () => this.endUnsent(ticket, 'cancelled')));
   }
 
-  /** Later calls of the session send back what was answered, to whatever pool; ids mean nothing to another model. */
-  private remember(
-    session: string,
-    from: LiveTarget,
-    { output, reasoningTokens }: Call,
-    result: CallResult,
-  ): void {
-    const list = this.outputs.get(session) ?? [];
-    for (const { modelId, writers } of this.targets.values()) {
-      const received = modelId === from.modelId ? result : { ...result, tokenIds: null };
-      for (const writer of new Set(writers)) {
-        writer.registerOutput(output, reasoningTokens, received);
-        list.push({ writer, output });
-      }
-    }
-    this.outputs.set(session, list);
-  }
-
-  private forget(session: string): void {
-    for (const { writer, output } of this.outputs.get(session) ?? []) writer.forgetOutput(output);
-    this.outputs.delete(session);
-  }
-
-  private resultOf(result: CallResult, replica: string | null): FleetResult {
+  private resultOf(result: SentResult, replica: string | null): FleetResult {
     const relative = (ms: number | null): number | null => (ms === null ? null : ms - this.zeroMs);
     const { cachedTokens, promptTokens, retryAfterMs, shouldRetry } = result;
     return {
@@ -429,19 +446,33 @@ export class Replay implements World {
     };
   }
 
-  private output(): RunOutput {
+  private output(senders: readonly SenderReport[], use: ClientUse): RunOutput {
     const { plan, header, governed } = this.options;
+    const { calls, nodes, workflows } = this.fleet;
     const durationMs = this.interrupted ? this.nowMs() : this.lastEndMs;
-    const invalidReason = lagProblem(this.fleet.calls);
-    const tokenizer = tokenizerProblem(this.fleet.calls);
+    const client = clientReport(calls, workflows, senders, use);
+    const invalidReason = ourOwnProblem(calls) ?? lagProblem(calls);
+    const stopped = this.stopReason === null ? null : `stopped early by ${this.stopReason}`;
+    const prompts = mergedReports(senders.flatMap(sender => sender.prompts));
+    const warnings = [...(stopped === null ? [] : [stopped]), ...promptWarnings(prompts)];
     return {
       ...(governed === undefined ? {} : { governed: governed(durationMs) }),
-      header: tokenizer === null ? header : { ...header, warnings: [...header.warnings, tokenizer] },
-      calls: this.fleet.calls,
-      nodes: this.fleet.nodes,
-      workflows: this.fleet.workflows,
+      header: {
+        ...header,
+        evidence: [...header.evidence, ...promptEvidence(prompts)],
+        warnings: [...header.warnings, ...warnings],
+      },
+      calls,
+      nodes,
+      workflows,
       timeline: this.watch.timeline,
-      itlMs: this.itl.toCounts(),
+      measured: {
+        client: { ...client, serverInFlightMax: this.watch.inFlightMax },
+        prompts,
+        servers: this.watch.reports(),
+        gpus: this.watch.gpus,
+      },
+      itlMs: mergedCounts(senders.map(({ itlMs }) => itlMs)),
       assertions: [...plan.assertions],
       durationMs,
       interrupted: this.interrupted,
@@ -456,13 +487,15 @@ function poolTarget(spec: PoolSpec, options: ReplayOptions): LiveTarget {
   const replicas = endpoints.map((_, row) => `${name}/${row}`);
   const balancer = balancerOf(spec, options.deployment, options.routing);
   for (const [row, replica] of replicas.entries()) balancer.open(row, replica);
-  return { name, modelId, endpoints, writers: writersOf(endpoints, options), pool: { balancer, replicas } };
+  return { name, modelId, endpoints, pool: { balancer, replicas } };
 }
 
-function hostedTarget({ name, modelId, endpoint }: HostedModel, options: ReplayOptions): LiveTarget {
-  const endpoints = endpoint === null ? [] : [endpoint];
-  return { name, modelId, endpoints, writers: writersOf(endpoints, options), pool: null };
-}
+const hostedTarget = ({ name, modelId, endpoint }: HostedModel): LiveTarget => ({
+  name,
+  modelId,
+  endpoints: endpoint === null ? [] : [endpoint],
+  pool: null,
+});
 
 /** Endpoints send no KV events: policies remember what they sent. What is scraped is seen at once. */
 function balancerOf(
@@ -481,40 +514,13 @@ function balancerOf(
   });
 }
 
-/** One writer for each endpoint; endpoints of one kind share it, so that what one gave another can be told. */
-function writersOf(
-  endpoints: readonly Endpoint[],
-  { vocabTokens, salt = '' }: ReplayOptions,
-): PromptWriter[] {
-  const byApi = new Map<Endpoint['api'], PromptWriter>();
-  return endpoints.map(({ api }) => {
-    const made = () => new PromptWriter({ api, salt, ...(vocabTokens === undefined ? {} : { vocabTokens }) });
-    const writer = byApi.get(api) ?? made();
-    byApi.set(api, writer);
-    return writer;
-  });
+/** The variables that endpoints name, and no others. */
+function namedOf(
+  targets: readonly { endpoints: readonly Endpoint[] }[],
+  environment: Environment,
+): Environment {
+  const names = targets.flatMap(({ endpoints }) => endpoints.flatMap(variablesOf));
+  return Object.fromEntries(names.map(name => [name, environment[name]]));
 }
 
-/** A server with another tokenizer counts other prompts than the plan has: say so, with the way out. */
-function tokenizerProblem(calls: readonly CallRecord[]): string | null {
-  const ok = calls.filter(call => call.outcome === 'ok');
-  const counted = ok.reduce((sum, call) => sum + call.promptTokens, 0);
-  const planned = ok.reduce(
-    (sum, call) => sum + call.parts.reduce((total, part) => total + part.tokens, 0),
-    0,
-  );
-  if (planned === 0 || Math.abs(counted / planned - 1) <= TOKENS_LIMIT_RATIO) return null;
-  return `the server counted ${counted} prompt tokens where the plan has ${planned}: its tokenizer is not one word, one token; use \`api: tokens\` on the endpoint where it takes token ids`;
-}
-
-/** Why the run says more about our client than about the server; null when it does not. */
-export function lagProblem(calls: readonly CallRecord[]): string | null {
-  const lags = calls.map(lagMs).filter(lag => lag !== null);
-  const ttfts = calls.map(ttftMs).filter(ttft => ttft !== null);
-  if (lags.length === 0) return null;
-  const lagP99 = quantile(lags, 0.99);
-  const median = ttfts.length === 0 ? 0 : quantile(ttfts, 0.5);
-  const limit = Math.max(LAG_LIMIT_MS, LAG_LIMIT_RATIO * median);
-  if (lagP99 <= limit) return null;
-  return `our client sent late: lag p99 ${lagP99.toFixed(0)} ms, above ${limit.toFixed(0)} ms (the larger of ${LAG_LIMIT_MS} ms and 5 % of the median TTFT)`;
-}
+const lengthsOf = ({ promptTokens, outputTokens }: SendRequest['call']) => ({ promptTokens, outputTokens });

@@ -43,17 +43,13 @@ export class SseParser {
     let start = from;
     for (let at = from; at < to; at++) {
       const byte = bytes[at];
-      if (byte !== LF && byte !== CR) {
-        this.afterCr = false;
-        continue;
-      }
-      if (byte === LF && this.afterCr) this.afterCr = false;
-      else {
-        this.afterCr = byte === CR;
-        this.line(bytes, start, at);
-      }
+      if (byte !== LF && byte !== CR) continue;
+      // The LF of a CR LF ends no line of its own.
+      if (byte !== LF || at !== start || !this.afterCr) this.line(bytes, start, at);
+      this.afterCr = byte === CR;
       start = at + 1;
     }
+    if (start < to) this.afterCr = false;
     if (start >= to) return;
     this.held.push(Buffer.from(bytes.subarray(start, to)));
     this.heldBytes += to - start;
@@ -91,7 +87,8 @@ export class SseParser {
     const isData = startsWith(bytes, from, to, DATA);
     if (!isData && !startsWith(bytes, from, to, EVENT)) return;
     const colon = from + (isData ? DATA.length : EVENT.length);
-    const value = colon === to ? '' : bytes.toString('utf8', colon + (bytes[colon + 1] === SPACE ? 2 : 1), to);
+    const value =
+      colon === to ? '' : bytes.toString('utf8', colon + (bytes[colon + 1] === SPACE ? 2 : 1), to);
     if (!isData) this.event = value;
     else this.data = this.data === null ? value : `${this.data}\n${value}`;
   }

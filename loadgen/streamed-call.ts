@@ -1,7 +1,7 @@
 // One streamed call in flight: a transport's handler on one side, a handle for the driver on the other.
 // Rule: it ends once, with a result, whatever the server or the socket does.
-import { errorOfBody, promptRefusal, type StreamDelta } from '../engines/openai.ts';
-import type { StreamReader } from '../engines/wire/dialect.ts';
+import type { StreamDelta, StreamReader } from '../engines/wire/delta.ts';
+import { errorOfBody, promptRefusal } from '../engines/wire/errors.ts';
 import type { Histogram } from '../scenarios/base/histogram.ts';
 import type { Clock } from './clock.ts';
 import { StreamMeter } from './measure.ts';
@@ -13,7 +13,7 @@ import type { Abandon, ResponseHandler, ResponseHeaders } from './transport/exch
 export interface CallResult {
   outcome: 'ok' | 'error' | 'cancelled';
   /**
-   * `connect` (refused, reset or timed out before headers), `http_<status>`, `timeout`, `stall`, `stream_error`
+   * `connect` (refused, reset or timed out before headers), `client_limit` (this machine had no more sockets), `http_<status>`, `timeout`, `stall`, `stream_error`
    * (an error inside a 200 stream), `stream_cut` (ended without finish_reason and [DONE]), `too_long` and
    * `content_policy` (what the server says of the prompt, or of its own answer), `bad_response`, `bad_request` (never
    * sent: an invalid URL or header), `cancelled`; null when ok.
@@ -63,6 +63,8 @@ export interface CallHandle {
 
 /** Longest error body kept, in bytes. */
 const ERROR_BODY_BYTES = 65_536;
+/** This machine has no more descriptors, ports or buffers for another connection. */
+const OUT_OF_SOCKETS = /\b(EMFILE|ENFILE|EADDRNOTAVAIL|ENOBUFS|EAGAIN)\b/;
 /** How long a server may take to end a response after [DONE] before we close it. */
 const AFTER_DONE_MS = 1_000;
 
@@ -76,7 +78,9 @@ export interface Limits {
   idleTimeoutMs: number;
   timeoutMs: number;
   /** Told once. */
-  onFirstToken?: (() => void) | undefined;
+  onFirstToken?: ((atMs: number) => void) | undefined;
+  /** Told of the tokens so far whenever some have come. */
+  onTokens?: ((tokens: number) => void) | undefined;
 }
 
 /** Where the gaps of a call's stream go. */
@@ -189,7 +193,12 @@ export class StreamedCall implements CallHandle, ResponseHandler {
   failed(error: Error): void {
     this.isOver = true;
     const isOurs = (error as { code?: unknown }).code === 'UND_ERR_INVALID_ARG';
-    const failure = isOurs ? { error: 'bad_request', message: error.message } : this.verdict(describe(error));
+    const message = describe(error);
+    const failure = isOurs
+      ? { error: 'bad_request', message: error.message }
+      : OUT_OF_SOCKETS.test(message)
+        ? { error: 'client_limit', message }
+        : this.verdict(message);
     this.end(failure, this.doneMs ?? this.clock.nowMs());
   }
 
@@ -203,7 +212,8 @@ export class StreamedCall implements CallHandle, ResponseHandler {
     }
     const isFirst = this.meter.firstTokenMs === null;
     this.meter.take(delta, this.readMs);
-    if (isFirst && this.meter.firstTokenMs !== null) this.limits.onFirstToken?.();
+    this.limits.onTokens?.(this.meter.outputTokens);
+    if (isFirst && this.meter.firstTokenMs !== null) this.limits.onFirstToken?.(this.readMs);
     if (!delta.done) return;
     this.doneMs = this.readMs;
     clearTimeout(this.watchdog);
@@ -274,7 +284,8 @@ export class StreamedCall implements CallHandle, ResponseHandler {
       firstTokenMs,
       lastTokenMs,
       endMs,
-      itlMsMax: meter.gaps(this.gaps),
+      // What ended early is quick or endless: it would flatter or drown the percentiles.
+      itlMsMax: meter.gaps(failure === null ? this.gaps : null),
       chunks: meter.chunks,
       outputTokens,
       reasoningTokens,

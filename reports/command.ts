@@ -1,9 +1,13 @@
-// `windtunnel report RUN…`: the page of one or many finished runs, rebuilt from their result.json alone.
+// `windtunnel report RUN…`: the page of one or many runs, rebuilt from their result.json alone; of a live run that never
+// came to write one, from the log of its records.
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { UserError } from '../scenarios/base/errors.ts';
-import { RESULT_SCHEMA_VERSION, type RunResult, type ValidationResult } from '../scenarios/formats/result.ts';
+import { RESULT_SCHEMA_VERSION, type RunResult } from '../scenarios/formats/result.ts';
+import type { RunOutput } from '../scenarios/formats/run.ts';
+import type { StoredBooks } from '../scenarios/formats/run-log.ts';
+import { VALIDATION_SCHEMA_VERSION, type ValidationResult } from '../scenarios/formats/validation.ts';
 
 const RESULT_FILES = ['result.json', 'validation.json'];
 
@@ -20,9 +24,12 @@ async function resultFile(path: string): Promise<string> {
     const candidate = join(path, name);
     if ((await stat(candidate).catch(() => null))?.isFile()) return candidate;
   }
-  throw new UserError(`${path} is not a run folder: it has neither result.json nor validation.json`, {
-    hint: 'make one with "windtunnel simulate" or "windtunnel replay", and name the folder it prints',
-  });
+  throw new UserError(
+    `${path} is not a run folder: it has neither result.json nor validation.json, and no log of a live run`,
+    {
+      hint: 'make one with "windtunnel simulate" or "windtunnel replay", and name the folder it prints',
+    },
+  );
 }
 
 /** Reads one result, and refuses what this version cannot show. */
@@ -39,9 +46,10 @@ export async function readResult(path: string): Promise<RunResult | ValidationRe
   if (value === null || typeof value !== 'object' || (value.kind !== 'run' && value.kind !== 'validation')) {
     throw new UserError(`${file} is not a result of windtunnel: its "kind" is neither run nor validation`);
   }
-  if (value.schemaVersion !== RESULT_SCHEMA_VERSION) {
+  const version = value.kind === 'run' ? RESULT_SCHEMA_VERSION : VALIDATION_SCHEMA_VERSION;
+  if (value.schemaVersion !== version) {
     throw new UserError(
-      `${file} has schema version ${value.schemaVersion}, this version of windtunnel reads ${RESULT_SCHEMA_VERSION}`,
+      `${file} has schema version ${value.schemaVersion}, this version of windtunnel reads ${version}`,
       { hint: 'make the run again with this version' },
     );
   }
@@ -52,7 +60,26 @@ export async function readResult(path: string): Promise<RunResult | ValidationRe
 function together(results: readonly (RunResult | ValidationResult)[]): RunResult[] | ValidationResult {
   const [first] = results;
   if (results.length === 1 && first!.kind === 'validation') return first!;
-  return results.flatMap(result => (result.kind === 'run' ? [result] : [result.live, result.sim]));
+  return results.flatMap(result =>
+    result.kind === 'run' ? [result] : [result.live ?? [], result.sim].flat(),
+  );
+}
+
+/** What a run cost, by the prices that its log holds: the wiring knows how, reports do not. */
+export type AddBooks = (output: RunOutput, books: StoredBooks) => Promise<RunOutput>;
+
+/** Writes the results of a run that was cut off. Its log stays: it may still be going on. */
+async function rebuild(path: string, addBooks: AddBooks): Promise<void> {
+  const [{ holdsRunLog, readRunLog }, { rebuilt }] = await Promise.all([
+    import('./run-log.ts'),
+    import('./rebuild.ts'),
+  ]);
+  if (!holdsRunLog(path)) return;
+  const { publishBesideLog } = await import('./publish.ts');
+  const log = readRunLog(path);
+  const output = await addBooks(rebuilt(log), log.start.books);
+  const { summaryText } = await publishBesideLog(output, { out: path });
+  process.stderr.write(`${summaryText}\n`);
 }
 
 interface ReportOptions {
@@ -62,7 +89,8 @@ interface ReportOptions {
   svg: boolean;
 }
 
-async function report({ run, out, json, svg }: ReportOptions): Promise<void> {
+async function report({ run, out, json, svg }: ReportOptions, addBooks: AddBooks): Promise<void> {
+  for (const path of run) await rebuild(path, addBooks);
   const input = together(await Promise.all(run.map(readResult)));
   const { pageOf } = await import('./publish.ts');
   const folder = run.length === 1 ? dirname(await resultFile(run[0]!)) : '.';
@@ -71,7 +99,7 @@ async function report({ run, out, json, svg }: ReportOptions): Promise<void> {
   await mkdir(dirname(reportPath), { recursive: true });
   await writeFile(reportPath, html);
   const images = svg && Array.isArray(input) ? await writeSvg(input, dirname(reportPath)) : [];
-  const runs = Array.isArray(input) ? input.length : 2;
+  const runs = Array.isArray(input) ? input.length : input.live === null ? 1 : 2;
   if (json)
     console.log(JSON.stringify({ reportPath, runs, bytes: Buffer.byteLength(html), images }, null, 2));
   else
@@ -101,7 +129,7 @@ async function writeSvg(runs: readonly RunResult[], folder: string): Promise<str
   return files;
 }
 
-const reportCommand: CommandModule<object, ReportOptions> = {
+export const reportCommand = (addBooks: AddBooks): CommandModule<object, ReportOptions> => ({
   command: 'report <run..>',
   describe: 'Build the report page of one or many runs',
   builder: yargs =>
@@ -120,7 +148,5 @@ const reportCommand: CommandModule<object, ReportOptions> = {
       .option('json', { describe: 'print one JSON document on stdout', type: 'boolean', default: false })
       .example('$0 report windtunnel-runs/chat', 'rebuild the page of one run')
       .example('$0 report runs/a runs/b --out compare.html', 'several runs on one page'),
-  handler: report,
-};
-
-export const reportCommands = [reportCommand] as CommandModule[];
+  handler: options => report(options, addBooks),
+});

@@ -42,6 +42,9 @@ export function phasesOf(node: NodeRecord, call: CallRecord | undefined): Phase[
     return [{ phase: 'run', startMs: node.startMs, endMs: node.endMs }];
   }
   const sentMs = call.sentMs ?? node.endMs;
+  // An answer without a first token, such as a driver that buffers gives, has no parts.
+  if (call.outcome === 'ok' && call.firstTokenMs === null)
+    return [{ phase: 'run', startMs: Math.max(sentMs, node.startMs), endMs: node.endMs }];
   // A call that never reached a step of the engine spent its whole time queued.
   const neverScheduled = call.scheduledMs === null && call.firstTokenMs === null;
   const scheduledMs = neverScheduled ? node.endMs : (call.scheduledMs ?? sentMs);
@@ -105,7 +108,7 @@ export function criticalPath(
   for (const node of onPath) {
     for (const { phase, startMs, endMs: phaseEndMs } of phasesOf(node, byCall.get(node.call))) {
       const lengthMs = Math.min(phaseEndMs, untilMs) - Math.max(startMs, workflow.plannedMs);
-      if (lengthMs <= 0) continue;
+      if (lengthMs <= 0 || (phase === 'run' && node.kind === 'llm')) continue;
       path[phase === 'run' ? KIND_PART[node.kind] : PHASE_PART[phase]] += lengthMs;
       namedMs += lengthMs;
     }

@@ -2,13 +2,15 @@
 // charts are drawn when they come into view.
 //
 //   results ─▶ charts: title, spec, table ─▶ sections (HTML) + payload (specs, data; packed) ─▶ one file
-import type { RunResult, ValidationResult } from '../scenarios/formats/result.ts';
+import type { RunResult } from '../scenarios/formats/result.ts';
+import type { ValidationResult } from '../scenarios/formats/validation.ts';
 import { type Chart, isAbsent } from './charts/chart.ts';
 import { RUN_CHARTS, VALIDATION_CHARTS } from './charts/index.ts';
+import { overTime } from './charts/over-time.ts';
 import { type Html, html, raw, scriptJson } from './html.ts';
 import { unbroken } from './numbers.ts';
 import { runHeader, runSections } from './page/run-sections.ts';
-import { comparisonTable, validationHeader, validationTable } from './page/validation-sections.ts';
+import { comparisonSections, comparisonTable, validationHeader } from './page/validation-sections.ts';
 import { toVega } from './render.ts';
 import type { PageRuntime } from './runtime.ts';
 import { thinned } from './timeline.ts';
@@ -182,18 +184,36 @@ ${body}
 export function page(input: readonly RunResult[] | ValidationResult, runtime: PageRuntime): string {
   const payload: Payload = {};
   if ('kind' in input) {
-    const runs = [input.live, input.sim];
+    const runs = [...(input.live === null ? [] : [input.live]), input.sim];
+    const { comparisons, series, verdict, warnings, pass } = input;
+    // The figure over time is the answer where a record decides; a chart with nothing to draw is left out.
+    const charts = [...series.map((_, i) => overTime(i)), ...VALIDATION_CHARTS].filter(
+      chart => !isAbsent(chart.spec(input)),
+    );
     const body = html`
       ${validationHeader(input)}
-      <section class="block"><h2>How far apart</h2>
-        ${VALIDATION_CHARTS.map(chart => figure(chart, input, 'validation', payload))}
-        ${validationTable(input)}
-      </section>
-      <h2 class="divider">The two runs</h2>
-      ${selector(['live', 'simulated'], 'Show')}
+      ${
+        comparisons.length > 0 &&
+        html`<section class="block"><h2>How far apart</h2>
+        ${charts.map(chart => figure(chart, input, 'validation', payload))}
+        ${comparisons.map(comparisonSections)}
+      </section>`
+      }
+      <h2 class="divider">${runs.length === 1 ? 'The simulated run' : 'The two runs'}</h2>
+      ${selector(
+        runs.map(({ header }) => (header.world === 'sim' ? 'simulated' : 'live')),
+        'Show',
+      )}
       ${runs.map((run, i) => runView(run, i, runs.length, payload))}`;
-    const summary = { kind: input.kind, pass: input.pass, rows: input.rows, runs: runs.map(machineReadable) };
-    const title = `Validation: ${input.live.header.scenario.name}`;
+    const summary = {
+      kind: input.kind,
+      pass,
+      verdict,
+      warnings,
+      comparisons,
+      runs: runs.map(machineReadable),
+    };
+    const title = `Validation: ${input.sim.header.scenario.name}`;
     return document({ title, body, summary, payload, footer: RUN_FOOTER }, runtime);
   }
   const names = distinctNames(input);

@@ -1,11 +1,13 @@
 // Writes a run's folder: result.json first (a later failure must not lose the run), then Parquet, charts, report.
 import { createHash } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EXIT } from '../scenarios/base/errors.ts';
+import { EXIT, UserError } from '../scenarios/base/errors.ts';
 import { claimFolder } from '../scenarios/cli/run-folder.ts';
-import type { RunResult, ValidationResult } from '../scenarios/formats/result.ts';
-import type { Published, PublishRun } from '../scenarios/formats/run.ts';
+import type { RunResult } from '../scenarios/formats/result.ts';
+import type { Published, PublishRun, RunOutput } from '../scenarios/formats/run.ts';
+import { SUPERSEDED_FILES } from '../scenarios/formats/run-log.ts';
+import type { ValidationResult } from '../scenarios/formats/validation.ts';
 import { isAbsent } from './charts/chart.ts';
 import { RUN_CHARTS } from './charts/index.ts';
 import { attachCriticalPaths } from './critical-path.ts';
@@ -19,6 +21,7 @@ import {
   toolsParquet,
   workflowsParquet,
 } from './parquet.ts';
+import { holdsRunLog } from './run-log.ts';
 import { summarise } from './summary.ts';
 import { terminalSummary, validationSummary } from './terminal.ts';
 
@@ -66,8 +69,41 @@ async function writeCharts(folder: string, result: RunResult): Promise<void> {
   }
 }
 
-/** Summarises a run and writes its folder. */
+/** Summarises a run and writes its folder; then the log that it wrote on its way has done its work. */
 export const publish: PublishRun = async (output, { out }) => {
+  const published = await publishBesideLog(output, { out });
+  for (const name of SUPERSEDED_FILES) await rm(join(out, name), { force: true });
+  return published;
+};
+
+/** The same of a run whose log stays: it may still be going on. */
+export async function publishBesideLog(output: RunOutput, { out }: { out: string }): Promise<Published> {
+  try {
+    return await writeRun(output, out);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === undefined || !DISK_ERRORS.has(code)) throw error;
+    const isLive = holdsRunLog(out);
+    throw new UserError(`the results do not fit into ${out}: ${message}`, {
+      hint: isLive
+        ? `make room, then \`windtunnel report ${out}\` makes them of the records that are there`
+        : 'make room or choose another --out, and run it again',
+      exitCode: EXIT.internal,
+    });
+  }
+}
+
+const DISK_ERRORS: ReadonlySet<string> = new Set([
+  'ENOSPC',
+  'EDQUOT',
+  'EROFS',
+  'EACCES',
+  'EPERM',
+  'EIO',
+  'EFBIG',
+]);
+
+async function writeRun(output: RunOutput, out: string): Promise<Published> {
   const result = summarise(output, sha256);
   const resultPath = join(out, 'result.json');
   const reportPath = join(out, 'report.html');
@@ -95,6 +131,12 @@ export const publish: PublishRun = async (output, { out }) => {
     summaryText: terminalSummary(result, { reportPath }),
     result,
   };
+}
+
+/** Not valid, then out of tolerance. */
+const validationExitCode = ({ verdict, pass }: ValidationResult): number => {
+  if (verdict.fitness === 'not-valid') return EXIT.notValid;
+  return pass ? EXIT.ok : EXIT.failed;
 };
 
 /** Writes validation.json and the page of both runs and their differences. */
@@ -112,7 +154,7 @@ export async function publishValidation(
     folder: out,
     reportPath,
     resultPath,
-    exitCode: validation.pass ? EXIT.ok : EXIT.failed,
+    exitCode: validationExitCode(validation),
     summaryText: validationSummary(validation, { reportPath }),
     result: validation,
   };

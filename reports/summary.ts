@@ -20,13 +20,15 @@ import { costOf } from './governed/cost.ts';
 import { goodputOf } from './governed/goodput.ts';
 import { pressureOf } from './governed/pressure.ts';
 import { governedOf } from './governed/summary.ts';
+import { measuredOf } from './measured.ts';
 import { metricsOf } from './metrics.ts';
 import { replicaRows } from './replicas.ts';
 import { timelineOf } from './timeline.ts';
 import { verdictOf } from './verdict.ts';
 
 /** Whether an engine took the call: only then were its prompt tokens read and billed. */
-const wasServed = (call: CallRecord): boolean => call.scheduledMs !== null || call.firstTokenMs !== null;
+const wasServed = (call: CallRecord): boolean =>
+  call.outcome === 'ok' || call.scheduledMs !== null || call.firstTokenMs !== null;
 
 /** Prompt tokens computed; without recomputation where the server does not say. */
 const computedTokensOf = (call: CallRecord): number =>
@@ -260,6 +262,7 @@ export function summarise(output: RunOutput, digest: Digest): RunResult {
     ...present('governed', governedOf(output)),
     ...present('pressure', pressure.length === 0 ? null : pressure),
     ...present('goodput', goodputOf(output)),
+    ...present('measured', measuredOf(output)),
     digest: digest(recordLines(output)),
   };
 }

@@ -1,6 +1,8 @@
 // The summary a run ends with on a terminal: the answer first, at most 25 lines, then where to look.
 import { styleText } from 'node:util';
-import type { MetricName, RunResult, ValidationResult } from '../scenarios/formats/result.ts';
+import type { MetricName, RunResult } from '../scenarios/formats/result.ts';
+import type { ValidationResult, ValidationRow } from '../scenarios/formats/validation.ts';
+import { measuredLines } from './measured.ts';
 import { METRIC_LABELS } from './metrics.ts';
 import {
   plural,
@@ -13,8 +15,9 @@ import {
   showUsd,
   showValue,
 } from './numbers.ts';
-import { validationHeadline } from './page/validation-sections.ts';
+import { markOf } from './page/validation-sections.ts';
 import { comeAndGo, costText, replicaText } from './replicas.ts';
+import { worldsOf } from './worlds.ts';
 
 type Style = Parameters<typeof styleText>[0];
 type Paint = (style: Style, text: string) => string;
@@ -178,6 +181,7 @@ export function terminalSummary(result: RunResult, options: TerminalOptions = {}
     ...countLines(result),
     ...replicaLines(result),
     ...governedLines(result),
+    ...measuredLines(result).map(line => `  ${line}`),
     `  ${paint('bold', 'why:')} ${verdict.why}`,
     `  ${paint('bold', 'try:')} ${verdict.next}`,
     ...stepEvidence(header, paint),
@@ -188,29 +192,47 @@ export function terminalSummary(result: RunResult, options: TerminalOptions = {}
   ].join('\n');
 }
 
-/** The summary of a validation: each metric in both worlds. */
-export function validationSummary(validation: ValidationResult, options: TerminalOptions = {}): string {
-  const paint = painter(options.colour ?? wantsColour());
-  const { rows, pass, sim, live } = validation;
+const VALIDATION_ROWS_MAX = 18;
+const REASONS_MAX = 6;
+
+/** What is judged, as columns; noise where it was measured. */
+function rowLines(rows: readonly ValidationRow[], worlds: readonly string[], paint: Paint): string[] {
+  if (rows.length === 0) return [];
+  const isNoisy = rows.some(({ noiseRatio }) => noiseRatio !== null);
   const [head, ...lines] = columns([
-    ['', 'simulated', 'live', 'error', 'tolerance'],
+    ['', ...worlds, 'error', ...(isNoisy ? ['repeats'] : []), 'may be off by'],
     ...rows
-      .slice(0, 18)
+      .slice(0, VALIDATION_ROWS_MAX)
       .map(row => [
         `${row.pass ? '✓' : '✗'} ${row.metric}`,
-        showValue(row.sim, row.unit),
-        showValue(row.live, row.unit),
+        showValue(row.predicted, row.unit),
+        showValue(row.measured, row.unit),
         showSignedRatio(row.errorRatio),
-        `± ${showRatio(row.toleranceRatio)}`,
+        ...(isNoisy ? [row.noiseRatio === null ? '' : showRatio(row.noiseRatio)] : []),
+        `± ${showRatio(row.limitRatio)}`,
       ]),
   ]);
+  const left = rows.length - lines.length;
   return [
-    `${pass ? paint(['bold', 'green'], '✓ WITHIN TOLERANCE') : paint(['bold', 'red'], '✗ OUT OF TOLERANCE')}  ${live.header.scenario.name} @ ${live.header.deployment.name}`,
-    `  ${validationHeadline(validation)}`,
     paint('dim', `  ${head}`),
     ...lines.map((line, i) => `  ${rows[i]!.pass ? line : paint('red', line)}`),
-    ...(rows.length > 18 ? [`    and ${rows.length - 18} more, in the report`] : []),
+    ...(left > 0 ? [`    and ${left} more, in the report`] : []),
+  ];
+}
+
+/** The summary of a validation: what it is good for, each judged figure in both worlds, why, and what to try. */
+export function validationSummary(validation: ValidationResult, options: TerminalOptions = {}): string {
+  const paint = painter(options.colour ?? wantsColour());
+  const { comparisons, verdict, warnings, sim } = validation;
+  const { text, style } = markOf(validation);
+  const colour: Style = style === 'pass' ? 'green' : 'red';
+  return [
+    `${paint(['bold', colour], text.toUpperCase())}  ${sim.header.scenario.name} @ ${sim.header.deployment.name}`,
+    `  ${verdict.headline}`,
+    ...rowLines(comparisons[0]?.rows ?? [], worldsOf(validation), paint),
+    ...verdict.reasons.slice(0, REASONS_MAX).map(reason => `  ${paint('bold', 'why:')} ${reason}`),
     ...stepEvidence(sim.header, paint),
+    ...warnings.slice(0, 3).map(warning => `  ${paint('yellow', 'note:')} ${warning}`),
     ...(options.reportPath === undefined ? [] : [`report: ${paint('underline', options.reportPath)}`]),
   ].join('\n');
 }

@@ -1,6 +1,7 @@
 // plan ─▶ records in simulated time. One loop: whatever is due next (the cluster, a tool, a session's start) happens, in
 // that order at equal instants; ends are handed to the fleet, which says what starts.
 
+import { type FrontEnd, NO_FRONT_END } from '../engines/engine.ts';
 import { GateKeeper } from '../gateway/admission/gate-keeper.ts';
 import type { Gate } from '../gateway/admission/policy.ts';
 import { invariant, UserError } from '../scenarios/base/errors.ts';
@@ -62,8 +63,8 @@ export interface SimulationOptions {
   plan: Plan;
   cluster: ManagedCluster;
   poolOf: (model: string) => string;
-  /** From the client to the engine's queue, ms, by pool; 0 where absent. */
-  apiLatencyMs?: ReadonlyMap<string, number>;
+  /** By pool; nothing where absent. */
+  frontEnds?: ReadonlyMap<string, FrontEnd>;
   header: RunHeader;
   /** Between the sessions and the cluster, topmost first. */
   layers?: readonly MakeLayer[];
@@ -97,6 +98,8 @@ export class Simulation implements World {
   private readonly crashes: Crashes;
   /** Aborted while they waited at the gate. */
   private readonly withdrawn: number[] = [];
+  /** By pool: when its front end is done with the last request. */
+  private readonly frontFreeMs = new Map<string, number>();
   private nowNs = 0;
   private sequence = 0;
   private sameInstant = 0;
@@ -110,7 +113,7 @@ export class Simulation implements World {
     this.options = options;
     const { gate, cluster } = options;
     this.gate = gate == null ? null : new GateKeeper(gate, { view: pool => cluster.view(pool) });
-    this.crashes = new Crashes(options.plan, [...(options.apiLatencyMs?.keys() ?? [])]);
+    this.crashes = new Crashes(options.plan, [...(options.frontEnds?.keys() ?? [])]);
     const { fleet, reports, stop, isIdle } = fleetOver(options, this, options.layers ?? [], () => this.nowMs);
     this.fleet = fleet;
     this.reports = reports;
@@ -287,7 +290,7 @@ export class Simulation implements World {
   /** On its way to the engine's queue. */
   private submit(ticket: number, request: SendRequest, flight: InFlight): void {
     const { call, session, pool, facts, prefers, avoids } = request;
-    const submitNs = this.inNs(this.options.apiLatencyMs?.get(pool) ?? 0);
+    const submitNs = this.inNs(this.frontEndMs(pool, call.promptTokens));
     flight.submitNs = submitNs;
     this.options.cluster.submit(submitNs, {
       id: ticket,
@@ -304,6 +307,15 @@ export class Simulation implements World {
       // Engines count the other way: lower goes first.
       priority: 0 - (call.priority ?? session.priority),
     });
+  }
+
+  /** From now until a request of so many tokens is in the engine's queue, behind those that came before it. */
+  private frontEndMs(pool: string, promptTokens: number): number {
+    const { ms, msPerToken, serialMs } = this.options.frontEnds?.get(pool) ?? NO_FRONT_END;
+    if (serialMs === 0) return ms + msPerToken * promptTokens;
+    const startMs = Math.max(this.nowMs, this.frontFreeMs.get(pool) ?? 0);
+    this.frontFreeMs.set(pool, startMs + serialMs);
+    return startMs - this.nowMs + ms + msPerToken * promptTokens;
   }
 
   sessionEnded(session: string, workflow: string): void {

@@ -12,7 +12,7 @@ import { Demand } from './oracle.ts';
 import type { OracleView } from './scaling/policy.ts';
 import { Simulation, type SimulationOptions } from './simulate.ts';
 
-export interface StartOptions extends Omit<SimulationOptions, 'cluster' | 'apiLatencyMs' | 'gate'> {
+export interface StartOptions extends Omit<SimulationOptions, 'cluster' | 'frontEnds' | 'gate'> {
   readonly deployment: DeploymentSpec;
   /** Told of what the gateway does, as it does it. */
   readonly listener?: JournalListener;
@@ -34,7 +34,7 @@ export function startSimulation({ deployment, routing, listener, ...options }: S
     // A network or an API without a gateway keeps no attempts: there calls are all that is known.
     ...(isGoverned(plan, deployment) ? { governed: () => journal.finish(simulation.nowMs) } : {}),
     cluster: createCluster(deployment, { ...common, ...oracle, atGate }),
-    apiLatencyMs: new Map(deployment.pools.map(pool => [pool.name, pool.apiLatencyMs])),
+    frontEnds: new Map(deployment.pools.map(pool => [pool.name, pool.frontEnd])),
     gate: gateOf(deployment),
   });
   return simulation;
@@ -66,7 +66,7 @@ function foresee(
     poolOf: options.poolOf,
     header: options.header,
     cluster: createCluster({ ...deployment, pools }, common),
-    apiLatencyMs: new Map(pools.map(pool => [pool.name, pool.apiLatencyMs])),
+    frontEnds: new Map(pools.map(pool => [pool.name, pool.frontEnd])),
     keepRecords: false,
     onCall: call => calls.get(call.pool)?.push(call),
   });

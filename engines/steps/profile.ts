@@ -9,6 +9,7 @@ export function profileStep({
   name,
   measured,
   step,
+  frontend,
   range,
   expected_error: error,
 }: EngineProfile): StepModel {
@@ -30,6 +31,15 @@ export function profileStep({
     name: 'profile',
     evidence: `profile "${name}": ${where}, measured ${measured.at} by ${measured.by}; ${errorText(error)}; tried up to ${tried.decodes} decodes, ${tried.contextTokens} tokens of context and ${tried.prefillTokens} prompt tokens a step`,
     trust: { error, nearest: where, range: tried, outOfRange: load => beyondRange(tried, load) },
+    ...(frontend === undefined
+      ? {}
+      : {
+          frontEnd: {
+            ms: frontend.base_ms,
+            msPerToken: (frontend.per_prompt_token_us ?? 0) / 1e3,
+            serialMs: Math.min(frontend.base_ms, frontend.serial_ms ?? 0),
+          },
+        }),
     /** Hot: once per engine step. */
     stepNs(load: StepLoad): number {
       return unitsToNs(

@@ -1,39 +1,33 @@
 // How a kind of API is spoken: where a call goes, what its body says, and how its stream is read. One file a dialect,
 // one line in the registry below.
-import { parseStreamData, requestBody, requestPath, type StreamDelta, type WireRequest } from '../openai.ts';
+import { chat } from './chat.ts';
+import { completions } from './completions.ts';
+import type { StreamReader } from './delta.ts';
+import { messages } from './messages.ts';
+import type { WireApi, WirePrompt, WireRequest } from './request.ts';
+import { responses } from './responses.ts';
 
-export type WireApi = 'chat' | 'completions' | 'tokens';
+export type { StreamReader, WireApi };
 
-/** Reads the events of one call's stream in order; it may keep state. Null: not an event of this dialect. */
-export type StreamReader = (data: string, event: string) => StreamDelta | null;
-
-export interface Dialect {
+export interface Dialect<P extends WirePrompt = WirePrompt> {
   /** Below the base URL, which ends in /v1. */
   readonly path: string;
   /** Sent with every call, beside the key's. */
   readonly headers: Readonly<Record<string, string>>;
   /** The header that carries the key. */
   keyHeader(key: string): Readonly<Record<string, string>>;
-  /** JSON. */
-  body(request: WireRequest): string;
+  /** JSON of a streamed call. */
+  body(request: WireRequest<P>): string;
   /** A new one for each call. */
   reader(): StreamReader;
 }
 
-const bearer = (key: string): Record<string, string> => ({ authorization: `Bearer ${key}` });
-
-const openai = (api: 'chat' | 'completions' | 'tokens'): Dialect => ({
-  path: requestPath(api),
-  headers: {},
-  keyHeader: bearer,
-  body: requestBody,
-  reader: () => parseStreamData,
-});
-
 const DIALECTS: Readonly<Record<WireApi, Dialect>> = {
-  chat: openai('chat'),
-  completions: openai('completions'),
-  tokens: openai('tokens'),
+  chat,
+  completions,
+  tokens: completions,
+  responses,
+  messages,
 };
 
 export const dialectOf = (api: WireApi): Dialect => DIALECTS[api];

@@ -188,7 +188,7 @@ function readAll({ dir, family, experiment: wanted }: BacktestOptions): { read: 
   if (read.length + refused.length === 0) {
     const which = family ?? wanted?.join(', ');
     throw new UserError(`${folder} has no experiment${which === undefined ? '' : ` of ${which}`}`, {
-      hint: 'experiments are files NAME.json with id, family, hardware, model, engineConfig, workload and runs',
+      hint: 'experiments are files NAME.json with id, family, hardware, model, engineConfig, workload and runs; a recorded trace is for `windtunnel validate TRACE -d DEPLOYMENT --against recorded --no-live`',
     });
   }
   return { read, refused };

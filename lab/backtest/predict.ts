@@ -45,6 +45,7 @@ export function predict(experiment: Experiment, options: PredictOptions): Record
       toolRuntimes: [],
       stores: [],
       places: null,
+      allowHosts: [],
     });
     const timings = drive(cluster, POOL, phases, frontEndOf(experiment));
     // 4.

@@ -3,7 +3,7 @@
 
 import { allModels, findGpu, type Gpu, type LatentAttention, type Model } from '../../engines/catalog.ts';
 import { vllmDefaults } from '../../engines/defaults.ts';
-import type { EngineLimits, PoolSpec, StepModel } from '../../engines/engine.ts';
+import { type EngineLimits, NO_FRONT_END, type PoolSpec, type StepModel } from '../../engines/engine.ts';
 import { kvBytesPerToken, kvMemory, type PlacedSetup } from '../../engines/memory.ts';
 import type { KvType } from '../../scenarios/formats/deployment/pool.ts';
 import {
@@ -321,7 +321,7 @@ export function poolOf(
     kvTiers: [],
     disaggregation: null,
     kvBytesPerToken: kvBytesPerToken(setup.model, setup.kv, setup.tensorParallel),
-    apiLatencyMs: 0,
+    frontEnd: NO_FRONT_END,
     place: null,
     endpoints: [],
     usdPerGpuHour: null,

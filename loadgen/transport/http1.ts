@@ -13,8 +13,6 @@ export interface Http1Options {
   /** How connections are opened, given what their reads call. */
   connector(onread: OnRead): Connect;
   readonly clock: Clock;
-  /** At most so many connections; null: one for each exchange. */
-  readonly connections: number | null;
   /** A connection without an exchange is closed after this. */
   readonly keepAliveMs: number;
 }
@@ -89,8 +87,7 @@ export class Http1 implements Transport {
   /** One more connection, where exchanges wait that none is being opened for. */
   private open(): void {
     const { origin } = this.options;
-    const limit = this.options.connections ?? Number.POSITIVE_INFINITY;
-    if (this.connecting >= this.waiting.size || this.connections.size + this.connecting >= limit) return;
+    if (this.connecting >= this.waiting.size) return;
     this.connecting++;
     const host = origin.hostname.replace(/^\[|\]$/g, '');
     this.connect(
@@ -132,16 +129,7 @@ export class Http1 implements Transport {
     connection.exchange = exchange;
     exchange.connection = connection;
     parser.begin(exchange.handler);
-    const { body } = exchange.request;
-    const head = headOf(exchange.request, this.options.origin.host);
-    if (body === null) socket.write(head, 'latin1');
-    else {
-      // One packet where it fits into one.
-      socket.cork();
-      socket.write(head, 'latin1');
-      socket.write(body);
-      socket.uncork();
-    }
+    socket.write(bytesOf(exchange.request, this.options.origin.host));
     exchange.handler.written();
   }
 
@@ -211,7 +199,6 @@ export class Http1 implements Transport {
     const row = this.idle.indexOf(connection);
     if (row >= 0) this.idle.splice(row, 1);
     socket.destroy();
-    this.open();
   }
 
   private abandon(exchange: Exchange): void {
@@ -241,9 +228,10 @@ function checkHeaders(headers: Readonly<Record<string, string>>): void {
   }
 }
 
-function headOf({ method, path, headers, body }: HttpRequest, host: string): string {
+/** In one piece: a write costs as much as reading twenty tokens. */
+function bytesOf({ method, path, headers, body }: HttpRequest, host: string): Buffer {
   let head = `${method} ${path} HTTP/1.1\r\nhost: ${host}\r\nconnection: keep-alive\r\n`;
   for (const name in headers) head += `${name}: ${headers[name]}\r\n`;
-  if (body !== null) head += `content-length: ${body.length}\r\n`;
-  return `${head}\r\n`;
+  if (body === null) return Buffer.from(`${head}\r\n`, 'latin1');
+  return Buffer.concat([Buffer.from(`${head}content-length: ${body.length}\r\n\r\n`, 'latin1'), body]);
 }

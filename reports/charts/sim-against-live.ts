@@ -1,22 +1,36 @@
 // Validation: the distributions of both worlds over each other.
-import type { ValidationResult } from '../../scenarios/formats/result.ts';
-import { METRIC_LABELS } from '../metrics.ts';
+import type { Cdf, Comparison, ValidationResult } from '../../scenarios/formats/validation.ts';
 import { showRatio } from '../numbers.ts';
-import { type Chart, chartSpec, logTicks, msAxis, topLegend } from './chart.ts';
-import { CDF_METRICS, curveOf, METRIC_COLOURS, valueAtShare } from './latency-cdf.ts';
+import { timeLabel, worldsOf } from '../worlds.ts';
+import { type Chart, chartSpec, logTicks, msAxis, PALETTE, topLegend } from './chart.ts';
+import { curveOf, METRIC_COLOURS, valueAtShare } from './latency-cdf.ts';
 
-const WORLDS = ['live', 'sim'] as const;
+/** In order of size. Token gaps are in the table of latencies: TPOT is what calls are judged by. */
+const METRICS = ['tpot', 'ttft', 'e2e', 'makespan'] as const;
+const COLOURS = { ...METRIC_COLOURS, tpot: PALETTE.orange };
 const SHARES = [0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99] as const;
 
-/** The largest relative distance between the two curves over p10 to p95. */
-function widestGap({ sim, live }: ValidationResult) {
-  let widest: { metric: (typeof CDF_METRICS)[number]; ratio: number } | null = null;
-  for (const metric of CDF_METRICS) {
+interface Curves {
+  metric: (typeof METRICS)[number];
+  predicted: Cdf;
+  measured: Cdf;
+}
+
+const curvesOf = ({ cdfs }: Pick<Comparison, 'cdfs'>): Curves[] =>
+  METRICS.flatMap(metric => (cdfs[metric] === undefined ? [] : [{ metric, ...cdfs[metric] }]));
+
+const decidingCurves = ({ comparisons }: ValidationResult): Curves[] =>
+  comparisons[0] === undefined ? [] : curvesOf(comparisons[0]);
+
+/** The largest relative distance between two curves over p10 to p95. */
+function widestGap(all: readonly Curves[]) {
+  let widest: { metric: Curves['metric']; ratio: number } | null = null;
+  for (const { metric, predicted, measured } of all) {
     for (const share of SHARES.filter(share => share <= 0.95)) {
-      const simMs = valueAtShare(sim.cdfs[metric] ?? [], share);
-      const liveMs = valueAtShare(live.cdfs[metric] ?? [], share);
-      if (simMs === null || liveMs === null || liveMs === 0) continue;
-      const ratio = Math.abs(simMs - liveMs) / liveMs;
+      const predictedMs = valueAtShare(predicted, share);
+      const measuredMs = valueAtShare(measured, share);
+      if (predictedMs === null || measuredMs === null || measuredMs === 0) continue;
+      const ratio = Math.abs(predictedMs - measuredMs) / measuredMs;
       if (widest === null || ratio > widest.ratio) widest = { metric, ratio };
     }
   }
@@ -26,30 +40,30 @@ function widestGap({ sim, live }: ValidationResult) {
 export const simAgainstLive: Chart<ValidationResult> = {
   id: 'sim-against-live',
   howToRead:
-    'Colour is the metric; the solid line was measured on the live endpoint, the dashed one simulated. Where they lie ' +
-    'on each other the simulation is right, not only on average but for the fast and the slow ones too. On a ' +
-    'logarithmic axis equal distances are equal ratios.',
+    'Colour is the metric; the solid line was measured, the dashed one predicted. Where they lie on each other the ' +
+    'prediction is right, not only on average but for the fast and the slow ones too. On a logarithmic axis equal ' +
+    'distances are equal ratios.',
 
   title(validation) {
-    const gap = widestGap(validation);
+    const gap = widestGap(decidingCurves(validation));
     return gap === null
-      ? 'Simulated against live'
-      : `From p10 to p95 the two worlds are at most ${showRatio(gap.ratio)} apart (${METRIC_LABELS[gap.metric]})`;
+      ? 'Predicted against measured distributions'
+      : `From p10 to p95 the two worlds are at most ${showRatio(gap.ratio)} apart (${timeLabel(gap.metric)})`;
   },
 
-  spec({ sim, live }) {
-    const metrics = CDF_METRICS.filter(
-      metric => sim.cdfs[metric] !== undefined && live.cdfs[metric] !== undefined,
-    );
-    if (metrics.length === 0) return { absent: 'the two runs have no metric in common' };
-    const curves = metrics.flatMap(metric =>
-      WORLDS.flatMap(world =>
-        curveOf((world === 'sim' ? sim : live).cdfs[metric] ?? []).map(([valueMs, share]) => ({
-          metric: METRIC_LABELS[metric],
-          world,
-          valueMs,
-          share,
-        })),
+  spec(validation) {
+    const all = decidingCurves(validation);
+    const metrics = all.map(({ metric }) => metric);
+    if (metrics.length === 0) return { absent: 'the two worlds have no distribution in common' };
+    const [predicted, measured] = worldsOf(validation);
+    const curves = all.flatMap(each =>
+      (
+        [
+          [predicted, each.predicted],
+          [measured, each.measured],
+        ] as const
+      ).flatMap(([world, cdf]) =>
+        curveOf(cdf).map(([valueMs, share]) => ({ metric: timeLabel(each.metric), world, valueMs, share })),
       ),
     );
     return chartSpec(
@@ -82,8 +96,8 @@ export const simAgainstLive: Chart<ValidationResult> = {
             field: 'metric',
             type: 'nominal',
             scale: {
-              domain: metrics.map(metric => METRIC_LABELS[metric]),
-              range: metrics.map(metric => METRIC_COLOURS[metric]),
+              domain: metrics.map(timeLabel),
+              range: metrics.map(metric => COLOURS[metric]),
             },
             legend: topLegend({ symbolType: 'stroke', symbolStrokeWidth: 3 }),
           },
@@ -91,7 +105,7 @@ export const simAgainstLive: Chart<ValidationResult> = {
             field: 'world',
             type: 'nominal',
             scale: {
-              domain: WORLDS,
+              domain: [measured, predicted],
               range: [
                 [1, 0],
                 [5, 4],
@@ -100,7 +114,7 @@ export const simAgainstLive: Chart<ValidationResult> = {
             legend: topLegend({ symbolType: 'stroke', symbolStrokeColor: '#8A919C' }),
           },
           strokeWidth: {
-            condition: { test: "datum.world === 'live'", value: 2.5 },
+            condition: { test: `datum.world === ${JSON.stringify(measured)}`, value: 2.5 },
             value: 2,
           },
         },
@@ -108,15 +122,17 @@ export const simAgainstLive: Chart<ValidationResult> = {
     );
   },
 
-  table({ sim, live }) {
+  table(validation) {
+    const [predicted, measured] = worldsOf(validation);
     return {
-      columns: ['metric', 'percentile', 'simulated (ms)', 'live (ms)', 'error (0-1)'],
-      rows: CDF_METRICS.flatMap(metric =>
+      columns: ['metric', 'percentile', `${predicted} (ms)`, `${measured} (ms)`, 'error (0-1)'],
+      rows: decidingCurves(validation).flatMap(each =>
         SHARES.map(share => {
-          const simMs = valueAtShare(sim.cdfs[metric] ?? [], share);
-          const liveMs = valueAtShare(live.cdfs[metric] ?? [], share);
-          const error = simMs === null || liveMs === null || liveMs === 0 ? null : (simMs - liveMs) / liveMs;
-          return [METRIC_LABELS[metric], `p${Math.round(share * 100)}`, simMs, liveMs, error];
+          const predictedMs = valueAtShare(each.predicted, share);
+          const measuredMs = valueAtShare(each.measured, share);
+          const isKnown = predictedMs !== null && measuredMs !== null && measuredMs !== 0;
+          const error = isKnown ? (predictedMs - measuredMs) / measuredMs : null;
+          return [timeLabel(each.metric), `p${Math.round(share * 100)}`, predictedMs, measuredMs, error];
         }),
       ),
     };

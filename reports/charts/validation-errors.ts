@@ -1,7 +1,10 @@
 // Validation: the error of each metric with its interval, inside or outside of its tolerance.
-import type { ValidationResult, ValidationRow } from '../../scenarios/formats/result.ts';
+import type { ValidationResult, ValidationRow } from '../../scenarios/formats/validation.ts';
 import { showRatio, showSignedRatio } from '../numbers.ts';
 import { BAND, type Chart, chartSpec, FAINT, INK, PALETTE, PAPER, topLegend } from './chart.ts';
+
+/** What the verdict rests on. */
+const judged = ({ comparisons }: ValidationResult): readonly ValidationRow[] => comparisons[0]?.rows ?? [];
 
 const worst = (rows: readonly ValidationRow[]): ValidationRow | undefined =>
   rows
@@ -11,10 +14,12 @@ const worst = (rows: readonly ValidationRow[]): ValidationRow | undefined =>
 export const validationErrors: Chart<ValidationResult> = {
   id: 'validation-errors',
   howToRead:
-    'The dot is (simulated − live) / live: right of zero the simulation was too slow, left too fast. The whisker is its ' +
-    '95 % interval, drawn again and again from the sessions; the grey band is the tolerance the metric must meet.',
+    'The dot is (predicted − measured) / measured: right of zero the prediction was too slow, left too fast. The whisker ' +
+    'is its 95 % interval, drawn again and again from the sessions; the grey band is what the metric may be off by: its ' +
+    'tolerance, or what repeats of the same run differ by where that is more.',
 
-  title({ rows }) {
+  title(validation) {
+    const rows = judged(validation);
     const failed = rows.filter(({ pass }) => !pass);
     const largest = worst(rows);
     if (largest === undefined) return 'Error by metric';
@@ -24,18 +29,18 @@ export const validationErrors: Chart<ValidationResult> = {
       : `${failed.length} of ${rows.length} metrics are out of tolerance; ${text}`;
   },
 
-  spec({ rows }) {
-    const errors = rows
+  spec(validation) {
+    const errors = judged(validation)
       .filter(({ errorRatio }) => errorRatio !== null)
-      .map(({ metric, errorRatio, ci95, toleranceRatio, pass }) => ({
+      .map(({ metric, errorRatio, ci95, limitRatio, pass }) => ({
         metric,
         errorRatio,
         low: ci95?.[0] ?? errorRatio,
         high: ci95?.[1] ?? errorRatio,
-        from: -toleranceRatio,
-        to: toleranceRatio,
+        from: -limitRatio,
+        to: limitRatio,
         verdict: pass ? 'within tolerance' : 'outside',
-        tolerance: `± ${showRatio(toleranceRatio)}`,
+        tolerance: `± ${showRatio(limitRatio)}`,
       }));
     if (errors.length === 0) return { absent: 'no metric has a relative error' };
     const y = {
@@ -93,7 +98,7 @@ export const validationErrors: Chart<ValidationResult> = {
                 { field: 'errorRatio', title: 'error', format: '+.1%' },
                 { field: 'low', title: '95 % from', format: '+.1%' },
                 { field: 'high', title: 'to', format: '+.1%' },
-                { field: 'tolerance', title: 'tolerance' },
+                { field: 'tolerance', title: 'may be off by' },
               ],
             },
           },
@@ -102,28 +107,32 @@ export const validationErrors: Chart<ValidationResult> = {
     );
   },
 
-  table({ rows }) {
+  table(validation) {
     return {
       columns: [
         'metric',
         'unit',
-        'simulated',
-        'live',
+        'predicted',
+        'measured',
         'error (0-1)',
         '95 % from',
         '95 % to',
+        'noise of repeats (0-1)',
         'tolerance (0-1)',
+        'limit (0-1)',
         'pass',
       ],
-      rows: rows.map(row => [
+      rows: judged(validation).map(row => [
         row.metric,
         row.unit,
-        row.sim,
-        row.live,
+        row.predicted,
+        row.measured,
         row.errorRatio,
         row.ci95?.[0] ?? null,
         row.ci95?.[1] ?? null,
+        row.noiseRatio,
         row.toleranceRatio,
+        row.limitRatio,
         row.pass ? 'yes' : 'no',
       ]),
     };

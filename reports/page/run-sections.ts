@@ -21,6 +21,7 @@ import {
 } from '../numbers.ts';
 import { comeAndGo } from '../replicas.ts';
 import { costSection, gatewaySection, goodputTables } from './governed-sections.ts';
+import { clientSection, serverSection } from './measured-sections.ts';
 import { table } from './table.ts';
 
 export const STATUS_WORDS: Record<RunResult['verdict']['status'], string> = {
@@ -243,6 +244,8 @@ export function runSections(run: RunResult, chart: (id: string) => Html): Html {
     <section class="block"><h2>How fast</h2>${chart('latency-cdf')}${metricTable(run)}</section>
     <section class="block"><h2>Where the time goes</h2>${chart('where-time-goes')}${chart('waterfall')}</section>
     <section class="block"><h2>Under load</h2>${chart('timeline')}${left !== null && html`<p class="note">${left}</p>`}${run.replicas?.some(comeAndGo) && chart('replicas')}${replicaTable(run)}${countTable(run)}${goodputTables(run)}</section>
+    ${clientSection(run)}
+    ${serverSection(run, chart)}
     ${gatewaySection(run, chart)}
     ${costSection(run, chart)}
     <section class="block"><h2>Tokens and cache</h2>${chart('cache-hits')}${chart('loop-tokens')}</section>

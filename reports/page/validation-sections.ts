@@ -1,47 +1,138 @@
-// Sections over more than one run: the validation's verdict and rows, and several runs side by side.
-import type { RunResult, ValidationResult, ValidationRow } from '../../scenarios/formats/result.ts';
+// Sections over more than one run: the validation's verdict, rows and steps, and several runs side by side.
+import type { RunResult } from '../../scenarios/formats/result.ts';
+import type {
+  Comparison,
+  Estimate,
+  GroupComparison,
+  TimeComparison,
+  ValidationResult,
+  ValidationRow,
+} from '../../scenarios/formats/validation.ts';
 import { type Html, html } from '../html.ts';
-import { plural, showMs, showRatio, showSignedRatio, showValue, unbroken } from '../numbers.ts';
+import { showCount, showMs, showRatio, showSignedRatio, showValue, unbroken } from '../numbers.ts';
+import { timeLabel, WORLD_WORDS, worldsOf } from '../worlds.ts';
 import { STATUS_WORDS } from './run-sections.ts';
 import { table } from './table.ts';
 
-const worstFirst = (rows: readonly ValidationRow[]): ValidationRow[] =>
-  [...rows].sort((a, b) => Math.abs(b.errorRatio ?? 0) - Math.abs(a.errorRatio ?? 0));
-
-export function validationHeadline({ rows, pass }: ValidationResult): string {
-  const failed = rows.filter(row => !row.pass);
-  const worst = worstFirst(failed.length > 0 ? failed : rows)[0];
-  const largest = worst === undefined ? '' : `${worst.metric} is off by ${showSignedRatio(worst.errorRatio)}`;
-  if (pass)
-    return `The simulation agrees with the live run on all ${plural(rows.length, 'metric')}${largest && `; at most, ${largest}`}`;
-  return `The simulation misses the live run on ${failed.length} of ${plural(rows.length, 'metric')}${largest && `; worst, ${largest}`}`;
+/** The mark of a verdict, as in a terminal. */
+export function markOf({ verdict, pass }: ValidationResult): {
+  text: string;
+  style: 'pass' | 'fail' | 'invalid';
+} {
+  if (verdict.fitness === 'not-valid') return { text: '! not valid', style: 'invalid' };
+  return pass ? { text: '✓ within tolerance', style: 'pass' } : { text: '✗ out of tolerance', style: 'fail' };
 }
 
+/** An error in words: equal counts are exact, and what one world lacks differs. */
+const errorText = ({ errorRatio, predicted, measured }: ValidationRow): string =>
+  errorRatio === null ? (predicted === measured ? 'exact' : 'differs') : showSignedRatio(errorRatio);
+
 export function validationHeader(validation: ValidationResult): Html {
-  const { rows, pass, live } = validation;
-  return html`<header class="verdict ${pass ? 'pass' : 'fail'}">
-    <p class="eyebrow"><span class="status">${pass ? '✓ within tolerance' : '✗ out of tolerance'}</span> ${live.header.scenario.name} @ ${live.header.deployment.name}, simulated against live</p>
-    <h1>${unbroken(validationHeadline(validation))}</h1>
-    <ul class="chips">${rows.map(
+  const { verdict, comparisons, warnings, sim } = validation;
+  const { text, style } = markOf(validation);
+  const [predicted, measured] = worldsOf(validation);
+  return html`<header class="verdict ${style}">
+    <p class="eyebrow"><span class="status">${text}</span> ${sim.header.scenario.name} @ ${sim.header.deployment.name}, ${predicted} against ${measured}</p>
+    <h1>${unbroken(verdict.headline)}</h1>
+    ${verdict.reasons.length > 0 && html`<dl class="reasons">${verdict.reasons.map((reason, i) => html`<dt>${i === 0 ? 'Why' : ''}</dt><dd>${unbroken(reason)}</dd>`)}</dl>`}
+    <ul class="chips">${(comparisons[0]?.rows ?? []).map(
       row =>
-        html`<li class="chip ${row.pass ? 'pass' : 'fail'}"><span class="mark">${row.pass ? '✓' : '✗'}</span><code>${row.metric}</code><b>${row.errorRatio === null ? (row.sim === row.live ? 'exact' : 'differs') : showSignedRatio(row.errorRatio)}</b></li>`,
+        html`<li class="chip ${row.pass ? 'pass' : 'fail'}"><span class="mark">${row.pass ? '✓' : '✗'}</span><code>${row.metric}</code><b>${errorText(row)}</b></li>`,
     )}</ul>
+    ${warnings.length > 0 && html`<ul class="warnings">${warnings.map(warning => html`<li>${warning}</li>`)}</ul>`}
   </header>`;
 }
 
-export const validationTable = ({ rows }: ValidationResult): Html =>
+const interval = (ci95: readonly [number, number] | null): string =>
+  ci95 === null ? '–' : `${showSignedRatio(ci95[0])} … ${showSignedRatio(ci95[1])}`;
+
+/** Tables of one comparison: what is judged, then every group. */
+export const comparisonSections = (comparison: Comparison): Html =>
+  html`<h3>${WORLD_WORDS[comparison.predicted]} against ${WORLD_WORDS[comparison.measured]}</h3>
+  ${judgedTable(comparison)}
+  ${comparison.groups.length > 0 && groupTable(comparison)}`;
+
+const judgedTable = ({ rows, predicted, measured }: Comparison): Html =>
   table(
-    ['Metric', 'simulated', 'live', 'error', '95 % interval', 'tolerance', ''],
+    [
+      'Judged',
+      WORLD_WORDS[predicted],
+      WORLD_WORDS[measured],
+      'error',
+      '95 % interval',
+      'repeats differ by',
+      'may be off by',
+      '',
+    ],
     rows.map(row => [
       row.metric,
-      showValue(row.sim, row.unit),
-      showValue(row.live, row.unit),
+      showValue(row.predicted, row.unit),
+      showValue(row.measured, row.unit),
       showSignedRatio(row.errorRatio),
-      row.ci95 === null ? 'exact count' : `${showSignedRatio(row.ci95[0])} … ${showSignedRatio(row.ci95[1])}`,
-      `± ${showRatio(row.toleranceRatio)}`,
+      row.unit === 'ms' ? interval(row.ci95) : 'exact count',
+      row.noiseRatio === null ? '–' : showRatio(row.noiseRatio),
+      `± ${showRatio(row.limitRatio)}`,
       row.pass ? '✓' : '✗',
     ]),
   );
+
+/** Beyond so many the rows are folded away. */
+const OPEN_GROUPS_MAX = 12;
+
+function groupTable({ groups, stepsLeftOut, predicted, measured }: Comparison): Html {
+  const body = table(
+    [
+      'Latency',
+      'samples',
+      `mean, ${WORLD_WORDS[predicted]}`,
+      WORLD_WORDS[measured],
+      'error',
+      '95 % interval',
+      'p50 error',
+      `p95, ${WORLD_WORDS[predicted]}`,
+      WORLD_WORDS[measured],
+      'error',
+      'KS distance',
+    ],
+    groups.flatMap(group => group.times.map(time => groupRow(group, time))),
+  );
+  const note = html`<p class="note">Failed and cancelled calls are in no latency. KS distance is the largest distance between the two distributions, 0 to 1; beside it what chance alone exceeds in 5 % of cases, were calls independent, and how far two repeats are apart.${stepsLeftOut > 0 && ` ${showCount(stepsLeftOut)} steps with fewer calls are left out.`}</p>`;
+  if (groups.length <= OPEN_GROUPS_MAX) return html`${body}${note}`;
+  return html`<details><summary>Every workflow and step</summary>${body}${note}</details>`;
+}
+
+const NAMES: Record<GroupComparison['kind'], string> = {
+  all: 'All calls',
+  workflow: 'workflow',
+  step: 'step',
+};
+
+const errorAndNoise = ({ errorRatio, noise }: Estimate): string =>
+  noise === null
+    ? showSignedRatio(errorRatio)
+    : `${showSignedRatio(errorRatio)} (± ${showRatio(noise.deviationRatio)})`;
+
+function groupRow(
+  group: GroupComparison,
+  { metric, predictedCount, measuredCount, mean, p50, p95, ks }: TimeComparison,
+) {
+  const name = group.kind === 'all' ? NAMES.all : group.name;
+  return [
+    html`${name} <small>${timeLabel(metric)}${group.kind === 'all' ? null : `, ${NAMES[group.kind]}`}</small>`,
+    `${showCount(predictedCount)} / ${showCount(measuredCount)}`,
+    showMs(mean.predictedMs),
+    showMs(mean.measuredMs),
+    errorAndNoise(mean),
+    interval(mean.ci95),
+    showSignedRatio(p50.errorRatio),
+    showMs(p95.predictedMs),
+    showMs(p95.measuredMs),
+    errorAndNoise(p95),
+    ks === null
+      ? '–'
+      : `${ks.distance.toFixed(2)} (chance ${ks.critical.toFixed(2)}${ks.betweenRepeats === null ? '' : `, repeats ${ks.betweenRepeats.toFixed(2)}`})`,
+  ];
+}
 
 /** Several runs, a row each. */
 export const comparisonTable = (runs: readonly RunResult[], names: readonly string[]): Html =>

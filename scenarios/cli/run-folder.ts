@@ -4,7 +4,16 @@ import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 
 /** Any of these marks a folder as ours to write into; a validation has its halves in `sim` and `live`. */
-const MARKS = ['result.json', 'validation.json', 'calls.jsonl', 'sim/result.json', 'live/calls.jsonl'];
+const MARKS = [
+  'result.json',
+  'validation.json',
+  'run.json',
+  'calls.jsonl',
+  'export.json',
+  'sim/result.json',
+  'live/run.json',
+  'live/calls.jsonl',
+];
 
 /** Makes the folder, or takes an empty one or one of ours; never writes among someone's own files. */
 export function claimFolder(folder: string): void {

@@ -34,6 +34,14 @@ export const engineProfileSchema = z
         per_sample_us: us('each sequence that gives a token').optional(),
       })
       .describe('cost of a step: the sum of these'),
+    frontend: z
+      .strictObject({
+        base_ms: ms('a request'),
+        per_prompt_token_us: us('each token of its prompt').optional(),
+        serial_ms: ms('of base_ms, what is done for one request after the other').optional(),
+      })
+      .describe('from the client to the engine and back: network, HTTP, tokenizing')
+      .optional(),
     range: z
       .strictObject({
         decodes: most('sequences that decoded in one step'),

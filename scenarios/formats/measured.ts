@@ -1,4 +1,5 @@
 // What a live run knows beside its records: how well our own client kept up, and what the servers said of themselves.
+import type { BucketCounts } from '../base/buckets.ts';
 import type { HistogramCounts } from '../base/histogram.ts';
 
 /** Of a set of values in one unit; all 0 when there are none. */
@@ -43,11 +44,11 @@ export type ServerLatency = (typeof SERVER_LATENCIES)[number];
 export interface ServerReport {
   pool: string;
   replica: string;
-  /** `vllm`, `sglang`, `tensorrt-llm`, `nim`, `llama.cpp`…; null: not known. */
+  /** `vllm`, `sglang`, `tensorrt-llm`, `nim`, `llama.cpp`…; null: it shows no metrics that we know. */
   engine: string | null;
   version: string | null;
-  /** Cumulative Prometheus buckets, ms, of requests that ended meanwhile. */
-  latencies: Partial<Record<ServerLatency, ServerHistogram>>;
+  /** Cumulative Prometheus buckets, ms, of what it counted meanwhile: its first tokens, and its requests that ended. */
+  latencies: Partial<Record<ServerLatency, BucketCounts>>;
   /** Null where it does not say. */
   promptTokens: number | null;
   outputTokens: number | null;
@@ -56,15 +57,14 @@ export interface ServerReport {
   preemptions: number | null;
   /** Its own requests beside ours show as a difference to our count. */
   requestsFinished: number | null;
-  /** The server began anew meanwhile: counters fell. */
+  /** The server began anew meanwhile: counters fell. What it counted between the last look and its end is lost. */
   restarted: boolean;
-}
-
-export interface ServerHistogram {
-  count: number;
-  sumMs: number;
-  /** [upper bound in ms (Infinity is null), count at or below it]. */
-  buckets: [number | null, number][];
+  /** KV cache, of all engines behind the address; null where it does not say. */
+  kvBlocks: number | null;
+  blockTokens: number | null;
+  /** Looks that were answered, and those that were not. */
+  scrapes: number;
+  scrapesFailed: number;
 }
 
 /** One GPU as a DCGM exporter showed it. */
@@ -79,9 +79,34 @@ export interface GpuSample {
   temperatureC: number | null;
 }
 
+/** How near prompts and answers came to their planned lengths, of the calls to one target that went well. */
+export interface PromptReport {
+  /** A pool, or a provider's model. */
+  target: string;
+  api: string;
+  /** What the lengths rest on, in words. */
+  how: string;
+  calls: number;
+  /** Of these, prompts that the server counted; what follows is of them. */
+  callsCounted: number;
+  plannedTokens: number;
+  countedTokens: number;
+  /** Sum of the differences, either way. */
+  offTokens: number;
+  /** The largest difference of one prompt, as a share of what was planned for it. */
+  offRatioMax: number;
+  /** Answers with fewer tokens than planned. */
+  shortAnswers: number;
+}
+
 /** All of it. */
 export interface Measured {
   client: ClientReport;
+  /** Absent: another driver sent the calls. */
+  prompts?: PromptReport[];
   servers: ServerReport[];
   gpus: GpuSample[];
 }
+
+/** Above this lag p99 a run says more of our client than of the server: 50 ms, or 5 % of its median TTFT. (DESIGN) */
+export const lagLimitMs = (ttftMsMedian: number): number => Math.max(50, 0.05 * ttftMsMedian);

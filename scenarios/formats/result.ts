@@ -295,26 +295,3 @@ export interface RunResult {
   /** sha256 over the records alone: equal digests, equal runs. */
   digest: string;
 }
-
-/** One row of `validate`: the same metric in both worlds. */
-export interface ValidationRow {
-  metric: string;
-  sim: number;
-  live: number;
-  unit: 'ms' | 'tokens' | 'count' | 'ratio';
-  /** (sim - live) / live. */
-  errorRatio: number | null;
-  /** 95 % bootstrap interval of errorRatio over sessions; null for exact counts. */
-  ci95: [number, number] | null;
-  toleranceRatio: number;
-  pass: boolean;
-}
-
-export interface ValidationResult {
-  schemaVersion: number;
-  kind: 'validation';
-  sim: RunResult;
-  live: RunResult;
-  rows: ValidationRow[];
-  pass: boolean;
-}

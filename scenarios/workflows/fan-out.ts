@@ -39,6 +39,27 @@ export class FanOutFrame implements Frame {
     this.around = around;
   }
 
+  /** Where it stands and how it joins; known once it has begun. */
+  get join(): {
+    readonly path: string;
+    readonly count: number;
+    readonly need: number;
+    readonly width: number;
+  } {
+    const { around, count, need, width } = this;
+    return { path: around.place.path, count, need, width };
+  }
+
+  /** Whether a branch has ended well. */
+  hasEnded(branch: number): boolean {
+    return this.answers[branch] != null;
+  }
+
+  /** For whoever lists all that may run: it ends when every branch has. */
+  waitForAll(): void {
+    this.need = this.count;
+  }
+
   begin(cause: string | null): void {
     const { step, around } = this;
     const { draws } = this.session;

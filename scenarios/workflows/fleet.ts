@@ -15,8 +15,11 @@ export interface FleetOptions {
   world: World;
   /** The pool that serves a model alias. */
   poolOf: (model: string) => string;
-  /** Told of each call as it ends, and of each session. */
+  /** Told of each call as it ends, of each step, and of each session as it starts and as it ends. A call that was given
+   * up may end after its session, whose record then grows by its tokens. */
   onCall?: (record: CallRecord) => void;
+  onNode?: (record: NodeRecord) => void;
+  onStart?: (record: WorkflowRecord) => void;
   onSession?: (record: WorkflowRecord) => void;
   /** False: records are told and not kept, so that memory stays flat. Default true. */
   keepRecords?: boolean;
@@ -299,6 +302,7 @@ export class Fleet implements Reports, Sessions {
       onNode: node => {
         if (this.keeps) this.nodes.push(node);
         if (node.kind === 'tool' && node.status !== 'skipped') record.toolCalls++;
+        this.options.onNode?.(node);
       },
       onRestart: (sinceMs, atMs) => {
         record.restarts++;
@@ -309,6 +313,7 @@ export class Fleet implements Reports, Sessions {
     const active: ActiveSession = { planned, progress, record, restart: start.restart, callsInFlight: 0 };
     this.startedSessions++;
     this.active.set(id, active);
+    this.options.onStart?.(record);
     world.sessionStarted?.(planned, nowMs);
     this.act(active, progress.start(nowMs), nowMs, plannedMs);
   }

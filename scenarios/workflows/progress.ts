@@ -163,6 +163,8 @@ export interface Program {
   readonly rules?: WorkflowRules;
   /** Label of the fault that makes it run away; absent: it behaves. */
   readonly injected?: string;
+  /** Of a recorded session: for each call the rows of those that it waits for. */
+  readonly waitsFor?: readonly (readonly number[])[];
   /** Begins anew each time. */
   open(host: Host, root: Frame): Frame & { begin(cause: string | null): void };
 }

@@ -203,6 +203,11 @@ export function recordedProgram(session: RecordedSession, options: RecordedOptio
   };
   return {
     workflow: 'recorded',
+    get waitsFor() {
+      if (options.timing === 'absolute') return session.calls.map(() => []);
+      const rowOf = new Map(session.calls.map(({ id }, row) => [id, row]));
+      return session.calls.map(({ parents }) => parents.map(parent => rowOf.get(parent) as number));
+    },
     open(host, root) {
       calls ??= compile();
       return new RecordedFrame(host, root, session, calls, options);

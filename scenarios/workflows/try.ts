@@ -22,6 +22,10 @@ export class TryFrame implements Frame {
     this.around = around;
   }
 
+  get path(): string {
+    return this.around.place.path;
+  }
+
   begin(cause: string | null): void {
     const { session, step, around } = this;
     this.list = session.list(this, 0, step.steps, { ...around, threads: around.threads.fork() });

@@ -1,29 +1,10 @@
-// The bytes of an answer: SSE chunks from a prefix serialised once per request, and the body of an unstreamed answer.
-// Pure. Words need no escaping, which is what makes a chunk cheap.
-import type { EmulatedRequest } from './request.ts';
-
-/** What an answer is made of; tokens by index. */
-export interface Answer {
-  id: string;
-  /** Seconds since 1970. */
-  createdUnixS: number;
-  request: EmulatedRequest;
-  promptTokens: number;
-  words: readonly string[];
-  /** Null when the request did not ask for ids. */
-  tokenIds: readonly number[] | null;
-}
-
-/** JSON in ASCII, so that it can be written as latin1. */
-const asciiJson = (value: unknown): string =>
-  JSON.stringify(value).replace(
-    /[\u0080-\uffff]/g,
-    c => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+// The bytes of a chat or completions answer: SSE chunks from a prefix serialised once per request, and the body of an
+// unstreamed answer. Pure.
+import { type Answer, type AnswerWriter, asciiJson, wordsText } from './answer.ts';
 
 const isChat = (answer: Answer): boolean => answer.request.api === 'chat';
 
-export class ChunkWriter {
+export class ChunkWriter implements AnswerWriter {
   private readonly answer: Answer;
   private readonly head: string;
 
@@ -36,7 +17,7 @@ export class ChunkWriter {
   }
 
   /** The first chunk of a chat: the role and no token. '' for completions. */
-  role(): string {
+  begin(): string {
     if (!isChat(this.answer)) return '';
     return `${this.head}{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]${this.usageSoFar(0)}}\n\n`;
   }
@@ -53,8 +34,7 @@ export class ChunkWriter {
 
   private tokenChunk(open: string, close: string, from: number, to: number, textFrom: number): string {
     const { words, tokenIds, request } = this.answer;
-    let text = '';
-    for (let i = from; i < to; i++) text += i === textFrom ? words[i]! : ` ${words[i]!}`;
+    const text = wordsText(words, from, to, textFrom);
     const finish = to === request.outputTokens ? '"length"' : 'null';
     const ids = tokenIds === null ? '' : `,"token_ids":[${tokenIds.slice(from, to).join(',')}]`;
     return `${this.head}{"index":0,${open}${text}${close},"logprobs":null,"finish_reason":${finish}${ids}}]${this.usageSoFar(to)}}\n\n`;
@@ -81,14 +61,13 @@ export class ChunkWriter {
     const chunk = `${this.head}{"index":0,${nothing},"logprobs":null,"finish_reason":"content_filter"}]${this.usageSoFar(outputTokens)}}\n\n`;
     return chunk + this.end(cachedTokens, outputTokens);
   }
+
+  whole(cachedTokens: number, filteredAfter: number | null = null): string {
+    return wholeAnswer(this.answer, cachedTokens, filteredAfter);
+  }
 }
 
-/** The body of an answer that is not streamed; `filteredAfter`: a filter broke it off after so many tokens. */
-export function wholeAnswer(
-  answer: Answer,
-  cachedTokens: number,
-  filteredAfter: number | null = null,
-): string {
+function wholeAnswer(answer: Answer, cachedTokens: number, filteredAfter: number | null): string {
   const { id, createdUnixS, request } = answer;
   const { model, reasoningTokens } = request;
   const outputTokens = filteredAfter ?? request.outputTokens;

@@ -8,13 +8,14 @@ import { runOfTokenId, tokenIdOf, wordOf } from '../../engines/words.ts';
 import { unreachable } from '../../scenarios/base/errors.ts';
 import { extend, type Key, textKey } from '../../scenarios/base/key.ts';
 import type { Cluster, ClusterEvent } from '../cluster.ts';
-import { type Answer, ChunkWriter, wholeAnswer } from './chunks.ts';
+import type { Answer, AnswerWriter } from './answer.ts';
 import { openStream, refuse, sendJson } from './http.ts';
 import { type InjectedFault, type Injection, injectedFault } from './inject.ts';
 import { metricsText, ServedLatencies } from './metrics.ts';
 import { type EmulatedRequest, type HttpError, modelNotFound } from './request.ts';
 import { EMULATOR_VOCAB_TOKENS, Tokenizer } from './tokenizer.ts';
 import { Wake } from './wake.ts';
+import { idOf, writerOf } from './writers.ts';
 
 export interface EmulationOptions {
   cluster: Cluster;
@@ -45,7 +46,7 @@ interface Live {
   readonly id: number;
   readonly response: ServerResponse;
   readonly answer: Answer;
-  readonly chunks: ChunkWriter;
+  readonly writer: AnswerWriter;
   readonly arrivedNs: number;
   scheduledNs: number;
   firstNs: number;
@@ -123,7 +124,8 @@ export class Emulation {
     if (response.destroyed || this.stopped) return;
     const model = this.models.find(({ name }) => name === request.model);
     if (model === undefined) {
-      refuse(response, modelNotFound(`the model ${JSON.stringify(request.model)} is not served here`));
+      const message = `the model ${JSON.stringify(request.model)} is not served here`;
+      refuse(response, modelNotFound(message), request.api);
       return;
     }
     // Before anything of that length is made: a client may ask for any number.
@@ -133,19 +135,19 @@ export class Emulation {
     const wantedTokens = request.prompt.length + request.outputTokens;
     if (wantedTokens > windowTokens) {
       const message = `${request.prompt.length} prompt and ${request.outputTokens} output tokens exceed the window of ${windowTokens}`;
-      refuse(response, rejection('too_long', message));
+      refuse(response, rejection('too_long', message), request.api);
       return;
     }
     const id = ++this.requestCount;
     const fault = this.injection === null ? null : injectedFault(this.injection, id);
     if (fault?.kind === 'refuse') {
-      refuse(response, injectedError(fault.status, fault.retryAfterMs));
+      refuse(response, injectedError(fault.status, fault.retryAfterMs), request.api);
       return;
     }
     const { words, tokenIds, output } = this.outputOf(id, request);
     const promptTokens = request.prompt.length;
     const live = newLive(id, Math.max(arrivedNs, this.advancedNs), response, fault, {
-      id: `${request.api === 'chat' ? 'chatcmpl' : 'cmpl'}-${this.idPrefix}-${id}`,
+      id: idOf(request.api, `${this.idPrefix}-${id}`),
       createdUnixS: this.createdUnixS,
       request,
       promptTokens,
@@ -262,7 +264,7 @@ export class Emulation {
       case 'rejected':
         live.isEnded = true;
         this.live.delete(live.id);
-        refuse(live.response, rejection(event.reason, event.message));
+        refuse(live.response, rejection(event.reason, event.message), live.answer.request.api);
         return;
       default:
         unreachable(event);
@@ -281,7 +283,7 @@ function newLive(
     id,
     response,
     answer,
-    chunks: new ChunkWriter(answer),
+    writer: writerOf(answer),
     arrivedNs,
     scheduledNs: arrivedNs,
     firstNs: arrivedNs,
@@ -298,15 +300,15 @@ function newLive(
 
 /** The first tokens of an answer, and its end. */
 function breakOff(live: Live, how: 'cut' | 'content_filter', tokens: number): void {
-  const { response, answer, chunks, written, cachedTokens } = live;
+  const { response, answer, writer, written, cachedTokens } = live;
   if (!answer.request.stream) {
     if (how === 'cut') response.destroy();
-    else sendJson(response, 200, wholeAnswer(answer, cachedTokens, tokens));
+    else sendJson(response, 200, writer.whole(cachedTokens, tokens));
     return;
   }
   openStream(response);
-  const text = (written === 0 ? chunks.role() : '') + chunks.tokens(written, tokens);
-  if (how === 'content_filter') response.end(text + chunks.filtered(cachedTokens, tokens), 'latin1');
+  const text = (written === 0 ? writer.begin() : '') + writer.tokens(written, tokens);
+  if (how === 'content_filter') response.end(text + writer.filtered(cachedTokens, tokens), 'latin1');
   else response.write(text, 'latin1', () => response.destroy());
 }
 
@@ -323,18 +325,18 @@ const injectedError = (status: number, retryAfterMs: number | null): HttpError =
 
 /** Writes the tokens that came since the last time: of one instant, in one write. */
 function writeTokens(live: Live): void {
-  const { response, answer, chunks, generated, written } = live;
+  const { response, answer, writer, generated, written } = live;
   if (!answer.request.stream) {
-    if (live.isEnded) sendJson(response, 200, wholeAnswer(answer, live.cachedTokens));
+    if (live.isEnded) sendJson(response, 200, writer.whole(live.cachedTokens));
     return;
   }
   let text = '';
   if (generated > written) {
     openStream(response);
-    text = (written === 0 ? chunks.role() : '') + chunks.tokens(written, generated);
+    text = (written === 0 ? writer.begin() : '') + writer.tokens(written, generated);
     live.written = generated;
   }
-  if (live.isEnded) response.end(text + chunks.end(live.cachedTokens), 'latin1');
+  if (live.isEnded) response.end(text + writer.end(live.cachedTokens), 'latin1');
   else if (text !== '') response.write(text, 'latin1');
 }
 

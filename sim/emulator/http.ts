@@ -1,6 +1,7 @@
 // The emulator's HTTP plumbing: bodies in, JSON, errors and open streams out.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { badRequest, type HttpError } from './request.ts';
+import { errorJson } from './answer.ts';
+import { badRequest, type EmulatedApi, type HttpError } from './request.ts';
 
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -20,16 +21,16 @@ export function sendJson(response: ServerResponse, status: number, json: string)
 }
 
 /** As an answer of its own or, once a stream is open, as an error inside of it. */
-export function refuse(response: ServerResponse, error: HttpError): void {
-  const { status, message, type, code, retryAfterMs = null } = error;
-  const json = JSON.stringify({ error: { message, type, param: null, code } });
+export function refuse(response: ServerResponse, error: HttpError, api: EmulatedApi = 'chat'): void {
+  const { status, retryAfterMs = null } = error;
+  const json = errorJson(api, error);
   if (response.destroyed) return;
   // In whole seconds [RFC 9110, 10.2.3], and exactly as OpenAI's clients read it.
   if (retryAfterMs !== null && !response.headersSent) {
     response.setHeader('retry-after', Math.ceil(retryAfterMs / 1000));
     response.setHeader('retry-after-ms', retryAfterMs);
   }
-  if (response.headersSent) response.end(`data: ${json}\n\n`);
+  if (response.headersSent) response.end(`${api === 'messages' ? 'event: error\n' : ''}data: ${json}\n\n`);
   else sendJson(response, status, json);
 }
 
@@ -37,6 +38,7 @@ export function readBody(
   request: IncomingMessage,
   response: ServerResponse,
   then: (body: unknown) => void,
+  api?: EmulatedApi,
 ): void {
   const pieces: Buffer[] = [];
   let bytes = 0;
@@ -47,14 +49,14 @@ export function readBody(
   request.on('end', () => {
     if (bytes > BODY_BYTES_MAX) {
       const message = `a body of ${bytes} bytes, over the limit of ${BODY_BYTES_MAX}`;
-      refuse(response, { status: 413, message, type: 'PayloadTooLargeError', code: 'too_large' });
+      refuse(response, { status: 413, message, type: 'PayloadTooLargeError', code: 'too_large' }, api);
       return;
     }
     let body: unknown;
     try {
       body = JSON.parse(Buffer.concat(pieces).toString('utf8'));
     } catch (error) {
-      refuse(response, badRequest(`the body is not JSON: ${(error as Error).message}`));
+      refuse(response, badRequest(`the body is not JSON: ${(error as Error).message}`), api);
       return;
     }
     then(body);

@@ -1,4 +1,4 @@
-// Reads the body of a chat or completions request into what the cluster needs. Pure. Rule: one word is one token, no
+// Reads the body of a request, in whatever dialect, into what the cluster needs. Pure. Rule: one word is one token, no
 // template; a token-array prompt is taken id by id.
 import { runOfTokenId } from '../../engines/words.ts';
 import type { Run } from '../../scenarios/formats/prompt.ts';
@@ -16,8 +16,10 @@ export interface HttpError {
   retryAfterMs?: number | null;
 }
 
+export type EmulatedApi = 'chat' | 'completions' | 'responses' | 'messages';
+
 export interface EmulatedRequest {
-  api: 'chat' | 'completions';
+  api: EmulatedApi;
   /** As the client named it. */
   model: string;
   prompt: Run[];
@@ -58,23 +60,20 @@ export const modelNotFound = (message: string): HttpError => ({
 
 /** The request, or the error to answer with. `reasoning_tokens` beyond the output are cut to it. */
 export function readRequest(
-  api: 'chat' | 'completions',
+  api: EmulatedApi,
   body: unknown,
   tokenize: Tokenize,
 ): EmulatedRequest | HttpError {
   if (!isObject(body)) return badRequest('the body is not a JSON object');
-  const prompt = readPrompt(body, tokenize);
-  if (prompt === null) {
-    return badRequest(
-      api === 'chat' ? 'messages is missing or not text' : 'prompt is missing or not text or ids',
-    );
-  }
+  const prompt = api === 'responses' ? readInput(body, tokenize) : readPrompt(body, tokenize);
+  if (prompt === null) return badRequest(NO_PROMPT[api]);
   if (prompt.runs.length === 0) return badRequest('the prompt is empty');
   if (typeof body.model !== 'string') return badRequest('model is missing');
   if (body.n !== undefined && body.n !== null && body.n !== 1) return badRequest('only n = 1 is emulated');
-  const outputTokens = body.max_completion_tokens ?? body.max_tokens ?? DEFAULT_OUTPUT_TOKENS;
+  const limit = api === 'responses' ? 'max_output_tokens' : 'max_tokens';
+  const outputTokens = body.max_completion_tokens ?? body[limit] ?? DEFAULT_OUTPUT_TOKENS;
   if (typeof outputTokens !== 'number' || !Number.isSafeInteger(outputTokens) || outputTokens < 1) {
-    return badRequest(`max_tokens must be a whole number from 1 on, got ${JSON.stringify(outputTokens)}`);
+    return badRequest(`${limit} must be a whole number from 1 on, got ${JSON.stringify(outputTokens)}`);
   }
   const options = isObject(body.stream_options) ? body.stream_options : {};
   const extension = isObject(body.windtunnel) ? body.windtunnel : {};
@@ -94,12 +93,23 @@ export function readRequest(
   };
 }
 
-/** The prompt of a body with `messages` or `prompt`; null when there is none that can be read. */
-export function readPrompt(body: Json, tokenize: Tokenize): { runs: Run[]; isTokenArray: boolean } | null {
+const NO_PROMPT: Readonly<Record<EmulatedApi, string>> = {
+  chat: 'messages is missing or not text',
+  completions: 'prompt is missing or not text or ids',
+  responses: 'input is missing or not text',
+  messages: 'messages is missing or not text',
+};
+
+interface ReadPrompt {
+  runs: Run[];
+  isTokenArray: boolean;
+}
+
+/** The prompt of a body with `messages`, behind its `system` where that stands apart, or with `prompt`; null: none. */
+export function readPrompt(body: Json, tokenize: Tokenize): ReadPrompt | null {
   if (body.messages !== undefined) {
-    const texts = Array.isArray(body.messages) ? body.messages.map(messageText) : [null];
-    if (texts.some(text => text === null)) return null;
-    return { runs: texts.flatMap(text => tokenize(text!)), isTokenArray: false };
+    if (!Array.isArray(body.messages)) return null;
+    return ofMessages([{ content: body.system }, ...body.messages], tokenize);
   }
   // A list of one prompt is that prompt.
   const { prompt: given } = body;
@@ -108,6 +118,18 @@ export function readPrompt(body: Json, tokenize: Tokenize): { runs: Run[]; isTok
   if (typeof prompt === 'string') return { runs: tokenize(prompt), isTokenArray: false };
   if (!Array.isArray(prompt) || !prompt.every(id => Number.isSafeInteger(id) && id >= 0)) return null;
   return { runs: prompt.map(runOfTokenId), isTokenArray: true };
+}
+
+/** The prompt of a body with `input`: text, or messages; items of other kinds count for nothing. */
+function readInput({ instructions, input }: Json, tokenize: Tokenize): ReadPrompt | null {
+  const items: unknown = typeof input === 'string' ? [{ content: input }] : input;
+  return Array.isArray(items) ? ofMessages([{ content: instructions }, ...items], tokenize) : null;
+}
+
+function ofMessages(messages: readonly unknown[], tokenize: Tokenize): ReadPrompt | null {
+  const texts = messages.map(messageText);
+  if (texts.some(text => text === null)) return null;
+  return { runs: texts.flatMap(text => tokenize(text!)), isTokenArray: false };
 }
 
 /** The text of a message, its text parts joined; null when it has other parts. */

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { Emulation, type EmulationOptions } from './emulation.ts';
 import { readBody, refuse, sendJson } from './http.ts';
-import { badRequest, readPrompt, readRequest } from './request.ts';
+import { badRequest, type EmulatedApi, readPrompt, readRequest } from './request.ts';
 import { EMULATOR_VOCAB_TOKENS } from './tokenizer.ts';
 
 export interface EmulatorOptions extends EmulationOptions {
@@ -49,16 +49,17 @@ export function startEmulator(options: EmulatorOptions): Promise<Emulator> {
 function router(emulation: Emulation): (request: IncomingMessage, response: ServerResponse) => void {
   const tokenizeText = (text: string) => emulation.tokenizer.tokenize(text);
 
-  function generate(api: 'chat' | 'completions', request: IncomingMessage, response: ServerResponse): void {
+  function generate(api: EmulatedApi, request: IncomingMessage, response: ServerResponse): void {
     // Served from when its head arrived: reading and splitting a long prompt is not part of the engine's time.
     const arrivedNs = emulation.nowNs();
     const header = request.headers['x-session-id'];
     const session = typeof header === 'string' ? header : null;
-    readBody(request, response, body => {
+    const then = (body: unknown): void => {
       const wanted = readRequest(api, body, tokenizeText);
-      if ('status' in wanted) refuse(response, wanted);
+      if ('status' in wanted) refuse(response, wanted, api);
       else emulation.generate(wanted, { arrivedNs, session, response });
-    });
+    };
+    readBody(request, response, then, api);
   }
 
   function tokenize(request: IncomingMessage, response: ServerResponse): void {
@@ -95,6 +96,12 @@ function router(emulation: Emulation): (request: IncomingMessage, response: Serv
         return;
       case 'POST /v1/completions':
         generate('completions', request, response);
+        return;
+      case 'POST /v1/responses':
+        generate('responses', request, response);
+        return;
+      case 'POST /v1/messages':
+        generate('messages', request, response);
         return;
       case 'POST /tokenize':
         tokenize(request, response);

@@ -16,6 +16,8 @@ import { planOf, workflowText } from '../builders/scenarios.ts';
 import { cpuSeconds, type Figure } from './figure.ts';
 import { gatewayOverhead } from './gateway.ts';
 import { importAzure, importGigabyte, importMooncake } from './import.ts';
+import { loadgenCpu, loadgenSoak } from './loadgen.ts';
+import { metricsWatch } from './metrics.ts';
 import { policyBench } from './policies.ts';
 import { simAgentic64, simGrowth, simSessions, simSingle, simTenMillion } from './simulate.ts';
 
@@ -81,6 +83,15 @@ const BENCHES: Record<string, () => Figure> = {
 
   /** The shared Claude Code sessions, one by one. */
   'sim-sessions': simSessions,
+
+  /** A thousand streamed chunks, every token timed; and how wrong the times were. */
+  'loadgen-cpu': loadgenCpu,
+
+  /** What stays of 100,000 short calls. */
+  'loadgen-soak': loadgenSoak,
+
+  /** Looking at 1 MB of a server's metrics, 20 times a second. */
+  'metrics-watch': metricsWatch,
 
   /** Every routing policy at ten loads with ten seeds. */
   'policy-bench': policyBench,

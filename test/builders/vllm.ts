@@ -1,6 +1,6 @@
 // A real vLLM on the CPU, with a tiny model of random weights: REAL-ENGINES.md. WINDTUNNEL_VLLM names its executable.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -56,40 +56,55 @@ export interface Vllm {
   close(): Promise<void>;
 }
 
-/** Ready after a minute or two, on a busy machine many. */
-export async function startVllm(): Promise<Vllm> {
-  const folder = mkdtempSync(join(tmpdir(), 'windtunnel-vllm-'));
+/** The model and its tokenizer, in a folder that is there. */
+export function modelFolder(folder = mkdtempSync(join(tmpdir(), 'windtunnel-vllm-'))): string {
   writeFileSync(join(folder, 'config.json'), JSON.stringify(CONFIG));
   writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify(TOKENIZER));
   const python = join(dirname(EXECUTABLE), 'python');
   const trained = spawnSync(python, ['-c', TRAIN, join(folder, 'tokenizer.json')], { encoding: 'utf8' });
   if (trained.status !== 0) throw new Error(`no tokenizer: ${trained.stderr}`);
+  return folder;
+}
+
+/**
+ * Its engine computes on one core. Ready after a minute or two, on a busy machine many: the files of one live run share
+ * those that are there (live-servers.ts ends them).
+ */
+export async function startVllm({ core = 0 }: { core?: number } = {}): Promise<Vllm> {
+  const shared = process.env.WINDTUNNEL_LIVE_SERVERS;
+  if (shared === undefined) return spawnVllm(core, modelFolder());
+  const place = join(shared, `vllm-${core}`);
+  const told = join(place, 'url.txt');
+  const close = async (): Promise<void> => {};
+  if (existsSync(told)) return { url: readFileSync(told, 'utf8'), close };
+  mkdirSync(place, { recursive: true });
+  const { url } = await spawnVllm(core, modelFolder(place));
+  writeFileSync(told, url);
+  return { url, close };
+}
+
+async function spawnVllm(core: number, folder: string): Promise<Vllm> {
   const port = await freePort();
   const args = `serve ${folder} --served-model-name tiny --load-format dummy --dtype bfloat16 --host 127.0.0.1 --port ${port} --max-model-len 4096 --max-num-seqs 32 --max-num-batched-tokens 1024 --enforce-eager --enable-prefix-caching`;
+  const log = join(folder, 'log.txt');
   const child = spawn(EXECUTABLE, args.split(' '), {
-    stdio: ['ignore', 'ignore', 'pipe'],
+    // A group of its own: it outlives the test that started it, and is ended whole.
+    detached: true,
+    stdio: ['ignore', 'ignore', openSync(log, 'a')],
     env: {
       ...process.env,
       VLLM_CPU_KVCACHE_SPACE: '1',
-      VLLM_CPU_OMP_THREADS_BIND: '0',
+      VLLM_CPU_OMP_THREADS_BIND: String(core),
       HF_HUB_OFFLINE: '1',
       VLLM_NO_USAGE_STATS: '1',
       DO_NOT_TRACK: '1',
     },
   });
-  let last = '';
-  child.stderr.on('data', chunk => {
-    last = (last + String(chunk)).slice(-2000);
-  });
+  writeFileSync(join(folder, 'pid.txt'), String(child.pid));
+  child.unref();
   const ended = new Promise<void>(resolve => child.once('close', () => resolve()));
-  const kill = (): void => {
-    child.kill('SIGTERM');
-  };
-  // A test that is cut off leaves no server behind.
-  process.once('exit', kill);
   const close = async (): Promise<void> => {
-    process.off('exit', kill);
-    kill();
+    endGroup(child.pid!);
     await ended;
     rmSync(folder, { recursive: true });
   };
@@ -97,8 +112,18 @@ export async function startVllm(): Promise<Vllm> {
   for (;;) {
     const answer = await fetch(`${url}/health`).catch(() => null);
     if (answer?.ok === true) return { url: `${url}/v1`, close };
-    if (child.exitCode !== null) throw new Error(`vLLM ended with ${child.exitCode}:\n${last}`);
+    if (child.exitCode !== null)
+      throw new Error(`vLLM ended with ${child.exitCode}:\n${readFileSync(log, 'utf8').slice(-2000)}`);
     await new Promise(resolve => setTimeout(resolve, 500));
+  }
+}
+
+/** Ends a process and those that it started; one that is gone is no failure. */
+export function endGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGTERM');
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ESRCH') throw error;
   }
 }
 

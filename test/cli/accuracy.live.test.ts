@@ -3,7 +3,8 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import type { RunResult, ValidationResult } from '../../scenarios/formats/result.ts';
+import type { RunResult } from '../../scenarios/formats/result.ts';
+import type { ValidationResult } from '../../scenarios/formats/validation.ts';
 import { emptyFolder, start, windtunnel } from './run.ts';
 
 const folder = emptyFolder();
@@ -41,10 +42,11 @@ test('simulation and replay agree', async () => {
     folder,
   ).ended;
   expect(ran.code, ran.out + ran.err).toBe(0);
-  const { rows } = JSON.parse(
+  const { comparisons, verdict } = JSON.parse(
     readFileSync(join(folder, 'fleet/validation.json'), 'utf8'),
   ) as ValidationResult;
-  const row = (metric: string) => rows.find(each => each.metric === metric);
+  expect(verdict.fitness).toBe('absolute');
+  const row = (metric: string) => comparisons[0]!.rows.find(each => each.metric === metric);
   for (const metric of ['mean TTFT', 'mean E2E'])
     expect(Math.abs(row(metric)?.errorRatio as number)).toBeLessThan(0.03);
   for (const metric of ['calls ok', 'prompt tokens', 'output tokens', 'cached tokens'])

@@ -6,7 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CallRecord } from '../../scenarios/formats/record.ts';
-import type { RunResult, ValidationResult } from '../../scenarios/formats/result.ts';
+import type { RunResult } from '../../scenarios/formats/result.ts';
+import type { ValidationResult } from '../../scenarios/formats/validation.ts';
 import { workflowText } from '../builders/scenarios.ts';
 import { emptyFolder, ROOT, start, windtunnel, write } from './run.ts';
 
@@ -354,7 +355,7 @@ describe('both worlds', () => {
     const validation = JSON.parse(
       readFileSync(join(folder, 'both/validation.json'), 'utf8'),
     ) as ValidationResult;
-    for (const row of validation.rows.filter(each => each.unit !== 'ms'))
+    for (const row of validation.comparisons[0]!.rows.filter(each => each.unit !== 'ms'))
       expect(row, row.metric).toMatchObject({ errorRatio: 0 });
     expect(existsSync(join(folder, 'both/report.html'))).toBe(true);
     expect(existsSync(join(folder, 'both/sim/report.html'))).toBe(true);

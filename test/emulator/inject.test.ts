@@ -1,8 +1,8 @@
 // Faults that the emulator brings about: read, drawn, and seen by our own client.
 import { afterEach, describe, expect, test } from 'vitest';
+import { readServer } from '../../engines/metrics/read.ts';
 import { type Client, createClient } from '../../loadgen/client.ts';
 import { startClock } from '../../loadgen/clock.ts';
-import { readMetric } from '../../loadgen/scrape.ts';
 import { INJECT_EXAMPLE, injectedFault, parseInjection } from '../../sim/emulator/inject.ts';
 import { type Emulator, startEmulator } from '../../sim/emulator/server.ts';
 import { createCluster } from '../../sim/reference/cluster.ts';
@@ -40,12 +40,12 @@ const calling = ({ emulator, client }: Awaited<ReturnType<typeof serving>>, outp
       prompt: { api: 'chat', messages: [{ role: 'user', content: 'one two three' }] },
       outputTokens,
       reasoningTokens: 0,
-      strict: false,
     },
   });
 
 async function running({ emulator }: { emulator: Emulator }): Promise<number | null> {
-  return readMetric(await (await fetch(`${emulator.url}/metrics`)).text(), 'runningRequests');
+  const text = await (await fetch(`${emulator.url}/metrics`)).text();
+  return readServer(text)?.gauges.runningRequests ?? null;
 }
 
 describe('what is drawn', () => {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { parseStreamData } from '../../engines/openai.ts';
+import { parseStreamData } from '../../engines/wire/chunk.ts';
 import { runOfTokenId, runOfWord } from '../../engines/words.ts';
-import { type Answer, ChunkWriter } from '../../sim/emulator/chunks.ts';
+import type { Answer } from '../../sim/emulator/answer.ts';
+import { ChunkWriter } from '../../sim/emulator/chunks.ts';
 import { type EmulatedRequest, readRequest } from '../../sim/emulator/request.ts';
 import { Tokenizer } from '../../sim/emulator/tokenizer.ts';
 

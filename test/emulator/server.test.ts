@@ -1,6 +1,6 @@
 // The emulator over real sockets, driven by our own client: with a cluster of constant rate, and with the reference.
 import { afterEach, describe, expect, test } from 'vitest';
-import type { WirePrompt, WireRequest } from '../../engines/openai.ts';
+import type { WirePrompt, WireRequest } from '../../engines/wire/request.ts';
 import { splitWords, wordsOfRuns } from '../../engines/words.ts';
 import { type CallResult, createClient } from '../../loadgen/client.ts';
 import { startClock } from '../../loadgen/clock.ts';
@@ -38,7 +38,7 @@ function clientOf(emulator: Emulator) {
     fields: Partial<WireRequest> = {},
     headers: Record<string, string> = {},
   ) => {
-    const wire = { model: 'tiny', outputTokens: 5, reasoningTokens: 0, strict: false, ...fields, prompt };
+    const wire = { model: 'tiny', outputTokens: 5, reasoningTokens: 0, ...fields, prompt };
     return client.stream({ baseUrl: `${emulator.url}/v1`, wire, headers });
   };
   const call = (...args: Parameters<typeof send>): Promise<CallResult> => send(...args).result;

@@ -2,7 +2,7 @@
 // of its own and on a real vLLM. p95 of 20 is at most three engine steps and 250 ms.
 import { rmSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
-import { readMetric } from '../../loadgen/scrape.ts';
+import { readServer } from '../../engines/metrics/read.ts';
 import { Histogram } from '../../scenarios/base/histogram.ts';
 import { quantile } from '../../scenarios/base/statistics.ts';
 import { hasVllm, startVllm } from '../builders/vllm.ts';
@@ -37,7 +37,8 @@ async function cancels(url: string, deployment: string) {
   let isOver = false;
   const look = async (): Promise<void> => {
     const text = await (await fetch(`${url.replace(/\/v1$/, '')}/metrics`)).text();
-    const requests = readMetric(text, 'runningRequests')! + readMetric(text, 'waitingRequests')!;
+    const { runningRequests, waitingRequests } = readServer(text)!.gauges;
+    const requests = runningRequests! + waitingRequests!;
     looks.push({ atMs: performance.now(), requests });
   };
   const looking = (async () => {

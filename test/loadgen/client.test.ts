@@ -2,7 +2,7 @@
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { WireRequest } from '../../engines/openai.ts';
+import type { WireRequest } from '../../engines/wire/request.ts';
 import { type Client, type ClientOptions, createClient } from '../../loadgen/client.ts';
 import { startClock } from '../../loadgen/clock.ts';
 import { Histogram } from '../../scenarios/base/histogram.ts';
@@ -36,7 +36,6 @@ const wire: WireRequest = {
   prompt: { api: 'chat', messages: [{ role: 'user', content: 'hi' }] },
   outputTokens: 3,
   reasoningTokens: 0,
-  strict: false,
 };
 
 const call = (baseUrl: string, options: Partial<ClientOptions> = {}) =>
@@ -184,6 +183,20 @@ describe('a call that fails is a result', () => {
     expect(await call(url)).toMatchObject({ outcome: 'error', error: 'stream_cut', outputText: 'a' });
   });
 
+  test('its gaps are in no percentile', async () => {
+    const url = await serve((_, response) => {
+      sse(response).write(chunk({ content: 'a' }));
+      setTimeout(() => response.write(chunk({ content: 'b' })), 20);
+      setTimeout(() => response.destroy(), 40);
+    });
+    const itlMs = new Histogram();
+    const chunkGapMs = new Histogram();
+    const result = await call(url, { itlMs, chunkGapMs });
+    expect(result).toMatchObject({ error: 'stream_cut', outputTokens: 2, chunks: 2 });
+    expect(result.itlMsMax).toBeGreaterThan(15);
+    expect([itlMs.count, chunkGapMs.count]).toEqual([0, 0]);
+  });
+
   test('a 200 that is no stream, or holds none of its chunks: bad_response', async () => {
     const plain = await serve((_, response) => response.end('<html>login</html>'));
     expect(await call(plain)).toMatchObject({
@@ -266,6 +279,39 @@ describe('a call that ends well', () => {
       expect((await client.stream({ baseUrl: url, wire }).result).outcome).toBe('ok');
     expect(ports.size).toBe(1);
     expect(client.inFlight).toBe(0);
+  });
+});
+
+describe('a connection', () => {
+  test('that the server has closed is not used again', async () => {
+    const ports = new Set<number | undefined>();
+    const url = await serve((request, response) => {
+      ports.add(request.socket.remotePort);
+      sse(response).end(`${chunk({ content: 'a' }, 'stop')}data: [DONE]\n\n`);
+      setTimeout(() => request.socket.destroy(), 10);
+    });
+    const client = aClient();
+    for (let i = 0; i < 3; i++) {
+      expect(await client.stream({ baseUrl: url, wire }).result).toMatchObject({ outcome: 'ok' });
+      await new Promise(resolve => setTimeout(resolve, 40));
+    }
+    expect(ports.size).toBe(3);
+    expect(client.socketsOpened).toBe(3);
+  });
+
+  test('that rests for too long is closed by us', async () => {
+    let open = 0;
+    const server = createTcpServer(socket => {
+      open++;
+      socket.on('close', () => open--);
+      socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}'));
+    });
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+    cleanups.push(() => new Promise(resolve => server.close(resolve)));
+    const client = aClient({ keepAliveMs: 100 });
+    expect(await client.warmUp(`http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`, 3)).toBe(3);
+    expect(open).toBe(3);
+    await expect.poll(() => open, { timeout: 2000 }).toBe(0);
   });
 });
 

@@ -1,7 +1,7 @@
 // What a server is told, by the hints of its endpoint.
 import { describe, expect, test } from 'vitest';
 import { AnswerLengths, toldOf } from '../../loadgen/hints.ts';
-import type { ServerHint } from '../../scenarios/formats/deployment/pool.ts';
+import type { ServerHint } from '../../scenarios/formats/deployment/endpoint.ts';
 import { walk } from '../../scenarios/workflows/walk.ts';
 import type { SendRequest } from '../../scenarios/workflows/world.ts';
 import { firstSession, planOf } from '../builders/scenarios.ts';

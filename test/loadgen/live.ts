@@ -1,10 +1,11 @@
 // Emulators in this process, and scenarios replayed on them over real sockets.
 import { expect } from 'vitest';
+import { readServer } from '../../engines/metrics/read.ts';
 import { prepare } from '../../engines/prepare.ts';
 import type { JournalListener } from '../../gateway/journal.ts';
 import { startClock } from '../../loadgen/clock.ts';
+import type { CacheBust } from '../../loadgen/prompts.ts';
 import type { Replay } from '../../loadgen/replay.ts';
-import { readMetric } from '../../loadgen/scrape.ts';
 import { startReplay } from '../../loadgen/start.ts';
 import type { GovernedRecords } from '../../scenarios/formats/record.ts';
 import type { RunOutput } from '../../scenarios/formats/run.ts';
@@ -45,7 +46,8 @@ export async function emulator(inject = ''): Promise<LiveEmulator> {
   const { url, close } = await emulateDeployment(deployment, { port: 0, injection });
   const running = async (): Promise<number> => {
     const text = await (await fetch(`${url}/metrics`)).text();
-    return readMetric(text, 'runningRequests')! + readMetric(text, 'waitingRequests')!;
+    const { runningRequests, waitingRequests } = readServer(text)!.gauges;
+    return runningRequests! + waitingRequests!;
   };
   return { url: `${url}/v1`, running, close };
 }
@@ -59,11 +61,15 @@ export async function replayed(
   {
     listener = {},
     during,
-    vocabTokens = 32_000,
+    vocabTokens,
+    cacheBust = 'run',
+    workers = 1,
   }: {
     listener?: JournalListener;
     during?: (replay: Replay) => unknown;
     vocabTokens?: number;
+    cacheBust?: CacheBust;
+    workers?: number;
   } = {},
 ): Promise<Governed> {
   const plan = planOf(scenario);
@@ -78,7 +84,9 @@ export async function replayed(
     clock: startClock(),
     environment: {},
     listener,
-    vocabTokens,
+    ...(vocabTokens === undefined ? {} : { vocabTokens }),
+    cacheBust,
+    workers,
   });
   const running = replay.run();
   await during?.(replay);

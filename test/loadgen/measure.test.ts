@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseStreamData } from '../../engines/openai.ts';
+import { parseStreamData } from '../../engines/wire/chunk.ts';
 import { StreamMeter } from '../../loadgen/measure.ts';
 import { Histogram } from '../../scenarios/base/histogram.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { ChatMessage, WirePrompt } from '../../engines/openai.ts';
+import type { ChatMessage, WirePrompt } from '../../engines/wire/request.ts';
 import { splitWords, wordOf, wordsOfRuns } from '../../engines/words.ts';
 import { PromptWriter } from '../../loadgen/prompts.ts';
 import { textKey } from '../../scenarios/base/key.ts';

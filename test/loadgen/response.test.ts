@@ -55,7 +55,9 @@ describe('a response', () => {
       isDone: true,
       keepsOpen: true,
     });
-    expect(readText('HTTP/1.1 200 OK\r\ncontent-length: 0\r\nConnection: Close\r\n\r\n').keepsOpen).toBe(false);
+    expect(readText('HTTP/1.1 200 OK\r\ncontent-length: 0\r\nConnection: Close\r\n\r\n').keepsOpen).toBe(
+      false,
+    );
     expect(readText('HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n').keepsOpen).toBe(false);
   });
 

@@ -7,15 +7,18 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isAbsent } from '../../reports/charts/chart.ts';
 import { RUN_CHARTS, VALIDATION_CHARTS } from '../../reports/charts/index.ts';
+import { overTime } from '../../reports/charts/over-time.ts';
 import { escapeHtml, html, scriptJson } from '../../reports/html.ts';
 import { page } from '../../reports/page.ts';
 import { toSvg } from '../../reports/render.ts';
 import { loadRuntime } from '../../reports/runtime.ts';
 import { summarise } from '../../reports/summary.ts';
-import type { RunResult, ValidationResult } from '../../scenarios/formats/result.ts';
+import type { RunResult } from '../../scenarios/formats/result.ts';
 import { anAgentRun } from '../builders/agents.ts';
 import { aGovernedRun } from '../builders/governed.ts';
+import { aMeasured } from '../builders/measured.ts';
 import { aCall, aHeader, aRun, aSample, aWorkflow } from '../builders/records.ts';
+import { aValidation } from '../builders/validations.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
 /** Where the browser is missing the tests are skipped, visibly; in CI they must run. */
@@ -36,47 +39,16 @@ const [stays, moves] = [
   gpus: 1,
   usdPerGpuHour: 2,
 }));
-const sim = resultOf({ ...aGovernedRun({ workflows: 60 }), replicas: [stays!, moves!] });
-const live = resultOf(anAgentRun({ workflows: 60, world: 'live', slowdown: 1.05 }));
-const validation: ValidationResult = {
-  schemaVersion: 1,
-  kind: 'validation',
-  sim,
-  live,
-  rows: [
-    {
-      metric: 'ttft p95',
-      sim: 1110,
-      live: 1160,
-      unit: 'ms',
-      errorRatio: -0.043,
-      ci95: [-0.08, -0.01],
-      toleranceRatio: 0.2,
-      pass: true,
-    },
-    {
-      metric: 'e2e mean',
-      sim: 3680,
-      live: 4200,
-      unit: 'ms',
-      errorRatio: -0.124,
-      ci95: [-0.15, -0.1],
-      toleranceRatio: 0.1,
-      pass: false,
-    },
-    {
-      metric: 'calls',
-      sim: 340,
-      live: 340,
-      unit: 'count',
-      errorRatio: 0,
-      ci95: null,
-      toleranceRatio: 0,
-      pass: true,
-    },
-  ],
-  pass: false,
-};
+const sim = resultOf({
+  ...aGovernedRun({ workflows: 60 }),
+  replicas: [stays!, moves!],
+  measured: aMeasured(),
+});
+const live = resultOf({
+  ...anAgentRun({ workflows: 60, world: 'live', slowdown: 1.05 }),
+  measured: aMeasured(),
+});
+const validation = aValidation({ sim, live });
 
 describe('escaping', () => {
   test('what is put into HTML is text', () => {
@@ -97,7 +69,10 @@ describe('charts', () => {
   test('every chart draws as SVG on the server, and its table has a cell per column', async () => {
     const drawings = [
       ...RUN_CHARTS.map(chart => ({ drawn: chart.spec(sim), table: chart.table(sim) })),
-      ...VALIDATION_CHARTS.map(chart => ({ drawn: chart.spec(validation), table: chart.table(validation) })),
+      ...[...VALIDATION_CHARTS, overTime(0)].map(chart => ({
+        drawn: chart.spec(validation),
+        table: chart.table(validation),
+      })),
     ];
     for (const { drawn, table } of drawings) {
       expect(table.rows.length).toBeGreaterThan(0);
@@ -279,7 +254,7 @@ describe.skipIf(missing)('the page in a browser', () => {
     for (const [name, text, charts] of [
       // This live run knows nothing of replicas and prices, and has no gateway.
       ['several', page([sim, live], runtime), RUN_CHARTS.length - 4],
-      ['validation', page(validation, runtime), RUN_CHARTS.length + VALIDATION_CHARTS.length],
+      ['validation', page(validation, runtime), RUN_CHARTS.length + VALIDATION_CHARTS.length + 1],
     ] as const) {
       const { tab, requests, complaints } = await open(name, text, 360);
       await drawAll(tab);

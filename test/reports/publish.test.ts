@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import yargs from 'yargs';
-import { readResult, reportCommands } from '../../reports/command.ts';
+import { readResult, reportCommand } from '../../reports/command.ts';
 import { totalMs } from '../../reports/critical-path.ts';
 import { publish } from '../../reports/publish.ts';
 import { summarise } from '../../reports/summary.ts';
@@ -26,7 +26,7 @@ const rowsOf = async (file: string): Promise<Record<string, unknown>[]> =>
 
 const report = (...args: string[]) =>
   yargs(['report', ...args])
-    .command(reportCommands)
+    .command(reportCommand(async output => output))
     .exitProcess(false)
     .fail(false)
     .parseAsync();

@@ -1,7 +1,7 @@
 // What a review with fresh eyes found, held.
 import { describe, expect, test } from 'vitest';
-import { compareWorlds } from '../../lab/compare-worlds.ts';
 import { shapeOf } from '../../lab/shape.ts';
+import { compareWorlds } from '../../lab/validate/compare.ts';
 import { arrivalTimes } from '../../scenarios/arrivals/arrivals.ts';
 import { seedKey } from '../../scenarios/base/key.ts';
 import { walk } from '../../scenarios/workflows/walk.ts';
@@ -204,7 +204,11 @@ describe('figures', () => {
 
   test('answers of one token leave no TPOT to compare, and nothing fails for it', () => {
     const run = simulated(planOf(workflowText('[ { llm: a, adds: 5, out: 1 } ]')));
-    const rows = compareWorlds(run, run, { timeRatio: 0.01, countRatio: 0 });
+    const { rows } = compareWorlds(
+      { world: 'sim', runs: [run] },
+      { world: 'live', runs: [run] },
+      { timeRatio: 0.01, tailRatio: 0.01, countRatio: 0 },
+    );
     expect(rows.map(row => row.metric)).not.toContain('mean TPOT');
     expect(rows.every(row => row.pass)).toBe(true);
   });

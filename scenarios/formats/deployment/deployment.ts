@@ -6,6 +6,7 @@ import { type InputPath, type Issue, issue } from '../../base/issue.ts';
 import { duration } from '../drawn.ts';
 import { checkSchema, type Source } from '../source.ts';
 import { didYouMean } from '../suggest.ts';
+import { allowHosts } from './endpoint.ts';
 import { gateway } from './gateway.ts';
 import { place, placeLink } from './places.ts';
 import { HALVES, halfOf, type MachineFile, type PoolFile, pool } from './pool.ts';
@@ -71,6 +72,7 @@ export const deploymentSchema = z
     gateway: gateway.optional(),
     routing: routing.optional(),
     signals: signals.optional(),
+    allow_hosts: allowHosts.optional(),
   })
   .describe('what serves the models of a scenario');
 
@@ -101,9 +103,10 @@ function servingIssues(file: DeploymentFile): Issue[] {
 /** A pool without a GPU must say everything that would follow from one. */
 function gpuIssues(machine: MachineFile, path: InputPath): Issue[] {
   const told = machine.limits?.kv_blocks !== undefined && machine.limits.max_model_len !== undefined;
-  if (machine.gpu !== undefined || (machine.step?.model === 'affine' && told)) return [];
+  const standsAlone = machine.step?.model === 'affine' || machine.step?.model === 'profile';
+  if (machine.gpu !== undefined || (standsAlone && told)) return [];
   const hint =
-    'without a GPU, give `step: { model: affine, … }`, `limits.kv_blocks` and `limits.max_model_len`';
+    'without a GPU, give `step: { model: affine, … }` or a profile, `limits.kv_blocks` and `limits.max_model_len`';
   return [issue([...path, 'gpu'], 'WT1004', 'missing key "gpu"', hint)];
 }
 

@@ -6,6 +6,7 @@ import { engineProfileSchema } from '../engine-profile.ts';
 import { quantity } from '../quantity.ts';
 import { autoscaler } from './autoscaler.ts';
 import { coldStart } from './cold-start.ts';
+import { baseUrl, endpointFields, KEEPS_IN_MESSAGES, keepsInMessages } from './endpoint.ts';
 import { retention } from './retention.ts';
 
 const limits = z
@@ -83,50 +84,13 @@ const step = z
   ])
   .describe('how long an engine step takes (default roofline)');
 
-/** How a server is spoken to. */
-export const wireApi = z
-  .enum(['chat', 'completions', 'tokens'])
-  .describe('chat completions, completions with text, or completions with token ids (default chat)');
-
-export const baseUrl = z
-  .url({ protocol: /^https?$/, error: 'expected a base URL, such as http://127.0.0.1:8000/v1' })
-  .describe('base URL up to and including /v1');
-
-export const keyVariable = z
-  .string()
-  .refine(
-    text => /^[A-Za-z_][A-Za-z0-9_]*$/.test(text),
-    'expected the name of an environment variable, never the key itself',
-  )
-  .describe('name of the environment variable that holds the key, never the key');
-
-/** What a server is told beside the prompt; each in the words of who takes it. */
-export const serverHints = z
-  .array(z.enum(['session', 'priority', 'dynamo', 'cache_control']))
-  .describe(
-    'what the server is told of a call: `session` (header x-session-id), `priority` (of vLLM), `dynamo` (agent hints and session of NVIDIA Dynamo), `cache_control` (of Anthropic, in chats); default [session]',
-  );
-export type ServerHint = z.output<typeof serverHints>[number];
-
-/** Refines an endpoint. */
-export const keepsInChats = ({
-  api,
-  hints,
-}: {
-  api?: string | undefined;
-  hints?: ServerHint[] | undefined;
-}) => (api ?? 'chat') === 'chat' || hints?.includes('cache_control') !== true;
-export const KEEPS_IN_CHATS = 'expected `api: chat`: cache_control marks messages';
-
 const endpoint = z
   .strictObject({
     url: baseUrl,
     model: z.string().min(1).describe('name of the model on that server'),
-    key_env: keyVariable.optional(),
-    api: wireApi.optional(),
-    hints: serverHints.optional(),
+    ...endpointFields,
   })
-  .refine(keepsInChats, KEEPS_IN_CHATS)
+  .refine(keepsInMessages, KEEPS_IN_MESSAGES)
   .describe('a live address of the pool, for replay and validate');
 
 const tier = z

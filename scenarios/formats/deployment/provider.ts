@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { drawn, duration, ratio, tokens } from '../drawn.ts';
 import { rateLimit } from '../policies.ts';
 import { quantity } from '../quantity.ts';
-import { baseUrl, KEEPS_IN_CHATS, keepsInChats, keyVariable, serverHints, wireApi } from './pool.ts';
+import { baseUrl, endpointFields, KEEPS_IN_MESSAGES, keepsInMessages } from './endpoint.ts';
 
 /** Names of what is sold: the id of a price in the catalogue has slashes and dots. */
 const servedName = z
@@ -96,11 +96,9 @@ export const provider = z
     endpoint: z
       .strictObject({
         url: baseUrl,
-        key_env: keyVariable.optional(),
-        api: wireApi.optional(),
-        hints: serverHints.optional(),
+        ...endpointFields,
       })
-      .refine(keepsInChats, KEEPS_IN_CHATS)
+      .refine(keepsInMessages, KEEPS_IN_MESSAGES)
       .describe('its live address')
       .optional(),
     place: z.string().describe('where it stands: a name under `places`').optional(),

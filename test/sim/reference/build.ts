@@ -1,5 +1,11 @@
 // Builders for tests of the simulator: everything a test is not about has a default.
-import type { DeploymentSpec, EngineLimits, PoolSpec, StepModel } from '../../../engines/engine.ts';
+import {
+  type DeploymentSpec,
+  type EngineLimits,
+  NO_FRONT_END,
+  type PoolSpec,
+  type StepModel,
+} from '../../../engines/engine.ts';
 import { textKey } from '../../../scenarios/base/key.ts';
 import { type Run, runTokens } from '../../../scenarios/formats/prompt.ts';
 import type { Cluster, ClusterEvent, ManagedCluster, Submission } from '../../../sim/cluster.ts';
@@ -46,7 +52,7 @@ export const pool = (some: Partial<PoolSpec> = {}): PoolSpec => ({
   scaling: null,
   coldStart: null,
   spot: null,
-  apiLatencyMs: 0,
+  frontEnd: NO_FRONT_END,
   place: null,
   endpoints: [],
   usdPerGpuHour: null,
@@ -67,6 +73,7 @@ export const deployment = (pools: PoolSpec[], policy = 'round-robin'): Deploymen
   toolRuntimes: [],
   stores: [],
   places: null,
+  allowHosts: [],
 });
 
 /** A request with a prompt of its own, unless runs are given. */
