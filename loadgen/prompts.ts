@@ -86,11 +86,6 @@ export class PromptWriter {
     this.cachedChars = 0;
   }
 
-  /** What is said of the lengths of prompts. */
-  get how(): string {
-    return this.wording.how;
-  }
-
   /**
    * Remembers what was received for the content `output`, of which the first `reasoningTokens` were planned as
    * reasoning. Later prompts with runs of that content send it back.

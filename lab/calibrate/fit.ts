@@ -50,6 +50,8 @@ export interface Fit {
 const HUBER = 1.345;
 /** Errors below it are never called outliers. */
 const SPREAD_MIN = 0.01;
+/** What is left over beyond it is drawn as so much: times near 0 would outweigh all others. */
+const MISFIT_MAX = 0.5;
 const PASSES = 12;
 const RESAMPLES = 200;
 
@@ -200,7 +202,8 @@ function robust(rows: readonly Observation[], terms: readonly Term[]): Costs {
  * either sign (wild bootstrap), so that both noise and misfit show as width. Outliers as far as the fit hears of them.
  */
 function drawnAgain(settings: Settings, costs: Costs, key: Key): Observation[] {
-  const most = 3 * spreadOf(settings.map(repeats => errorOf(settled(repeats), costs)));
+  const errors = settings.map(repeats => errorOf(settled(repeats), costs));
+  const most = Math.min(MISFIT_MAX, 3 * spreadOf(errors));
   return settings.map((repeats, s) => {
     const drawn = settled(
       repeats.map((_, i) => repeats[Math.floor(uniform(extend(key, s, i)) * repeats.length)]!),

@@ -2,10 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { createClient } from '../../loadgen/client.ts';
 import { startClock } from '../../loadgen/clock.ts';
+import { hostIsAllowed } from '../../loadgen/hosts.ts';
 import { UserError } from '../../scenarios/base/errors.ts';
 import { type MetricSeries, readRange } from './prometheus.ts';
-
-const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 /** Reads `prometheus=FILE` or `prometheus=URL`; `series` names the figure where the answer does not. */
 export async function metricsFrom(
@@ -16,7 +15,7 @@ export async function metricsFrom(
   if (!/^https?:\/\//.test(place)) return readRange(textOf(place), { where: place, query: null, series });
   const url = URL.parse(place);
   if (url === null) throw new UserError(`--against prometheus=${place}: not an address`);
-  if (!isAllowed(url.hostname, allowHosts)) {
+  if (!hostIsAllowed(url.href, allowHosts)) {
     throw new UserError(`${url.hostname} is neither this machine nor allowed`, {
       hint: `add it to \`allow_hosts\` of the deployment, or save the answer to a file: curl '…/api/v1/query_range?…' > range.json`,
     });
@@ -47,8 +46,3 @@ function textOf(file: string): string {
     });
   }
 }
-
-/** `*.example.com` stands for every host below. */
-const isAllowed = (host: string, allowed: readonly string[]): boolean =>
-  LOOPBACK.test(host) ||
-  allowed.some(each => (each.startsWith('*.') ? host.endsWith(each.slice(1)) : host === each));

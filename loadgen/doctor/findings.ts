@@ -284,12 +284,12 @@ export function tokensFinding(found: Tokenizing | null, streams: ReadonlyMap<Wir
     name: 'tokenizer',
     state: 'missing',
     says,
-    costs: `a text of as many words as the plan has tokens would be ${perWord.toFixed(1)} times as long`,
+    costs: 'a second or so before a replay, which learns the words of this tokenizer first',
     write: takesIds
       ? 'api: tokens, for exact lengths'
       : by === 'tokenize'
-        ? 'nothing: texts are corrected by /tokenize'
-        : 'nothing: texts are corrected by usage, after the first calls',
+        ? 'nothing: lengths are met by /tokenize'
+        : 'nothing: lengths are met by usage',
   };
 }
 

@@ -20,6 +20,7 @@ interface ExportCommandOptions extends RunOptions {
   vus: number | undefined;
   timeout: string;
   vocab: number;
+  salt: string | undefined;
 }
 
 export const exportCommand: Command<ExportCommandOptions> = {
@@ -51,8 +52,13 @@ export const exportCommand: Command<ExportCommandOptions> = {
       })
       .option('timeout', { type: 'string', default: '15m', describe: 'longest a call may take' })
       .option('vocab', { type: 'number', default: 32_000, describe: 'vocabulary size, for token-id prompts' })
+      .option('salt', {
+        type: 'string',
+        describe:
+          "mixed into all prompts, so that an earlier run's cache is not found [name and seed of the plan]",
+      })
       .describe('sessions', 'only the first so many sessions of each cohort')
-      .group(['endpoint', 'sse', 'testrun', 'vus', 'timeout', 'vocab'], 'Export:')
+      .group(['endpoint', 'sse', 'testrun', 'vus', 'timeout', 'vocab', 'salt'], 'Export:')
       .example('$0 export k6 mixed-fleet -d emulated --out load', 'then: k6 run load/script.ts')
       .example('$0 export aiperf mixed-fleet -d emulated', "conversations for aiperf's dag_jsonl"),
   handler: options => {
@@ -80,6 +86,7 @@ export const exportCommand: Command<ExportCommandOptions> = {
         vus: countOption('vus', options.vus),
         timeoutMs: timeout.value,
         vocabTokens: options.vocab,
+        ...(options.salt === undefined ? {} : { salt: options.salt }),
       },
     });
     const folder = outFolder(options, runName({ plan, deployment }), exporter.name);

@@ -22,6 +22,8 @@ export interface ExportOptions {
   readonly vus?: number | null;
   /** Longest a call may take, ms. */
   readonly timeoutMs?: number;
+  /** Mixed into all content; empty: nothing is; absent: the plan's name and seed. */
+  readonly salt?: string;
   /** Vocabulary of token-id prompts. */
   readonly vocabTokens?: number;
 }

@@ -1,18 +1,20 @@
 // k6: a TypeScript file that stock k6 runs, and the sessions beside it as JSON. The script is that of loadgen/k6, which is
 // tried in the tests as it stands; here are its options, its settings, and what it leaves out.
-import { readFileSync } from 'node:fs';
 import type { DeploymentSpec } from '../../engines/engine.ts';
 import { UserError } from '../../scenarios/base/errors.ts';
+import { textKey } from '../../scenarios/base/key.ts';
 import type { PlannedSession } from '../../scenarios/formats/plan.ts';
 import type { Call } from '../../scenarios/workflows/progress.ts';
 import { walk } from '../../scenarios/workflows/walk.ts';
-import { nameOf, type RunRow, type SessionRow } from '../k6/session.ts';
+import { idsOf, type Salt, type SessionRow, wordsOf } from '../k6/session.ts';
 import type { Settings, TargetRow } from '../k6/settings.ts';
 import type { KnownSession } from '../k6/tally.ts';
 import { chainsOf, type Exported, type Exporter, type ExportInput } from './exporter.ts';
 import { RuleRows, sessionRow } from './k6-plan.ts';
+import { scriptOf } from './k6-script.ts';
 import { targetsOf } from './k6-targets.ts';
 import { MetRules } from './losses.ts';
+import { SharedTexts } from './shared-texts.ts';
 import { testRun } from './testrun.ts';
 import { thresholdsOf } from './thresholds.ts';
 import { leavesOf, type Piece, type Unrolled, unroll } from './unroll.ts';
@@ -36,6 +38,7 @@ const ALWAYS_LOST = [
   'answers are not sent back: later prompts hold the planned text of the same length in their place, so what a server cached while it generated is not found',
   'k6 cannot cancel a request: losers of a join that does not wait for all run to their end',
   'percentiles of k6 are of one process; pods of a TestRun are not merged, and each judges thresholds alone',
+  'content is the same every time: a second run on a server finds the first in its cache, unless WINDTUNNEL_SALT is set to another 16 digits',
   'times are those of Date.now(): whole milliseconds',
 ];
 const BUFFERED =
@@ -68,7 +71,7 @@ interface Gathered {
   readonly usersMax: ReadonlyMap<string, number>;
   readonly lastMs: number;
   readonly leadMs: number;
-  readonly shared: SharedRuns;
+  readonly shared: SharedTexts;
   readonly known: ReadonlyMap<string, KnownSession>;
   readonly lost: readonly string[];
 }
@@ -80,6 +83,7 @@ interface Gathered {
 export function exportK6(input: ExportInput): ExportedK6 {
   const { plan, deployment, options } = input;
   const { sse = false, testrun = null, timeoutMs = TIMEOUT_MS, vocabTokens = 32_000 } = options;
+  const salt = saltOf(options.salt ?? `${plan.name} ${plan.seed}`);
   const gathered = gather(input);
   const { thresholds, codes, slos, lost: unjudged } = thresholdsOf(plan.assertions, sse);
   const ruled = gathered.met.lost(plan, deployment);
@@ -122,6 +126,7 @@ export function exportK6(input: ExportInput): ExportedK6 {
     cohorts: Object.fromEntries([...names].map(([cohort, name]) => [name, cohort])),
     timeoutMs,
     leadMs: gathered.leadMs,
+    salt,
     vocabTokens,
   };
   const script = scriptOf({
@@ -136,8 +141,13 @@ export function exportK6(input: ExportInput): ExportedK6 {
     settings,
     sse,
   });
-  const planText = planPieces(gathered.chains, names, gathered.shared.rows());
-  const bytes = planText.reduce((sum, piece) => sum + piece.length, script.length);
+  const planText = planPieces(gathered.chains, names);
+  const isIds = gathered.targets.every(({ api }) => api === 'tokens');
+  const texts = gathered.shared.lines(run =>
+    isIds ? idsOf(run, salt, vocabTokens).join(',') : wordsOf(run, salt),
+  );
+  const sharedText = texts.map((line, row) => (row === 0 ? line : `\n${line}`));
+  const bytes = [...planText, ...sharedText].reduce((sum, piece) => sum + piece.length, script.length);
   const keys = new Set(
     gathered.targets.flatMap(({ key, headersEnv }) => [
       ...(key === null ? [] : [key.env]),
@@ -148,6 +158,7 @@ export function exportK6(input: ExportInput): ExportedK6 {
     files: [
       { name: 'script.ts', text: [script] },
       { name: 'plan.json', text: planText },
+      { name: 'shared.txt', text: sharedText },
       ...(testrun === null
         ? []
         : [
@@ -179,7 +190,7 @@ function gather(input: ExportInput): Gathered {
   let calls = 0;
   let lastMs = 0;
   let firstTokens = 0;
-  const shared = new SharedRuns();
+  const shared = new SharedTexts();
   const known = new Map<string, KnownSession>();
   for (const chain of chainsOf(input)) {
     const rows: SessionRow[] = [];
@@ -311,31 +322,20 @@ function scenarioNames(cohorts: readonly string[]): Map<string, string> {
   );
 }
 
-/** Content that several sessions hold: it is spelled once for all VUs. */
-class SharedRuns {
-  private readonly seen = new Map<string, { readonly run: RunRow; sessions: number }>();
-
-  add(runs: readonly RunRow[]): void {
-    for (const [name, run] of new Map(runs.map(each => [nameOf(each), each]))) {
-      const known = this.seen.get(name);
-      if (known === undefined) this.seen.set(name, { run, sessions: 1 });
-      else known.sessions++;
-    }
-  }
-
-  rows(): RunRow[] {
-    return [...this.seen.values()].flatMap(({ run, sessions }) => (sessions > 1 ? [run] : []));
-  }
+/** Mixed into all content; null: nothing is. */
+function saltOf(text: string): Salt {
+  if (text === '') return null;
+  const { hi, lo } = textKey(text);
+  return [hi, lo];
 }
 
 function planPieces(
   chains: ReadonlyMap<string, readonly string[]>,
   names: ReadonlyMap<string, string>,
-  shared: readonly RunRow[],
 ): string[] {
-  const pieces = [`{\n"$shared": ${JSON.stringify(shared)}`];
+  const pieces = ['{'];
   for (const [cohort, rows] of chains) {
-    pieces.push(`,\n${JSON.stringify(names.get(cohort))}: [\n`);
+    pieces.push(`${pieces.length === 1 ? '' : ','}\n${JSON.stringify(names.get(cohort))}: [\n`);
     for (const [row, json] of rows.entries()) pieces.push(`${row === 0 ? '' : ',\n'}${json}`);
     pieces.push('\n]');
   }
@@ -347,61 +347,4 @@ function listOf<V>(lists: Map<string, V[]>, key: string): V[] {
   const list = lists.get(key) ?? [];
   lists.set(key, list);
   return list;
-}
-
-// ---- the script ----------------------------------------------------------------------------------------------
-
-interface ScriptParts {
-  readonly title: string;
-  readonly lost: readonly string[];
-  readonly options: object;
-  readonly settings: Settings;
-  readonly sse: boolean;
-}
-
-function scriptOf({ title, lost, options, settings, sse }: ScriptParts): string {
-  const [main, asking, session] = ['script.ts', sse ? 'ask-sse.ts' : 'ask.ts', 'session.ts'].map(sourceOf);
-  const { imports, body } = main as Source;
-  return [
-    `// ${oneLine(title)}.`,
-    '// Written by `windtunnel export k6`; the sessions are in plan.json beside it. Run it with: k6 run script.ts',
-    sse
-      ? '// It needs k6/x/sse: https://github.com/phymbert/xk6-sse'
-      : '// It runs on stock k6, 1.x and 2.x.',
-    '//',
-    '// Keys come from the environment. WINDTUNNEL_SALT: 16 hexadecimal digits, mixed into all content (drawn if not set,',
-    '// so that no earlier run is found in a cache), or `none`. The plan begins `leadMs` after k6 does.',
-    '//',
-    '// What is lost beside `windtunnel replay`:',
-    ...lost.map(each => `// - ${oneLine(each)}`),
-    ...imports,
-    ...(asking as Source).imports,
-    '',
-    `export const options = ${JSON.stringify(options, null, 2)};`,
-    '',
-    `const SETTINGS: Settings = ${JSON.stringify(settings, null, 1)};`,
-    '',
-    (session as Source).body,
-    (asking as Source).body,
-    sourceOf('settings.ts').body,
-    body,
-  ].join('\n');
-}
-
-const oneLine = (text: string): string => text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ');
-
-interface Source {
-  readonly imports: readonly string[];
-  readonly body: string;
-}
-
-/** A file of loadgen/k6 as a part of one script: imports of ours are gone, and only what k6 calls is exported. */
-function sourceOf(file: string): Source {
-  const text = readFileSync(new URL(`../k6/${file}`, import.meta.url), 'utf8');
-  const imports = text.match(/^import [^;]+ from 'k6[^']*';$/gm) ?? [];
-  const body = text
-    .replace(/^import [^;]+;\n/gm, '')
-    .replace(/^declare const SETTINGS: Settings;\n/m, '')
-    .replace(file === 'script.ts' ? /(?!)/ : /^export (?=\w)/gm, '');
-  return { imports, body };
 }

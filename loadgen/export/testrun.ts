@@ -3,7 +3,7 @@
 export interface TestRunParts {
   readonly name: string;
   readonly pods: number;
-  /** Of script and plan. */
+  /** Of all files. */
   readonly bytes: number;
   /** Environment variables that hold keys. */
   readonly keys: readonly string[];
@@ -22,8 +22,8 @@ export function testRun({ name, pods, bytes, keys, sse }: TestRunParts): string 
     ? ['    configMap:', `      name: ${label}`, '      file: script.ts']
     : ['    volumeClaim:', `      name: ${label}`, '      file: script.ts'];
   const how = fits
-    ? `# kubectl create configmap ${label} --from-file=script.ts --from-file=plan.json`
-    : `# Script and plan are ${Math.ceil(bytes / 1e6)} MB, too large for a ConfigMap: copy both into the volume claim ${label}.`;
+    ? `# kubectl create configmap ${label} --from-file=script.ts --from-file=plan.json --from-file=shared.txt`
+    : `# The files are ${Math.ceil(bytes / 1e6)} MB, too large for a ConfigMap: copy them into the volume claim ${label}.`;
   return [
     `# The sessions of the plan on ${pods} pods: each runs its share, at the planned times. Written by \`windtunnel export k6\`.`,
     how,
@@ -41,9 +41,7 @@ export function testRun({ name, pods, bytes, keys, sse }: TestRunParts): string 
     sse
       ? '    image: your-registry/k6-with-xk6-sse:latest # built with xk6: stock images have no k6/x/sse'
       : '    image: grafana/k6:1.8.1',
-    '    env:',
-    '      # The same in all pods, and another for each run: else an earlier run is found in the cache.',
-    '      - { name: WINDTUNNEL_SALT, value: "0000000000000001" }',
+    ...(keys.length === 0 ? [] : ['    env:']),
     ...keys.flatMap(key => [
       `      - name: ${key}`,
       '        valueFrom:',

@@ -8,7 +8,6 @@ import type { PoolSpec } from '../../engines/engine.ts';
 import { Balancer } from '../../gateway/routing/balancer.ts';
 import { routingPolicy } from '../../gateway/routing/index.ts';
 import { EXIT, UserError } from '../../scenarios/base/errors.ts';
-import { keyText, textKey } from '../../scenarios/base/key.ts';
 import type { RunOutput } from '../../scenarios/formats/run.ts';
 import { type Client, createClient } from '../client.ts';
 import { clientReport, lagProblem } from '../client-report.ts';
@@ -66,6 +65,7 @@ class K6Run {
       poolOf,
       sessionsMax: null,
       options: {
+        salt: options.salt ?? '',
         ...(timeoutMs === undefined ? {} : { timeoutMs }),
         ...(vocabTokens === undefined ? {} : { vocabTokens }),
       },
@@ -129,7 +129,7 @@ class K6Run {
 
   /** Runs k6 to its end; its exit code. */
   private async k6(): Promise<number | null> {
-    const { environment, salt = '' } = this.options;
+    const { environment } = this.options;
     const child = spawn(
       this.executable,
       ['run', '--quiet', '--no-color', '--include-system-env-vars', '--out', 'json=-', 'script.ts'],
@@ -141,7 +141,7 @@ class K6Run {
         env: {
           ...environment,
           WINDTUNNEL_RECORDS: '1',
-          WINDTUNNEL_SALT: salt === '' ? 'none' : keyText(textKey(salt)),
+          WINDTUNNEL_SALT: '',
           K6_NO_USAGE_REPORT: 'true',
         },
       },

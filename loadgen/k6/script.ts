@@ -28,36 +28,38 @@ declare function open(path: string): string;
 
 const { targets, rules, codes, slos, cohorts, timeoutMs, leadMs, vocabTokens } = SETTINGS;
 
+/** Prompts are token ids, all of them; then the shared texts are. */
+const hasIds = targets.every(({ api }) => api === 'tokens');
+
 /** Text that a VU keeps. */
 const KEPT_CHARS = 16_000_000;
 
 /** A session is spelled so long before it is wanted, and longer by its tokens. */
 const SPELLING_MS = 250;
-const SPELLING_MS_PER_TOKEN = 0.05;
+const SPELLING_MS_PER_TOKEN = 0.03;
 
 /** By k6 scenario, iteration by iteration; held once, whatever the number of VUs. */
 const chains: Readonly<Record<string, SharedArray<readonly SessionRow[]>>> = Object.fromEntries(
   Object.keys(cohorts).map(name => [
     name,
-    new SharedArray(`cohort ${name}`, () => readPlan<Record<string, SessionRow[][]>>()[name] ?? []),
+    new SharedArray(
+      `cohort ${name}`,
+      () => (JSON.parse(open('./plan.json')) as Record<string, SessionRow[][]>)[name] ?? [],
+    ),
   ]),
 );
-/** Drawn once in a process: what is not in the environment must be the same for all VUs. */
-const salt = new SharedArray('salt', () => [saltOf(__ENV.WINDTUNNEL_SALT ?? '')])[0] as Salt;
-/** Content of many sessions, and its text. */
-const sharedRuns = new SharedArray('shared', () => readPlan<{ $shared: RunRow[] }>().$shared);
-const sharedWords = new SharedArray('words', () => sharedRuns.map(run => wordsOf(run, salt)));
+/** What is mixed into all content: 16 hexadecimal digits of the environment, else that of the export. */
+const given = __ENV.WINDTUNNEL_SALT ?? '';
+const salt: Salt =
+  given === ''
+    ? SETTINGS.salt
+    : [Number.parseInt(given.slice(0, 8), 16), Number.parseInt(given.slice(8), 16)];
+/** Content of many sessions is there already, spelled with the salt of the export. */
+const shared = new Map(given === '' ? open('./shared.txt').split('\n').map(lineOf) : []);
 
-function readPlan<T>(): T {
-  return JSON.parse(open('./plan.json')) as T;
-}
-
-/** 16 hexadecimal digits, or `none`; else drawn, so that no earlier run's cache is found. */
-function saltOf(given: string): Salt {
-  const draw = (): number => Math.floor(Math.random() * 4294967296);
-  if (given === 'none') return null;
-  if (given === '') return [draw(), draw()];
-  return [Number.parseInt(given.slice(0, 8), 16), Number.parseInt(given.slice(8, 16), 16)];
+function lineOf(line: string): [string, string] {
+  const tab = line.indexOf('\t');
+  return [line.slice(0, tab), line.slice(tab + 1)];
 }
 
 const lagMs = new Trend('windtunnel_lag_ms', true);
@@ -81,14 +83,13 @@ const records = new Counter('windtunnel_records');
 /** Set by `windtunnel replay --driver k6`, which reads every end of a call from k6's JSON output. */
 const tellsRecords = __ENV.WINDTUNNEL_RECORDS === '1';
 
-const sharedRows = new Map(sharedRuns.map((run, row) => [nameOf(run), row]));
 /** Of this VU. */
 const texts = {
-  words: new Spelled(run => {
-    const row = sharedRows.get(nameOf(run));
-    return row === undefined ? wordsOf(run, salt) : (sharedWords[row] as string);
-  }, KEPT_CHARS),
-  ids: new Spelled(run => idsOf(run, salt, vocabTokens).join(','), KEPT_CHARS),
+  words: new Spelled(run => (hasIds ? null : shared.get(nameOf(run))) ?? wordsOf(run, salt), KEPT_CHARS),
+  ids: new Spelled(
+    run => (hasIds ? shared.get(nameOf(run)) : null) ?? idsOf(run, salt, vocabTokens).join(','),
+    KEPT_CHARS,
+  ),
 };
 const textsOf = ({ api }: TargetRow): Spelled => (api === 'tokens' ? texts.ids : texts.words);
 
@@ -104,7 +105,7 @@ export async function run(): Promise<void> {
   for (const session of chains[name]?.[iterationInTest] ?? []) {
     const plannedMs = readyMs + session.atMs;
     // 1. What it will say, shortly before it is wanted.
-    const tokens = session.runs.reduce((sum, run) => sum + run[3], 0);
+    const tokens = session.runs.reduce((sum, run) => sum + (shared.has(nameOf(run)) ? 0 : run[3]), 0);
     await sleep(plannedMs - SPELLING_MS - tokens * SPELLING_MS_PER_TOKEN - nowMs());
     for (const call of session.calls)
       for (const row of call.runs) textsOf(targets[call.target] as TargetRow).of(session.runs[row] as RunRow);

@@ -1,6 +1,6 @@
 // What an exported script knows beside its sessions: where calls go, how they are tried again, and what is judged. It
 // stands in the script as JSON. Types only, so that the script needs none of it.
-import type { RuleRow } from './session.ts';
+import type { RuleRow, Salt } from './session.ts';
 
 export interface TargetRow {
   /** Pool or model of a provider, and which of its endpoints. */
@@ -51,5 +51,6 @@ export interface Settings {
   readonly timeoutMs: number;
   /** From k6's start to that of the plan: in it the first prompts are spelled. */
   readonly leadMs: number;
+  readonly salt: Salt;
   readonly vocabTokens: number;
 }

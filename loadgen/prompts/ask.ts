@@ -1,15 +1,14 @@
 // Asks the servers of a live run how they read text, before it begins. Never more than 24 short calls to one of them, and
 // none to a server of somebody else, who would bill them.
-import { readFileSync } from 'node:fs';
-import { secretHeaders, takenBy } from '../../engines/endpoint.ts';
+import { takenBy } from '../../engines/endpoint.ts';
 import type { Endpoint } from '../../engines/engine.ts';
 import { isObject, parseJson } from '../../engines/wire/json.ts';
 import type { WirePrompt } from '../../engines/wire/request.ts';
 import { serverOf } from '../../engines/wire/servers.ts';
 import { UserError } from '../../scenarios/base/errors.ts';
-import { type Client, createClient, type HowToReach } from '../client.ts';
+import { type CallResult, type Client, createClient, type HowToReach } from '../client.ts';
 import { startClock } from '../clock.ts';
-import { connectionOf } from '../connect.ts';
+import { Connections } from '../connect.ts';
 import type { SenderSetup, SenderTarget } from '../sender.ts';
 import { learnIds, learnWording, type Server, usualWording } from './learn.ts';
 import { OWN_WORDS, USUAL_VOCAB_TOKENS, type Wording, type Wordings, wordingName } from './wording.ts';
@@ -20,59 +19,40 @@ const ANSWER_LIMIT_MS = 5_000;
 /** One wording for each API of each target, from its first endpoint that tells. */
 export async function learnWordings(setup: SenderSetup): Promise<Wordings> {
   const client = createClient({ clock: startClock(setup.zero), connectTimeoutMs: ANSWER_LIMIT_MS });
+  const connections = new Connections(setup.environment);
+  const asked = (endpoint: Endpoint) => new Asked(client, endpoint, connections.to(endpoint));
   try {
     const learnt = await Promise.all(
       setup.targets.flatMap(target =>
-        [...Map.groupBy(target.endpoints, ({ api }) => api).values()].map(async endpoints => {
-          const { api } = endpoints[0]!;
-          return [wordingName(target.name, api), await learn(client, target, endpoints, setup)] as const;
+        [...Map.groupBy(target.endpoints, ({ api }) => api)].map(async ([api, endpoints]) => {
+          const servers = endpoints.map(asked);
+          return [wordingName(target.name, api), await learn(servers, target, setup)] as const;
         }),
       ),
     );
     return Object.fromEntries(learnt);
   } finally {
     await client.close();
+    await connections.close();
   }
 }
 
 async function learn(
-  client: Client,
-  target: SenderTarget,
-  endpoints: readonly Endpoint[],
-  setup: SenderSetup,
+  servers: readonly Asked[],
+  { isHosted }: SenderTarget,
+  { vocabTokens }: SenderSetup,
 ): Promise<Wording> {
-  for (const endpoint of endpoints) {
-    const wording = await learnFrom(client, target, endpoint, setup);
+  for (const server of servers) {
+    const { api } = server.endpoint;
+    const isOurs = await server.isOurs();
+    if (api === 'tokens') return idsOf(server, { isSilent: isOurs || isHosted, given: vocabTokens });
+    if (isOurs) return OWN_WORDS;
+    if (isHosted) return usualWording(api, wantsLead(server.endpoint), 'asking would be billed');
+    const wording = await learnWording(server, { api, wantsLead: wantsLead(server.endpoint) });
     if (wording !== null) return wording;
   }
-  const { api } = endpoints[0]!;
-  return usualWording(api, wantsLead(endpoints[0]!), 'the server counts no tokens of a short call');
-}
-
-/** Null: the endpoint does not tell. */
-async function learnFrom(
-  client: Client,
-  { isHosted }: SenderTarget,
-  endpoint: Endpoint,
-  { environment, vocabTokens }: SenderSetup,
-): Promise<Wording | null> {
-  const { api, url } = endpoint;
-  const connection = connectionOf(endpoint, environment, path => readFileSync(path, 'utf8'));
-  try {
-    const how: HowToReach = { headers: secretHeaders(endpoint, environment), connection };
-    const server = serverAt(client, endpoint, how);
-    const models = await within(client.text(url, '/models', how));
-    const isOurs = models !== null && serverOf(parseJson(models)) === 'windtunnel';
-    if (api === 'tokens') {
-      const isSilent = isOurs || isHosted;
-      return await idsOf(server, endpoint, { isSilent, given: vocabTokens });
-    }
-    if (isOurs) return OWN_WORDS;
-    if (isHosted) return usualWording(api, wantsLead(endpoint), 'asking would be billed');
-    return await learnWording(server, { api, wantsLead: wantsLead(endpoint) });
-  } finally {
-    await connection.close();
-  }
+  const { endpoint } = servers[0]!;
+  return usualWording(endpoint.api, wantsLead(endpoint), 'the server counts no tokens of a short call');
 }
 
 /** Nothing forces the length of its answers. */
@@ -81,38 +61,52 @@ function wantsLead(endpoint: Endpoint): boolean {
   return !takes.includes('min_tokens') && !takes.includes('ignore_eos');
 }
 
-function serverAt(client: Client, endpoint: Endpoint, how: HowToReach): Server & { refuses: Refuses } {
-  const { url, model } = endpoint;
-  const call = (prompt: WirePrompt) =>
-    client.stream({
-      baseUrl: url,
-      wire: { model, prompt, outputTokens: 1, reasoningTokens: 0, takes: takenBy(endpoint) },
-      timeoutMs: ANSWER_LIMIT_MS,
-      ...how,
-    }).result;
-  return {
-    // However the call ended: one token may be half a character, and no text.
-    count: async prompt => (await call(prompt)).promptTokens,
-    tokenize: async text => {
-      // Of vLLM and SGLang `prompt` and `add_special_tokens`, of llama.cpp the others.
-      const names = { prompt: text, content: text, add_special_tokens: false, add_special: false };
-      const json = JSON.stringify({ model, ...names });
-      const root = url.replace(/\/v1$/, '');
-      const answer = await within(client.text(root, '/tokenize', how, json));
-      const body = answer === null ? null : parseJson(answer);
-      const ids = isObject(body) ? body.tokens : null;
-      return Array.isArray(ids) && ids.length > 0 && ids.every(Number.isInteger) ? ids : null;
-    },
-    refuses: async id => {
-      // vLLM says so inside of a stream that began well.
-      const { outcome, message } = await call({ api: 'tokens', tokenIds: [id] });
-      return outcome === 'error' && /vocab|token[ _]id|out of range/i.test(message ?? '');
-    },
-  };
-}
+class Asked implements Server {
+  readonly endpoint: Endpoint;
+  private readonly client: Client;
+  private readonly how: HowToReach;
 
-/** Whether a server says that it has no such token. */
-type Refuses = (id: number) => Promise<boolean>;
+  constructor(client: Client, endpoint: Endpoint, how: HowToReach) {
+    this.client = client;
+    this.endpoint = endpoint;
+    this.how = how;
+  }
+
+  async isOurs(): Promise<boolean> {
+    const models = await within(this.client.text(this.endpoint.url, '/models', this.how));
+    return models !== null && serverOf(parseJson(models)) === 'windtunnel';
+  }
+
+  /** However the call ended: one token may be half a character, and no text. */
+  async count(prompt: WirePrompt): Promise<number | null> {
+    return (await this.call(prompt)).promptTokens;
+  }
+
+  async tokenize(text: string): Promise<readonly number[] | null> {
+    const { url, model } = this.endpoint;
+    // Of vLLM and SGLang `prompt` and `add_special_tokens`, of llama.cpp the others.
+    const names = { prompt: text, content: text, add_special_tokens: false, add_special: false };
+    const json = JSON.stringify({ model, ...names });
+    const root = url.replace(/\/v1$/, '');
+    const answer = await within(this.client.text(root, '/tokenize', this.how, json));
+    const body = answer === null ? null : parseJson(answer);
+    const ids = isObject(body) ? body.tokens : null;
+    return Array.isArray(ids) && ids.length > 0 && ids.every(Number.isInteger) ? ids : null;
+  }
+
+  /** It says that it has no such token: vLLM inside of a stream that began well. */
+  async refuses(id: number): Promise<boolean> {
+    const { outcome, message } = await this.call({ api: 'tokens', tokenIds: [id] });
+    return outcome === 'error' && /vocab|token[ _]id|out of range/i.test(message ?? '');
+  }
+
+  private call(prompt: WirePrompt): Promise<CallResult> {
+    const { url, model } = this.endpoint;
+    const takes = takenBy(this.endpoint);
+    const wire = { model, prompt, outputTokens: 1, reasoningTokens: 0, takes };
+    return this.client.stream({ baseUrl: url, wire, timeoutMs: ANSWER_LIMIT_MS, ...this.how }).result;
+  }
+}
 
 interface WantedIds {
   /** It is not to be asked. */
@@ -121,11 +115,7 @@ interface WantedIds {
 }
 
 /** A size that was given is tried; else the server's own ids are taken, or a size that it does not refuse. */
-async function idsOf(
-  server: Server & { refuses: Refuses },
-  { url, model }: Endpoint,
-  { isSilent, given }: WantedIds,
-): Promise<Wording> {
+async function idsOf(server: Asked, { isSilent, given }: WantedIds): Promise<Wording> {
   const wanted = given ?? USUAL_VOCAB_TOKENS;
   const below = (vocabTokens: number): Wording => ({
     ...OWN_WORDS,
@@ -137,19 +127,20 @@ async function idsOf(
   if (ids !== null)
     return { ...OWN_WORDS, ids, how: `token ids: ${ids.length} that /tokenize of the server gave for words` };
   if (!(await server.refuses(wanted - 1))) return below(wanted);
-  const size = await vocabularyOf(server.refuses, wanted);
+  const size = await vocabularyOf(server, wanted);
   if (given === undefined) return below(size);
+  const { model, url } = server.endpoint;
   throw new UserError(`--vocab ${given}: ${model} at ${url} has ${size} tokens`, {
     hint: `--vocab ${size}, or leave it out: it is read from the server`,
   });
 }
 
 /** By halving: how many ids a server has that refuses id `tooMany` - 1. */
-async function vocabularyOf(refuses: Refuses, tooMany: number): Promise<number> {
+async function vocabularyOf(server: Asked, tooMany: number): Promise<number> {
   let [has, hasNot] = [1, tooMany - 1];
   while (hasNot - has > 1) {
     const id = Math.floor((has + hasNot) / 2);
-    if (await refuses(id)) hasNot = id;
+    if (await server.refuses(id)) hasNot = id;
     else has = id;
   }
   return hasNot;

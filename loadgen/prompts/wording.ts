@@ -2,7 +2,6 @@
 // one word is one token and there is no template: the emulator.
 
 import type { WireApi } from '../../engines/wire/request.ts';
-import type { PromptPart } from '../../scenarios/formats/prompt.ts';
 
 /** Tokens of a template. Messages of a user cost nothing beside: what the first costs is in `promptTokens`. */
 export interface Frame {
@@ -51,6 +50,3 @@ export const wordingName = (target: string, api: WireApi): string => `${target}/
 
 /** Wordings by name. */
 export type Wordings = Readonly<Record<string, Wording>>;
-
-export const plannedTokens = (parts: readonly PromptPart[]): number =>
-  parts.reduce((sum, part) => sum + part.tokens, 0);

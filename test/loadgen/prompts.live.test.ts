@@ -36,9 +36,7 @@ const plannedOf = ({ parts }: CallRecord): number => parts.reduce((sum, part) =>
 describe.skipIf(!hasVllm)('prompts on vLLM (set WINDTUNNEL_VLLM to its executable)', () => {
   let vllm: Vllm;
   beforeAll(async () => {
-    // One that runs already, while developing.
-    const url = process.env.WINDTUNNEL_VLLM_URL;
-    vllm = url === undefined ? await startVllm() : { url, close: async () => {} };
+    vllm = await startVllm();
   }, VLLM_TEST_MS);
   afterAll(() => vllm?.close());
 

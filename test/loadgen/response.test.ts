@@ -86,7 +86,7 @@ describe('a response', () => {
     ['a negative length', 'HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n'],
     ['a head without end', `HTTP/1.1 200 OK\r\n${'x: y\r\n'.repeat(10_000)}`],
   ])('with %s is refused', (_, text) => {
-    const pieces = text.match(/[^]{1,60000}/g)!.map(each => Buffer.from(each));
+    const pieces = text.match(/.{1,60000}/gs)!.map(each => Buffer.from(each));
     const more = text.includes('x: y') ? Array.from({ length: 5 }, () => pieces).flat() : pieces;
     expect(() => read(more)).toThrow();
   });
