@@ -55,6 +55,7 @@ export class AppendFile {
     this.take();
     let rest = this.bytes.subarray(this.underWay);
     while (rest.length > 0) rest = rest.subarray(writeSync(this.file, rest));
+    this.bytes = this.bytes.subarray(0, this.underWay);
   }
 
   async close(): Promise<void> {

@@ -222,6 +222,7 @@ async function reach(address: Address, api: CalibrateCommandOptions['api']): Pro
   for (const each of tried) {
     const target = createTarget({ ...address, api: each });
     try {
+      await target.learn();
       await target.call({ tokens: 24, outputTokens: 4 });
       return target;
     } catch (error) {

@@ -1,7 +1,7 @@
 // What a server says of itself before anything is measured: its models, version and KV cache. Black boxes say little.
 import { readServer, type ServerReading } from '../../engines/metrics/read.ts';
 import { parseMetrics } from '../../engines/metrics/text.ts';
-import type { Target } from './target.ts';
+import { jsonOf, type Target } from './target.ts';
 
 export interface Facts {
   /** Of the model that is asked for; null: not said. */
@@ -55,16 +55,8 @@ export async function busyRequests(target: Target): Promise<number | null> {
 export const runningRequests = async (target: Target): Promise<number | null> =>
   (await readingOf(target))?.gauges.runningRequests ?? null;
 
-function json(text: string | null): unknown {
-  try {
-    return JSON.parse(text ?? '');
-  } catch {
-    return null;
-  }
-}
-
 function modelsOf(text: string | null): { id: string; maxModelTokens: number | null }[] {
-  const { data } = (json(text) ?? {}) as { data?: unknown };
+  const { data } = (jsonOf(text) ?? {}) as { data?: unknown };
   if (!Array.isArray(data)) return [];
   return data.flatMap((each: { id?: unknown; max_model_len?: unknown }) =>
     typeof each?.id === 'string'
@@ -74,7 +66,7 @@ function modelsOf(text: string | null): { id: string; maxModelTokens: number | n
 }
 
 function versionOf(text: string | null): string | null {
-  const { version } = (json(text) ?? {}) as { version?: unknown };
+  const { version } = (jsonOf(text) ?? {}) as { version?: unknown };
   return typeof version === 'string' ? version : null;
 }
 

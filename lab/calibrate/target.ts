@@ -3,6 +3,7 @@ import type { WireApi } from '../../engines/wire/dialect.ts';
 import { dialectOf } from '../../engines/wire/dialect.ts';
 import { type CallHandle, type CallResult, type Client, createClient } from '../../loadgen/client.ts';
 import { type Clock, startClock } from '../../loadgen/clock.ts';
+import { learnWording } from '../../loadgen/prompts/learn.ts';
 import { PromptWriter } from '../../loadgen/prompts.ts';
 import { UserError } from '../../scenarios/base/errors.ts';
 import { extend, type Key, textKey } from '../../scenarios/base/key.ts';
@@ -35,6 +36,8 @@ export interface Target {
   readonly clock: Clock;
   /** Prompt tokens sent so far. */
   readonly sentTokens: number;
+  /** How the server reads text, so that prompts have the lengths that are asked for. Before the first call. */
+  learn(): Promise<void>;
   send(ask: Ask): CallHandle;
   /** A call that must succeed. */
   call(ask: Ask): Promise<CallResult>;
@@ -55,7 +58,8 @@ export function createTarget(options: TargetOptions): Target {
   const writer = new PromptWriter({ api, salt, vocabTokens: VOCAB_TOKENS });
   const root: Key = textKey(`calibrate/${salt}`);
   const dialect = dialectOf(api);
-  const headers = key === null ? {} : dialect.keyHeader(key);
+  const how = { headers: { ...dialect.headers, ...(key === null ? {} : dialect.keyHeader(key)) } };
+  const rootUrl = baseUrl.replace(/\/v1$/, '');
   let calls = 0;
   let sentTokens = 0;
 
@@ -68,7 +72,7 @@ export function createTarget(options: TargetOptions): Target {
     sentTokens += tokens + (prefix?.tokens ?? 0);
     return client.stream({
       baseUrl,
-      headers,
+      ...how,
       wire: {
         model,
         prompt: writer.write(runs.filter(run => run.tokens > 0)),
@@ -80,19 +84,48 @@ export function createTarget(options: TargetOptions): Target {
     });
   }
 
+  async function learn(): Promise<void> {
+    if (api === 'tokens') return;
+    const wording = await learnWording(
+      {
+        count: async prompt => {
+          const wire = { model, prompt, outputTokens: 1, reasoningTokens: 0 };
+          return (await client.stream({ baseUrl, ...how, wire }).result).promptTokens;
+        },
+        tokenize: async text => {
+          const json = JSON.stringify({ model, prompt: text, add_special_tokens: false });
+          const { tokens } = (jsonOf(await client.text(rootUrl, '/tokenize', how, json)) ?? {}) as {
+            tokens?: unknown;
+          };
+          return Array.isArray(tokens) && tokens.length > 0 ? tokens : null;
+        },
+      },
+      { api, wantsLead: false },
+    );
+    if (wording !== null) writer.speak(wording);
+  }
+
   return {
     options,
+    learn,
     clock,
     get sentTokens() {
       return sentTokens;
     },
     send,
     call: async ask => answered(await send(ask).result, ask),
-    text: (path, beside = 'v1') =>
-      client.text(beside === 'v1' ? baseUrl : baseUrl.replace(/\/v1$/, ''), path),
+    text: (path, beside = 'v1') => client.text(beside === 'v1' ? baseUrl : rootUrl, path, how),
     pause: ms => new Promise(resolve => setTimeout(resolve, ms)),
     close: () => client.close(),
   };
+}
+
+export function jsonOf(text: string | null): unknown {
+  try {
+    return JSON.parse(text ?? '');
+  } catch {
+    return null;
+  }
 }
 
 /** The result of a call that went well; else a UserError that says what the server said. */

@@ -6,7 +6,7 @@ import { textKey } from '../../scenarios/base/key.ts';
 import type { PlannedSession } from '../../scenarios/formats/plan.ts';
 import type { Call } from '../../scenarios/workflows/progress.ts';
 import { walk } from '../../scenarios/workflows/walk.ts';
-import { idsOf, type Salt, type SessionRow, wordsOf } from '../k6/session.ts';
+import { idsOf, type RunRow, type Salt, type SessionRow, wordsOf } from '../k6/session.ts';
 import type { Settings, TargetRow } from '../k6/settings.ts';
 import type { KnownSession } from '../k6/tally.ts';
 import { chainsOf, type Exported, type Exporter, type ExportInput } from './exporter.ts';
@@ -33,10 +33,10 @@ const LEAD_MS_PER_TOKEN = 0.01;
 const LEAD_MS_MAX = 120_000;
 const FIRST_MS = 2000;
 
+const LOSERS = 'k6 cannot cancel a request: losers of a join that does not wait for all run to their end';
 /** What k6 has no way for, in any script of ours. */
 const ALWAYS_LOST = [
   'answers are not sent back: later prompts hold the planned text of the same length in their place, so what a server cached while it generated is not found',
-  'k6 cannot cancel a request: losers of a join that does not wait for all run to their end',
   'percentiles of k6 are of one process; pods of a TestRun are not merged, and each judges thresholds alone',
   'content is the same every time: a second run on a server finds the first in its cache, unless WINDTUNNEL_SALT is set to another 16 digits',
   'times are those of Date.now(): whole milliseconds',
@@ -95,29 +95,8 @@ export function exportK6(input: ExportInput): ExportedK6 {
     ...unjudged,
   ];
   const names = scenarioNames([...gathered.chains.keys()]);
-  const scenarios = Object.fromEntries(
-    [...gathered.chains].map(([cohort, chains]) => {
-      const users = Math.min(chains.length, options.vus ?? gathered.usersMax.get(cohort) ?? 1);
-      return [
-        names.get(cohort) as string,
-        {
-          executor: 'shared-iterations',
-          exec: 'run',
-          vus: Math.max(users, testrun ?? 1),
-          iterations: chains.length,
-          maxDuration: `${Math.ceil((gathered.lastMs + gathered.leadMs + DAY_MS) / 1000)}s`,
-          gracefulStop: '30s',
-        },
-      ];
-    }),
-  );
+  const scenarios = scenariosOf(gathered, names, options);
   const users = Object.values(scenarios).reduce((sum, { vus }) => sum + vus, 0);
-  if (testrun !== null)
-    for (const [name, { iterations }] of Object.entries(scenarios))
-      if (iterations < testrun)
-        throw new UserError(`k6 scenario "${name}" has ${iterations} sessions for ${testrun} pods`, {
-          hint: `--testrun ${iterations}, or more sessions`,
-        });
   const settings: Settings = {
     targets: gathered.targets,
     rules: gathered.rules.rows,
@@ -146,28 +125,22 @@ export function exportK6(input: ExportInput): ExportedK6 {
   const texts = gathered.shared.lines(run =>
     isIds ? idsOf(run, salt, vocabTokens).join(',') : wordsOf(run, salt),
   );
-  const sharedText = texts.map((line, row) => (row === 0 ? line : `\n${line}`));
-  const bytes = [...planText, ...sharedText].reduce((sum, piece) => sum + piece.length, script.length);
-  const keys = new Set(
-    gathered.targets.flatMap(({ key, headersEnv }) => [
+  const files = [
+    { name: 'script.ts', text: [script] },
+    { name: 'plan.json', text: planText },
+    { name: 'shared.txt', text: texts.map((line, row) => (row === 0 ? line : `\n${line}`)) },
+  ];
+  if (testrun !== null) {
+    const bytes = files.flatMap(({ text }) => text).reduce((sum, piece) => sum + piece.length, 0);
+    const keys = gathered.targets.flatMap(({ key, headersEnv }) => [
       ...(key === null ? [] : [key.env]),
       ...Object.values(headersEnv),
-    ]),
-  );
+    ]);
+    const yaml = testRun({ name: plan.name, pods: testrun, bytes, keys: [...new Set(keys)], sse });
+    files.push({ name: 'testrun.yaml', text: [yaml] });
+  }
   return {
-    files: [
-      { name: 'script.ts', text: [script] },
-      { name: 'plan.json', text: planText },
-      { name: 'shared.txt', text: sharedText },
-      ...(testrun === null
-        ? []
-        : [
-            {
-              name: 'testrun.yaml',
-              text: [testRun({ name: plan.name, pods: testrun, bytes, keys: [...keys], sse })],
-            },
-          ]),
-    ],
+    files,
     sessions: gathered.sessions,
     calls: gathered.calls,
     lost:
@@ -176,6 +149,31 @@ export function exportK6(input: ExportInput): ExportedK6 {
     targets: gathered.targets,
     known: gathered.known,
   };
+}
+
+/** A k6 scenario for each cohort: an iteration is a session, or an agent of a closed cohort. */
+function scenariosOf(
+  { chains, usersMax, lastMs, leadMs }: Gathered,
+  names: ReadonlyMap<string, string>,
+  { vus = null, testrun = null }: ExportInput['options'],
+): Record<string, { vus: number; [option: string]: unknown }> {
+  const scenarios: Record<string, { vus: number; [option: string]: unknown }> = {};
+  for (const [cohort, { length: iterations }] of chains) {
+    const name = names.get(cohort) as string;
+    if (testrun !== null && iterations < testrun)
+      throw new UserError(`k6 scenario "${name}" has ${iterations} sessions for ${testrun} pods`, {
+        hint: `--testrun ${iterations}, or more sessions`,
+      });
+    scenarios[name] = {
+      executor: 'shared-iterations',
+      exec: 'run',
+      vus: Math.max(Math.min(iterations, vus ?? usersMax.get(cohort) ?? 1), testrun ?? 1),
+      iterations,
+      maxDuration: `${Math.ceil((lastMs + leadMs + DAY_MS) / 1000)}s`,
+      gracefulStop: '30s',
+    };
+  }
+  return scenarios;
 }
 
 function gather(input: ExportInput): Gathered {
@@ -189,7 +187,8 @@ function gather(input: ExportInput): Gathered {
   let sessions = 0;
   let calls = 0;
   let lastMs = 0;
-  let firstTokens = 0;
+  let hasLosers = false;
+  const first: RunRow[] = [];
   const shared = new SharedTexts();
   const known = new Map<string, KnownSession>();
   for (const chain of chainsOf(input)) {
@@ -199,6 +198,7 @@ function gather(input: ExportInput): Gathered {
     for (const { planned, atMs } of chain.sessions) {
       const unrolled = unroll(planned);
       meet(unrolled.root, planned, met);
+      hasLosers ||= losesBranches(unrolled.root);
       const ordinal = sessions++;
       rows.push(
         sessionRow(planned, unrolled, atMs, {
@@ -218,14 +218,14 @@ function gather(input: ExportInput): Gathered {
     }
     lastMs = Math.max(lastMs, readyMs);
     for (const { runs } of rows) shared.add(runs);
-    if (startMs < FIRST_MS) firstTokens += rows[0]?.runs.reduce((sum, run) => sum + run[3], 0) ?? 0;
+    if (startMs < FIRST_MS) first.push(...(rows[0]?.runs ?? []));
     listOf(chains, chain.cohort).push(JSON.stringify(rows));
     listOf(spans, chain.cohort).push({ startMs, endMs: readyMs });
   }
   if (sessions === 0) throw new UserError('the plan has no sessions', { hint: 'see `windtunnel check`' });
   const usersMax = new Map([...spans].map(([cohort, each]) => [cohort, atOnce(each)]));
-  const leadMs = Math.round(Math.min(LEAD_MS_MAX, LEAD_MS + firstTokens * LEAD_MS_PER_TOKEN));
-  const lost = targetLosses(input, rowsOf);
+  const leadMs = Math.round(Math.min(LEAD_MS_MAX, LEAD_MS + shared.ownTokens(first) * LEAD_MS_PER_TOKEN));
+  const lost = [...(hasLosers ? [LOSERS] : []), ...targetLosses(input, rowsOf)];
   return { chains, met, rules, targets, sessions, calls, usersMax, lastMs, leadMs, shared, known, lost };
 }
 
@@ -272,6 +272,22 @@ function meet(root: Piece, { program }: PlannedSession, met: MetRules): void {
   for (const leaf of leavesOf(root)) {
     if (leaf.kind === 'call') met.step(leaf.call.rules, true);
     else if (leaf.rules !== null) met.tool(leaf.rules);
+  }
+}
+
+/** Whether a join ends before all of its branches have. */
+function losesBranches(piece: Piece): boolean {
+  switch (piece.kind) {
+    case 'list':
+      return piece.pieces.some(losesBranches);
+    case 'try':
+      return losesBranches(piece.body) || (piece.otherwise !== null && losesBranches(piece.otherwise));
+    case 'fan-out':
+      return piece.need < piece.branches.length || piece.branches.some(losesBranches);
+    case 'call':
+    case 'wait':
+    case 'graph':
+      return false;
   }
 }
 

@@ -17,6 +17,11 @@ export class SharedTexts {
     }
   }
 
+  /** Tokens of runs that only one session holds. */
+  ownTokens(runs: readonly RunRow[]): number {
+    return runs.reduce((sum, run) => sum + ((this.seen.get(nameOf(run))?.sessions ?? 0) > 1 ? 0 : run[3]), 0);
+  }
+
   /** A line each, its name before it: those that save most first, as many as there is room for. */
   lines(spell: (run: RunRow) => string): string[] {
     const savedTokens = ({ run, sessions }: { run: RunRow; sessions: number }): number =>

@@ -2,7 +2,7 @@
 // a time. Its text stands in exported scripts instead of ask.ts.
 import sse from 'k6/x/sse';
 import type { Ask } from './ask.ts';
-import { type Reply, readStream } from './session.ts';
+import { holdsToken, type Reply, readStream } from './session.ts';
 
 export async function ask({ url, body, headers, tags, timeoutMs, nowMs, onGap }: Ask): Promise<Reply> {
   const sentMs = nowMs();
@@ -19,7 +19,7 @@ export async function ask({ url, body, headers, tags, timeoutMs, nowMs, onGap }:
         client.close();
         return;
       }
-      if (!readStream(`data: ${data}\n`).outputTokens) return;
+      if (!holdsToken(data)) return;
       if (firstTokenMs === null) firstTokenMs = atMs;
       else onGap(atMs - lastMs);
       lastMs = atMs;

@@ -93,7 +93,9 @@ const texts = {
 };
 const textsOf = ({ api }: TargetRow): Spelled => (api === 'tokens' ? texts.ids : texts.words);
 
-const sleep = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, Math.max(0, ms)));
+/** Never early: the clock is whole milliseconds, and behind by up to one. */
+const timerMs = (ms: number): number => Math.max(0, Math.ceil(ms));
+const sleep = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, timerMs(ms)));
 
 export async function run(): Promise<void> {
   const { name, startTime, iterationInTest } = exec.scenario;
@@ -139,7 +141,7 @@ function ioOf(session: SessionRow, { tags, nowMs }: Around): Io {
     timeoutMs,
     nowMs,
     at(atMs, then) {
-      const timer = setTimeout(then, Math.max(0, atMs - nowMs()));
+      const timer = setTimeout(then, timerMs(atMs - nowMs()));
       return () => clearTimeout(timer);
     },
     send(_session, call, limitMs) {

@@ -590,6 +590,9 @@ function chunkOf(data: string): ChunkJson | null {
   }
 }
 
+/** Whether one event of a stream has a generated token in it. */
+export const holdsToken = (data: string): boolean => hasToken(chunkOf(data)?.choices?.[0]);
+
 const hasToken = (choice: ChoiceJson | undefined): boolean =>
   (choice?.text ?? '') !== '' ||
   (choice?.delta?.content ?? '') !== '' ||

@@ -19,6 +19,7 @@ import { importAzure, importGigabyte, importMooncake } from './import.ts';
 import { loadgenCpu, loadgenSoak } from './loadgen.ts';
 import { metricsWatch } from './metrics.ts';
 import { policyBench } from './policies.ts';
+import { runLogCost } from './run-log.ts';
 import { simAgentic64, simGrowth, simSessions, simSingle, simTenMillion } from './simulate.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -89,6 +90,9 @@ const BENCHES: Record<string, () => Figure> = {
 
   /** What stays of 100,000 short calls. */
   'loadgen-soak': loadgenSoak,
+
+  /** Writing a live run to disk as it goes on. */
+  'run-log': runLogCost,
 
   /** Looking at 1 MB of a server's metrics, 20 times a second. */
   'metrics-watch': metricsWatch,

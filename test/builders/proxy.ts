@@ -1,4 +1,4 @@
-// A TCP proxy in front of a server that a test can make slow, silent, dead or broken.
+// A TCP proxy in front of a server that a test can make silent, or break.
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 /** The first has a role only. */
@@ -16,8 +16,7 @@ export interface FaultyProxy {
   close(): Promise<void>;
 }
 
-/** `delayMs`: of each piece on its way back. */
-export async function proxyTo(target: string, { delayMs = 0 } = {}): Promise<FaultyProxy> {
+export async function proxyTo(target: string): Promise<FaultyProxy> {
   const { hostname, port } = new URL(target);
   const pairs = new Set<readonly [Socket, Socket]>();
   /** Events since the last request on each. */
@@ -49,12 +48,10 @@ export async function proxyTo(target: string, { delayMs = 0 } = {}): Promise<Fau
       if (!isSilent) outer.write(bytes);
     });
     outer.on('data', bytes => {
-      setTimeout(() => {
-        if (isSilent || inner.destroyed) return;
-        inner.write(bytes);
-        const seen = String(bytes).split('data: ').length - 1;
-        if (seen > 0) events.set(inner, (events.get(inner) ?? 0) + seen);
-      }, delayMs);
+      if (isSilent || inner.destroyed) return;
+      inner.write(bytes);
+      const seen = String(bytes).split('data: ').length - 1;
+      if (seen > 0) events.set(inner, (events.get(inner) ?? 0) + seen);
     });
   });
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));

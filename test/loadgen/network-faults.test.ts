@@ -22,10 +22,10 @@ afterEach(async () => {
   for (const each of open.splice(0).reverse()) await each.close();
 });
 
-async function served(how: { delayMs?: number } = {}): Promise<{ server: LiveEmulator; proxy: FaultyProxy }> {
+async function served(): Promise<{ server: LiveEmulator; proxy: FaultyProxy }> {
   const server = await emulator();
   open.push(server);
-  const proxy = await proxyTo(server.url, how);
+  const proxy = await proxyTo(server.url);
   open.push(proxy);
   return { server, proxy };
 }
