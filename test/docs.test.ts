@@ -1,7 +1,7 @@
 // The documentation is tried: every whole YAML file in it compiles, or fails with the code that its comment names; every
 // command line names a command and options that exist; the worked example's prompt lengths are those of the interpreter.
 import { readdirSync, readFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { resolveDeployment } from '../engines/deploy.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
@@ -51,7 +51,7 @@ function blocksOf(file: string): Block[] {
   return blocks;
 }
 
-const files = ['.', 'gateway'].flatMap(folder =>
+const files = ['.', 'gateway', 'live'].flatMap(folder =>
   readdirSync(join(DOCS, folder))
     .filter(name => name.endsWith('.md'))
     .map(name => join(folder, name)),
@@ -210,9 +210,11 @@ describe('commands in the documentation', () => {
 
 test.each(files)('%s: its links lead to files, and the index names it', file => {
   const text = readFileSync(join(DOCS, file), 'utf8');
-  for (const [, target] of text.matchAll(/\]\(([^)#]+)\)/g)) {
+  for (const [, target] of text.matchAll(/\]\((?!https:)([^)#]+)\)/g)) {
     expect(() => readFileSync(join(DOCS, dirname(file), target!)), target).not.toThrow();
   }
-  const index = readFileSync(join(DOCS, dirname(file), 'README.md'), 'utf8');
-  if (basename(file) !== 'README.md') expect(index).toContain(`(${basename(file)})`);
+  if (basename(file) === 'README.md') return;
+  // A folder has its own, or the page of its name beside it.
+  const index = dirname(file) === 'live' ? 'live.md' : join(dirname(file), 'README.md');
+  expect(readFileSync(join(DOCS, index), 'utf8')).toContain(`(${relative(dirname(index), file)})`);
 });
