@@ -20,7 +20,7 @@ export const PART_NAMES: Record<keyof CriticalPath, string> = {
   toolMs: 'tools',
   humanMs: 'people',
   waitMs: 'planned waits',
-  otherMs: 'gaps outside any step',
+  otherMs: 'gaps outside any step, and calls of which only start and end are known',
 };
 
 /** The largest part of the summed critical path; null when no workflow completed. */

@@ -54,9 +54,11 @@ export function timeRows(
   world: World,
   tolerances: Tolerances,
 ): ValidationRow[] {
+  const unseen = unseenTimes(times);
   const judged = times.filter(
-    // What a record does not have cannot be judged; what our own run lacks is a failure.
-    ({ metric, measuredCount }) => metric !== 'itl' && !(world === 'recorded' && measuredCount === 0),
+    // What a record or a driver does not have cannot be judged; what else our own run lacks is a failure.
+    each =>
+      each.metric !== 'itl' && !(world === 'recorded' && each.measuredCount === 0) && !unseen.includes(each),
   );
   const row = (what: string, { predictedMs, measuredMs, ci95, noise }: Estimate, isTail: boolean) =>
     rowOf(
@@ -78,6 +80,14 @@ export function timeRows(
     ...judged.map(each => row(`mean ${labelOf(each)}`, each.mean, false)),
     ...judged.filter(hasTail).map(each => row(`p95 ${labelOf(each)}`, each.p95, true)),
   ];
+}
+
+/** Calls ended, and nobody saw their tokens: k6 sent them. */
+export function unseenTimes(times: readonly TimeComparison[]): TimeComparison[] {
+  const sawEnds = times.some(({ metric, measuredCount }) => metric === 'e2e' && measuredCount > 0);
+  return times.filter(
+    ({ metric, measuredCount }) => sawEnds && measuredCount === 0 && (metric === 'ttft' || metric === 'tpot'),
+  );
 }
 
 interface Count {

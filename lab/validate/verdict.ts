@@ -10,6 +10,7 @@ import type {
   ValidationResult,
   ValidationRow,
 } from '../../scenarios/formats/validation.ts';
+import { unseenTimes } from './judged.ts';
 import { BIAS_SPREAD_MAX, TAU_MIN } from './rank.ts';
 
 export interface VerdictInput {
@@ -109,12 +110,20 @@ function reasonsOf(comparison: Comparison, input: VerdictInput): string[] {
     isOff ? failures(comparison) : null,
     isOff ? tokens(comparison) : null,
     isOff ? cache(comparison) : null,
+    unseen(comparison),
     worstStep(comparison),
     isOff && comparison.groups.length > 0 ? order(comparison) : null,
     isOff ? times(rows) : null,
     noise(rows, input, pass),
   ];
   return reasons.filter(reason => reason !== null);
+}
+
+/** What the driver could not see. */
+function unseen({ measured, groups }: Comparison): Reason {
+  const all = groups.find(({ kind }) => kind === 'all');
+  if (measured !== 'live' || all === undefined || unseenTimes(all.times).length === 0) return null;
+  return "TTFT and TPOT are not judged: who sent the calls saw no tokens; the server's own are on the page of the live run";
 }
 
 /** Where the worst metric is worst. */
