@@ -40,8 +40,8 @@ export class SseParser {
 
   /** Hot. Takes bytes [from, to); they may be reused by the caller afterwards. */
   push(bytes: Buffer, from = 0, to = bytes.length): void {
-    let start = from;
-    for (let at = from; at < to; at++) {
+    let start = this.wholeEvents(bytes, from, to);
+    for (let at = start; at < to; at++) {
       const byte = bytes[at];
       if (byte !== LF && byte !== CR) continue;
       // The LF of a CR LF ends no line of its own.
@@ -54,6 +54,24 @@ export class SseParser {
     this.held.push(Buffer.from(bytes.subarray(start, to)));
     this.heldBytes += to - start;
     if (this.heldBytes > MAX_LINE_BYTES) throw new SseLimitError(`a line of over ${MAX_LINE_BYTES} bytes`);
+  }
+
+  /**
+   * Gives the events in front that are whole, of one data line each and ended by LF: what servers send. Returns where the
+   * rest begins, which is read byte by byte.
+   */
+  private wholeEvents(bytes: Buffer, from: number, to: number): number {
+    if (this.heldBytes > 0 || this.afterCr || this.atStart || this.data !== null) return from;
+    let start = from;
+    while (this.event === '' && startsWith(bytes, start, to, DATA) && bytes[start + 5] === SPACE) {
+      const end = bytes.indexOf(LF, start);
+      if (end < 0 || end + 1 >= to || bytes[end + 1] !== LF) break;
+      const data = bytes.toString('utf8', start + 6, end);
+      if (data.includes('\r')) break;
+      start = end + 2;
+      this.onEvent({ event: 'message', data });
+    }
+    return start;
   }
 
   /** The stream ended: gives what an unfinished last event holds. */

@@ -19,6 +19,7 @@ export function profileStep({
   const perContextToken = fromUs(step.per_context_token_us);
   const perPrefill = fromUs(step.per_prefill_us);
   const perPrefillToken = fromUs(step.per_prefill_token_us);
+  const perPrefillContextToken = fromUs(step.per_prefill_context_token_us);
   const perPair = fromUs(step.per_pair_us);
   const perSample = fromUs(step.per_sample_us);
   const tried = {
@@ -48,6 +49,7 @@ export function profileStep({
           perContextToken * load.decodeContextTokens +
           perPrefill * load.prefills +
           perPrefillToken * load.prefillTokens +
+          perPrefillContextToken * load.prefillContextTokens +
           perPair * load.prefillPairs +
           perSample * load.samples,
       );

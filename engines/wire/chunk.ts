@@ -20,18 +20,24 @@ export function parseStreamData(data: string): StreamDelta | null {
   }
   const finishReason = typeof choice.finish_reason === 'string' ? choice.finish_reason : null;
   const tokenIds = tokenIdsOf(choice.token_ids);
-  const base = { ...NO_DELTA, hasChoice: true, finishReason, usage, tokenIds };
   const hasIds = tokenIds !== null && tokenIds.length > 0;
-  if (!isObject(choice.delta)) {
-    const outputText = textOf(choice.text);
-    return { ...base, outputText, hasToken: outputText !== '' || hasIds };
-  }
-  const delta = choice.delta;
-  const reasoningText = textOf(delta.reasoning_content) || textOf(delta.reasoning);
-  const outputText = textOf(delta.content) || textOf(delta.refusal);
-  const hasToolCall = Array.isArray(delta.tool_calls) && delta.tool_calls.length > 0;
-  const hasToken = reasoningText !== '' || outputText !== '' || hasToolCall || hasIds;
-  return { ...base, outputText, reasoningText, hasToken };
+  const { delta } = choice;
+  const isChat = isObject(delta);
+  const reasoningText = isChat ? textOf(delta.reasoning_content) || textOf(delta.reasoning) : '';
+  const outputText = isChat ? textOf(delta.content) || textOf(delta.refusal) : textOf(choice.text);
+  const hasToolCall = isChat && Array.isArray(delta.tool_calls) && delta.tool_calls.length > 0;
+  // Written out: this is made for every token.
+  return {
+    outputText,
+    reasoningText,
+    hasChoice: true,
+    hasToken: reasoningText !== '' || outputText !== '' || hasToolCall || hasIds,
+    finishReason,
+    usage,
+    tokenIds,
+    error: null,
+    done: false,
+  };
 }
 
 function usageOf(usage: unknown): Usage | null {

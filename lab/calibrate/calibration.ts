@@ -108,6 +108,7 @@ function profileOf({
       per_context_token_us: us(costs.context_token),
       per_prefill_us: us(costs.prefill),
       per_prefill_token_us: us(costs.prefill_token),
+      per_prefill_context_token_us: us(costs.prefill_context),
       per_pair_us: us(costs.pair),
     },
     frontend: { base_ms: digits(costs.frontend), per_prompt_token_us: us(costs.frontend_token) },

@@ -11,6 +11,7 @@ export const TERMS = [
   'context_token',
   'prefill',
   'prefill_token',
+  'prefill_context',
   'pair',
 ] as const;
 export type Term = (typeof TERMS)[number];
@@ -26,6 +27,7 @@ export const TERM_WORDS: Readonly<Record<Term, string>> = {
   context_token: 'each KV entry that those read',
   prefill: 'each prompt in it',
   prefill_token: 'each prompt token in it',
+  prefill_context: 'each KV entry that they read',
   pair: 'each (query, key) pair of prompts',
 };
 
@@ -43,6 +45,7 @@ export function countsOf(loads: readonly StepLoad[], way: { calls: number; promp
     context_token: sum(load => load.decodeContextTokens),
     prefill: sum(load => load.prefills),
     prefill_token: sum(load => load.prefillTokens),
+    prefill_context: sum(load => load.prefillContextTokens),
     pair: sum(load => load.prefillPairs),
   };
 }

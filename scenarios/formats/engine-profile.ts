@@ -30,6 +30,7 @@ export const engineProfileSchema = z
         per_context_token_us: us('each KV entry that those read').optional(),
         per_prefill_us: us('each sequence with more new tokens').optional(),
         per_prefill_token_us: us('each of their new tokens').optional(),
+        per_prefill_context_token_us: us('each KV entry behind and in them').optional(),
         per_pair_us: us('each (query, key) pair of theirs').optional(),
         per_sample_us: us('each sequence that gives a token').optional(),
       })

@@ -22,6 +22,7 @@ const COSTS: Costs = {
   context_token: 0.0004,
   prefill: 2.5,
   prefill_token: 0.18,
+  prefill_context: 0.001,
   pair: 0.0001,
 };
 const BUDGET = 1024;
@@ -186,6 +187,7 @@ describe('what a time consists of', () => {
         per_context_token_us: us(COSTS.context_token),
         per_prefill_us: us(COSTS.prefill),
         per_prefill_token_us: us(COSTS.prefill_token),
+        per_prefill_context_token_us: us(COSTS.prefill_context),
         per_pair_us: us(COSTS.pair),
       },
       range: { decodes: 1, context_tokens: 1, prefill_tokens: 1 },
