@@ -183,28 +183,37 @@ export class Replay implements World {
    *   warm up sockets ─▶ start sessions by the pacer ─▶ calls, tools, pauses ─▶ records
    */
   async run(): Promise<RunOutput> {
-    await this.senders.warmUp();
+    try {
+      return await this.toTheEnd();
+    } finally {
+      this.pacer.clear();
+      await this.senders.close();
+      await this.looks.close();
+      await this.connections.close();
+    }
+  }
+
+  private async toTheEnd(): Promise<RunOutput> {
+    const ended = new Promise<void>((resolve, reject) => {
+      this.finished = resolve;
+      this.failed = reject;
+    });
+    // A thread may break before anything waits for the end.
+    ended.catch(() => {});
+    await Promise.race([this.senders.warmUp(), ended]);
     this.zeroMs = this.options.clock.nowMs();
     // What is decided first sees a server that has been looked at.
     await this.watch.start();
     this.zeroMs = this.options.clock.nowMs();
     const cpu = process.cpuUsage();
     try {
-      await new Promise<void>((resolve, reject) => {
-        this.finished = resolve;
-        this.failed = reject;
-        this.armStarts();
-        this.settle();
-      });
+      this.at(0, () => {});
+      await ended;
     } finally {
-      this.pacer.clear();
       await this.watch.stop();
     }
     const use = { wallMs: this.nowMs(), cpuUs: process.cpuUsage(cpu), inFlightMax: this.inFlightMax };
-    const reports = await this.senders.close();
-    await this.looks.close();
-    await this.connections.close();
-    return this.output(reports, use);
+    return this.output(await this.senders.close(), use);
   }
 
   /** What the servers showed so far. */

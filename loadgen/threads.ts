@@ -38,6 +38,7 @@ export class ThreadedSenders implements Senders {
   private readonly free: number[] = Array.from({ length: SLOTS }, (_, slot) => slot);
   private readonly live = new Map<number, LiveCall>();
   private readonly owners = new Map<string, Worker>();
+  private readonly gone = new Set<Worker>();
   private sessions = 0;
   private isClosing = false;
 
@@ -49,6 +50,7 @@ export class ThreadedSenders implements Senders {
       const worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData });
       worker.on('error', broken);
       worker.on('exit', code => {
+        this.gone.add(worker);
         if (!this.isClosing) broken(new Error(`a thread of the load generator ended with ${code}`));
       });
       worker.on('message', (message: FromThread) => this.heard(message, events));
@@ -118,25 +120,29 @@ export class ThreadedSenders implements Senders {
     events.ended(message.ticket, message.result);
   }
 
-  /** All of them, and waits for the answer of each; one that has died answers nothing. */
-  private ask(question: ToThread, answer: FromThread['kind']): Promise<FromThread[]> {
-    return Promise.all(
-      this.workers.map(
-        worker =>
-          new Promise<FromThread>((resolve, reject) => {
-            const listen = (message: FromThread): void => {
-              if (message.kind !== answer) return;
-              worker.off('message', listen);
-              worker.off('error', reject);
-              resolve(message);
-            };
-            worker.on('message', listen);
-            worker.once('error', reject);
-            tell(worker, question);
-          }),
-      ),
-    );
+  /** All of them, and waits for the answer of each; one that has died, or dies meanwhile, gives none. */
+  private async ask(question: ToThread, answer: FromThread['kind']): Promise<FromThread[]> {
+    const asked = this.workers.filter(worker => !this.gone.has(worker));
+    const answers = await Promise.all(asked.map(worker => answerOf(worker, question, answer)));
+    return answers.filter(each => each !== null);
   }
+}
+
+function answerOf(worker: Worker, question: ToThread, kind: FromThread['kind']): Promise<FromThread | null> {
+  return new Promise(resolve => {
+    const settle = (answer: FromThread | null): void => {
+      worker.off('message', listen);
+      worker.off('exit', exited);
+      resolve(answer);
+    };
+    const listen = (message: FromThread): void => {
+      if (message.kind === kind) settle(message);
+    };
+    const exited = (): void => settle(null);
+    worker.on('message', listen);
+    worker.on('exit', exited);
+    tell(worker, question);
+  });
 }
 
 const tell = (worker: Worker, message: ToThread): void => worker.postMessage(message);

@@ -39,6 +39,7 @@ const HOMES: Record<string, readonly string[]> = {
     'scenarios/command.ts',
     'sim/command.ts',
     'loadgen/command.ts',
+    'loadgen/live-options.ts',
     'reports/command.ts',
   ],
 };

@@ -3,7 +3,8 @@
 import { type LoadedDeployment, loadDeployment, readyRun, withRouting } from '../../engines/load.ts';
 import { routingPolicies } from '../../gateway/routing/index.ts';
 import { chosenRouting } from '../../gateway/routing/outside.ts';
-import { refuseWarm, withLive } from '../../loadgen/command.ts';
+import { refuseWarm } from '../../loadgen/command.ts';
+import { withLive } from '../../loadgen/live-options.ts';
 import { UserError } from '../../scenarios/base/errors.ts';
 import { loadRun, outFolder, type RunOptions, runName, withRun } from '../../scenarios/cli/run-options.ts';
 import type { Command } from '../../scenarios/cli/terminal.ts';

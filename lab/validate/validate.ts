@@ -4,7 +4,7 @@
 import { join } from 'node:path';
 import type { ReadyRun } from '../../engines/load.ts';
 import type { RoutingPolicy } from '../../gateway/routing/policy.ts';
-import type { LiveOptions } from '../../loadgen/command.ts';
+import type { LiveOptions } from '../../loadgen/live-options.ts';
 import { publish, publishValidation } from '../../reports/publish.ts';
 import { EXIT, UserError } from '../../scenarios/base/errors.ts';
 import type { LoadedScenario } from '../../scenarios/cli/load.ts';

@@ -8,7 +8,7 @@ import { loadRun, outFolder, type RunOptions, runName, withRun } from '../../sce
 import { type Command, printJson, say } from '../../scenarios/cli/terminal.ts';
 import { parseScalar } from '../../scenarios/formats/quantity.ts';
 import { closest } from '../../scenarios/formats/suggest.ts';
-import { withEndpoints } from '../command.ts';
+import { withEndpoints } from '../live-options.ts';
 import type { Exported } from './exporter.ts';
 import { exporters } from './index.ts';
 

@@ -1,5 +1,8 @@
 // Threads against one: a run is the same, whoever streams it.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startClock } from '../../loadgen/clock.ts';
+import type { SenderTarget } from '../../loadgen/sender.ts';
+import { ThreadedSenders } from '../../loadgen/threads.ts';
 import type { CallRecord } from '../../scenarios/formats/record.ts';
 import { emulator, type Governed, isIdle, type LiveEmulator, liveDeployment, replayed } from './live.ts';
 
@@ -74,4 +77,17 @@ test('calls of a thread can be given up', async () => {
   expect(output.calls.some(({ outcome }) => outcome === 'unfinished')).toBe(true);
   await isIdle(server);
   await server.close();
+});
+
+test('a thread that breaks is told of, and closing does not wait for it', async () => {
+  const broken: Error[] = [];
+  const target = { name: 'main', modelId: 'm', isHosted: true, endpoints: [null] };
+  const senders = new ThreadedSenders(
+    2,
+    { zero: startClock().zero, environment: {}, targets: [target as unknown as SenderTarget] },
+    { firstToken() {}, ended() {} },
+    error => broken.push(error),
+  );
+  await expect.poll(() => broken.length, { timeout: 10_000 }).toBeGreaterThan(0);
+  expect(await senders.close()).toEqual([]);
 });
