@@ -138,8 +138,8 @@ function byRank<A, B>(as: readonly A[], bs: readonly B[]): [A, B][] {
     .map(({ pair }) => pair);
 }
 
-/** Rounds that a term's interval needs at least. */
-const ROUNDS_MIN = 3;
+/** Rounds that the middle of the repeats needs, so that a hiccup or two do not move it. */
+const ROUNDS_MIN = 6;
 /** Settings of a kind that stay, whatever they cost: two make a slope. */
 const SETTINGS_MIN = 2;
 

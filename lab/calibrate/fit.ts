@@ -164,11 +164,12 @@ const errorOf = ({ counts, measuredMs }: Observation, costs: Costs): number =>
 const spreadOf = (errors: readonly number[]): number =>
   Math.max(SPREAD_MIN, 1.4826 * quantile(errors.map(Math.abs), 0.5));
 
-/** What the repeats of a setting agree on: the mean of the middle half. A machine's hiccups only ever add. */
+/** What the repeats of a setting agree on: the mean of the middle half; of two the shorter, as hiccups only ever add. */
 function settled(repeats: readonly Observation[]): Observation {
   const order = repeats.toSorted((a, b) => a.measuredMs - b.measuredMs);
-  const edge = Math.floor(order.length / 4);
-  const middle = order.slice(edge, order.length - edge);
+  const half = Math.floor((order.length - 1) / 2);
+  const quarter = Math.floor(order.length / 4);
+  const middle = order.length < 4 ? [order[half]!] : order.slice(quarter, order.length - quarter);
   const meanOf = (of: (row: Observation) => number): number => mean(middle.map(of));
   const counts = Object.fromEntries(TERMS.map(term => [term, meanOf(row => row.counts[term])]));
   return { ...order[0]!, measuredMs: meanOf(row => row.measuredMs), counts: counts as Record<Term, number> };

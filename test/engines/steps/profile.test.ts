@@ -43,7 +43,8 @@ describe('the step of a calibrated profile', () => {
     addSequence(load, 500, 1000, true);
     addSequence(load, 0, 24, false);
     const pairs = 1000 * 500 + (1000 * 1001) / 2 + (24 * 25) / 2;
-    const us = 12_000 + 16 * 40 + 16_000 * 0.0625 + 2 * 100 + 1024 * 50 + (1500 + 24) * 0.5 + pairs * 0.001 + 17 * 10;
+    const us =
+      12_000 + 16 * 40 + 16_000 * 0.0625 + 2 * 100 + 1024 * 50 + (1500 + 24) * 0.5 + pairs * 0.001 + 17 * 10;
     expect(step.stepNs(load)).toBeCloseTo(us * 1000, -1);
   });
 
