@@ -127,6 +127,8 @@ function profileOf({
 
 /** Short prompts tell best how long a prompt waits for its step. */
 const SHORT_TOKENS = 256;
+/** Hiccups only lengthen a wait, so its distribution is read low: evenly spread over a step, that share waits so long. */
+const SHORT_SHARE = 0.3;
 
 /**
  * A prompt that joins a batch waits for the step under way, half of it on average, and where the next step is decided
@@ -147,10 +149,10 @@ function schedulingOf({ joins, fit: { costs }, limits }: Found): Scheduling {
       return (ttftMs - ownMs) / (costs.base + besideMs);
     });
   if (waits.length === 0) return { isAsync: true, origin: "assumed: vLLM's default" };
-  const steps = quantile(waits, 0.5);
+  const steps = quantile(waits, SHORT_SHARE);
   return {
-    isAsync: steps > 1,
-    origin: `found: a prompt that joins a batch waits for ${steps.toFixed(1)} of its steps`,
+    isAsync: steps > SHORT_SHARE + 0.5,
+    origin: `found: ${showRatio(SHORT_SHARE)} of the prompts that join a batch wait for ${steps.toFixed(1)} steps or less`,
   };
 }
 

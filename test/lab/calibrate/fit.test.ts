@@ -96,9 +96,9 @@ describe('the fit of step costs', () => {
 
   test('leaves out a cost that is not there, and says so', () => {
     const { terms, costs } = fitCosts(
-      observed({ noise: 0.1, costs: { ...COSTS, frontend_token: 0, context_token: 0 } }),
+      observed({ noise: 0.1, costs: { ...COSTS, prefill: 0, context_token: 0 } }),
     );
-    for (const term of ['frontend_token', 'context_token'] as const) {
+    for (const term of ['prefill', 'context_token'] as const) {
       expect(costs[term]).toBe(0);
       expect(terms[term].dropped).toContain('its interval reaches 0');
       expect(terms[term].ci95).toBeNull();
