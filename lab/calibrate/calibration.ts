@@ -34,6 +34,8 @@ export interface Found {
   /** Experiments left out because the server had other work. */
   disturbed: number;
   rounds: number;
+  /** Why it ended before its time; null: it did not. */
+  cut: string | null;
   seconds: number;
   sentTokens: number;
 }
@@ -161,8 +163,9 @@ const NOISE_MAX = 0.15;
 /** An error to expect beyond this asks for a look at the residuals. */
 const ERROR_MAX = 0.15;
 
-function warningsOf({ fit, origins, disturbed, limits, rounds }: Found): string[] {
+function warningsOf({ fit, origins, disturbed, limits, rounds, cut }: Found): string[] {
   const warnings: string[] = [];
+  if (cut !== null) warnings.push(`ended before its time: ${cut}`);
   for (const { kind, noiseRatio } of fit.kinds)
     if (noiseRatio !== null && noiseRatio > NOISE_MAX)
       warnings.push(

@@ -17,8 +17,7 @@ import { deploymentOf, HEADER, simulated } from '../builders/worlds.ts';
 const VLLM_TEST_MS = 1_500_000;
 const VOCAB_TOKENS = 4096;
 
-/** Best first, by what each keeps together: prefixes of whole groups, sessions, nothing. */
-const POLICIES = ['prefix-cache', 'session-affinity', 'round-robin'] as const;
+const POLICIES = ['prefix-cache', 'round-robin'] as const;
 type Policy = (typeof POLICIES)[number];
 
 /** Agents of eight projects: each begins with its project's 1,024 tokens and goes through six turns. */
@@ -149,7 +148,7 @@ describe.skipIf(!hasVllm)('two vLLM processes (set WINDTUNNEL_VLLM to its execut
   });
 
   test(
-    'routing by prefix beats turns, and hits come in the same order, simulated and live',
+    'routing by prefix beats turns in both worlds, by hits, TTFT and workflow time',
     async () => {
       const urls = servers.map(({ url }) => url);
       const step = await measuredStep(urls[0]!);
@@ -171,16 +170,13 @@ describe.skipIf(!hasVllm)('two vLLM processes (set WINDTUNNEL_VLLM to its execut
             .join(''),
       );
       for (const world of ['sim', 'live'] as const) {
-        const hits = rows.map(row => row[world].hitRatio);
-        expect(hits, `${world} hits`).toEqual([...hits].sort((a, b) => b - a));
-        const [best, , worst] = rows.map(row => row[world]);
+        const [best, worst] = rows.map(row => row[world]);
+        expect(best!.hitRatio - worst!.hitRatio, `${world} hits`).toBeGreaterThan(0.08);
         expect(best!.ttftMs, `${world} TTFT`).toBeLessThan(worst!.ttftMs);
         expect(best!.workflowMs, `${world} workflow time`).toBeLessThan(worst!.workflowMs);
       }
-      // By prefix against by turns: both worlds say about as much.
-      const gain = (world: 'sim' | 'live') => 1 - rows[0]![world].ttftMs / rows[2]![world].ttftMs;
-      expect(gain('sim')).toBeGreaterThan(0.2);
-      expect(gain('live')).toBeGreaterThan(0.2);
+      for (const { policy, sim, live } of rows)
+        expect(Math.abs(sim.hitRatio - live.hitRatio), `hits of ${policy}`).toBeLessThan(0.03);
     },
     VLLM_TEST_MS,
   );
