@@ -41,7 +41,7 @@ async function payloads(server: ServerProcess, body: object): Promise<string[]> 
     .map(event => event.replace(/^data: /, ''));
 }
 
-describe('the deadline server', () => {
+describe('the deadline server', { retry: 2 }, () => {
   test('streams as vLLM does: role with the first token, finish_reason with the last, then usage and [DONE]', async () => {
     const server = await aServer({ ttftMs: 1, itlMs: 1 });
     const lines = await payloads(server, { max_tokens: 3 });
@@ -115,7 +115,7 @@ describe('the deadline server', () => {
   });
 });
 
-describe('our client against the truth', () => {
+describe('our client against the truth', { retry: 2 }, () => {
   test('reads TTFT and gaps as they were, and in causal order', async () => {
     const server = await aServer({ ttftMs: 50, itlMs: 20 });
     const drivers = createDrivers(1, clock.zero, server.baseUrl);
@@ -212,7 +212,7 @@ test('shares of a load add up to it', () => {
   expect(new Set(parts(open).map(({ seed }) => seed)).size).toBe(3);
 });
 
-describe('the search for the limit', () => {
+describe('the search for the limit', { retry: 2 }, () => {
   /** A machine that sustains so many streams. */
   const machine = (limit: number, { hiccupAt = 0, server = 'fine' as Level['server'] } = {}) => {
     const tried: number[] = [];
@@ -255,7 +255,7 @@ describe('the search for the limit', () => {
   });
 });
 
-describe('the verdict', () => {
+describe('the verdict', { retry: 2 }, () => {
   const own = {
     chunksPerSec: 9000.4,
     callsPerSec: 180.2,
