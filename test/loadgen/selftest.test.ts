@@ -212,7 +212,7 @@ test('shares of a load add up to it', () => {
   expect(new Set(parts(open).map(({ seed }) => seed)).size).toBe(3);
 });
 
-describe('the search for the limit', { retry: 2 }, () => {
+describe('the search for the limit', () => {
   /** A machine that sustains so many streams. */
   const machine = (limit: number, { hiccupAt = 0, server = 'fine' as Level['server'] } = {}) => {
     const tried: number[] = [];
@@ -255,7 +255,7 @@ describe('the search for the limit', { retry: 2 }, () => {
   });
 });
 
-describe('the verdict', { retry: 2 }, () => {
+describe('the verdict', () => {
   const own = {
     chunksPerSec: 9000.4,
     callsPerSec: 180.2,
