@@ -112,7 +112,7 @@ pools:
   test(
     'k6 sends the same calls; what it cannot see comes from the server',
     async () => {
-      const result = await replayed('three.yaml', '-d', 'staging.yaml', '--driver', 'k6');
+      const result = await replayed('three.yaml', '-d', 'staging.yaml', '--driver', 'k6', '--vocab', '4096');
       expect(result.counts.calls).toMatchObject({ ok: CALLS, error: 0 });
       expect(result.metrics.ttft).toBeUndefined();
       expect(serverOf(result).latencies.ttft?.count).toBe(CALLS);
