@@ -114,12 +114,6 @@ function outcomeOf(run: RunOutput): Outcome {
   };
 }
 
-const meanOf = (all: readonly Outcome[]): Outcome => ({
-  ttftMs: mean(all.map(each => each.ttftMs)),
-  workflowMs: mean(all.map(each => each.workflowMs)),
-  hitRatio: mean(all.map(each => each.hitRatio)),
-});
-
 async function live(policy: Policy, step: Step, urls: readonly string[]): Promise<Outcome> {
   const plan = planOf(SCENARIO);
   const two = deploymentOf(deployment(policy, step, urls));
@@ -152,15 +146,11 @@ describe.skipIf(!hasVllm)('two vLLM processes (set WINDTUNNEL_VLLM to its execut
     async () => {
       const urls = servers.map(({ url }) => url);
       const step = await measuredStep(urls[0]!);
-      // There and back again, so that a machine that grows slower or faster favours nobody.
-      const measured = new Map<Policy, Outcome[]>();
-      for (const policy of [...POLICIES, ...POLICIES.toReversed()])
-        measured.set(policy, [...(measured.get(policy) ?? []), await live(policy, step, urls)]);
-      const rows = POLICIES.map(policy => ({
-        policy,
-        sim: outcomeOf(simulated(planOf(SCENARIO), deployment(policy, step, []))),
-        live: meanOf(measured.get(policy)!),
-      }));
+      const rows: { policy: Policy; sim: Outcome; live: Outcome }[] = [];
+      for (const policy of POLICIES) {
+        const sim = outcomeOf(simulated(planOf(SCENARIO), deployment(policy, step, [])));
+        rows.push({ policy, sim, live: await live(policy, step, urls) });
+      }
       const told = ({ ttftMs, workflowMs, hitRatio }: Outcome): string =>
         `TTFT ${ttftMs.toFixed(0)} ms, workflow ${workflowMs.toFixed(0)} ms, hits ${(100 * hitRatio).toFixed(1)} %`;
       process.stderr.write(
