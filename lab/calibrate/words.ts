@@ -14,7 +14,8 @@ export function answer({ target, fit: { costs }, limits }: Calibration): string 
   ].filter(part => part !== null);
   const length = Math.min(1000, limits.maxBatchedTokens);
   const pairs = (length * (length + 1)) / 2;
-  const promptMs = costs.prefill + length * costs.prefill_token + pairs * costs.pair;
+  const perToken = costs.prefill_token + costs.prefill_context;
+  const promptMs = costs.prefill + length * perToken + pairs * costs.pair;
   return (
     `${target.model}: ${decode.join(', ')}; a prompt of ${showTokens(length)} tokens adds ${showMs(promptMs)}; ` +
     `${showMs(costs.frontend + length * costs.frontend_token)} of its first token's time lies outside the engine`

@@ -41,6 +41,6 @@ describe.skipIf(!hasVllm)('vLLM on the CPU', () => {
     });
     // Machines of CI are shared: the ladder on a quiet one judges at 10 %.
     for (const row of rows.filter(({ metric }) => metric.startsWith('mean')))
-      expect(Math.abs(row.errorRatio), ladderText(rows, 2)).toBeLessThan(Math.max(0.25, 2 * row.noiseRatio));
+      expect(Math.abs(row.errorRatio), ladderText(rows, 2)).toBeLessThan(Math.max(0.35, 2 * row.noiseRatio));
   });
 });
