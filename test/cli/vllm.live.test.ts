@@ -126,6 +126,11 @@ pools:
       const ran = await run('validate', 'three.yaml', '-d', 'staging.yaml', '--repeats', '2', '--json');
       expect([0, 3, 99], ran.err).toContain(ran.code);
       const { comparisons, verdict } = JSON.parse(ran.out) as ValidationResult;
+      // Our own client was late in every run: nothing is said of anybody.
+      if (ran.code === 3) {
+        expect(verdict.headline).toContain('Not valid');
+        return;
+      }
       const row = (metric: string) => comparisons[0]!.rows.find(each => each.metric === metric)!;
       expect(row('calls ok')).toMatchObject({ predicted: CALLS, measured: CALLS });
       for (const metric of ['prompt tokens', 'output tokens']) expect(row(metric).errorRatio).toBe(0);
