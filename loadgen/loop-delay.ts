@@ -14,10 +14,13 @@ export class LoopDelay {
     this.monitor.reset();
   }
 
+  stop(): void {
+    this.monitor.disable();
+  }
+
   /** Delays since the start, ms; Node's own histogram in steps of half a percent. */
-  stop(): HistogramCounts {
+  counts(): HistogramCounts {
     const { monitor } = this;
-    monitor.disable();
     const histogram = new Histogram();
     const total = monitor.count;
     if (total > 0) {

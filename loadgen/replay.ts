@@ -28,9 +28,9 @@ import { AnswerLengths, toldOf } from './hints.ts';
 import { createPacer, type Pacer } from './pacer.ts';
 import { mergedReports, promptEvidence, promptWarnings } from './prompts/tally.ts';
 import type { CacheBust } from './prompts.ts';
-import { Sender, type SenderReport, type Senders, type SentResult } from './sender.ts';
+import type { SenderReport, Senders, SentResult } from './sender.ts';
 import type { Spending } from './spending.ts';
-import { ThreadedSenders } from './threads.ts';
+import { openSenders } from './threads.ts';
 import { ServerWatch } from './watch.ts';
 
 /** A server that shows no metrics within so long shows none. */
@@ -213,7 +213,7 @@ export class Replay implements World {
       await this.watch.stop();
     }
     const use = { wallMs: this.nowMs(), cpuUs: process.cpuUsage(cpu), inFlightMax: this.inFlightMax };
-    return this.output(await this.senders.close(), use);
+    return this.output(await this.senders.report(), use);
   }
 
   /** What the servers showed so far. */
@@ -267,8 +267,7 @@ export class Replay implements World {
       firstToken: (ticket: number) => this.firstToken(ticket),
       ended: (ticket: number, result: SentResult) => this.callEnded(ticket, result),
     };
-    if (workers <= 1) return new Sender(setup, events);
-    return new ThreadedSenders(workers, setup, events, error => this.failed(error));
+    return openSenders(workers, setup, events, error => this.failed(error));
   }
 
   /** Runs a piece of the fleet at a wanted instant; what it throws ends the run. */

@@ -18,7 +18,7 @@ import { type Wordings, wordingName } from './prompts/wording.ts';
 import { type CacheBust, PromptWriter } from './prompts.ts';
 
 const WARM_SOCKETS = 8;
-const WARM_ROUNDS = 8;
+const WARM_CALLS = 8;
 const WARM_TIMEOUT_MS = 2000;
 
 /** Plain data: threads are given it. */
@@ -42,7 +42,7 @@ export interface SenderTarget {
   readonly name: string;
   readonly modelId: string;
   readonly endpoints: readonly Endpoint[];
-  /** Sold by somebody else: not warmed up. */
+  /** Sold by somebody else. */
   readonly isHosted: boolean;
 }
 
@@ -80,17 +80,28 @@ export interface SenderReport {
 /** One sender, or several behind one face. */
 export interface Senders {
   /**
-   * Asks the servers how they read text, unless that is given; opens connections and makes a few calls of one word and one
-   * token, so that no measured call pays for our own start.
+   * Opens connections and makes a few calls of one word and one token, so that no measured call pays for our own start;
+   * measuring begins anew.
    */
-  warmUp(wordings?: Wordings): Promise<void>;
+  warmUp(how?: WarmUp): Promise<void>;
   send(job: SendJob): void;
   abort(ticket: number): void;
   /** Output tokens of a call that have come. */
   tokensOf(ticket: number): number;
   /** The session is over. */
   forget(session: string): void;
-  close(): Promise<SenderReport[]>;
+  /** What was measured since the warm-up, of each thread. */
+  report(): Promise<SenderReport[]>;
+  close(): Promise<void>;
+}
+
+export interface WarmUp {
+  /** How the servers read text; absent: they are asked. */
+  readonly wordings?: Wordings;
+  /** Connections to each address; by default a few. */
+  readonly sockets?: number;
+  /** Calls to each endpoint, one after the other; by default a few. Providers get none: they would bill them. */
+  readonly calls?: number;
 }
 
 interface Target extends SenderTarget {
@@ -136,16 +147,14 @@ export class Sender implements Senders {
     );
   }
 
-  async warmUp(wordings?: Wordings): Promise<void> {
+  async warmUp({ wordings, sockets = WARM_SOCKETS, calls = WARM_CALLS }: WarmUp = {}): Promise<void> {
     this.speak(wordings ?? (await learnWordings(this.setup)));
     const targets = [...this.targets.values()];
     const ways = new Map(targets.flatMap(each => each.ways.map(way => [way.endpoint.url, way] as const)));
-    await Promise.all([...ways].map(([url, { how }]) => this.client.warmUp(url, WARM_SOCKETS, how)));
-    for (const { ways, isHosted } of targets) {
-      // It would be billed.
-      if (isHosted) continue;
-      for (const way of ways) await this.warm(way);
-    }
+    await Promise.all([...ways].map(([url, { how }]) => this.client.warmUp(url, sockets, how)));
+    for (const { ways, isHosted } of targets)
+      if (!isHosted) for (const way of ways) await this.warm(way, calls);
+    this.chunks = 0;
     this.itlMs.clear();
     this.chunkGapMs.clear();
     this.loopDelay.start();
@@ -161,8 +170,8 @@ export class Sender implements Senders {
     }
   }
 
-  private async warm({ endpoint, writer, how }: Way): Promise<void> {
-    for (let round = 0; round < WARM_ROUNDS; round++) {
+  private async warm({ endpoint, writer, how }: Way, calls: number): Promise<void> {
+    for (let round = 0; round < calls; round++) {
       const run = { key: textKey(`warm-up ${round}`), from: 0, tokens: 1 };
       const { result } = this.client.stream({
         baseUrl: endpoint.url,
@@ -240,24 +249,25 @@ export class Sender implements Senders {
     return cacheBust === 'session' ? session : cacheBust === 'call' ? `${session} ${ticket}` : null;
   }
 
-  async close(): Promise<SenderReport[]> {
-    const { client, chunks, itlMs, chunkGapMs } = this;
-    const loopDelayMs = this.loopDelay.stop();
-    await client.close();
-    await this.connections.close();
-    const { socketsOpened } = client;
+  async report(): Promise<SenderReport[]> {
+    const { client, chunks, itlMs, chunkGapMs, loopDelay } = this;
     const ways = [...this.targets.values()].flatMap(target => target.ways);
-    const prompts = [...new Set(ways.map(({ report }) => report))];
     return [
       {
         chunks,
         itlMs: itlMs.toCounts(),
         chunkGapMs: chunkGapMs.toCounts(),
-        loopDelayMs,
-        socketsOpened,
-        prompts,
+        loopDelayMs: loopDelay.counts(),
+        socketsOpened: client.socketsOpened,
+        prompts: [...new Set(ways.map(({ report }) => report))],
       },
     ];
+  }
+
+  async close(): Promise<void> {
+    this.loopDelay.stop();
+    await this.client.close();
+    await this.connections.close();
   }
 
   /** Endpoints of one dialect share a writer, so that what one gave another can be told. */

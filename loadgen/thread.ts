@@ -15,7 +15,7 @@ const sender = new Sender(setup, {
 port.on('message', async (message: ToThread) => {
   switch (message.kind) {
     case 'warm_up':
-      await sender.warmUp(message.wordings);
+      await sender.warmUp(message.how);
       tell({ kind: 'warm' });
       return;
     case 'send': {
@@ -31,7 +31,11 @@ port.on('message', async (message: ToThread) => {
     case 'forget':
       sender.forget(message.session);
       return;
+    case 'report':
+      tell({ kind: 'report', reports: await sender.report() });
+      return;
     case 'close':
-      tell({ kind: 'closed', reports: await sender.close() });
+      await sender.close();
+      tell({ kind: 'closed' });
   }
 });

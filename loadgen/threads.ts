@@ -2,21 +2,31 @@
 // answers; plans and gateway stay here, so that they decide as with one.
 import { Worker } from 'node:worker_threads';
 import { learnWordings } from './prompts/ask.ts';
-import type { Wordings } from './prompts/wording.ts';
-import type { SenderEvents, SenderReport, SenderSetup, Senders, SendJob, SentResult } from './sender.ts';
+import {
+  Sender,
+  type SenderEvents,
+  type SenderReport,
+  type SenderSetup,
+  type Senders,
+  type SendJob,
+  type SentResult,
+  type WarmUp,
+} from './sender.ts';
 
 /** What a thread is told, and what it tells. */
 export type ToThread =
-  | { kind: 'warm_up'; wordings: Wordings }
+  | { kind: 'warm_up'; how: WarmUp }
   | { kind: 'send'; job: SendJob; slot: number }
   | { kind: 'abort'; ticket: number }
   | { kind: 'forget'; session: string }
+  | { kind: 'report' }
   | { kind: 'close' };
 export type FromThread =
   | { kind: 'warm' }
   | { kind: 'first_token'; ticket: number; atMs: number }
   | { kind: 'ended'; ticket: number; result: SentResult }
-  | { kind: 'closed'; reports: SenderReport[] };
+  | { kind: 'report'; reports: SenderReport[] }
+  | { kind: 'closed' };
 
 /** A thread's start: `tokens` holds the output tokens of each call in flight, by its slot. */
 export interface ThreadData {
@@ -59,14 +69,10 @@ export class ThreadedSenders implements Senders {
   }
 
   /** All threads write the same: the servers are asked once. */
-  async warmUp(): Promise<void> {
-    try {
-      await this.ask({ kind: 'warm_up', wordings: await learnWordings(this.setup) }, 'warm');
-    } catch (error) {
-      this.isClosing = true;
-      await Promise.all(this.workers.map(worker => worker.terminate()));
-      throw error;
-    }
+  async warmUp({ wordings, sockets, ...how }: WarmUp = {}): Promise<void> {
+    const each = sockets === undefined ? {} : { sockets: Math.ceil(sockets / this.workers.length) };
+    const learnt = wordings ?? (await learnWordings(this.setup));
+    await this.ask({ kind: 'warm_up', how: { ...how, ...each, wordings: learnt } }, 'warm');
   }
 
   send(job: SendJob): void {
@@ -95,11 +101,15 @@ export class ThreadedSenders implements Senders {
     tell(owner, { kind: 'forget', session });
   }
 
-  async close(): Promise<SenderReport[]> {
+  async report(): Promise<SenderReport[]> {
+    const answers = await this.ask({ kind: 'report' }, 'report');
+    return answers.flatMap(({ reports }) => reports);
+  }
+
+  async close(): Promise<void> {
     this.isClosing = true;
-    const closed = (await this.ask({ kind: 'close' }, 'closed')) as Extract<FromThread, { kind: 'closed' }>[];
+    await this.ask({ kind: 'close' }, 'closed');
     await Promise.all(this.workers.map(worker => worker.terminate()));
-    return closed.flatMap(({ reports }) => reports);
   }
 
   /** Sessions in turn. */
@@ -121,22 +131,28 @@ export class ThreadedSenders implements Senders {
   }
 
   /** All of them, and waits for the answer of each; one that has died, or dies meanwhile, gives none. */
-  private async ask(question: ToThread, answer: FromThread['kind']): Promise<FromThread[]> {
+  private async ask<K extends FromThread['kind']>(question: ToThread, answer: K): Promise<Answer<K>[]> {
     const asked = this.workers.filter(worker => !this.gone.has(worker));
     const answers = await Promise.all(asked.map(worker => answerOf(worker, question, answer)));
     return answers.filter(each => each !== null);
   }
 }
 
-function answerOf(worker: Worker, question: ToThread, kind: FromThread['kind']): Promise<FromThread | null> {
+type Answer<K extends FromThread['kind']> = Extract<FromThread, { kind: K }>;
+
+function answerOf<K extends FromThread['kind']>(
+  worker: Worker,
+  question: ToThread,
+  kind: K,
+): Promise<Answer<K> | null> {
   return new Promise(resolve => {
-    const settle = (answer: FromThread | null): void => {
+    const settle = (answer: Answer<K> | null): void => {
       worker.off('message', listen);
       worker.off('exit', exited);
       resolve(answer);
     };
     const listen = (message: FromThread): void => {
-      if (message.kind === kind) settle(message);
+      if (message.kind === kind) settle(message as Answer<K>);
     };
     const exited = (): void => settle(null);
     worker.on('message', listen);
@@ -144,5 +160,14 @@ function answerOf(worker: Worker, question: ToThread, kind: FromThread['kind']):
     tell(worker, question);
   });
 }
+
+/** In this thread, or in several; `broken` is told of one that ends and should not. */
+export const openSenders = (
+  workers: number,
+  setup: SenderSetup,
+  events: SenderEvents,
+  broken: (error: Error) => void,
+): Senders =>
+  workers <= 1 ? new Sender(setup, events) : new ThreadedSenders(workers, setup, events, broken);
 
 const tell = (worker: Worker, message: ToThread): void => worker.postMessage(message);

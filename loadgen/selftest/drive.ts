@@ -1,11 +1,15 @@
 // Streamed calls of one shape at a fixed load, and what our client measured of each. The only place where the self-test
-// touches the client; loads and results are plain data, so that threads can take shares of a load.
+// touches the client.
+import { resolveEndpoint } from '../../engines/endpoint.ts';
 import { quantile } from '../../scenarios/base/distributions.ts';
-import { Histogram, type HistogramCounts } from '../../scenarios/base/histogram.ts';
-import { extend, seedKey, uniform } from '../../scenarios/base/key.ts';
-import { createClient } from '../client.ts';
+import type { HistogramCounts } from '../../scenarios/base/histogram.ts';
+import { extend, seedKey, textKey, uniform } from '../../scenarios/base/key.ts';
+import { mergedCounts } from '../client-report.ts';
 import { type ClockZero, startClock } from '../clock.ts';
 import { createPacer } from '../pacer.ts';
+import { OWN_WORDS, wordingName } from '../prompts/wording.ts';
+import type { SentResult } from '../sender.ts';
+import { openSenders } from '../threads.ts';
 
 export type Load = ClosedLoad | OpenLoad;
 
@@ -55,38 +59,66 @@ export interface Driver {
   close(): Promise<void>;
 }
 
-/** In this thread. `name` begins the ids of its calls. */
-export function createDriver(zero: ClockZero, baseUrl: string, name = ''): Driver {
-  const clock = startClock(zero);
-  const chunkGapMs = new Histogram();
-  const client = createClient({ clock, chunkGapMs });
+const NAME = 'selftest';
+/** What every call asks; the server answers the same to all. */
+const HELLO = { key: textKey('hello'), from: 0, tokens: 1 };
 
-  async function call(id: string, plannedMs: number, tokens: number): Promise<DrivenCall> {
-    const { result } = client.stream({
-      baseUrl,
+/** Calls go the way of a replay's: through the senders of `workers` threads, each call a session of its own. */
+export function createDriver(workers: number, zero: ClockZero, baseUrl: string): Driver {
+  const clock = startClock(zero);
+  const endpoint = resolveEndpoint({ url: baseUrl }, NAME, 'vllm');
+  const pending = new Map<number, PromiseWithResolvers<SentResult>>();
+  const senders = openSenders(
+    workers,
+    {
+      zero,
+      environment: {},
+      targets: [{ name: NAME, modelId: NAME, endpoints: [endpoint], isHosted: false }],
+    },
+    { firstToken() {}, ended: (ticket, result) => pending.get(ticket)?.resolve(result) },
+    error => {
+      for (const { reject } of pending.values()) reject(error);
+    },
+  );
+  let tickets = 0;
+
+  async function call(plannedMs: number, outputTokens: number): Promise<DrivenCall> {
+    const ticket = tickets++;
+    const id = `${ticket}`;
+    const ending = Promise.withResolvers<SentResult>();
+    pending.set(ticket, ending);
+    senders.send({
+      ticket,
+      session: id,
+      target: NAME,
+      row: 0,
+      call: { prompt: [HELLO], parts: [], output: [], outputTokens, reasoningTokens: 0 },
       headers: { 'x-request-id': id },
-      wire: {
-        model: 'selftest',
-        prompt: { api: 'chat', messages: [{ role: 'user', content: 'hello' }] },
-        outputTokens: tokens,
-        reasoningTokens: 0,
-      },
+      fields: {},
+      breakpoints: [],
     });
-    const { sentMs, firstTokenMs, outputTokens, itlMsMax, error } = await result;
-    return { id, plannedMs, sentMs, firstTokenMs, outputTokens, itlMsMax, error };
+    const { sentMs, firstTokenMs, outputTokens: received, itlMsMax, error } = await ending.promise;
+    pending.delete(ticket);
+    senders.forget(id);
+    return { id, plannedMs, sentMs, firstTokenMs, outputTokens: received, itlMsMax, error };
   }
 
+  /** Nothing that was measured before counts. */
+  const connect = (sockets: number): Promise<void> =>
+    senders.warmUp({ wordings: { [wordingName(NAME, endpoint.api)]: OWN_WORDS }, sockets, calls: 0 });
+
   return {
-    connect: async sockets => void (await client.warmUp(baseUrl, sockets)),
+    connect,
     async run(load) {
-      chunkGapMs.clear();
+      await connect(0);
       const pacer = createPacer(clock);
       const at = (atMs: number): Promise<void> => new Promise(begin => pacer.at(atMs, begin));
       const startMs = clock.nowMs();
       const calls: DrivenCall[] = [];
       let sent = 0;
       const one = async (plannedMs: number): Promise<void> => {
-        calls.push(await call(`${name}${sent++}`, plannedMs, load.tokens));
+        sent++;
+        calls.push(await call(plannedMs, load.tokens));
       };
       const stream = async (beginMs: number): Promise<void> => {
         await at(beginMs);
@@ -98,10 +130,25 @@ export function createDriver(zero: ClockZero, baseUrl: string, name = ''): Drive
         await one(startMs + offsetMs);
       });
       await Promise.all(begun);
-      return { calls, chunkGapMs: chunkGapMs.toCounts() };
+      const reports = await senders.report();
+      return { calls, chunkGapMs: mergedCounts(reports.map(({ chunkGapMs }) => chunkGapMs)) };
     },
-    close: () => client.close(),
+    close: () => senders.close(),
   };
+}
+
+/** With the CPU of this process, all its threads, from the first call's start to the last one's end. */
+export interface Costed extends Driven {
+  cpuMs: number;
+  elapsedMs: number;
+}
+
+export async function costed(driver: Driver, load: Load): Promise<Costed> {
+  const cpu = process.cpuUsage();
+  const startMs = performance.now();
+  const driven = await driver.run(load);
+  const { user, system } = process.cpuUsage(cpu);
+  return { ...driven, cpuMs: (user + system) / 1000, elapsedMs: performance.now() - startMs };
 }
 
 /** Milliseconds from the start, in order: of each stream, or of each call. */
@@ -117,13 +164,4 @@ function startsOf(load: Load): number[] {
     atMs += quantile({ kind: 'exponential', mean: 1000 / ratePerSec }, uniform(extend(root, index)));
     return atMs;
   });
-}
-
-/** One of `shares` equal shares. */
-export function shareOf(load: Load, index: number, shares: number): Load {
-  const share = (whole: number): number =>
-    Math.floor((whole * (index + 1)) / shares) - Math.floor((whole * index) / shares);
-  const calls = share(load.calls);
-  if (load.kind === 'closed') return { ...load, calls, streams: share(load.streams) };
-  return { ...load, calls, ratePerSec: load.ratePerSec / shares, seed: load.seed * shares + index };
 }

@@ -1,7 +1,7 @@
 // How wrong our own measurements were: the client's against the server's truth, call by call.
 import { Histogram } from '../../scenarios/base/histogram.ts';
 import { deviation, mean, quantileSorted, sorted } from '../../scenarios/base/statistics.ts';
-import type { Costed } from './drivers.ts';
+import type { Costed } from './drive.ts';
 import type { ServerTruth } from './server.ts';
 
 /** Half of the values lie below the first, 99 % below the second. */

@@ -2,7 +2,7 @@
 // 25, 50 and 75 % of it, against a server on the same machine that keeps deadlines and logs its own truth.
 import { startClock } from '../clock.ts';
 import { startServer } from './child.ts';
-import { costed, createDrivers } from './drivers.ts';
+import { costed, createDriver } from './drive.ts';
 import { type OwnError, ownError } from './error.ts';
 
 export const SELFTEST_ITL_MS = 20;
@@ -66,15 +66,15 @@ export interface SelfTestOptions {
 export async function selfTest({ seconds, workers, onLevel }: SelfTestOptions): Promise<SelfTest> {
   const clock = startClock();
   const server = await startServer(clock.zero, { ttftMs: SELFTEST_TTFT_MS, itlMs: SELFTEST_ITL_MS });
-  const drivers = createDrivers(workers, clock.zero, server.baseUrl);
+  const driver = createDriver(workers, clock.zero, server.baseUrl);
   let seed = 0;
 
   async function level(streams: number, durationMs: number): Promise<Level> {
     const ratePerSec = (streams * 1000) / CALL_MS;
     const calls = Math.max(20, Math.round((ratePerSec * durationMs) / 1000));
-    await drivers.connect(Math.ceil(1.3 * streams) + 10);
+    await driver.connect(Math.ceil(1.3 * streams) + 10);
     await server.reset();
-    const driven = await costed(drivers, {
+    const driven = await costed(driver, {
       kind: 'open',
       ratePerSec,
       calls,
@@ -123,7 +123,7 @@ export async function selfTest({ seconds, workers, onLevel }: SelfTestOptions): 
         measured.some(({ problems, server: state }) => problems.length > 0 && state === 'starved'),
     };
   } finally {
-    await drivers.close();
+    await driver.close();
     await server.close();
   }
 }

@@ -8,7 +8,7 @@ import { createClient } from '../../loadgen/client.ts';
 import { type Clock, startClock } from '../../loadgen/clock.ts';
 import { type ServerProcess, startServer } from '../../loadgen/selftest/child.ts';
 import type { Load } from '../../loadgen/selftest/drive.ts';
-import { costed, createDrivers } from '../../loadgen/selftest/drivers.ts';
+import { costed, createDriver } from '../../loadgen/selftest/drive.ts';
 import { type OwnError, ownError } from '../../loadgen/selftest/error.ts';
 import { SERVER_LATE_MS } from '../../loadgen/selftest/selftest.ts';
 import { startReplay } from '../../loadgen/start.ts';
@@ -93,15 +93,15 @@ function rivalText(name: string, cost: RivalCost | null): string {
 /** 100 ms to the first token, 20 ms between tokens. */
 const ownCost = (load: Load, workers: number): Promise<OwnError> =>
   withServer(async (server, clock) => {
-    const drivers = createDrivers(workers, clock.zero, server.baseUrl);
+    const driver = createDriver(workers, clock.zero, server.baseUrl);
     try {
-      await drivers.run(WARM);
-      await drivers.connect(load.kind === 'open' ? 2.5 * load.ratePerSec : load.streams);
+      await driver.run(WARM);
+      await driver.connect(load.kind === 'open' ? 2.5 * load.ratePerSec : load.streams);
       await server.reset();
-      const driven = await costed(drivers, load);
+      const driven = await costed(driver, load);
       return ownError(driven, await server.truth());
     } finally {
-      await drivers.close();
+      await driver.close();
     }
   });
 

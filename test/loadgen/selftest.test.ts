@@ -6,8 +6,7 @@ import { createClient } from '../../loadgen/client.ts';
 import { startClock } from '../../loadgen/clock.ts';
 import { type ServerProcess, startServer } from '../../loadgen/selftest/child.ts';
 import { verdictOf } from '../../loadgen/selftest/command.ts';
-import { type Load, shareOf } from '../../loadgen/selftest/drive.ts';
-import { costed, createDrivers } from '../../loadgen/selftest/drivers.ts';
+import { costed, createDriver, type Load } from '../../loadgen/selftest/drive.ts';
 import { type OwnError, ownError } from '../../loadgen/selftest/error.ts';
 import { type Level, searchLimit } from '../../loadgen/selftest/selftest.ts';
 import { type Behaviour, listen, type ServerTruth, USUAL } from '../../loadgen/selftest/server.ts';
@@ -67,8 +66,8 @@ describe('the deadline server', { retry: 2 }, () => {
 
   test('is never early, knows each call by its id, and resets to other settings', async () => {
     const server = await aServer({ ttftMs: 50, itlMs: 10 });
-    const drivers = createDrivers(1, clock.zero, server.baseUrl);
-    cleanups.push(() => drivers.close());
+    const driver = createDriver(1, clock.zero, server.baseUrl);
+    cleanups.push(() => driver.close());
     const load: Load = { kind: 'closed', streams: 5, staggerMs: 20, calls: 10, tokens: 20 };
     const laws = (truth: ServerTruth, ttftMs: number): void => {
       expect(truth).toMatchObject({ arrivals: 10, inFlight: 0, inFlightMax: 5, chunks: 200 });
@@ -81,10 +80,10 @@ describe('the deadline server', { retry: 2 }, () => {
       expect(truth.gapMs.count).toBe(190);
       expect(truth.lateMs.min).toBeGreaterThanOrEqual(0);
     };
-    await drivers.run(load);
+    await driver.run(load);
     laws(await server.truth(), 50);
     await server.reset({ ttftMs: 80 });
-    await drivers.run(load);
+    await driver.run(load);
     laws(await server.truth(), 80);
   });
 
@@ -118,12 +117,12 @@ describe('the deadline server', { retry: 2 }, () => {
 describe('our client against the truth', { retry: 2 }, () => {
   test('reads TTFT and gaps as they were, and in causal order', async () => {
     const server = await aServer({ ttftMs: 50, itlMs: 20 });
-    const drivers = createDrivers(1, clock.zero, server.baseUrl);
-    cleanups.push(() => drivers.close());
-    await drivers.connect(20);
+    const driver = createDriver(1, clock.zero, server.baseUrl);
+    cleanups.push(() => driver.close());
+    await driver.connect(20);
     await server.reset();
     const load: Load = { kind: 'open', ratePerSec: 40, calls: 60, tokens: 20, seed: 3 };
-    const driven = await costed(drivers, load);
+    const driven = await costed(driver, load);
     const truth = await server.truth();
     const own = ownError(driven, truth);
     expect(own).toMatchObject({ calls: 60, failures: 0, chunks: 60 * 20 });
@@ -144,12 +143,12 @@ describe('our client against the truth', { retry: 2 }, () => {
 
   test('two threads share a load: as many calls, of their own names', async () => {
     const server = await aServer({ ttftMs: 5, itlMs: 2 });
-    const drivers = createDrivers(2, clock.zero, server.baseUrl);
-    cleanups.push(() => drivers.close());
-    await drivers.connect(4);
+    const driver = createDriver(2, clock.zero, server.baseUrl);
+    cleanups.push(() => driver.close());
+    await driver.connect(4);
     await server.reset();
     const load: Load = { kind: 'open', ratePerSec: 50, calls: 25, tokens: 5, seed: 1 };
-    const own = ownError(await costed(drivers, load), await server.truth());
+    const own = ownError(await costed(driver, load), await server.truth());
     expect(own).toMatchObject({ calls: 25, failures: 0, chunks: 125 });
   });
 
@@ -193,23 +192,6 @@ describe('our client against the truth', { retry: 2 }, () => {
     expect(chunkGapMs.quantile(0.5)).toBeLessThan(30);
     expect(itlMs.quantile(0.5)).toBeLessThan(8);
   });
-});
-
-test('shares of a load add up to it', () => {
-  const closed: Load = { kind: 'closed', streams: 10, staggerMs: 5, calls: 101, tokens: 7 };
-  const open: Load = { kind: 'open', ratePerSec: 9, calls: 10, tokens: 7, seed: 4 };
-  const parts = <L extends Load>(load: L) => [0, 1, 2].map(index => shareOf(load, index, 3) as L);
-  expect(parts(closed).map(({ calls, streams }) => [calls, streams])).toEqual([
-    [33, 3],
-    [34, 3],
-    [34, 4],
-  ]);
-  expect(parts(open).map(({ calls, ratePerSec }) => [calls, ratePerSec])).toEqual([
-    [3, 3],
-    [3, 3],
-    [4, 3],
-  ]);
-  expect(new Set(parts(open).map(({ seed }) => seed)).size).toBe(3);
 });
 
 describe('the search for the limit', () => {
