@@ -54,7 +54,7 @@ const FIRST_VOCAB_TOKENS = 1000;
 type ReplayCommandOptions = RunOptions & LiveOptions;
 
 /** All that calls may go to, with their live addresses; one without any is a UserError. */
-function liveTargets(
+function firstTargets(
   plan: Plan,
   deployment: DeploymentSpec,
   poolOf: (model: string) => string,
@@ -145,7 +145,7 @@ export async function runReplay(
   const warnings = [...primedWarnings(loaded), ...faultWarnings(plan), ...ready.warnings];
   const named = withEndpoints(ready.deployment, options.endpoint);
   const spending = spendingOf(plan, named, options);
-  const targets = liveTargets(plan, named, poolOf);
+  const targets = firstTargets(plan, named, poolOf);
   sayPrice(plan, named, options);
   const environment = process.env;
   // Ours are tried when they have been learnt.

@@ -1,11 +1,9 @@
 // plan ─▶ records against live endpoints. Sessions start by the plan's clock (open loop); inside a session each call
 // waits for its parents (closed). Instants handed to the fleet are the wanted ones, so our own lag shows in `sentMs`.
 import { type Environment, variablesOf } from '../engines/endpoint.ts';
-import type { DeploymentSpec, Endpoint, HostedModel, PoolSpec } from '../engines/engine.ts';
+import type { DeploymentSpec, Endpoint } from '../engines/engine.ts';
 import { admissionArrival, GateKeeper } from '../gateway/admission/gate-keeper.ts';
 import { gateOf } from '../gateway/admission/index.ts';
-import { Balancer } from '../gateway/routing/balancer.ts';
-import { routingPolicy } from '../gateway/routing/index.ts';
 import type { RoutingPolicy } from '../gateway/routing/policy.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
 import type { CallRecord, GovernedRecords, TimelineSample } from '../scenarios/formats/record.ts';
@@ -24,7 +22,9 @@ import { type Client, createClient } from './client.ts';
 import { type ClientUse, clientReport, lagProblem, mergedCounts, ourOwnProblem } from './client-report.ts';
 import type { Clock } from './clock.ts';
 import { Connections } from './connect.ts';
+import { sessionsTogether } from './first-wave.ts';
 import { AnswerLengths, toldOf } from './hints.ts';
+import { type LiveTarget, liveTargets } from './live-targets.ts';
 import { createPacer, type Pacer } from './pacer.ts';
 import { mergedReports, promptEvidence, promptWarnings } from './prompts/tally.ts';
 import type { CacheBust } from './prompts.ts';
@@ -33,6 +33,9 @@ import type { Spending } from './spending.ts';
 import { openSenders } from './threads.ts';
 import { ServerWatch } from './watch.ts';
 
+/** Connections to each address that are open before the first call: one for each session of a first wave, within these. */
+const WARM_SOCKETS_MIN = 8;
+const WARM_SOCKETS_MAX = 256;
 /** A server that shows no metrics within so long shows none. */
 const LOOK_TIMEOUT_MS = 3000;
 
@@ -69,15 +72,6 @@ export interface ReplayOptions {
   gpuUrls?: readonly string[];
 }
 
-/** Where calls go: a pool's live addresses behind its router, or the one address of a provider's model. */
-interface LiveTarget {
-  readonly name: string;
-  readonly modelId: string;
-  readonly endpoints: readonly Endpoint[];
-  /** Of a pool. A provider shows no replicas: null. */
-  readonly pool: { readonly balancer: Balancer; readonly replicas: readonly string[] } | null;
-}
-
 /** A call on its way, and which endpoint of which target serves it. */
 interface LiveCall {
   readonly target: LiveTarget;
@@ -100,7 +94,7 @@ export class Replay implements World {
   private readonly looks: Client;
   private readonly connections: Connections;
   private readonly pacer: Pacer;
-  private readonly targets = new Map<string, LiveTarget>();
+  private readonly targets: ReadonlyMap<string, LiveTarget>;
   private readonly live = new Map<number, LiveCall>();
   private inFlightMax = 0;
   private readonly timers = new Map<number, () => void>();
@@ -132,8 +126,7 @@ export class Replay implements World {
     this.connections = new Connections(options.environment);
     this.looks = createClient({ clock, connectTimeoutMs: LOOK_TIMEOUT_MS, idleTimeoutMs: LOOK_TIMEOUT_MS });
     this.pacer = createPacer(clock);
-    for (const model of deployment.hosted) this.targets.set(model.name, hostedTarget(model));
-    for (const spec of deployment.pools) this.targets.set(spec.name, poolTarget(spec, options));
+    this.targets = liveTargets(deployment, options.routing);
     this.watch = new ServerWatch({
       targets: [...this.targets.values()].flatMap(({ name, endpoints, pool }) =>
         pool === null ? [] : [{ name, endpoints, ...pool }],
@@ -200,7 +193,11 @@ export class Replay implements World {
     });
     // A thread may break before anything waits for the end.
     ended.catch(() => {});
-    await Promise.race([this.senders.warmUp(), ended]);
+    const sockets = Math.min(
+      Math.max(sessionsTogether(this.options.plan), WARM_SOCKETS_MIN),
+      WARM_SOCKETS_MAX,
+    );
+    await Promise.race([this.senders.warmUp({ sockets }), ended]);
     this.zeroMs = this.options.clock.nowMs();
     // What is decided first sees a server that has been looked at.
     await this.watch.start();
@@ -488,38 +485,6 @@ export class Replay implements World {
       invalidReason,
     };
   }
-}
-
-function poolTarget(spec: PoolSpec, options: ReplayOptions): LiveTarget {
-  const { name, modelId, endpoints } = spec;
-  const replicas = endpoints.map((_, row) => `${name}/${row}`);
-  const balancer = balancerOf(spec, options.deployment, options.routing);
-  for (const [row, replica] of replicas.entries()) balancer.open(row, replica);
-  return { name, modelId, endpoints, pool: { balancer, replicas } };
-}
-
-const hostedTarget = ({ name, modelId, endpoint }: HostedModel): LiveTarget => ({
-  name,
-  modelId,
-  endpoints: endpoint === null ? [] : [endpoint],
-  pool: null,
-});
-
-/** Endpoints send no KV events: policies remember what they sent. What is scraped is seen at once. */
-function balancerOf(
-  { limits }: PoolSpec,
-  { routing }: DeploymentSpec,
-  outside: RoutingPolicy = routingPolicy(routing.policy),
-): Balancer {
-  const { blockTokens, kvBlocks, maxBatchedTokens, maxSequences } = limits;
-  const kvTokens = kvBlocks * blockTokens;
-  return new Balancer({
-    policy: outside,
-    options: routing.options,
-    setup: { role: 'both', blockTokens, kvTokens, maxBatchedTokens, maxSequences },
-    delayMs: 0,
-    cache: null,
-  });
 }
 
 /** The variables that endpoints name, and no others. */

@@ -1,6 +1,12 @@
 // The critical path of a workflow: from its last-ending node back through what released each. Its parts sum to the
 // makespan, so a second saved on the path is a second saved, until another path becomes the longest.
-import type { CallRecord, CriticalPath, NodeRecord, WorkflowRecord } from '../scenarios/formats/record.ts';
+import {
+  type CallRecord,
+  type CriticalPath,
+  type NodeRecord,
+  noTime,
+  type WorkflowRecord,
+} from '../scenarios/formats/record.ts';
 import type { RunOutput } from '../scenarios/formats/run.ts';
 
 export const CRITICAL_PARTS = [
@@ -12,16 +18,6 @@ export const CRITICAL_PARTS = [
   'waitMs',
   'otherMs',
 ] as const satisfies (keyof CriticalPath)[];
-
-export const noTime = (): CriticalPath => ({
-  queueMs: 0,
-  prefillMs: 0,
-  decodeMs: 0,
-  toolMs: 0,
-  humanMs: 0,
-  waitMs: 0,
-  otherMs: 0,
-});
 
 export const totalMs = (path: CriticalPath): number =>
   CRITICAL_PARTS.reduce((sum, part) => sum + path[part], 0);

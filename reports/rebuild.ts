@@ -1,18 +1,19 @@
 // A run that never came to publish its results, from the log of its records. Pure. Law: of a run that came to its end, the
 // log gives the very run; of one that was cut off, what had ended, and its sessions under way as unfinished.
-import type {
-  AttemptRecord,
-  CallRecord,
-  DecisionRecord,
-  GovernedRecords,
-  NodeRecord,
-  TimelineSample,
-  ToolRecord,
-  WorkflowRecord,
+import {
+  type AttemptRecord,
+  type CallRecord,
+  type DecisionRecord,
+  type GovernedRecords,
+  type NodeRecord,
+  startedSession,
+  type TimelineSample,
+  type ToolRecord,
+  type WorkflowRecord,
 } from '../scenarios/formats/record.ts';
 import type { RunOutput } from '../scenarios/formats/run.ts';
 import type { LineKind, RunEnd, RunStart } from '../scenarios/formats/run-log.ts';
-import { bySession, noTime } from './critical-path.ts';
+import { bySession } from './critical-path.ts';
 import { plural, showMs } from './numbers.ts';
 
 /** The lines of a log, in their order. */
@@ -119,28 +120,17 @@ function sessionsOf({ session: lines, call, node }: LoggedRecords): WorkflowReco
 }
 
 /** Of a call whose session's own lines did not fit on the disk any more. */
-const unknownSession = ({ session, cohort, workflow, tenant, plannedMs }: CallRecord): WorkflowRecord => ({
-  session,
-  cohort,
-  workflow,
-  tenant,
-  user: null,
-  plannedMs,
-  startMs: plannedMs,
-  endMs: null,
-  status: 'unfinished',
-  error: null,
-  calls: 0,
-  toolCalls: 0,
-  promptTokens: 0,
-  cachedTokens: 0,
-  outputTokens: 0,
-  widthMax: 0,
-  restarts: 0,
-  isFinalized: false,
-  injected: null,
-  criticalPath: noTime(),
-});
+const unknownSession = ({ session, cohort, workflow, tenant, plannedMs }: CallRecord): WorkflowRecord =>
+  startedSession({
+    session,
+    cohort,
+    workflow,
+    tenant,
+    user: null,
+    plannedMs,
+    startMs: plannedMs,
+    injected: null,
+  });
 
 /** Most of them in flight at once. */
 function widthOf(calls: readonly CallRecord[]): number {

@@ -7,13 +7,14 @@ import {
   type CallRecord,
   e2eMs,
   makespanMs,
+  noTime,
   ttftMs,
   type WorkflowRecord,
 } from '../scenarios/formats/record.ts';
 import { type GroupRow, RESULT_SCHEMA_VERSION, type RunResult } from '../scenarios/formats/result.ts';
 import type { RunOutput } from '../scenarios/formats/run.ts';
 import { judge } from './assertions.ts';
-import { attachCriticalPaths, bySession, CRITICAL_PARTS, noTime } from './critical-path.ts';
+import { attachCriticalPaths, bySession, CRITICAL_PARTS } from './critical-path.ts';
 import { type Digest, recordLines } from './digest.ts';
 import { exemplarsOf } from './exemplars.ts';
 import { costOf } from './governed/cost.ts';

@@ -1,7 +1,13 @@
 // What an exported script tells of a run, put together as the records that every other run has.
 import { Histogram } from '../../scenarios/base/histogram.ts';
 import type { PlannedSession } from '../../scenarios/formats/plan.ts';
-import type { CallRecord, NodeKind, NodeRecord, WorkflowRecord } from '../../scenarios/formats/record.ts';
+import {
+  type CallRecord,
+  type NodeKind,
+  type NodeRecord,
+  startedSession,
+  type WorkflowRecord,
+} from '../../scenarios/formats/record.ts';
 import type { FleetOptions } from '../../scenarios/workflows/fleet.ts';
 import type { Call } from '../../scenarios/workflows/progress.ts';
 import type { LeafEnd, Reply, SessionRow } from './session.ts';
@@ -46,16 +52,6 @@ interface Live {
   readonly ended: Set<string>;
   readonly sent: Map<string, { plannedMs: number; sentMs: number }>;
 }
-
-const NO_PATH = {
-  queueMs: 0,
-  prefillMs: 0,
-  decodeMs: 0,
-  toolMs: 0,
-  humanMs: 0,
-  waitMs: 0,
-  otherMs: 0,
-} as const;
 
 export class K6Tally {
   readonly calls: CallRecord[] = [];
@@ -132,7 +128,7 @@ export class K6Tally {
     const known = this.known.get(session);
     if (known === undefined) return;
     const { id, cohort, tenant, user, program } = known.planned;
-    const record: WorkflowRecord = {
+    const record = startedSession({
       session: id,
       cohort,
       workflow: program.workflow,
@@ -140,20 +136,8 @@ export class K6Tally {
       user,
       plannedMs,
       startMs,
-      endMs: null,
-      status: 'unfinished',
-      error: null,
-      calls: 0,
-      toolCalls: 0,
-      promptTokens: 0,
-      cachedTokens: 0,
-      outputTokens: 0,
-      widthMax: 0,
-      restarts: 0,
-      isFinalized: false,
       injected: program.injected ?? null,
-      criticalPath: { ...NO_PATH },
-    };
+    });
     this.live.set(session, { known, record, ended: new Set(), sent: new Map() });
     this.listener.onStart?.(record);
   }

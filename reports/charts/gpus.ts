@@ -2,7 +2,8 @@
 import type { GpuSample } from '../../scenarios/formats/measured.ts';
 import type { RunResult } from '../../scenarios/formats/result.ts';
 import { plural, showCount, showRatio } from '../numbers.ts';
-import { type Chart, chartSpec, clockLabel, INK, PALETTE, topLegend } from './chart.ts';
+import { type Chart, chartSpec, PALETTE, topLegend } from './chart.ts';
+import { panel, panelAxis, stacked, timeX } from './panels.ts';
 
 const GPUS_MAX = 8;
 const COLOURS = [
@@ -12,11 +13,11 @@ const COLOURS = [
 const GIB = 2 ** 30;
 
 const PANELS = [
-  { field: 'utilization', title: 'Busy', format: '~%', highest: 1 },
-  { field: 'memoryGib', title: 'Memory in use, GiB', format: '~s', highest: 1 },
-  { field: 'powerW', title: 'Power, W', format: '~s', highest: 1 },
-  { field: 'smClockMhz', title: 'SM clock, MHz', format: '~s', highest: 1 },
-  { field: 'temperatureC', title: 'Temperature, °C', format: '~s', highest: 1 },
+  { field: 'utilization', title: 'Busy', format: '~%' },
+  { field: 'memoryGib', title: 'Memory in use, GiB', format: '~s' },
+  { field: 'powerW', title: 'Power, W', format: '~s' },
+  { field: 'smClockMhz', title: 'SM clock, MHz', format: '~s' },
+  { field: 'temperatureC', title: 'Temperature, °C', format: '~s' },
 ] as const;
 
 const samplesOf = ({ measured }: RunResult): readonly GpuSample[] => measured?.gpus ?? [];
@@ -58,51 +59,26 @@ export const gpusChart: Chart<RunResult> = {
     return chartSpec(
       { points },
       {
-        spacing: 14,
         data: { name: 'points' },
-        resolve: { scale: { x: 'shared' } },
-        vconcat: panels.map(({ field, title, format, highest }, i) => ({
-          width: 640,
-          height: 64,
-          title: {
-            text: title,
-            anchor: 'start',
-            frame: 'group',
-            fontSize: 11,
-            fontWeight: 600,
-            color: INK,
-            offset: 4,
-          },
-          transform: [{ filter: `datum.${field} !== null` }],
-          mark: { type: 'line', interpolate: 'step-after', strokeWidth: 1.5 },
-          encoding: {
-            x: {
-              field: 'atMs',
-              type: 'quantitative',
-              scale: { nice: false },
-              title: null,
-              axis: {
-                labels: i === panels.length - 1,
-                ticks: i === panels.length - 1,
-                labelExpr: clockLabel,
-                grid: true,
-                tickCount: { expr: 'ceil(width / 75)' },
-                labelOverlap: true,
+        ...stacked(
+          panels.map(({ field, title, format }, i) =>
+            panel(title, 64, {
+              transform: [{ filter: `datum.${field} !== null` }],
+              mark: { type: 'line', interpolate: 'step-after', strokeWidth: 1.5 },
+              encoding: {
+                x: timeX(i === panels.length - 1),
+                y: {
+                  field,
+                  type: 'quantitative',
+                  title: null,
+                  scale: { domain: [0, Math.max(1, ...points.map(point => point[field] ?? 0))], nice: true },
+                  axis: panelAxis(format),
+                },
+                color,
               },
-            },
-            y: {
-              field,
-              type: 'quantitative',
-              title: null,
-              scale: {
-                domain: [0, Math.max(highest, ...points.map(point => point[field] ?? 0))],
-                nice: true,
-              },
-              axis: { format, tickCount: 3, minExtent: 34, maxExtent: 34 },
-            },
-            color,
-          },
-        })),
+            }),
+          ),
+        ),
       },
     );
   },

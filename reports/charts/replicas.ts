@@ -1,12 +1,21 @@
 // Replicas that come and go, over time, and the calls that wanted them below, on one time axis.
 import type { ReplicaRow, RunResult } from '../../scenarios/formats/result.ts';
 import { comeAndGo, replicaText } from '../replicas.ts';
-import { type Chart, chartSpec, clockLabel, FAINT, INK, PALETTE, topLegend } from './chart.ts';
+import { type Chart, chartSpec, INK, PALETTE, topLegend } from './chart.ts';
+import { cursor, panel, panelAxis, stacked, timeX } from './panels.ts';
 
 /** Drawn, a panel each: those that change most. */
 const SETS_MAX = 4;
 
 const COLOURS = { ready: PALETTE.blue, starting: PALETTE.orange } as const;
+
+const TOOLTIP = [
+  { field: 'set', title: 'replicas of' },
+  { field: 'clock', title: 'after' },
+  { field: 'ready', title: 'ready' },
+  { field: 'starting', title: 'starting' },
+  { field: 'inFlightCalls', title: 'calls in flight' },
+];
 
 const rangeOf = ({ readyMin, readyMax }: ReplicaRow): number => readyMax - readyMin;
 
@@ -49,104 +58,47 @@ export const replicasChart: Chart<RunResult> = {
         isDemand: true,
       })),
     ];
-    const x = (isLast: boolean) => ({
-      field: 'atMs',
-      type: 'quantitative',
-      scale: { nice: false, domain: [0, endMs] },
-      title: null,
-      axis: {
-        labels: isLast,
-        ticks: isLast,
-        labelExpr: clockLabel,
-        grid: true,
-        tickCount: { expr: 'ceil(width / 75)' },
-        labelOverlap: true,
-      },
-    });
     const y = (field: string, extra: object) => ({
       field,
       type: 'quantitative',
       title: null,
-      axis: { format: '~s', tickCount: 3, tickMinStep: 1, minExtent: 34, maxExtent: 34 },
+      axis: panelAxis('~s', { tickMinStep: 1 }),
       ...extra,
     });
     return chartSpec(
       { points, replicas },
       {
-        spacing: 14,
-        resolve: { scale: { x: 'shared' } },
-        vconcat: panels.map(({ set, text, isDemand }, i) => {
-          const ofSet = { filter: { field: 'set', equal: set } };
-          const along = x(i === panels.length - 1);
-          const drawn = isDemand
-            ? {
-                data: { name: 'points' },
-                transform: [ofSet],
-                mark: { type: 'line', interpolate: 'step-after', strokeWidth: 1.5, color: INK },
-                encoding: { x: along, y: y('inFlightCalls', {}) },
-              }
-            : {
-                data: { name: 'replicas' },
-                transform: [ofSet],
-                mark: { type: 'area', interpolate: 'step-after', fillOpacity: 0.75 },
-                encoding: {
-                  x: along,
-                  y: y('count', { stack: 'zero' }),
-                  color: {
-                    field: 'state',
-                    type: 'nominal',
-                    scale: { domain: Object.keys(COLOURS), range: Object.values(COLOURS) },
-                    legend: topLegend(),
+        ...stacked(
+          panels.map(({ set, text, isDemand }, i) => {
+            const ofSet = { filter: { field: 'set', equal: set } };
+            const along = timeX(i === panels.length - 1, { domain: [0, endMs] });
+            const drawn = isDemand
+              ? {
+                  data: { name: 'points' },
+                  transform: [ofSet],
+                  mark: { type: 'line', interpolate: 'step-after', strokeWidth: 1.5, color: INK },
+                  encoding: { x: along, y: y('inFlightCalls', {}) },
+                }
+              : {
+                  data: { name: 'replicas' },
+                  transform: [ofSet],
+                  mark: { type: 'area', interpolate: 'step-after', fillOpacity: 0.75 },
+                  encoding: {
+                    x: along,
+                    y: y('count', { stack: 'zero' }),
+                    color: {
+                      field: 'state',
+                      type: 'nominal',
+                      scale: { domain: Object.keys(COLOURS), range: Object.values(COLOURS) },
+                      legend: topLegend(),
+                    },
+                    order: { field: 'order', type: 'quantitative' },
                   },
-                  order: { field: 'order', type: 'quantitative' },
-                },
-              };
-          const cursor = {
-            data: { name: 'points' },
-            transform: [
-              ofSet,
-              { calculate: clockLabel.replaceAll('datum.value', 'datum.atMs'), as: 'clock' },
-            ],
-            params: [
-              {
-                name: `at${i}`,
-                select: {
-                  type: 'point',
-                  on: 'pointerover',
-                  nearest: true,
-                  fields: ['atMs'],
-                  clear: 'pointerout',
-                },
-              },
-            ],
-            mark: { type: 'rule', color: FAINT },
-            encoding: {
-              x: along,
-              opacity: { condition: { param: `at${i}`, empty: false, value: 0.8 }, value: 0 },
-              tooltip: [
-                { field: 'set', title: 'replicas of' },
-                { field: 'clock', title: 'after' },
-                { field: 'ready', title: 'ready' },
-                { field: 'starting', title: 'starting' },
-                { field: 'inFlightCalls', title: 'calls in flight' },
-              ],
-            },
-          };
-          return {
-            width: 640,
-            height: isDemand ? 64 : 74,
-            title: {
-              text,
-              anchor: 'start',
-              frame: 'group',
-              fontSize: 11,
-              fontWeight: 600,
-              color: INK,
-              offset: 4,
-            },
-            layer: [drawn, cursor],
-          };
-        }),
+                };
+            const under = cursor(`at${i}`, along, TOOLTIP, { data: { name: 'points' }, transform: [ofSet] });
+            return panel(text, isDemand ? 64 : 74, { layer: [drawn, under] });
+          }),
+        ),
       },
     );
   },

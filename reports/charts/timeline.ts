@@ -2,13 +2,23 @@
 import type { RunResult, TimelinePoint } from '../../scenarios/formats/result.ts';
 import { plural, showCount, showMs, showRatio } from '../numbers.ts';
 import { thinned } from '../timeline.ts';
-import { type Chart, chartSpec, clockLabel, FAINT, INK, PALETTE, topLegend } from './chart.ts';
+import { type Chart, chartSpec, INK, PALETTE, topLegend } from './chart.ts';
+import { cursor, panel, panelAxis, stacked, timeX } from './panels.ts';
 
 /** Drawn per pool: more than a screen has columns to show. */
 const POINTS_PER_POOL_MAX = 700;
 const POOLS_MAX = 6;
 
 const COLOURS = [PALETTE.blue, PALETTE.vermilion, PALETTE.green, PALETTE.purple, PALETTE.orange, PALETTE.sky];
+
+const TOOLTIP = [
+  { field: 'pool', title: 'pool' },
+  { field: 'clock', title: 'after' },
+  { field: 'waitingRequests', title: 'queued' },
+  { field: 'runningRequests', title: 'in the batch' },
+  { field: 'kvUsedRatio', title: 'KV cache', format: '.0%' },
+  { field: 'inFlightWorkflows', title: 'workflows in flight' },
+];
 
 /** The busiest pools, by their largest batch, in order of name. */
 function drawnPools(timeline: readonly TimelinePoint[]): string[] {
@@ -76,86 +86,32 @@ export const timelineChart: Chart<RunResult> = {
     return chartSpec(
       { points },
       {
-        spacing: 14,
         data: { name: 'points' },
-        resolve: { scale: { x: 'shared' } },
-        vconcat: panels.map(({ field, title, format, area }, i) => {
-          const x = {
-            field: 'atMs',
-            type: 'quantitative',
-            scale: { nice: false },
-            title: null,
-            axis: {
-              labels: i === panels.length - 1,
-              ticks: i === panels.length - 1,
-              labelExpr: clockLabel,
-              grid: true,
-              tickCount: { expr: 'ceil(width / 75)' },
-              labelOverlap: true,
-            },
-          };
-          const y = {
-            field,
-            type: 'quantitative',
-            title: null,
-            scale: { domain: [0, Math.max(1, ...points.map(point => point[field]))], nice: true },
-            axis: { format, tickCount: 3, minExtent: 34, maxExtent: 34 },
-          };
-          // Workflows in flight are the run's, the same at every pool.
-          const shared = field === 'inFlightWorkflows';
-          const lines = {
-            mark: {
-              type: area ? 'area' : 'line',
-              interpolate: 'step-after',
-              ...(area ? { line: { strokeWidth: 1.5 }, fillOpacity: 0.25 } : { strokeWidth: 1.5 }),
-              ...(shared ? { color: INK } : {}),
-            },
-            ...(shared ? { transform: [{ filter: { field: 'pool', equal: pools[0] } }] } : {}),
-            encoding: { x, y: area ? { ...y, stack: null } : y, ...(shared ? {} : { color }) },
-          };
-          const cursor = {
-            params: [
-              {
-                name: `at${i}`,
-                select: {
-                  type: 'point',
-                  on: 'pointerover',
-                  nearest: true,
-                  fields: ['atMs'],
-                  clear: 'pointerout',
-                },
+        ...stacked(
+          panels.map(({ field, title, format, area }, i) => {
+            const x = timeX(i === panels.length - 1);
+            const y = {
+              field,
+              type: 'quantitative',
+              title: null,
+              scale: { domain: [0, Math.max(1, ...points.map(point => point[field]))], nice: true },
+              axis: panelAxis(format),
+            };
+            // Workflows in flight are the run's, the same at every pool.
+            const shared = field === 'inFlightWorkflows';
+            const lines = {
+              mark: {
+                type: area ? 'area' : 'line',
+                interpolate: 'step-after',
+                ...(area ? { line: { strokeWidth: 1.5 }, fillOpacity: 0.25 } : { strokeWidth: 1.5 }),
+                ...(shared ? { color: INK } : {}),
               },
-            ],
-            mark: { type: 'rule', color: FAINT },
-            encoding: {
-              x,
-              opacity: { condition: { param: `at${i}`, empty: false, value: 0.8 }, value: 0 },
-              tooltip: [
-                { field: 'pool', title: 'pool' },
-                { field: 'clock', title: 'after' },
-                { field: 'waitingRequests', title: 'queued' },
-                { field: 'runningRequests', title: 'in the batch' },
-                { field: 'kvUsedRatio', title: 'KV cache', format: '.0%' },
-                { field: 'inFlightWorkflows', title: 'workflows in flight' },
-              ],
-            },
-            transform: [{ calculate: clockLabel.replaceAll('datum.value', 'datum.atMs'), as: 'clock' }],
-          };
-          return {
-            width: 640,
-            height: area ? 74 : 64,
-            title: {
-              text: title,
-              anchor: 'start',
-              frame: 'group',
-              fontSize: 11,
-              fontWeight: 600,
-              color: INK,
-              offset: 4,
-            },
-            layer: [lines, cursor],
-          };
-        }),
+              ...(shared ? { transform: [{ filter: { field: 'pool', equal: pools[0] } }] } : {}),
+              encoding: { x, y: area ? { ...y, stack: null } : y, ...(shared ? {} : { color }) },
+            };
+            return panel(title, area ? 74 : 64, { layer: [lines, cursor(`at${i}`, x, TOOLTIP)] });
+          }),
+        ),
       },
     );
   },

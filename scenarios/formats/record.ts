@@ -113,6 +113,56 @@ export interface WorkflowRecord {
   criticalPath: CriticalPath;
 }
 
+/** Of no time at all. */
+export const noTime = (): CriticalPath => ({
+  queueMs: 0,
+  prefillMs: 0,
+  decodeMs: 0,
+  toolMs: 0,
+  humanMs: 0,
+  waitMs: 0,
+  otherMs: 0,
+});
+
+/** What is known of a session when it starts. */
+export type StartedSession = Pick<
+  WorkflowRecord,
+  'session' | 'cohort' | 'workflow' | 'tenant' | 'user' | 'plannedMs' | 'startMs' | 'injected'
+>;
+
+/** A session of which nothing has ended yet. */
+export const startedSession = ({
+  session,
+  cohort,
+  workflow,
+  tenant,
+  user,
+  plannedMs,
+  startMs,
+  injected,
+}: StartedSession): WorkflowRecord => ({
+  session,
+  cohort,
+  workflow,
+  tenant,
+  user,
+  plannedMs,
+  startMs,
+  endMs: null,
+  status: 'unfinished',
+  error: null,
+  calls: 0,
+  toolCalls: 0,
+  promptTokens: 0,
+  cachedTokens: 0,
+  outputTokens: 0,
+  widthMax: 0,
+  restarts: 0,
+  isFinalized: false,
+  injected,
+  criticalPath: noTime(),
+});
+
 /** Why an attempt was made. */
 export type AttemptKind = 'first' | 'retry' | 'hedge' | 'fallback' | 'escalation' | 'repeat';
 

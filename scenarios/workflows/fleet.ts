@@ -5,7 +5,13 @@ import { Heap } from '../base/heap.ts';
 import { IdTable } from '../base/id-table.ts';
 import { extendText, type Key } from '../base/key.ts';
 import type { ClosedCohort, Plan, PlannedSession } from '../formats/plan.ts';
-import type { CallRecord, NodeRecord, WorkflowRecord, WorkflowStatus } from '../formats/record.ts';
+import {
+  type CallRecord,
+  type NodeRecord,
+  startedSession,
+  type WorkflowRecord,
+  type WorkflowStatus,
+} from '../formats/record.ts';
 import { Deadlines } from './deadlines.ts';
 import { type Action, type Call, type LiveNode, SessionProgress } from './progress.ts';
 import type { CallFacts, CallResult, DelayRequest, Reports, Sessions, World } from './world.ts';
@@ -95,16 +101,6 @@ export const endless = (what: string): UserError =>
   new UserError(`the scenario never ends: ${what}`, {
     hint: 'give closed agents some `think` time or a number of `sessions`, and loops something that takes time',
   });
-
-const emptyCriticalPath = () => ({
-  queueMs: 0,
-  prefillMs: 0,
-  decodeMs: 0,
-  toolMs: 0,
-  humanMs: 0,
-  waitMs: 0,
-  otherMs: 0,
-});
 
 export class Fleet implements Reports, Sessions {
   readonly calls: CallRecord[] = [];
@@ -275,7 +271,7 @@ export class Fleet implements Reports, Sessions {
   private startSession(start: Start, nowMs: number): void {
     const { planned } = start;
     const { id, cohort, tenant, user, plannedMs, program } = planned;
-    const record: WorkflowRecord = {
+    const record = startedSession({
       session: id,
       cohort,
       workflow: program.workflow,
@@ -283,20 +279,8 @@ export class Fleet implements Reports, Sessions {
       user,
       plannedMs,
       startMs: nowMs,
-      endMs: null,
-      status: 'unfinished',
-      error: null,
-      calls: 0,
-      toolCalls: 0,
-      promptTokens: 0,
-      cachedTokens: 0,
-      outputTokens: 0,
-      widthMax: 0,
-      restarts: 0,
-      isFinalized: false,
       injected: program.injected ?? null,
-      criticalPath: emptyCriticalPath(),
-    };
+    });
     const { world } = this.options;
     const progress = new SessionProgress(id, planned.key, program, {
       onNode: node => {

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { endGroup } from './vllm.ts';
 
 export default function setup(): () => void {
+  // Whoever tries one file again and again may share servers that are there.
+  if (process.env.WINDTUNNEL_LIVE_SERVERS !== undefined) return () => {};
   const folder = mkdtempSync(join(tmpdir(), 'windtunnel-live-'));
   process.env.WINDTUNNEL_LIVE_SERVERS = folder;
   return () => {

@@ -50,6 +50,15 @@ t.train_from_iterator([' '.join(words)], trainers.BpeTrainer(vocab_size=4096, sp
 t.save(sys.argv[1])
 `;
 
+/**
+ * Its processes wait for one another in a loop of sched_yield. With two of them on two cores, Linux 6.18 left every other
+ * process without CPU for up to 40 s, so they sleep for 50 µs instead.
+ */
+const WAIT = `
+import os, time
+os.sched_yield = lambda: time.sleep(0.00005)
+`;
+
 export interface Vllm {
   /** Up to /v1; the model is called tiny. */
   readonly url: string;
@@ -87,12 +96,14 @@ async function spawnVllm(core: number, folder: string): Promise<Vllm> {
   const port = await freePort();
   const args = `serve ${folder} --served-model-name tiny --load-format dummy --dtype bfloat16 --host 127.0.0.1 --port ${port} --max-model-len 4096 --max-num-seqs 32 --max-num-batched-tokens 1024 --enforce-eager --enable-prefix-caching`;
   const log = join(folder, 'log.txt');
+  writeFileSync(join(folder, 'sitecustomize.py'), WAIT);
   const child = spawn(EXECUTABLE, args.split(' '), {
     // A group of its own: it outlives the test that started it, and is ended whole.
     detached: true,
     stdio: ['ignore', 'ignore', openSync(log, 'a')],
     env: {
       ...process.env,
+      PYTHONPATH: folder,
       VLLM_CPU_KVCACHE_SPACE: '1',
       VLLM_CPU_OMP_THREADS_BIND: String(core),
       HF_HUB_OFFLINE: '1',
