@@ -16,6 +16,10 @@ export const CRITICAL_PARTS = [
   'toolMs',
   'humanMs',
   'waitMs',
+  'retryMs',
+  'limitMs',
+  'coldMs',
+  'transferMs',
   'otherMs',
 ] as const satisfies (keyof CriticalPath)[];
 

@@ -44,9 +44,9 @@ function* linesOf(kind: string, records: readonly object[], omitted?: string): G
   yield chunk;
 }
 
-/** The text under the digest. The critical path is derived from it and left out. */
+/** The text under the digest. The critical path and why caches missed are derived from it and left out. */
 export function* recordLines(output: RunOutput): Generator<string> {
-  yield* linesOf('call', output.calls);
+  yield* linesOf('call', output.calls, 'misses');
   yield* linesOf('node', output.nodes);
   yield* linesOf('workflow', output.workflows, 'criticalPath');
   yield* linesOf('sample', output.timeline);

@@ -25,7 +25,7 @@ const whole = <Row>(cell: Column<Row>['cell']): Column<Row> => ({ type: 'INT32',
 const flag = <Row>(cell: Column<Row>['cell']): Column<Row> => ({ type: 'BOOLEAN', cell });
 const real = <Row>(cell: Column<Row>['cell']): Column<Row> => ({ type: 'DOUBLE', cell });
 
-/** Every field of a call, in order; the compiler holds the list complete. `parts` is JSON text. */
+/** Every field of a call, in order; the compiler holds the list complete. `parts` and `misses` are JSON text. */
 const CALLS: Record<keyof CallRecord, Column<CallRecord>> = {
   session: text(call => call.session),
   cohort: text(call => call.cohort),
@@ -55,6 +55,7 @@ const CALLS: Record<keyof CallRecord, Column<CallRecord>> = {
   error: text(call => call.error),
   attempts: whole(call => call.attempts),
   parts: text(call => JSON.stringify(call.parts)),
+  misses: text(call => (call.misses === undefined ? null : JSON.stringify(call.misses))),
 };
 
 const NODES: Record<keyof NodeRecord, Column<NodeRecord>> = {

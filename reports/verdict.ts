@@ -20,6 +20,10 @@ export const PART_NAMES: Record<keyof CriticalPath, string> = {
   toolMs: 'tools',
   humanMs: 'people',
   waitMs: 'planned waits',
+  retryMs: 'retries',
+  limitMs: 'rate limits',
+  coldMs: 'cold starts',
+  transferMs: 'KV transfers and the network',
   otherMs: 'gaps outside any step, and calls of which only start and end are known',
 };
 
@@ -79,6 +83,10 @@ const REMEDIES: Record<keyof CriticalPath, string> = {
   toolMs: 'speed up or parallelise the tools on the critical path; more GPUs would not help',
   humanMs: 'people set the pace; more GPUs would not help',
   waitMs: 'planned waits set the pace; more GPUs would not help',
+  retryMs: 'find out why attempts fail: what is tried again is paid for and waited for twice',
+  limitMs: 'raise the limit, spread the calls over more keys or providers, or slow the arrivals down',
+  coldMs: 'keep replicas or sandboxes warm, or scale up earlier',
+  transferMs: 'bring prefill and decode, or client and server, closer together',
   otherMs:
     'look at the gaps in the waterfall: time there belongs to no step (client lag, retries, rate limits)',
 };

@@ -50,6 +50,10 @@ export const PHASE_COLOURS = {
   tool: PALETTE.green,
   human: PALETTE.purple,
   wait: PALETTE.yellow,
+  retry: PALETTE.vermilion,
+  limit: '#8C3B00',
+  cold: '#5B6FA8',
+  transfer: '#7F5F8F',
   other: PALETTE.grey,
 } as const;
 

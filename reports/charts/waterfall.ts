@@ -18,7 +18,12 @@ import {
 /** Rows of one waterfall: about two screens. */
 const BARS_MAX = 60;
 
-const EXEMPLAR_NAMES: Record<Exemplar['label'], string> = { p50: 'median', p95: 'p95', max: 'longest' };
+const EXEMPLAR_NAMES: Record<Exemplar['label'], string> = {
+  p50: 'median',
+  p95: 'p95',
+  max: 'longest',
+  sample: 'other',
+};
 
 /** The colour's meaning: the phase of an LLM call, or the kind of any other step. */
 const phaseName = (bar: ExemplarBar, phase: ExemplarBar['phases'][number]['phase']) =>

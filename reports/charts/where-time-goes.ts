@@ -13,6 +13,10 @@ const PART_PHASES: Record<keyof CriticalPath, keyof typeof PHASE_COLOURS> = {
   toolMs: 'tool',
   humanMs: 'human',
   waitMs: 'wait',
+  retryMs: 'retry',
+  limitMs: 'limit',
+  coldMs: 'cold',
+  transferMs: 'transfer',
   otherMs: 'other',
 };
 
@@ -24,10 +28,12 @@ function pathsOf({
   counts,
   exemplars,
 }: RunResult): { who: string; path: CriticalPath; times: number }[] {
-  const labels = { p50: 'median one', p95: 'p95 one', max: 'longest' };
+  const labels = { p50: 'median one', p95: 'p95 one', max: 'longest' } as const;
   return [
     { who: 'all workflows', path: criticalPath, times: counts.workflows.completed },
-    ...exemplars.map(({ label, criticalPath: path }) => ({ who: labels[label], path, times: 1 })),
+    ...exemplars.flatMap(({ label, criticalPath: path }) =>
+      label === 'sample' ? [] : [{ who: labels[label], path, times: 1 }],
+    ),
   ].filter(({ path }) => totalMs(path) > 0);
 }
 

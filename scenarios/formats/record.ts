@@ -50,6 +50,36 @@ export interface CallRecord {
   attempts: number;
   /** What the prompt was planned to be made of, in order; sums to promptTokens unless the server counts otherwise. */
   parts: PromptPart[];
+  /** Why prompt tokens were not found in the cache; sums to promptTokens - cachedTokens. Absent: nobody looked. */
+  misses?: CacheMiss[];
+}
+
+/** Why the KV cache did not have a part of a prompt. */
+export const MISS_REASONS = [
+  /** No call had computed these tokens before. */
+  'new',
+  /** They were computed behind another prefix: something before them is not what it was. */
+  'changed',
+  /** Their time to live was over. */
+  'expired',
+  /** They had to make room. */
+  'evicted',
+  /** Another replica, or another model, has them. */
+  'elsewhere',
+  /** A gateway changed the prompt or the model. */
+  'invalidated',
+  /** Less than a KV block, or the last token, which is always computed. */
+  'partial',
+] as const;
+export type MissReason = (typeof MISS_REASONS)[number];
+
+export interface CacheMiss {
+  reason: MissReason;
+  tokens: number;
+  /** The segment that the missed tokens are in; of `changed`, the one that changed. */
+  segment: string;
+  /** `pass 3`, `was on gpu/1`; null: nothing to add. */
+  detail: string | null;
 }
 
 export type NodeKind = 'llm' | 'tool' | 'human' | 'wait';
@@ -80,6 +110,14 @@ export interface CriticalPath {
   toolMs: number;
   humanMs: number;
   waitMs: number;
+  /** Attempts that came to nothing, and the pauses after them. */
+  retryMs: number;
+  /** Held back by a limit: of a provider (429 and the pause after it), of a gateway's own, or shed. */
+  limitMs: number;
+  /** For a replica or a sandbox that was still starting. */
+  coldMs: number;
+  /** KV transfers between replicas, and the network. */
+  transferMs: number;
   /** Waiting on our own client or on nothing we know of. */
   otherMs: number;
 }
@@ -121,6 +159,10 @@ export const noTime = (): CriticalPath => ({
   toolMs: 0,
   humanMs: 0,
   waitMs: 0,
+  retryMs: 0,
+  limitMs: 0,
+  coldMs: 0,
+  transferMs: 0,
   otherMs: 0,
 });
 

@@ -7,6 +7,7 @@ import type {
   AttemptKind,
   CallOutcome,
   CriticalPath,
+  MissReason,
   NodeKind,
   NodeStatus,
   Waste,
@@ -67,15 +68,19 @@ export interface PassRow extends GroupRow {
 
 /** One workflow drawn in the waterfall. */
 export interface Exemplar {
-  label: 'p50' | 'p95' | 'max';
+  label: 'p50' | 'p95' | 'max' | 'sample';
   session: string;
   workflow: string;
+  /** Absent: completed. */
+  status?: WorkflowStatus;
   makespanMs: number;
   criticalPath: CriticalPath;
   /** Bars in order of start, at most 400; times relative to the workflow's planned start. */
   bars: ExemplarBar[];
   barsLeftOut: number;
 }
+
+export type BarPhase = 'queue' | 'prefill' | 'decode' | 'run' | 'retry' | 'limit' | 'cold' | 'transfer';
 
 export interface ExemplarBar {
   call: string;
@@ -84,9 +89,13 @@ export interface ExemplarBar {
   status: NodeStatus;
   startMs: number;
   /** Phases inside: queue until scheduled, prefill until first token, decode until end (llm); else one `run`. */
-  phases: { phase: 'queue' | 'prefill' | 'decode' | 'run'; startMs: number; endMs: number }[];
+  phases: { phase: BarPhase; startMs: number; endMs: number }[];
   endMs: number;
   onCriticalPath: boolean;
+  /** Who did it: the agent, branch or sub-agent; absent: the workflow itself. */
+  lane?: string;
+  /** How much sooner the workflow would end if nothing of this bar were: up to the next path; absent: not known. */
+  savesMs?: number;
   promptTokens: number | null;
   cachedTokens: number | null;
   outputTokens: number | null;
@@ -99,6 +108,70 @@ export interface TimelinePoint {
   waitingRequests: number;
   kvUsedRatio: number;
   inFlightWorkflows: number;
+}
+
+/** What came, was done and went wrong in one slice of the run; per second. */
+export interface RatePoint {
+  atMs: number;
+  /** Sessions that started, calls that were wanted and calls that ended well. */
+  sessionsPerSec: number;
+  callsWantedPerSec: number;
+  callsDonePerSec: number;
+  /** Prompt tokens that were computed, and output tokens. */
+  prefillTokensPerSec: number;
+  decodeTokensPerSec: number;
+  /** Of the prompt tokens read in it; null: none were, or the server does not say. */
+  cacheHitRatio: number | null;
+  preemptionsPerSec: number;
+  errorsPerSec: number;
+  retriesPerSec: number;
+}
+
+/** A span in which a pool had more than it could do. */
+export interface SaturationSpan {
+  pool: string;
+  startMs: number;
+  endMs: number;
+  /** `kv`: the cache was full; `queue`: requests waited while the batch was full or compute was. */
+  cause: 'kv' | 'queue';
+}
+
+/** Where the completed workflows' time went, and what stands out; the sentence of terminal and page. */
+export interface Bottleneck {
+  /** Of the critical path, the largest first; shares sum to 1. */
+  causes: { cause: keyof CriticalPath; ms: number; share: number }[];
+  /** The same by step, the 40 largest. */
+  bySteps: { step: string; cause: keyof CriticalPath; ms: number }[];
+  /** At most 50. */
+  saturation: SaturationSpan[];
+  /** Of the run's time, in which any pool was saturated. */
+  saturatedRatio: number;
+  preemptions: number;
+  /** Calls that took longest against the median of their step, at most 10, and the time their workflows lost by them. */
+  stragglers: {
+    session: string;
+    call: string;
+    step: string;
+    e2eMs: number;
+    stepMedianMs: number;
+    lostMs: number;
+  }[];
+}
+
+/** Something to try next, with the command that tries it. */
+export interface Suggestion {
+  text: string;
+  /** As it can be typed; null: nothing that a command does. */
+  command: string | null;
+}
+
+/** What paid GPU time went into; seconds. */
+export interface GpuTime {
+  prefill: number;
+  decode: number;
+  idle: number;
+  /** From the wish for a replica to its first work. */
+  cold: number;
 }
 
 /** The replicas of a pool, or of one half of a disaggregated one, over a simulated run. Draining ones count as ready. */
@@ -273,11 +346,21 @@ export interface RunResult {
   byRole: GroupRow[];
   byPass: PassRow[];
   cacheBySegment: { segment: string; promptTokens: number; cachedTokens: number }[];
+  /** Why tokens were not in the cache, by segment; absent: nobody looked. */
+  cacheMisses?: { segment: string; reason: MissReason; tokens: number; calls: number }[];
   criticalPath: CriticalPath;
   /** Cumulative distributions, at most 400 points a metric: [value ms, share 0..1]. */
   cdfs: Partial<Record<MetricName, [number, number][]>>;
+  bottleneck?: Bottleneck;
+  suggestions?: Suggestion[];
+  /** Simulated runs of GPUs. */
+  gpuTime?: GpuTime;
   /** At most 2,000 points a pool. */
   timeline: TimelinePoint[];
+  /** At most 500 slices of equal length. */
+  rates?: RatePoint[];
+  /** Values of each figure over blocks of time, warm-up cut; live runs. */
+  blocks?: { id: string; values: (number | null)[] }[];
   /** Simulated runs. */
   replicas?: ReplicaRow[];
   exemplars: Exemplar[];

@@ -1,14 +1,15 @@
 // Records for tests: each builder defaults everything that the test is not about.
 import { Histogram } from '../../scenarios/base/histogram.ts';
-import type {
-  AttemptRecord,
-  CallRecord,
-  GovernedRecords,
-  NodeRecord,
-  ReplicaSpan,
-  TimelineSample,
-  ToolRecord,
-  WorkflowRecord,
+import {
+  type AttemptRecord,
+  type CallRecord,
+  type GovernedRecords,
+  type NodeRecord,
+  noTime,
+  type ReplicaSpan,
+  type TimelineSample,
+  type ToolRecord,
+  type WorkflowRecord,
 } from '../../scenarios/formats/record.ts';
 import type { RunHeader, RunOutput } from '../../scenarios/formats/run.ts';
 
@@ -162,7 +163,7 @@ export const aWorkflow = (fields: Partial<WorkflowRecord> = {}): WorkflowRecord 
   restarts: 0,
   isFinalized: false,
   injected: null,
-  criticalPath: { queueMs: 0, prefillMs: 0, decodeMs: 0, toolMs: 0, humanMs: 0, waitMs: 0, otherMs: 0 },
+  criticalPath: noTime(),
   ...fields,
 });
 
