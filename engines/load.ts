@@ -7,10 +7,19 @@ import { type CommonOptions, settleIssues } from '../scenarios/cli/terminal.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
 import type { Source } from '../scenarios/formats/source.ts';
 import { unbuiltParts } from '../scenarios/formats/unbuilt.ts';
+import type { Model } from './catalog.ts';
 import { resolveDeployment } from './deploy.ts';
 import type { DeploymentSpec } from './engine.ts';
 import { hostedIssues, prepare } from './prepare.ts';
 import { addedModels, digestWith } from './user-catalog.ts';
+
+/** What a run keeps of its deployment. */
+export const storedDeployment = ({ source, models }: LoadedDeployment, { name, sha256 }: DeploymentSpec) => ({
+  name,
+  sha256,
+  value: source.value,
+  models,
+});
 
 /** Routing policies by name: what there is to choose, and their own checks of options. */
 type Policies = Readonly<
@@ -28,6 +37,8 @@ interface RouterSetup {
 
 export interface LoadedDeployment {
   readonly source: Source;
+  /** Models of the user's own that it knows. */
+  readonly models: readonly Model[];
   readonly deployment: DeploymentSpec | null;
   readonly issues: readonly Issue[];
   /** What no run obeys yet: errors for a run, warnings for a check. */
@@ -41,8 +52,8 @@ export function loadDeployment(
 ): LoadedDeployment {
   const { path, source, sha256, parsed } = loadDeploymentFile(input, set);
   const { file, unbuilt } = parsed;
-  if (file === null) return { source, deployment: null, issues: parsed.issues, unbuilt };
   const added = addedModels(path);
+  if (file === null) return { source, models: added, deployment: null, issues: parsed.issues, unbuilt };
   const named = new Set(
     Object.values(file.pools ?? {}).flatMap(pool => [pool.model, pool.speculative?.model]),
   );
@@ -55,7 +66,7 @@ export function loadDeployment(
     addedModels: added,
   });
   const issues = [...parsed.issues, ...resolved.issues, ...optionIssues(resolved.deployment, policies)];
-  return { source, deployment: resolved.deployment, issues, unbuilt };
+  return { source, models: added, deployment: resolved.deployment, issues, unbuilt };
 }
 
 export interface ReadyRun {

@@ -1,6 +1,6 @@
 import { costBasis, standingReplicas } from '../engines/cost-basis.ts';
 import type { DeploymentSpec } from '../engines/engine.ts';
-import { loadDeployment, type ReadyRun, readyRun, withRouting } from '../engines/load.ts';
+import { loadDeployment, type ReadyRun, readyRun, storedDeployment, withRouting } from '../engines/load.ts';
 import { reachableHosted } from '../engines/prepare.ts';
 import { withBooks } from '../gateway/ledger/books.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
@@ -17,6 +17,7 @@ import {
   sha256,
   withRun,
 } from '../scenarios/cli/run-options.ts';
+import { inputsOf, keepInputs } from '../scenarios/cli/stored-inputs.ts';
 import {
   type Command,
   type CommonOptions,
@@ -225,6 +226,7 @@ export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions
     const deployed = loadDeployment(options.deployment, routingPolicies);
     const ready = withRouting(readyRun(loaded, deployed, options, 'live'), routing?.name);
     const folder = outFolder(options, runName(ready), 'live');
+    keepInputs(folder, inputsOf(loaded, storedDeployment(deployed, ready.deployment), options));
     const published = await publish(await runReplay(loaded, ready, options, { folder, routing }), {
       out: folder,
     });

@@ -1,6 +1,6 @@
 // `simulate` and `emulate`: the simulator's commands.
 import { costBasis } from '../engines/cost-basis.ts';
-import { loadDeployment, type ReadyRun, readyRun, withRouting } from '../engines/load.ts';
+import { loadDeployment, type ReadyRun, readyRun, storedDeployment, withRouting } from '../engines/load.ts';
 import { withBooks } from '../gateway/ledger/books.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { chosenRouting } from '../gateway/routing/outside.ts';
@@ -15,6 +15,7 @@ import {
   sha256,
   withRun,
 } from '../scenarios/cli/run-options.ts';
+import { inputsOf, keepInputs } from '../scenarios/cli/stored-inputs.ts';
 import {
   type Command,
   type CommonOptions,
@@ -78,6 +79,7 @@ export const simulateCommand = (publish: PublishRun): Command<RunOptions> => ({
     const deployed = loadDeployment(options.deployment, routingPolicies);
     const ready = withRouting(readyRun(loaded, deployed, options), routing?.name);
     const out = outFolder(options, runName(ready), 'sim');
+    keepInputs(out, inputsOf(loaded, storedDeployment(deployed, ready.deployment), options));
     const published = await publish(await runSimulation(loaded, ready, options, routing), { out });
     if (options.json) printJson(published.result);
     say(options, published.summaryText);

@@ -6,6 +6,7 @@ import { UserError } from '../base/errors.ts';
 /** Any of these marks a folder as ours to write into; a validation has its halves in `sim` and `live`. */
 const MARKS = [
   'result.json',
+  'inputs.json',
   'validation.json',
   'run.json',
   'calls.jsonl',

@@ -7,32 +7,21 @@ export const BASELINE_SCHEMA_VERSION = 1;
 /** Earlier states kept for the drift chart. */
 export const HISTORY_MAX = 20;
 
-/** What the work asks for before anything runs: `check --gate`. */
-export interface Shape {
-  readonly calls: number;
-  readonly promptTokens: number;
-  readonly outputTokens: number;
-  /** Of the prompt tokens, those that an endless cache would have. */
-  readonly cacheableRatio: number | null;
-  /** At the prices that the catalogue has for the models; null: it has none. */
-  readonly usd: number | null;
-}
-
 export interface Baseline {
   readonly schemaVersion: number;
   readonly kind: 'baseline';
   readonly name: string;
+  /** `shape`: what the work asks for before anything runs, of `check --gate`. */
   readonly world: 'sim' | 'live' | 'shape';
   /** Version that made it; another one makes its simulations again. */
   readonly toolVersion: string;
-  /** sha256 of the profiles and inputs that the figures rest on. */
+  /** What its simulations are made again from; null: they cannot be. */
   readonly inputs: StoredInputs | null;
   /** Of the first seed or block. */
   readonly digest: string | null;
   /** Seeds or block names, in the order of the values. */
   readonly blocks: readonly (number | string)[];
   readonly figures: readonly FigureBlocks[];
-  readonly shape: Shape | null;
   /** The commit that it was saved at, where there is a repository; `null` elsewhere. */
   readonly commit: string | null;
   /** Its earlier states, the oldest first: at most HISTORY_MAX. */

@@ -11,7 +11,6 @@ import type {
   TimelineSample,
   WorkflowRecord,
 } from './record.ts';
-import type { StoredInputs } from './stored-inputs.ts';
 
 /** Who ran what: enough to run it again. */
 export interface RunHeader {
@@ -45,8 +44,6 @@ export interface RunOutput {
   busy?: readonly ReplicaBusy[];
   /** Live runs: our own client, and what the servers said of themselves. */
   measured?: Measured;
-  /** What it was made of; absent: it cannot be made again. */
-  inputs?: StoredInputs;
   /** What it cost; absent: nobody asked. */
   ledger?: Ledger;
   /** Lines of the audit log, each naming the hash of the one before. */

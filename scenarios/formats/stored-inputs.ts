@@ -1,7 +1,9 @@
 // inputs.json: what a run was made of, so that it can be made again by this version or a later one, and so that two
 // runs can be told apart key by key. Files are stored as they ran: bases merged, --set applied, library entries whole.
+import type { CatalogModel } from './catalog.ts';
 
 export const INPUTS_SCHEMA_VERSION = 1;
+export const INPUTS_FILE = 'inputs.json';
 
 export interface StoredInputs {
   readonly schemaVersion: number;
@@ -9,20 +11,21 @@ export interface StoredInputs {
   readonly scenario: {
     readonly name: string;
     readonly sha256: string;
-    /** A scenario file; a plan or a trace is kept by name and cannot vary with the seed. */
+    /** Only of a scenario does the seed decide. */
     readonly kind: 'scenario' | 'plan' | 'trace';
-    /** The settled scenario; null: a trace named directly, with `path` and `options`. */
+    /** As a scenario file holds it, traces seen from the folder that windtunnel was started in; null: see `problem`. */
     readonly value: unknown;
-    /** As it was named, and the folder that its own relative paths start from. */
+    /** Why it cannot be made again; null: it can. */
+    readonly problem: string | null;
+    /** As it was named. */
     readonly input: string;
-    readonly base: string;
-    /** Command-line options that bend a trace: `timing`, `gap-scale`, `warm`… */
-    readonly options: Readonly<Record<string, string | number | boolean>>;
   };
   readonly deployment: {
     readonly name: string;
     readonly sha256: string;
     readonly value: unknown;
+    /** Models of the user's own that were known. */
+    readonly models: readonly CatalogModel[];
     readonly input: string;
   };
   readonly seed: number | string;
