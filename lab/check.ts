@@ -18,11 +18,12 @@ import { unbuiltParts } from '../scenarios/formats/unbuilt.ts';
 import { idleLabels } from '../scenarios/lint/labels.ts';
 import { plural } from '../scenarios/lint/lint.ts';
 import { shapeText } from './check-text.ts';
+import { CHECK_GATE_OPTIONS, type CheckGateOptions, gateShape, gateText } from './gate/check-gate.ts';
 import { type LabContext, labContext } from './lint/context.ts';
 import { lint } from './lint/index.ts';
 import { offeredLoad } from './lint/offered-load.ts';
 
-interface CheckOptions extends Omit<RunOptions, 'deployment'> {
+interface CheckOptions extends Omit<RunOptions, 'deployment'>, CheckGateOptions {
   deployment: string | undefined;
   'print-resolved': boolean;
   sarif: string | undefined;
@@ -46,12 +47,16 @@ export const checkCommand: Command<CheckOptions> = {
         nargs: 1,
         describe: 'write the findings as SARIF 2.1.0 to a file, or to - (stdout)',
       })
+      .options(CHECK_GATE_OPTIONS)
+      .group(Object.keys(CHECK_GATE_OPTIONS), 'Gate:')
       .example('$0 check job-scanner', 'the shape of a library scenario')
       .example('$0 check my.yaml -d my-cluster.yaml', 'both files: windows, prices, offered load')
       .example(
         '$0 check my.yaml --strict --sarif check.sarif',
         'in CI: warnings fail, findings for code scanning',
-      ),
+      )
+      .example('$0 check my.yaml --gate --save', 'keep the shape: commit .windtunnel/baselines')
+      .example('$0 check my.yaml --gate --max-increase 2%', 'in CI: exit 99 where it asks for more'),
   handler: async options => {
     refuseTwoDocuments(options);
     try {
@@ -111,6 +116,16 @@ function check(options: CheckOptions): void {
   else if (options.json) printJson({ ok: isGood, ...documentOf(checked) });
   else printWords(checked, options);
   if (!isGood) process.exitCode = EXIT.badInput;
+  if (options.gate && isGood) gate(checked, options);
+}
+
+/** Said last: what a build waits for. */
+function gate({ context: { plan, shapes } }: Checked, options: CheckOptions): void {
+  const toStderr = options.json || options.sarif === '-';
+  const write = (text: string): void => void (toStderr ? process.stderr : process.stdout).write(text);
+  const gated = gateShape(shapes, { scenario: plan.name, seed: plan.seed }, options, write);
+  write(`\n${gateText(gated)}\n`);
+  process.exitCode = gated.exitCode;
 }
 
 const documentOf = ({ loaded, context, groups, standIns }: Checked) => ({

@@ -58,14 +58,14 @@ export function findBaseline(name: string): Baseline | null {
 }
 
 /** A UserError where there is none. */
-export function readBaseline(name: string): Baseline {
+export function readBaseline(name: string, save = 'windtunnel baseline save RUN'): Baseline {
   const found = findBaseline(name);
   if (found !== null) return found;
   const names = baselineNames();
   throw new UserError(`there is no baseline "${name}"`, {
     hint:
       didYouMean(name, names) ??
-      (names.length === 0 ? 'save one: windtunnel baseline save RUN' : `there: ${names.join(', ')}`),
+      `save one: ${save}${names.length === 0 ? '' : `; there: ${names.join(', ')}`}`,
   });
 }
 

@@ -79,7 +79,7 @@ export function shapeCheck(
   const by =
     changeRatio === null || changeRatio === 0
       ? ''
-      : ` (${showSignedRatio(changeRatio)}, allowed ${showRatio(allowedRatio)})`;
+      : ` (${showSignedRatio(changeRatio)}${allowedRatio === 0 ? '' : `, allowed ${showRatio(allowedRatio)}`})`;
   return {
     ...common,
     status: isWorse ? 'fail' : 'pass',

@@ -1,7 +1,7 @@
 // `init`: a scenario of one's own, and a deployment, from the library; with the schemas that an editor completes from.
 // Nothing is written unless everything can be; nothing that exists is overwritten without --force.
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import type { InputPath } from '../base/issue.ts';
 import { parseDeployment } from '../formats/deployment/deployment.ts';
@@ -12,6 +12,7 @@ import {
 } from '../formats/json-schema/json-schema.ts';
 import { parseSource } from '../formats/source.ts';
 import { show } from '../formats/suggest.ts';
+import { CI_FILES, type CiService } from './ci-files.ts';
 import { findInput, type LibraryKind, readText } from './library.ts';
 import { libraryEntries, libraryLines } from './library-list.ts';
 import { resolveSource } from './resolve.ts';
@@ -29,6 +30,7 @@ interface InitOptions extends CommonOptions {
   out: string;
   force: boolean;
   list: boolean;
+  ci: CiService | undefined;
 }
 
 interface NewFile {
@@ -55,8 +57,14 @@ export const initCommand: Command<InitOptions> = {
       .option('out', { type: 'string', default: '.', describe: 'folder to write to' })
       .option('force', { type: 'boolean', default: false, describe: 'overwrite what is there' })
       .option('list', { type: 'boolean', default: false, describe: 'what the library has' })
+      .option('ci', {
+        choices: Object.keys(CI_FILES) as CiService[],
+        describe:
+          'also the workflow file of a gate in CI; of a scenario file that is there, the workflow alone',
+      })
       .example('$0 init', 'the job scanner, to look at and change')
       .example('$0 init my-agents --from coding-agent -d 8xh200-mistral-small-4', 'a preset and a cluster')
+      .example('$0 init agents.yaml -d my-cluster.yaml --ci github', 'a gate for files that are there')
       .example('$0 init --list', 'everything there is to start from'),
   handler: options => {
     if (options.list) list(options);
@@ -72,12 +80,22 @@ function list(options: InitOptions): void {
 
 function init(options: InitOptions): void {
   const folder = resolve(options.out);
+  const isThere = options.name !== undefined && /\.(ya?ml|json|m?ts)$/.test(options.name);
+  if (options.ci !== undefined && isThere) {
+    gateOf(options, options.ci, { scenario: options.name as string, deployment: options.deployment }, folder);
+    return;
+  }
   const scenario = copyOf(options.from, 'scenarios', options.name, folder);
   const deployment =
     options.deployment === undefined ? null : copyOf(options.deployment, 'deployments', undefined, folder);
   const files = [scenario, deployment]
     .filter(each => each !== null)
     .flatMap(each => [each.file, each.schema]);
+  const workflow =
+    options.ci === undefined
+      ? null
+      : ciFile(options.ci, scenario.file.path, deployment?.file.path ?? ROOMY_DEPLOYMENT, folder);
+  if (workflow !== null) files.push(workflow);
   refuseClashes(files, options.force);
   writeAll(folder, files);
   const written = files.map(each => shownFrom(each.path));
@@ -88,6 +106,54 @@ function init(options: InitOptions): void {
   }
   say(options, `${written.map(path => `wrote ${path}`).join('\n')}\n\n${paint('bold', 'next')}`);
   say(options, next.map(({ command, why }) => `  ${command}\n      ${why}`).join('\n'));
+}
+
+/** The workflow of files that are there already. */
+function gateOf(
+  options: InitOptions,
+  ci: CiService,
+  { scenario, deployment = ROOMY_DEPLOYMENT }: { scenario: string; deployment: string | undefined },
+  folder: string,
+): void {
+  findInput(scenario, 'scenarios');
+  findInput(deployment, 'deployments');
+  const file = ciFile(ci, scenario, deployment, folder);
+  refuseClashes([file], options.force);
+  writeAll(folder, [file]);
+  const written = [shownFrom(file.path)];
+  const name = nameOf(scenario);
+  const next = [
+    {
+      command: `windtunnel check ${scenario} -d ${deployment} --gate --name ${name} --save`,
+      why: 'save the shape as a baseline, and commit .windtunnel/baselines',
+    },
+    {
+      command: `windtunnel simulate ${scenario} -d ${deployment} --out windtunnel-runs/ci`,
+      why: `then \`windtunnel baseline save windtunnel-runs/ci --name ${name}\`, and commit it as well`,
+    },
+  ];
+  if (options.json) printJson({ written, next });
+  else {
+    say(options, `wrote ${written[0]}\n\n${paint('bold', 'next')}`);
+    say(options, next.map(({ command, why }) => `  ${command}\n      ${why}`).join('\n'));
+  }
+}
+
+const nameOf = (scenario: string): string =>
+  basename(scenario)
+    .replace(/\.(ya?ml|json|m?ts)$/, '')
+    .replace(/[^\w.@-]+/g, '-');
+
+/** Paths as they are seen from the root of the repository, which is taken to be the folder. */
+function ciFile(ci: CiService, scenario: string, deployment: string, folder: string): NewFile {
+  const seen = (path: string): string =>
+    isAbsolute(path) || existsSync(path) ? relative(folder, resolve(path)) : path;
+  const { path, text } = CI_FILES[ci]({
+    scenario: seen(scenario),
+    deployment: seen(deployment),
+    name: nameOf(scenario),
+  });
+  return { path: join(folder, path), text, replaces: existing => existing === text };
 }
 
 interface Copy {
@@ -183,8 +249,10 @@ function refuseClashes(files: readonly NewFile[], force: boolean): void {
 
 function writeAll(folder: string, files: readonly NewFile[]): void {
   try {
-    mkdirSync(folder, { recursive: true });
-    for (const { path, text } of files) writeFileSync(path, text);
+    for (const { path, text } of files) {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, text);
+    }
   } catch (error) {
     throw new UserError(`cannot write to ${shownFrom(folder)}: ${(error as Error).message}`, {
       hint: 'choose a folder that you may write to with --out',

@@ -15,7 +15,7 @@ export interface CommonOptions {
 }
 
 /** What may be given several times. */
-const REPEATABLE = ['_', 'set', 'endpoint', 'trace', 'run', 'text', 'experiment', 'gpu-metrics'];
+const REPEATABLE = ['_', 'set', 'endpoint', 'trace', 'run', 'text', 'experiment', 'gpu-metrics', 'reporter'];
 
 export const withCommon = <T>(yargs: Argv<T>) =>
   yargs
