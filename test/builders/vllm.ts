@@ -115,6 +115,7 @@ async function spawnVllm(core: number, folder: string): Promise<Vllm> {
   child.unref();
   const ended = new Promise<void>(resolve => child.once('close', () => resolve()));
   const close = async (): Promise<void> => {
+    child.ref();
     endGroup(child.pid!);
     await ended;
     rmSync(folder, { recursive: true });
