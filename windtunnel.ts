@@ -177,7 +177,11 @@ async function main(): Promise<void> {
     .exitProcess(false)
     .fail((message, error) => {
       if (error) throw error;
-      const words = withSuggestion(message, [...names, ...known]);
+      const usage = COMMANDS.find(command => nameOf(command.usage) === args[0])?.usage;
+      const words =
+        usage !== undefined && /^Not enough non-option/.test(message)
+          ? `something is missing: windtunnel ${usage}`
+          : withSuggestion(message, [...names, ...known]);
       const hint = /Missing required argument: deployment/.test(message)
         ? 'on what? e.g. -d workstation-ministral-14b; `windtunnel catalog library` lists the others'
         : 'windtunnel --help, or windtunnel COMMAND --help';
