@@ -4,13 +4,24 @@ import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import type { AddBooks } from './reports/command.ts';
 import { version } from './scenarios/cli/version.ts';
-import type { Published, RunOutput } from './scenarios/formats/run.ts';
+import type { RunResult } from './scenarios/formats/result.ts';
+import type { PublishRun } from './scenarios/formats/run.ts';
 import { closest } from './scenarios/formats/suggest.ts';
 import type { PublishTrace } from './scenarios/formats/trace-report.ts';
 
 /** Only the wiring sees reports/ beside the worlds. */
-const publish = async (output: RunOutput, options: { out: string }): Promise<Published> =>
-  (await import('./reports/publish.ts')).publish(output, options);
+const publish: PublishRun = async (output, options) => {
+  const published = await (await import('./reports/publish.ts')).publish(output, options);
+  const { reporters = [], json = false } = options;
+  if (reporters.length === 0) return published;
+  const [{ runReport }, { tell }] = await Promise.all([
+    import('./lab/gate/run-gate.ts'),
+    import('./lab/gate/tell.ts'),
+  ]);
+  const stream = json ? process.stderr : process.stdout;
+  tell(runReport(published.result as RunResult), reporters, text => void stream.write(text));
+  return published;
+};
 
 const publishTrace: PublishTrace = async (trace, options) =>
   (await import('./reports/trace/publish.ts')).publishTrace(trace, options);

@@ -23,7 +23,7 @@ import { type LabContext, labContext } from './lint/context.ts';
 import { lint } from './lint/index.ts';
 import { offeredLoad } from './lint/offered-load.ts';
 
-interface CheckOptions extends Omit<RunOptions, 'deployment'>, CheckGateOptions {
+interface CheckOptions extends Omit<RunOptions, 'deployment' | 'reporter'>, CheckGateOptions {
   deployment: string | undefined;
   'print-resolved': boolean;
   sarif: string | undefined;

@@ -27,6 +27,7 @@ import {
   say,
 } from '../scenarios/cli/terminal.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
+import { reportersOf } from '../scenarios/formats/reporters.ts';
 import type { PublishRun, RunOutput } from '../scenarios/formats/run.ts';
 import { startClock } from './clock.ts';
 import { longestCalls } from './doctor/longest.ts';
@@ -220,6 +221,7 @@ export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions
         'recorded sessions, shrunk',
       ),
   handler: async options => {
+    const reporters = reportersOf(options.reporter ?? [], process.env);
     const loaded = loadRun(options);
     refuseWarm(loaded);
     const routing = await chosenRouting(options.routing);
@@ -229,6 +231,8 @@ export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions
     keepInputs(folder, inputsOf(loaded, storedDeployment(deployed, ready.deployment), options));
     const published = await publish(await runReplay(loaded, ready, options, { folder, routing }), {
       out: folder,
+      reporters,
+      json: options.json,
     });
     if (options.json) printJson(published.result);
     say(options, published.summaryText);

@@ -7,11 +7,12 @@ import { paint } from '../../scenarios/cli/terminal.ts';
 import { version } from '../../scenarios/cli/version.ts';
 import type { Baseline } from '../../scenarios/formats/baseline.ts';
 import type { FigureBlocks } from '../../scenarios/formats/comparison.ts';
+import { REPORTER_OPTION, reportersOf } from '../../scenarios/formats/reporters.ts';
 import type { WorkflowShape } from '../shape.ts';
 import { findBaseline, readBaseline, withHistory, writeBaseline } from './baselines.ts';
 import { driftOf } from './drift.ts';
 import { shapeFigures } from './shape.ts';
-import { REPORTER_OPTION, reportersOf, tell } from './tell.ts';
+import { tell } from './tell.ts';
 
 export interface CheckGateOptions {
   gate: boolean;
@@ -61,7 +62,7 @@ export function gateShape(
   options: CheckGateOptions & { strict: boolean },
   write: (text: string) => void,
 ): ShapeGate {
-  const reporters = reportersOf(options.reporter);
+  const reporters = reportersOf(options.reporter, process.env);
   const allowed = allowedRatio(options['max-increase']);
   const name = shapeName(options.name ?? scenario.replace(/[^\w.@-]+/g, '-'));
   const figures = shapeFigures(shapes);

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { UserError } from '../base/errors.ts';
 import { parseDeployment } from '../formats/deployment/deployment.ts';
+import { REPORTER_OPTION } from '../formats/reporters.ts';
 import type { RunHeader } from '../formats/run.ts';
 import type { Source } from '../formats/source.ts';
 import { findInput } from './library.ts';
@@ -27,6 +28,7 @@ export interface RunOptions extends CommonOptions, TraceOptions {
   'scale-tokens': number | undefined;
   warm: boolean | undefined;
   concurrent: number | undefined;
+  reporter?: string[];
   sessions: number | undefined;
 }
 
@@ -39,7 +41,8 @@ export const withRun = <T>(yargs: Argv<T>) =>
     .option('routing', {
       type: 'string',
       describe: "another router: a policy's name, or a file of your own such as ./mine.ts",
-    });
+    })
+    .option('reporter', REPORTER_OPTION);
 
 /** The same where the deployment may be left out. */
 export const withOptionalDeployment = <T>(yargs: Argv<T>) =>
@@ -191,6 +194,9 @@ export function headerOf(input: {
     startedAt: input.startedAt,
     evidence: [...input.evidence],
     warnings: [...input.warnings],
+    ...(input.world === 'live'
+      ? { environment: { node: process.version, platform: `${process.platform} ${process.arch}` } }
+      : {}),
   };
 }
 

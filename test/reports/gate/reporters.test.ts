@@ -133,15 +133,15 @@ describe('GitHub', () => {
 });
 
 test('figures for histories have the value, its direction, and half of the interval', () => {
-  expect(JSON.parse(REPORTERS['benchmark-smaller'].render(aReport()))[0]).toEqual({
+  expect(JSON.parse(REPORTERS['benchmark-smaller'](aReport()))[0]).toEqual({
     name: 'research makespan.p95',
     unit: 'ms',
     value: 8960,
     range: '± 240',
     extra: '+12 % [+9 %, +15 %]',
   });
-  expect(JSON.parse(REPORTERS['benchmark-bigger'].render(aReport()))).toEqual([]);
-  expect(JSON.parse(REPORTERS.bencher.render(aReport())).research['makespan.p95']).toEqual({
+  expect(JSON.parse(REPORTERS['benchmark-bigger'](aReport()))).toEqual([]);
+  expect(JSON.parse(REPORTERS.bencher(aReport())).research['makespan.p95']).toEqual({
     value: 8960,
     lower_value: 8720,
     upper_value: 9200,
@@ -149,8 +149,8 @@ test('figures for histories have the value, its direction, and half of the inter
 });
 
 test('OpenMetrics is in seconds, and ends as it must', () => {
-  const text = REPORTERS.openmetrics.render(hostile);
-  expect(REPORTERS.openmetrics.render(aReport())).toContain(
+  const text = REPORTERS.openmetrics(hostile);
+  expect(REPORTERS.openmetrics(aReport())).toContain(
     'windtunnel_figure{gate="research",figure="makespan.p95",unit="seconds"} 8.96\n',
   );
   expect(text.trimEnd().split('\n').at(-1)).toBe('# EOF');
