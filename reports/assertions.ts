@@ -11,7 +11,7 @@ import {
   ttftMs,
   type WorkflowRecord,
 } from '../scenarios/formats/record.ts';
-import type { AssertionResult } from '../scenarios/formats/result.ts';
+import type { AssertionResult, LatencyBound } from '../scenarios/formats/result.ts';
 import type { RunOutput } from '../scenarios/formats/run.ts';
 import { callValuesMs, makespansMs } from './metrics.ts';
 
@@ -170,11 +170,39 @@ function unitOf({ kind }: Assertion['subject']): AssertionResult['unit'] {
   return kind === 'count' ? 'count' : 'ms';
 }
 
+/** Upper limits on latencies of the whole run: what a chart can draw a line at. */
+function boundsOf({ subject, filter, op, target }: Assertion): LatencyBound[] {
+  if (Object.values(filter).some(wanted => wanted !== undefined)) return [];
+  switch (subject.kind) {
+    case 'quantile':
+      if (op !== '<' && op !== '<=') return [];
+      return [
+        { metric: subject.metric, of: `p${Number((subject.quantile * 100).toFixed(3))}`, limitMs: target },
+      ];
+    case 'mean':
+    case 'max':
+      if (op !== '<' && op !== '<=') return [];
+      return [{ metric: subject.metric, of: subject.kind, limitMs: target }];
+    case 'attainment':
+      if (op !== '>' && op !== '>=') return [];
+      return (Object.entries(subject.withinMs) as [SloMetric, number][]).map(([metric, limitMs]) => ({
+        metric: subject.of === 'sessions' ? 'makespan' : metric,
+        of: 'each',
+        limitMs,
+      }));
+    default:
+      return [];
+  }
+}
+
 /** Every assertion of the run, judged. */
 export const judge = (output: RunOutput): AssertionResult[] =>
   output.assertions.map(assertion => {
     const value = judgedValue(output, assertion);
+    const bounds = boundsOf(assertion);
     return {
+      ...(bounds.length === 0 ? {} : { bounds }),
+      ...(assertion.at === undefined ? {} : { at: assertion.at }),
       text: assertion.text,
       value,
       target: assertion.target,

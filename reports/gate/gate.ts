@@ -13,10 +13,7 @@ import { changeText, shownValue } from './report.ts';
 const NOTHING = { value: null, baseline: null, changeRatio: null, ci95: null } as const;
 
 /** A promise that the scenario makes. One that judges nothing is no proof that it holds. */
-export function assertionCheck(
-  { text, value, unit, target, pass }: AssertionResult,
-  at: GateCheck['at'] = null,
-): GateCheck {
+export function assertionCheck({ text, value, unit, target, pass, at }: AssertionResult): GateCheck {
   return {
     ...NOTHING,
     name: `assert ${text}`,
@@ -29,7 +26,7 @@ export function assertionCheck(
     baseline: target,
     unit,
     better: /[<≤]/.test(text) ? 'lower' : 'higher',
-    at,
+    at: at ?? null,
   };
 }
 

@@ -277,7 +277,7 @@ function compileFile({
   if (options.coldStart === true) for (const sessions of recorded.values()) forgetPrimed(sessions);
   const file = options.seed === undefined ? rest.file : { ...rest.file, seed: options.seed };
   const digest = digestOf(file, recorded, lines);
-  const compiled = compile({ file, sha256: digest, name, traces: recorded, lines });
+  const compiled = withPlaces(compile({ file, sha256: digest, name, traces: recorded, lines }), source);
   return {
     input,
     kind,
@@ -290,6 +290,18 @@ function compileFile({
     // A trace named directly was counted while it was read.
     warnings: kind === 'trace' ? [] : gapCapWarnings(file, recorded),
   };
+}
+
+/** Each assertion knows its line; what has none, such as a trace's scenario, stays without. */
+function withPlaces(compiled: Compiled, source: Source): Compiled {
+  const { plan } = compiled;
+  if (plan === null) return compiled;
+  const assertions = plan.assertions.map(assertion => {
+    if (assertion.path === undefined) return assertion;
+    const { file, line, column, text } = source.position(assertion.path);
+    return text === '' ? assertion : { ...assertion, at: { file, line, column } };
+  });
+  return { ...compiled, plan: { ...plan, assertions } };
 }
 
 function forgetPrimed(sessions: readonly RecordedSession[]): void {

@@ -1,4 +1,5 @@
 // What a run is judged by: an assertion line of a scenario, parsed (`p95(e2e, workflow=ingest) < 8s`), or an SLO.
+import type { InputPath } from '../base/issue.ts';
 
 export type AssertionFunction =
   | { kind: 'quantile'; quantile: number; metric: AssertedMetric }
@@ -24,4 +25,14 @@ export interface Assertion {
   op: '<' | '<=' | '>' | '>=' | '==';
   /** In the metric's unit: ms, a ratio from 0 to 1, or a count. */
   target: number;
+  /** Where in the scenario. */
+  path?: InputPath;
+  /** In which file; columns and lines count from 1. */
+  at?: Place;
+}
+
+export interface Place {
+  file: string;
+  line: number;
+  column: number;
 }

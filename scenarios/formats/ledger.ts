@@ -19,8 +19,21 @@ export interface WorkRate {
   readonly contextNs: number;
 }
 
+/** A model that is sold by the token, beside what GPUs of one's own serve. */
+export interface ApiOffer {
+  /** By its id in the catalogue of prices, or as the deployment calls it. */
+  readonly model: string;
+  readonly price: TokenPrice;
+  /** `same`: the very model that is served; `near`: the nearest in size; `used`: the deployment buys from it already. */
+  readonly relation: 'same' | 'near' | 'used';
+  /** Day of the list price; null: it is the deployment's own. */
+  readonly asOf: string | null;
+}
+
 /** What things cost, and how work is weighed. */
 export interface CostBasis {
+  /** What could be bought in place of GPUs, the nearest first. */
+  readonly offers?: readonly ApiOffer[];
   /** Of each set of replicas: `pool`, or `pool/prefill` beside it. */
   readonly rates: ReadonlyMap<string, WorkRate>;
   /** Of what a provider sells, by target and by the alias that was asked for; null: it is not sold by the token. */

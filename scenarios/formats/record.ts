@@ -3,6 +3,12 @@
 import type { PromptPart } from './prompt.ts';
 import type { Reason } from './rules.ts';
 
+/** A stretch of time, ms of the run. */
+export interface Span {
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
 export type CallOutcome = 'ok' | 'error' | 'cancelled' | 'unfinished';
 
 /** One LLM call. `call` is its path inside the session and unique there, e.g. `companies[3]/classify[7]/easy`. */
@@ -48,6 +54,8 @@ export interface CallRecord {
   error: string | null;
   /** Attempts that a gateway made of it; 1 without one, 0 where it refused to make any. */
   attempts: number;
+  /** Of its time, that on links: the way there and back, KV between replicas. Absent: none that we know of. */
+  transfers?: readonly Span[];
   /** What the prompt was planned to be made of, in order; sums to promptTokens unless the server counts otherwise. */
   parts: PromptPart[];
   /** Why prompt tokens were not found in the cache; sums to promptTokens - cachedTokens. Absent: nobody looked. */

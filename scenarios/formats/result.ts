@@ -1,7 +1,8 @@
 // result.json: the summary of one run, all that the report page, comparisons and gates read. Bounded in size whatever
 // the length of the run. schemaVersion rises when a field changes its meaning; new fields may be added.
 import type { AnomalyScore } from './anomaly-score.ts';
-import type { CostComponent } from './ledger.ts';
+import type { AssertedMetric, Place } from './assertion.ts';
+import type { ApiOffer, CostComponent } from './ledger.ts';
 import type { Measured } from './measured.ts';
 import type {
   AttemptKind,
@@ -15,6 +16,7 @@ import type {
 } from './record.ts';
 import type { Reason } from './rules.ts';
 import type { RunHeader } from './run.ts';
+import type { StoredInputs } from './stored-inputs.ts';
 
 export const RESULT_SCHEMA_VERSION = 1;
 
@@ -35,12 +37,23 @@ export interface MetricSummary {
 export type MetricName = 'ttft' | 'itl' | 'tpot' | 'e2e' | 'queue' | 'makespan' | 'lag';
 
 export interface AssertionResult {
+  /** Where it is written; absent: in no file. */
+  at?: Place;
   text: string;
   value: number | null;
   target: number;
   unit: 'ms' | 'ratio' | 'count';
   /** null: nothing to judge (no such call ran). */
   pass: boolean | null;
+  /** Upper limits that it sets on latencies of the whole run, ms; absent: none, or of a part of the run only. */
+  bounds?: LatencyBound[];
+}
+
+/** `p95` of `ttft` may be 500 ms at most; `each`: of every call, or of as many as an SLO says. */
+export interface LatencyBound {
+  metric: AssertedMetric;
+  of: string;
+  limitMs: number;
 }
 
 /** Calls grouped by step, role or workflow. */
@@ -80,7 +93,16 @@ export interface Exemplar {
   barsLeftOut: number;
 }
 
-export type BarPhase = 'queue' | 'prefill' | 'decode' | 'run' | 'retry' | 'limit' | 'cold' | 'transfer';
+export type BarPhase =
+  | 'queue'
+  | 'prefill'
+  | 'decode'
+  | 'run'
+  | 'retry'
+  | 'limit'
+  | 'cold'
+  | 'transfer'
+  | 'human';
 
 export interface ExemplarBar {
   call: string;
@@ -233,6 +255,41 @@ export interface CostSummary {
   notes: string[];
 }
 
+/** Work that somebody served: calls that were taken, and their tokens. */
+export interface ServedWork {
+  calls: number;
+  promptTokens: number;
+  cachedTokens: number;
+  outputTokens: number;
+}
+
+/** Who served the calls, GPUs of one's own or an API by the token, and what could be bought in place of the GPUs. */
+export interface Hosting {
+  own: ServedWork;
+  api: ServedWork;
+  offers: ApiOffer[];
+}
+
+/** The pace of workflows in the middle nine tenths of their starts and of their ends: no warm-up, no tail. */
+export interface LoadFigures {
+  offeredPerSec: number;
+  /** That completed. */
+  servedPerSec: number;
+  /** Of these, those that kept their targets; null: they have none. */
+  keptPerSec: number | null;
+}
+
+/** Calls that did not end well, alike in error, step and pool. */
+export interface FailureRow {
+  error: string;
+  step: string;
+  pool: string;
+  calls: number;
+  /** Of the first one. */
+  session: string;
+  atMs: number;
+}
+
 /** What happened in a slice of the run. */
 export interface PressurePoint {
   atMs: number;
@@ -367,6 +424,14 @@ export interface RunResult {
   assertions: AssertionResult[];
   /** Where prices are known. */
   cost?: CostSummary;
+  /** Where the wiring knows who serves. */
+  hosting?: Hosting;
+  /** From 20 workflows on that completed. */
+  load?: LoadFigures;
+  /** The 100 most frequent; absent: every call ended well. */
+  failures?: FailureRow[];
+  /** What the run was made of: read from inputs.json beside it for the page, never in result.json. */
+  inputs?: StoredInputs;
   /** Runs with a gateway that governs. */
   governed?: GovernedSummary;
   /** At most 200 slices of equal length; absent: nothing was refused or tried again. */

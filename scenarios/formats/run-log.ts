@@ -2,7 +2,7 @@
 // for each record as it is made, run-end.json at its end. Rule: where run.json lies, the run has not been published.
 import type { HistogramCounts } from '../base/histogram.ts';
 import type { Assertion } from './assertion.ts';
-import type { CostBasis, TokenPrice, WorkRate } from './ledger.ts';
+import type { ApiOffer, CostBasis, TokenPrice, WorkRate } from './ledger.ts';
 import type { Measured } from './measured.ts';
 import type { AnomalyRecord, CancelRecord, ReplicaSpan, Waste } from './record.ts';
 import type { RunHeader } from './run.ts';
@@ -71,11 +71,13 @@ export interface StoredBooks {
   rates: [string, WorkRate][];
   prices: { target: string; model: string; price: TokenPrice }[];
   replicas: ReplicaSpan[];
+  /** Absent in logs of older versions. */
+  offers?: readonly ApiOffer[];
 }
 
 /** `targets`: what providers sell; `models`: what calls may ask for. */
 export function storedBooks(
-  { rates, price }: CostBasis,
+  { rates, price, offers = [] }: CostBasis,
   targets: readonly string[],
   models: readonly string[],
   replicas: ReplicaSpan[],
@@ -87,11 +89,15 @@ export function storedBooks(
       if (each !== null) prices.push({ target, model, price: each });
     }
   }
-  return { rates: [...rates], prices, replicas };
+  return { rates: [...rates], prices, replicas, offers };
 }
 
-export function basisOf({ rates, prices }: StoredBooks): CostBasis {
+export function basisOf({ rates, prices, offers = [] }: StoredBooks): CostBasis {
   const nameOf = (target: string, model: string): string => JSON.stringify([target, model]);
   const known = new Map(prices.map(({ target, model, price }) => [nameOf(target, model), price]));
-  return { rates: new Map(rates), price: (target, model) => known.get(nameOf(target, model)) ?? null };
+  return {
+    offers,
+    rates: new Map(rates),
+    price: (target, model) => known.get(nameOf(target, model)) ?? null,
+  };
 }

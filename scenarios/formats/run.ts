@@ -1,7 +1,7 @@
 // A finished (or interrupted) run as a world hands it over: header and raw records, before any statistics.
 import type { HistogramCounts } from '../base/histogram.ts';
 import type { Assertion } from './assertion.ts';
-import type { Ledger } from './ledger.ts';
+import type { ApiOffer, Ledger } from './ledger.ts';
 import type { Measured } from './measured.ts';
 import type {
   CallRecord,
@@ -11,6 +11,7 @@ import type {
   TimelineSample,
   WorkflowRecord,
 } from './record.ts';
+import type { Told } from './reporters.ts';
 
 /** Who ran what: enough to run it again. */
 export interface RunHeader {
@@ -27,6 +28,8 @@ export interface RunHeader {
   evidence: string[];
   /** What the reader must know before trusting them. */
   warnings: string[];
+  /** Live runs: where our client ran. Simulated results do not depend on it. */
+  environment?: { node: string; platform: string };
 }
 
 /** Everything a run produced. Records are in order of their end. */
@@ -46,6 +49,8 @@ export interface RunOutput {
   measured?: Measured;
   /** What it cost; absent: nobody asked. */
   ledger?: Ledger;
+  /** Pools on GPUs of one's own, and what could be bought in their place. */
+  hosting?: { pools: readonly string[]; offers: readonly ApiOffer[] };
   /** Lines of the audit log, each naming the hash of the one before. */
   audit?: Iterable<string>;
   /** Gaps between successive tokens, ms, over all calls. */
@@ -80,4 +85,13 @@ export interface Published {
 }
 
 /** Summarises a run, writes its folder and report page. Given to the worlds by the wiring, which may see reports. */
-export type PublishRun = (output: RunOutput, options: { out: string }) => Promise<Published>;
+export type PublishRun = (
+  output: RunOutput,
+  options: {
+    out: string;
+    /** Told of the promises that were kept and broken. */
+    reporters?: readonly Told[];
+    /** stdout belongs to a document. */
+    json?: boolean;
+  },
+) => Promise<Published>;

@@ -102,6 +102,19 @@ export interface RankOrder {
 /** Cumulative distributions, at most 400 points each: [value ms, share 0..1]. */
 export type Cdf = [valueMs: number, share: number][];
 
+/** The mean error of the calls that were planned in a slice of the run, pair by pair. */
+export interface ResidualPoint {
+  metric: 'ttft' | 'tpot' | 'e2e';
+  /** Middle of the slice. */
+  atMs: number;
+  /** Calls that both worlds have; at least five. */
+  pairs: number;
+  predictedMs: number;
+  measuredMs: number;
+  /** (predicted - measured) / measured, of the means. */
+  errorRatio: number;
+}
+
 /** One world held against another. */
 export interface Comparison {
   predicted: World;
@@ -111,6 +124,8 @@ export interface Comparison {
   groups: GroupComparison[];
   stepsLeftOut: number;
   cdfs: Partial<Record<TimeMetric, { predicted: Cdf; measured: Cdf }>>;
+  /** Errors over the time of the run, at most 40 slices of equal length; absent: made by an older version. */
+  residuals?: ResidualPoint[];
   /** null: fewer than three steps and ten sessions, or all take about the same time. */
   rank: RankOrder | null;
   pass: boolean;

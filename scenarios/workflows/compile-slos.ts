@@ -24,15 +24,19 @@ export function compileSlos(file: ScenarioFile, issues: readonly Issue[]): Asser
     const { slo, steps } = file.workflows?.[workflow] ?? {};
     // A workflow that only runs as a sub-agent has no session of its own to judge.
     if (slo !== undefined && started.has(workflow))
-      assertions.push(attainment(slo, 'sessions', { workflow }));
-    eachRawStep(steps, [], step => {
+      assertions.push({
+        ...attainment(slo, 'sessions', { workflow }),
+        path: ['workflows', workflow, 'slo'],
+      });
+    eachRawStep(steps, ['workflows', workflow, 'steps'], (step, path) => {
       if (typeof step !== 'object' || step === null) return;
       const { llm, compact, slo: targets } = step as { llm?: string; compact?: string; slo?: Targets };
       const name = llm ?? compact;
       if (targets !== undefined && name !== undefined)
-        assertions.push(
-          attainment(targets, 'calls', started.has(workflow) ? { workflow, step: name } : { step: name }),
-        );
+        assertions.push({
+          ...attainment(targets, 'calls', started.has(workflow) ? { workflow, step: name } : { step: name }),
+          path: [...path, 'slo'],
+        });
     });
   }
   return assertions;

@@ -430,7 +430,7 @@ function compileAssertions(
         );
       }
     }
-    assertions.push(assertion);
+    assertions.push({ ...assertion, path });
   }
   return assertions;
 }
