@@ -126,6 +126,11 @@ const COMMANDS: readonly Listed[] = [
     load: async () => (await import('./reports/command.ts')).reportCommand(addBooks) as AnyCommand,
   },
   {
+    usage: 'baseline <action> [what]',
+    doc: 'runs that later ones are held against, as files to commit: save, show, update',
+    load: async () => (await import('./lab/gate/command.ts')).baselineCommand,
+  },
+  {
     usage: 'init [name]',
     doc: 'write a scenario and a deployment of your own, from the library',
     load: async () => (await import('./scenarios/cli/init.ts')).initCommand,
