@@ -5,7 +5,7 @@ import { hideBin } from 'yargs/helpers';
 import type { AddBooks } from './reports/command.ts';
 import { version } from './scenarios/cli/version.ts';
 import type { RunResult } from './scenarios/formats/result.ts';
-import type { PublishRun } from './scenarios/formats/run.ts';
+import type { PublishRun, ServeRun } from './scenarios/formats/run.ts';
 import { closest } from './scenarios/formats/suggest.ts';
 import type { PublishTrace } from './scenarios/formats/trace-report.ts';
 
@@ -22,6 +22,8 @@ const publish: PublishRun = async (output, options) => {
   tell(runReport(published.result as RunResult), reporters, text => void stream.write(text));
   return published;
 };
+
+const serve: ServeRun = async listen => (await import('./reports/serve/serve.ts')).serveRun(listen);
 
 const publishTrace: PublishTrace = async (trace, options) =>
   (await import('./reports/trace/publish.ts')).publishTrace(trace, options);
@@ -58,17 +60,22 @@ const COMMANDS: readonly Listed[] = [
   {
     usage: 'simulate <scenario>',
     doc: 'run the workflows on a virtual cluster, in simulated time',
-    load: async () => (await import('./sim/command.ts')).simulateCommand(publish),
+    load: async () => (await import('./sim/command.ts')).simulateCommand(publish, serve),
   },
   {
     usage: 'replay <scenario>',
     doc: "send the same workflows as real load to the deployment's endpoints",
-    load: async () => (await import('./loadgen/command.ts')).replayCommand(publish),
+    load: async () => (await import('./loadgen/command.ts')).replayCommand(publish, serve),
   },
   {
     usage: 'validate <scenario>',
     doc: 'both, and the error of each metric',
     load: async () => (await import('./lab/validate/command.ts')).validateCommand,
+  },
+  {
+    usage: 'compare [run..]',
+    doc: 'runs against a baseline run: which differences are real, where they part, and why',
+    load: async () => (await import('./lab/compare/command.ts')).compareCommand,
   },
   {
     usage: 'doctor <url>',

@@ -4,6 +4,7 @@ import type { Plan } from '../scenarios/formats/plan.ts';
 import type { ReplicaSpan } from '../scenarios/formats/record.ts';
 import { UNITS_PER_NS } from './affine.ts';
 import type { DeploymentSpec, EngineLimits, StepModel } from './engine.ts';
+import { apiOffers } from './offers.ts';
 import { addSequence, decodeLoad, emptyLoad } from './step-load.ts';
 
 /** Sequences at most of the batch at which a decode is priced. */
@@ -32,7 +33,8 @@ export function workRate(step: StepModel, limits: EngineLimits): WorkRate {
 }
 
 /** The price that a scenario gives an alias goes before the provider's. */
-export function costBasis({ pools, hosted }: DeploymentSpec, { models }: Pick<Plan, 'models'>): CostBasis {
+export function costBasis(deployment: DeploymentSpec, { models }: Pick<Plan, 'models'>): CostBasis {
+  const { pools, hosted } = deployment;
   const rates = new Map<string, WorkRate>();
   for (const { name, step, limits, disaggregation } of pools) {
     const rate = workRate(step, limits);
@@ -49,6 +51,7 @@ export function costBasis({ pools, hosted }: DeploymentSpec, { models }: Pick<Pl
   for (const [alias, { price }] of models)
     if (price !== null) aliases.set(alias, { ...price, cacheWrite: price.in });
   return {
+    offers: apiOffers(deployment),
     rates,
     price: (target, model) =>
       prices.has(target) ? (aliases.get(model) ?? prices.get(target) ?? null) : null,

@@ -7,7 +7,12 @@ import { routingPolicies } from '../gateway/routing/index.ts';
 import { EXIT, UserError } from '../scenarios/base/errors.ts';
 import type { Issue } from '../scenarios/base/issue.ts';
 import type { LoadedScenario } from '../scenarios/cli/load.ts';
-import { loadRun, type RunOptions, withOptionalDeployment } from '../scenarios/cli/run-options.ts';
+import {
+  deploymentSet,
+  loadRun,
+  type RunOptions,
+  withOptionalDeployment,
+} from '../scenarios/cli/run-options.ts';
 import { type Command, InputIssues, issuesText, paint, printJson, say } from '../scenarios/cli/terminal.ts';
 import { version } from '../scenarios/cli/version.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
@@ -96,7 +101,9 @@ function check(options: CheckOptions): void {
   // 1.
   const loaded = loadRun(options);
   const deployed =
-    options.deployment === undefined ? null : loadDeployment(options.deployment, routingPolicies);
+    options.deployment === undefined
+      ? null
+      : loadDeployment(options.deployment, routingPolicies, deploymentSet(options.set));
   let standIns: readonly string[] = [];
   if (deployed === null) settle(loaded, errorsOf(loaded.issues), options);
   else ({ standIns } = readyCheck(onlyErrors(loaded), onlyErrors(deployed), options));

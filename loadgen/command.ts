@@ -3,12 +3,16 @@ import type { DeploymentSpec } from '../engines/engine.ts';
 import { loadDeployment, type ReadyRun, readyRun, storedDeployment, withRouting } from '../engines/load.ts';
 import { reachableHosted } from '../engines/prepare.ts';
 import { withBooks } from '../gateway/ledger/books.ts';
+import { missLedger } from '../gateway/misses/layer.ts';
+import { cacheRules } from '../gateway/misses/rules.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { chosenRouting } from '../gateway/routing/outside.ts';
 import type { RoutingPolicy } from '../gateway/routing/policy.ts';
 import { UserError } from '../scenarios/base/errors.ts';
+import { openDisplay, titleOf } from '../scenarios/cli/live-display.ts';
 import type { LoadedScenario } from '../scenarios/cli/load.ts';
 import {
+  deploymentSet,
   headerOf,
   loadRun,
   outFolder,
@@ -17,18 +21,12 @@ import {
   sha256,
   withRun,
 } from '../scenarios/cli/run-options.ts';
+import { endServing, openServing, type ServeOptions, withServe } from '../scenarios/cli/serve-options.ts';
 import { inputsOf, keepInputs } from '../scenarios/cli/stored-inputs.ts';
-import {
-  type Command,
-  type CommonOptions,
-  onInterrupt,
-  ProgressLine,
-  printJson,
-  say,
-} from '../scenarios/cli/terminal.ts';
+import { type Command, type CommonOptions, onInterrupt, printJson, say } from '../scenarios/cli/terminal.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
 import { reportersOf } from '../scenarios/formats/reporters.ts';
-import type { PublishRun, RunOutput } from '../scenarios/formats/run.ts';
+import type { PublishRun, RunOutput, ServeRun, Serving } from '../scenarios/formats/run.ts';
 import { startClock } from './clock.ts';
 import { longestCalls } from './doctor/longest.ts';
 import { estimateOf } from './estimate.ts';
@@ -49,11 +47,11 @@ import { openRunLog } from './run-log.ts';
 import { runStart } from './run-start.ts';
 import { startReplay } from './start.ts';
 
-const DRAWING_INTERVAL_MS = 200;
+const DRAWING_INTERVAL_MS = 100;
 /** Every vocabulary has as many: for the first call, before that of the server is known. */
 const FIRST_VOCAB_TOKENS = 1000;
 
-type ReplayCommandOptions = RunOptions & LiveOptions;
+type ReplayCommandOptions = RunOptions & LiveOptions & ServeOptions;
 
 /** All that calls may go to, with their live addresses; one without any is a UserError. */
 function firstTargets(
@@ -132,6 +130,8 @@ interface ReplayPlace {
   where?: string;
   /** In place of the deployment's: a policy from outside. */
   routing?: RoutingPolicy | null;
+  /** Shows the page meanwhile. */
+  serving?: Serving | null;
 }
 
 /** Runs to the end with progress and a log in the folder; the first Ctrl-C gives up what is under way and keeps the rest. */
@@ -139,7 +139,7 @@ export async function runReplay(
   loaded: LoadedScenario,
   ready: ReadyRun,
   options: LiveOptions & CommonOptions,
-  { folder, where = 'measured at', routing = null }: ReplayPlace,
+  { folder, where = 'measured at', routing = null, serving = null }: ReplayPlace,
 ): Promise<RunOutput> {
   const { plan, poolOf } = ready;
   const startedAt = new Date().toISOString();
@@ -163,8 +163,11 @@ export async function runReplay(
   );
   const header = headerOf({ world: 'live', loaded, deployment, evidence, warnings, startedAt });
   const log = openRunLog(folder, runStart(header, plan, deployment));
+  serving?.follow(folder);
   const start =
     options.driver === 'k6' ? (await import('./k6/driver.ts')).k6Driver(`${folder}/k6`) : startReplay;
+  const scope = bust.cacheBust === 'session' || bust.cacheBust === 'call' ? bust.cacheBust : 'run';
+  const misses = missLedger({ poolOf, rules: cacheRules(deployment), scope });
   const replay = start({
     plan,
     deployment,
@@ -177,6 +180,7 @@ export async function runReplay(
     onCall: log.onCall,
     onRecord: log.onRecord,
     listener: log.journal,
+    watching: misses.layer,
     timeoutMs: durationOption('timeout', options.timeout),
     idleTimeoutMs: durationOption('stall', options.stall),
     workers: workersOf(options),
@@ -184,16 +188,14 @@ export async function runReplay(
     ...bust,
     ...(routing == null ? {} : { routing }),
   });
-  const line = new ProgressLine(options);
-  const stop = onInterrupt(() => replay.interrupt());
-  const drawing = setInterval(() => {
-    const { sessionsStarted, callsEnded, callsInFlight } = replay.progress;
-    const total = plan.sessionCount === null ? '' : ` of ${plan.sessionCount}`;
-    line.show(
-      () => `live: ${sessionsStarted}${total} sessions, ${callsEnded} calls, ${callsInFlight} in flight`,
-    );
-  }, DRAWING_INTERVAL_MS);
+  const display = openDisplay(titleOf(header, plan), plan.assertions, options);
+  const stop = onInterrupt(() => {
+    display.clear();
+    replay.interrupt();
+  });
+  const drawing = setInterval(() => display.show(() => replay.soFar), DRAWING_INTERVAL_MS);
   log.follow(replay, reason => {
+    display.clear();
     process.stderr.write(`\nthe run stops: ${reason}\n`);
     replay.stopReason ??= reason;
     replay.interrupt();
@@ -201,20 +203,21 @@ export async function runReplay(
   let output: RunOutput | null = null;
   try {
     output = await replay.run();
+    output.header.warnings.push(...misses.warnings());
     const basis = costBasis(deployment, plan);
     return withBooks(output, basis, sha256, standingReplicas(deployment));
   } finally {
     clearInterval(drawing);
-    line.clear();
+    display.clear();
     // Whoever has interrupted once leaves at once the second time, also while the report is written.
     if (output?.interrupted !== true) stop();
     await log.close(output);
   }
 }
 
-export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions> => ({
+export const replayCommand = (publish: PublishRun, serve: ServeRun): Command<ReplayCommandOptions> => ({
   builder: yargs =>
-    withLive(withRun(yargs))
+    withServe(withLive(withRun(yargs)))
       .example('$0 replay mixed-fleet -d emulated', 'against `windtunnel emulate emulated`')
       .example(
         '$0 replay traces/ -d my-vllm.yaml --scale-tokens 0.02 --gap-cap 2s',
@@ -225,17 +228,19 @@ export const replayCommand = (publish: PublishRun): Command<ReplayCommandOptions
     const loaded = loadRun(options);
     refuseWarm(loaded);
     const routing = await chosenRouting(options.routing);
-    const deployed = loadDeployment(options.deployment, routingPolicies);
+    const deployed = loadDeployment(options.deployment, routingPolicies, deploymentSet(options.set));
     const ready = withRouting(readyRun(loaded, deployed, options, 'live'), routing?.name);
     const folder = outFolder(options, runName(ready), 'live');
     keepInputs(folder, inputsOf(loaded, storedDeployment(deployed, ready.deployment), options));
-    const published = await publish(await runReplay(loaded, ready, options, { folder, routing }), {
+    const serving = await openServing(options, serve);
+    const published = await publish(await runReplay(loaded, ready, options, { folder, routing, serving }), {
       out: folder,
       reporters,
       json: options.json,
     });
     if (options.json) printJson(published.result);
     say(options, published.summaryText);
+    await endServing(serving, published.result, options);
     process.exitCode = published.exitCode;
   },
 });

@@ -7,7 +7,7 @@ import { gateOf } from '../gateway/admission/index.ts';
 import type { RoutingPolicy } from '../gateway/routing/policy.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
 import type { CallRecord, GovernedRecords, TimelineSample } from '../scenarios/formats/record.ts';
-import type { RunHeader, RunOutput } from '../scenarios/formats/run.ts';
+import type { RunHeader, RunOutput, RunSoFar } from '../scenarios/formats/run.ts';
 import type { Fleet, FleetOptions } from '../scenarios/workflows/fleet.ts';
 import { fleetOver, type MakeLayer } from '../scenarios/workflows/stack.ts';
 import {
@@ -170,6 +170,24 @@ export class Replay implements World {
   } {
     const { sessionsStarted, activeSessions, calls } = this.fleet;
     return { sessionsStarted, activeSessions, callsEnded: calls.length, callsInFlight: this.live.size };
+  }
+
+  /** The run up to now; its lists go on growing. */
+  get soFar(): RunSoFar {
+    const { sessionsStarted, activeSessions, calls, nodes, workflows } = this.fleet;
+    const { timeline, live } = this;
+    // Sockets are opened before the run's zero.
+    const nowMs = this.zeroMs === 0 ? 0 : this.nowMs();
+    return {
+      nowMs,
+      sessionsStarted,
+      activeSessions,
+      callsInFlight: live.size,
+      calls,
+      nodes,
+      workflows,
+      timeline,
+    };
   }
 
   /**

@@ -4,38 +4,19 @@ import { Histogram } from '../scenarios/base/histogram.ts';
 import { mean, quantileSorted, sorted } from '../scenarios/base/statistics.ts';
 import type { AssertedMetric, Assertion, SloMetric } from '../scenarios/formats/assertion.ts';
 import {
-  type CallRecord,
-  e2eMs,
-  makespanMs,
-  tpotMs,
-  ttftMs,
-  type WorkflowRecord,
-} from '../scenarios/formats/record.ts';
+  callKeeps,
+  isFailure,
+  isJudged,
+  namesCalls,
+  passes,
+  workflowKeeps,
+  workflowPasses,
+} from '../scenarios/formats/kept.ts';
 import type { AssertionResult, LatencyBound } from '../scenarios/formats/result.ts';
 import type { RunOutput } from '../scenarios/formats/run.ts';
 import { callValuesMs, makespansMs } from './metrics.ts';
 
 type Filter = Assertion['filter'];
-
-/** Calls that a filter is for. */
-export const passes = (filter: Filter) => {
-  const fields = Object.entries(filter).filter(([, wanted]) => wanted !== undefined) as [
-    keyof Filter & keyof CallRecord,
-    string,
-  ][];
-  return (call: CallRecord): boolean => fields.every(([field, wanted]) => call[field] === wanted);
-};
-
-/** Sessions that a filter is for. */
-export const workflowPasses =
-  ({ workflow, cohort }: Filter) =>
-  (record: WorkflowRecord): boolean =>
-    (workflow === undefined || record.workflow === workflow) &&
-    (cohort === undefined || record.cohort === cohort);
-
-/** A filter that only a call can meet. */
-const namesCalls = ({ role, step, model }: Filter): boolean =>
-  role !== undefined || step !== undefined || model !== undefined;
 
 /** Sorted values under judgement; null when the metric is not kept at this grain. */
 function valuesOf(output: RunOutput, metric: AssertedMetric, filter: Filter): Float64Array | null {
@@ -53,12 +34,6 @@ function itlValue(output: RunOutput, { subject, filter }: Assertion): number | n
   if (subject.kind === 'quantile') return Histogram.from(itlMs).quantile(subject.quantile);
   return subject.kind === 'mean' ? itlMs.sum / itlMs.count : itlMs.max;
 }
-
-const isFailure = (code: string) => {
-  const error = /^\d+$/.test(code) ? `http_${code}` : code;
-  return (call: CallRecord): boolean =>
-    call.error === error || (error === 'error' && call.outcome === 'error') || call.outcome === error;
-};
 
 /** The value of one assertion in its unit; null when nothing of the kind ran. */
 function judgedValue(output: RunOutput, assertion: Assertion): number | null {
@@ -98,44 +73,12 @@ function judgedValue(output: RunOutput, assertion: Assertion): number | null {
   }
 }
 
-const SLO_VALUES: Record<SloMetric, (call: CallRecord) => number | null> = {
-  ttft: ttftMs,
-  itl: call => call.itlMsMax,
-  tpot: tpotMs,
-  e2e: e2eMs,
-};
-
-/** A call that ended well and within every limit of an SLO. */
-export const callKeeps = ({ subject }: Assertion, call: CallRecord): boolean =>
-  subject.kind === 'attainment' &&
-  call.outcome === 'ok' &&
-  keepsAll(subject.withinMs, metric => SLO_VALUES[metric](call));
-
-/** A session that completed within the limit of an SLO. */
-export const workflowKeeps = ({ subject }: Assertion, record: WorkflowRecord): boolean =>
-  subject.kind === 'attainment' &&
-  record.status === 'completed' &&
-  keepsAll(subject.withinMs, () => makespanMs(record));
-
-/** A limit that does not apply, such as the TPOT of one token, is kept. */
-function keepsAll(
-  withinMs: Partial<Record<SloMetric, number>>,
-  measured: (metric: SloMetric) => number | null,
-): boolean {
-  return (Object.entries(withinMs) as [SloMetric, number][]).every(([metric, limit]) => {
-    const value = measured(metric);
-    return value === null || value <= limit;
-  });
-}
-
-/** null of nothing. Cancelled calls and what Ctrl-C left unfinished say nothing about a target. */
+/** null of nothing. */
 function shareOf<T extends { outcome?: string; status?: string }>(
   records: readonly T[],
   keeps: (record: T) => boolean,
 ): number | null {
-  const judged = records.filter(
-    each => !['cancelled', 'unfinished'].includes(each.outcome ?? each.status ?? ''),
-  );
+  const judged = records.filter(isJudged);
   return judged.length === 0 ? null : judged.filter(keeps).length / judged.length;
 }
 
@@ -170,19 +113,28 @@ function unitOf({ kind }: Assertion['subject']): AssertionResult['unit'] {
   return kind === 'count' ? 'count' : 'ms';
 }
 
+/** The makespan also by its other name. */
+const metricOf = (metric: AssertedMetric, filter: Filter): AssertedMetric =>
+  metric === 'e2e' && filter.workflow !== undefined && !namesCalls(filter) ? 'makespan' : metric;
+
 /** Upper limits on latencies of the whole run: what a chart can draw a line at. */
-function boundsOf({ subject, filter, op, target }: Assertion): LatencyBound[] {
-  if (Object.values(filter).some(wanted => wanted !== undefined)) return [];
+function boundsOf({ subject, filter, op, target }: Assertion, output: RunOutput): LatencyBound[] {
+  // A filter that everything passes, such as the name of the only workflow, is none.
+  if (!output.calls.every(passes(filter)) || !output.workflows.every(workflowPasses(filter))) return [];
   switch (subject.kind) {
     case 'quantile':
       if (op !== '<' && op !== '<=') return [];
       return [
-        { metric: subject.metric, of: `p${Number((subject.quantile * 100).toFixed(3))}`, limitMs: target },
+        {
+          metric: metricOf(subject.metric, filter),
+          of: `p${Number((subject.quantile * 100).toFixed(3))}`,
+          limitMs: target,
+        },
       ];
     case 'mean':
     case 'max':
       if (op !== '<' && op !== '<=') return [];
-      return [{ metric: subject.metric, of: subject.kind, limitMs: target }];
+      return [{ metric: metricOf(subject.metric, filter), of: subject.kind, limitMs: target }];
     case 'attainment':
       if (op !== '>' && op !== '>=') return [];
       return (Object.entries(subject.withinMs) as [SloMetric, number][]).map(([metric, limitMs]) => ({
@@ -199,7 +151,7 @@ function boundsOf({ subject, filter, op, target }: Assertion): LatencyBound[] {
 export const judge = (output: RunOutput): AssertionResult[] =>
   output.assertions.map(assertion => {
     const value = judgedValue(output, assertion);
-    const bounds = boundsOf(assertion);
+    const bounds = boundsOf(assertion, output);
     return {
       ...(bounds.length === 0 ? {} : { bounds }),
       ...(assertion.at === undefined ? {} : { at: assertion.at }),

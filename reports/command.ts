@@ -56,6 +56,12 @@ export async function readResult(path: string): Promise<RunResult | ValidationRe
   return value as RunResult | ValidationResult;
 }
 
+/** The same with the files that it was made of, for the page. */
+async function readWithInputs(path: string): Promise<RunResult | ValidationResult> {
+  const [result, { withInputs }] = await Promise.all([readResult(path), import('./inputs.ts')]);
+  return withInputs(result, dirname(await resultFile(path)));
+}
+
 /** A validation is shown alone; runs are shown together. */
 function together(results: readonly (RunResult | ValidationResult)[]): RunResult[] | ValidationResult {
   const [first] = results;
@@ -87,11 +93,15 @@ interface ReportOptions {
   out?: string | undefined;
   json: boolean;
   svg: boolean;
+  csv: boolean;
+  workflow?: string | undefined;
 }
 
-async function report({ run, out, json, svg }: ReportOptions, addBooks: AddBooks): Promise<void> {
+async function report(options: ReportOptions, addBooks: AddBooks): Promise<void> {
+  const { run, out, json, svg, csv, workflow } = options;
   for (const path of run) await rebuild(path, addBooks);
-  const input = together(await Promise.all(run.map(readResult)));
+  const results = await Promise.all(run.map(readWithInputs));
+  const input = together(workflow === undefined ? results : await withWorkflow(results, run, workflow));
   const { pageOf } = await import('./publish.ts');
   const folder = run.length === 1 ? dirname(await resultFile(run[0]!)) : '.';
   const reportPath = out ?? join(folder, 'report.html');
@@ -99,33 +109,79 @@ async function report({ run, out, json, svg }: ReportOptions, addBooks: AddBooks
   await mkdir(dirname(reportPath), { recursive: true });
   await writeFile(reportPath, html);
   const images = svg && Array.isArray(input) ? await writeSvg(input, dirname(reportPath)) : [];
+  const tables = csv ? await csvOf(run) : [];
   const runs = Array.isArray(input) ? input.length : input.live === null ? 1 : 2;
   if (json)
-    console.log(JSON.stringify({ reportPath, runs, bytes: Buffer.byteLength(html), images }, null, 2));
+    console.log(
+      JSON.stringify({ reportPath, runs, bytes: Buffer.byteLength(html), images, tables }, null, 2),
+    );
   else
     console.log(
       `report: ${reportPath} (${runs} ${runs === 1 ? 'run' : 'runs'}, ${Math.ceil(html.length / 1024)} kB)`,
     );
 }
 
+/** The results with a session in the explorer of each run that has it; at least one must. */
+async function withWorkflow(
+  results: readonly (RunResult | ValidationResult)[],
+  paths: readonly string[],
+  session: string,
+): Promise<(RunResult | ValidationResult)[]> {
+  const { noSuchSession, withSession } = await import('./session.ts');
+  const searched: string[] = [];
+  let found = 0;
+  const search = async (result: RunResult, folder: string): Promise<RunResult> => {
+    searched.push(folder);
+    const shown = await withSession(result, folder, session);
+    if (shown !== null) found++;
+    return shown ?? result;
+  };
+  const shown: (RunResult | ValidationResult)[] = [];
+  for (const [i, result] of results.entries()) {
+    const folder = dirname(await resultFile(paths[i]!));
+    if (result.kind === 'run') {
+      shown.push(await search(result, folder));
+      continue;
+    }
+    const sim = await search(result.sim, join(folder, 'sim'));
+    const live = result.live === null ? null : await search(result.live, join(folder, 'live'));
+    shown.push({ ...result, sim, live });
+  }
+  if (found === 0) throw await noSuchSession(searched, session);
+  return shown;
+}
+
+/** The tables of each run as CSV files, beside the Parquet files. */
+async function csvOf(runs: readonly string[]): Promise<string[]> {
+  const { writeCsv } = await import('./table-files.ts');
+  const files: string[] = [];
+  for (const path of runs) files.push(...(await writeCsv(dirname(await resultFile(path)))));
+  return files;
+}
+
 /** Each chart of each run as an SVG file, for a README or a pull request. */
 async function writeSvg(runs: readonly RunResult[], folder: string): Promise<string[]> {
-  const [{ RUN_CHARTS }, { isAbsent }, { toSvg }] = await Promise.all([
+  const [{ RUN_CHARTS, RUNS_CHARTS }, { isAbsent }, { toSvg }] = await Promise.all([
     import('./charts/index.ts'),
     import('./charts/chart.ts'),
     import('./render.ts'),
   ]);
   const files: string[] = [];
   await mkdir(join(folder, 'charts'), { recursive: true });
+  const write = async (
+    name: string,
+    drawn: ReturnType<(typeof RUN_CHARTS)[number]['spec']>,
+  ): Promise<void> => {
+    if (isAbsent(drawn)) return;
+    const file = join(folder, 'charts', `${name}.svg`);
+    await writeFile(file, await toSvg(drawn));
+    files.push(file);
+  };
   for (const [i, result] of runs.entries()) {
-    for (const chart of RUN_CHARTS) {
-      const drawn = chart.spec(result);
-      if (isAbsent(drawn)) continue;
-      const file = join(folder, 'charts', `${runs.length > 1 ? `run${i}-` : ''}${chart.id}.svg`);
-      await writeFile(file, await toSvg(drawn));
-      files.push(file);
-    }
+    for (const chart of RUN_CHARTS)
+      await write(`${runs.length > 1 ? `run${i}-` : ''}${chart.id}`, chart.spec(result));
   }
+  for (const chart of RUNS_CHARTS) await write(chart.id, chart.spec(runs));
   return files;
 }
 
@@ -144,9 +200,16 @@ export const reportCommand = (addBooks: AddBooks): CommandModule<object, ReportO
         describe: 'the page to write (default: report.html in the run folder)',
         type: 'string',
       })
+      .option('workflow', {
+        describe: 'a session by its name, to be seen step by step: any row of workflows.parquet',
+        type: 'string',
+        requiresArg: true,
+      })
       .option('svg', { describe: 'also write each chart as charts/*.svg', type: 'boolean', default: false })
+      .option('csv', { describe: 'also write each *.parquet as *.csv', type: 'boolean', default: false })
       .option('json', { describe: 'print one JSON document on stdout', type: 'boolean', default: false })
       .example('$0 report windtunnel-runs/chat', 'rebuild the page of one run')
+      .example('$0 report windtunnel-runs/chat --workflow chat/17', 'one session step by step')
       .example('$0 report runs/a runs/b --out compare.html', 'several runs on one page'),
   handler: options => report(options, addBooks),
 });

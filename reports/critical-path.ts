@@ -7,7 +7,9 @@ import {
   noTime,
   type WorkflowRecord,
 } from '../scenarios/formats/record.ts';
+import type { BarPhase } from '../scenarios/formats/result.ts';
 import type { RunOutput } from '../scenarios/formats/run.ts';
+import { type Background, backgroundOf, phasesOf } from './phases.ts';
 
 export const CRITICAL_PARTS = [
   'queueMs',
@@ -25,40 +27,6 @@ export const CRITICAL_PARTS = [
 
 export const totalMs = (path: CriticalPath): number =>
   CRITICAL_PARTS.reduce((sum, part) => sum + path[part], 0);
-
-export interface Phase {
-  phase: 'queue' | 'prefill' | 'decode' | 'run';
-  startMs: number;
-  endMs: number;
-}
-
-/**
- * The phases of one node, in order and without overlap. An LLM call queues from sent until scheduled, prefills until
- * its first token and decodes until its end; a live server does not say when it scheduled, so there prefill holds
- * the queue. Time before it was sent is our own and in no phase.
- */
-export function phasesOf(node: NodeRecord, call: CallRecord | undefined): Phase[] {
-  if (node.kind !== 'llm' || call === undefined) {
-    return [{ phase: 'run', startMs: node.startMs, endMs: node.endMs }];
-  }
-  const sentMs = call.sentMs ?? node.endMs;
-  // An answer without a first token, such as a driver that buffers gives, has no parts.
-  if (call.outcome === 'ok' && call.firstTokenMs === null)
-    return [{ phase: 'run', startMs: Math.max(sentMs, node.startMs), endMs: node.endMs }];
-  // A call that never reached a step of the engine spent its whole time queued.
-  const neverScheduled = call.scheduledMs === null && call.firstTokenMs === null;
-  const scheduledMs = neverScheduled ? node.endMs : (call.scheduledMs ?? sentMs);
-  const marks = [sentMs, scheduledMs, call.firstTokenMs ?? node.endMs, node.endMs];
-  const phases: Phase[] = [];
-  let fromMs = node.startMs;
-  for (const [i, phase] of (['queue', 'prefill', 'decode'] as const).entries()) {
-    const startMs = Math.min(Math.max(marks[i]!, fromMs), node.endMs);
-    const endMs = Math.min(Math.max(marks[i + 1]!, startMs), node.endMs);
-    if (endMs > startMs) phases.push({ phase, startMs, endMs });
-    fromMs = endMs;
-  }
-  return phases;
-}
 
 const ran = (node: NodeRecord): boolean => node.status !== 'skipped';
 
@@ -88,7 +56,24 @@ export function criticalNodes(nodes: readonly NodeRecord[]): NodeRecord[] {
 }
 
 const KIND_PART = { llm: 'prefillMs', tool: 'toolMs', human: 'humanMs', wait: 'waitMs' } as const;
-const PHASE_PART = { queue: 'queueMs', prefill: 'prefillMs', decode: 'decodeMs' } as const;
+const PHASE_PART: Record<Exclude<BarPhase, 'run'>, keyof CriticalPath> = {
+  queue: 'queueMs',
+  prefill: 'prefillMs',
+  decode: 'decodeMs',
+  retry: 'retryMs',
+  limit: 'limitMs',
+  cold: 'coldMs',
+  transfer: 'transferMs',
+  human: 'humanMs',
+};
+
+/** Told of each stretch of the critical path of a workflow. */
+export type OnPart = (
+  workflow: WorkflowRecord,
+  node: NodeRecord,
+  part: keyof CriticalPath,
+  ms: number,
+) => void;
 
 /**
  * Where the time of one workflow went. `nodes` and `calls` are those of its session. The parts sum to end − planned
@@ -98,6 +83,8 @@ export function criticalPath(
   workflow: WorkflowRecord,
   nodes: readonly NodeRecord[],
   calls: readonly CallRecord[],
+  background?: Background,
+  onPart?: OnPart,
 ): CriticalPath {
   const path = noTime();
   const onPath = criticalNodes(nodes);
@@ -106,11 +93,13 @@ export function criticalPath(
   let untilMs = endMs;
   let namedMs = 0;
   for (const node of onPath) {
-    for (const { phase, startMs, endMs: phaseEndMs } of phasesOf(node, byCall.get(node.call))) {
+    for (const { phase, startMs, endMs: phaseEndMs } of phasesOf(node, byCall.get(node.call), background)) {
       const lengthMs = Math.min(phaseEndMs, untilMs) - Math.max(startMs, workflow.plannedMs);
       if (lengthMs <= 0 || (phase === 'run' && node.kind === 'llm')) continue;
-      path[phase === 'run' ? KIND_PART[node.kind] : PHASE_PART[phase]] += lengthMs;
+      const part = phase === 'run' ? KIND_PART[node.kind] : PHASE_PART[phase];
+      path[part] += lengthMs;
       namedMs += lengthMs;
+      onPart?.(workflow, node, part, lengthMs);
     }
     untilMs = Math.min(untilMs, node.startMs);
   }
@@ -130,18 +119,22 @@ export function bySession<T extends { session: string }>(records: readonly T[]):
   return groups;
 }
 
+/** What of a run its critical paths are made of. */
+export type PathInput = Pick<
+  RunOutput,
+  'workflows' | 'nodes' | 'calls' | 'governed' | 'replicas' | 'durationMs'
+>;
+
 /** The workflows with their critical paths filled in: the worlds hand them over as zeros. */
 export function attachCriticalPaths(
-  output: Pick<RunOutput, 'workflows' | 'nodes' | 'calls'>,
+  output: PathInput,
+  background: Background = backgroundOf(output),
+  onPart?: OnPart,
 ): WorkflowRecord[] {
   const nodes = bySession(output.nodes);
   const calls = bySession(output.calls);
-  return output.workflows.map(workflow => ({
-    ...workflow,
-    criticalPath: criticalPath(
-      workflow,
-      nodes.get(workflow.session) ?? [],
-      calls.get(workflow.session) ?? [],
-    ),
-  }));
+  return output.workflows.map(workflow => {
+    const own = [nodes.get(workflow.session) ?? [], calls.get(workflow.session) ?? []] as const;
+    return { ...workflow, criticalPath: criticalPath(workflow, ...own, background, onPart) };
+  });
 }

@@ -30,9 +30,13 @@ function fieldsOf(object: Fields, keys: readonly string[]): string {
 const CHUNK_CHARACTERS = 1 << 16;
 
 /** Records of one kind, a line each. All have the same fields, so the keys are sorted once. */
-function* linesOf(kind: string, records: readonly object[], omitted?: string): Generator<string> {
+function* linesOf(
+  kind: string,
+  records: readonly object[],
+  omitted: readonly string[] = [],
+): Generator<string> {
   const keys = Object.keys(records[0] ?? {})
-    .filter(key => key !== omitted)
+    .filter(key => !omitted.includes(key))
     .sort();
   let chunk = '';
   for (const record of records) {
@@ -44,11 +48,11 @@ function* linesOf(kind: string, records: readonly object[], omitted?: string): G
   yield chunk;
 }
 
-/** The text under the digest. The critical path and why caches missed are derived from it and left out. */
+/** The text under the digest. What explains it is left out: critical paths, why caches missed, time on links. */
 export function* recordLines(output: RunOutput): Generator<string> {
-  yield* linesOf('call', output.calls, 'misses');
+  yield* linesOf('call', output.calls, ['misses', 'transfers']);
   yield* linesOf('node', output.nodes);
-  yield* linesOf('workflow', output.workflows, 'criticalPath');
+  yield* linesOf('workflow', output.workflows, ['criticalPath']);
   yield* linesOf('sample', output.timeline);
   yield* linesOf('itl', [output.itlMs]);
 }

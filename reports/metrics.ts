@@ -8,7 +8,12 @@ import type { RunOutput } from '../scenarios/formats/run.ts';
 
 /** Under this many samples a p99 is the luck of one or two calls. */
 const P99_SAMPLES_MIN = 100;
+const P999_SAMPLES_MIN = 10_000;
 const CDF_POINTS_MAX = 400;
+/** Of these, in the last part of a percent or so: a tail spans decades. */
+const TAIL_POINTS = 60;
+/** Values beyond a point of the tail, against the point before. */
+const TAIL_STEP = 0.86;
 
 export const METRIC_LABELS: Record<MetricName, string> = {
   ttft: 'TTFT',
@@ -61,6 +66,7 @@ export function summaryOf(values: Float64Array): MetricSummary | null {
     p90: quantileSorted(values, 0.9),
     p95: quantileSorted(values, 0.95),
     p99: n < P99_SAMPLES_MIN ? null : quantileSorted(values, 0.99),
+    p999: n < P999_SAMPLES_MIN ? null : quantileSorted(values, 0.999),
   };
 }
 
@@ -79,17 +85,29 @@ export function histogramSummary(counts: HistogramCounts): MetricSummary | null 
     p90: histogram.quantile(0.9),
     p95: histogram.quantile(0.95),
     p99: counts.count < P99_SAMPLES_MIN ? null : histogram.quantile(0.99),
+    p999: counts.count < P999_SAMPLES_MIN ? null : histogram.quantile(0.999),
   };
 }
 
 type Cdf = [valueMs: number, share: number][];
 
-/** One point per value, each with the share at or under it. */
+/** The ranks that are kept: all of a few; else even in share, and in the tail even in decades. */
+function keptRanks(count: number): number[] {
+  if (count <= CDF_POINTS_MAX) return Array.from({ length: count }, (_, i) => i + 1);
+  const even = CDF_POINTS_MAX - TAIL_POINTS;
+  const ranks = new Set<number>();
+  for (let point = 1; point <= even; point++) ranks.add(Math.ceil((point * count) / even));
+  for (let above = count / even, left = TAIL_POINTS; left > 0 && above >= 1; left--) {
+    ranks.add(count - Math.floor(above));
+    above *= TAIL_STEP;
+  }
+  return [...ranks].sort((a, b) => a - b);
+}
+
+/** One point per kept value, each with the share at or under it. */
 function steps(count: number, valueAt: (rank: number) => number): Cdf {
   const cdf: Cdf = [];
-  const points = Math.min(count, CDF_POINTS_MAX);
-  for (let point = 1; point <= points; point++) {
-    const rank = Math.ceil((point * count) / points);
+  for (const rank of keptRanks(count)) {
     const valueMs = Math.round(valueAt(rank) * 1000) / 1000;
     if (cdf.length > 0 && cdf[cdf.length - 1]![0] === valueMs) cdf.pop();
     cdf.push([valueMs, rank / count]);
@@ -97,7 +115,7 @@ function steps(count: number, valueAt: (rank: number) => number): Cdf {
   return cdf;
 }
 
-/** The cumulative distribution of sorted values, at most 400 points, even in share. */
+/** The cumulative distribution of sorted values, at most 400 points. */
 export const cdfOf = (values: Float64Array): Cdf => steps(values.length, rank => values[rank - 1]!);
 
 export function histogramCdf(counts: HistogramCounts): Cdf {

@@ -2,88 +2,24 @@
 // charts are drawn when they come into view.
 //
 //   results ─▶ charts: title, spec, table ─▶ sections (HTML) + payload (specs, data; packed) ─▶ one file
+import type { ComparisonResult } from '../scenarios/formats/comparison.ts';
 import type { RunResult } from '../scenarios/formats/result.ts';
 import type { ValidationResult } from '../scenarios/formats/validation.ts';
-import { type Chart, isAbsent } from './charts/chart.ts';
-import { RUN_CHARTS, VALIDATION_CHARTS } from './charts/index.ts';
-import { overTime } from './charts/over-time.ts';
+import { RUN_CHARTS } from './charts/index.ts';
+import { sideNames } from './compare/words.ts';
 import { type Html, html, raw, scriptJson } from './html.ts';
-import { unbroken } from './numbers.ts';
-import { runHeader, runSections } from './page/run-sections.ts';
-import { comparisonSections, comparisonTable, validationHeader } from './page/validation-sections.ts';
-import { toVega } from './render.ts';
+import { BLOCKS, type Block, blockBody } from './page/blocks.ts';
+import { figure, type Payload, packedCharts } from './page/figure.ts';
+import { pageShare } from './page/share.ts';
+import type { View } from './page/view.ts';
+import { runNames } from './run-names.ts';
 import type { PageRuntime } from './runtime.ts';
-import { thinned } from './timeline.ts';
 
-/** What the page's script needs to draw one chart, keyed by its element's `data-chart`. */
-interface PackedChart {
-  vega: unknown;
-  vegaLite: unknown;
-  datasets: unknown;
-  columns: string[];
-  rows: unknown[][];
-  file: string;
-}
-
-/** The charts of one page, filled as its figures are made. */
-export type Payload = Record<string, PackedChart>;
+export { figure, type Payload };
 
 /** Nothing outside the file may be asked for; scripts and styles are inline, images are downloads being made. */
 const POLICY =
   "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:";
-
-/** The figure of one chart, and its share of the payload. */
-export function figure<Input>(chart: Chart<Input>, input: Input, key: string, payload: Payload): Html {
-  const id = `${key}-${chart.id}`;
-  const title = unbroken(chart.title(input));
-  const drawn = chart.spec(input);
-  if (isAbsent(drawn)) {
-    return html`<figure class="chart absent" id="${id}">
-      <h3>${title}</h3>
-      <p class="absent">Not drawn: ${drawn.absent}.</p>
-    </figure>`;
-  }
-  const { datasets, ...vegaLite } = drawn;
-  const { columns, rows } = chart.table(input);
-  payload[id] = {
-    vega: { ...toVega({ ...vegaLite, datasets: {} }), description: title },
-    vegaLite,
-    datasets,
-    columns,
-    rows,
-    file: id,
-  };
-  return html`<figure class="chart" id="${id}" data-chart="${id}">
-    <h3>${title}</h3>
-    <div class="plot"></div>
-    <div class="foot">
-      <details class="how"><summary>How to read this</summary><p>${chart.howToRead}</p></details>
-      <details class="data"><summary>Data table</summary><div class="scroll"></div></details>
-      <div class="downloads" role="group" aria-label="Download">
-        <button type="button" data-download="csv">CSV</button>
-        <button type="button" data-download="svg">SVG</button>
-        <button type="button" data-download="png">PNG</button>
-        <button type="button" data-download="spec">Vega-Lite</button>
-      </div>
-    </div>
-  </figure>`;
-}
-
-/** Timeline points on one page, over all runs and pools: what keeps a page of many runs small. */
-const TIMELINE_POINTS_MAX = 16_000;
-
-/** The run with its timeline thinned to its share of the page, peaks kept. */
-function bounded(run: RunResult, runs: number): RunResult {
-  const pools = [...new Set(run.timeline.map(({ pool }) => pool))];
-  const limit = Math.max(50, Math.floor(TIMELINE_POINTS_MAX / (runs * pools.length)));
-  const timeline = pools.flatMap(pool =>
-    thinned(
-      run.timeline.filter(point => point.pool === pool),
-      limit,
-    ),
-  );
-  return { ...run, timeline };
-}
 
 /** What a program wants of the page: the figures without the distributions. */
 const machineReadable = ({
@@ -106,43 +42,61 @@ const machineReadable = ({
   digest,
 });
 
-const nameOf = ({ header }: RunResult): string =>
-  `${header.scenario.name} @ ${header.deployment.name}, ${header.world === 'sim' ? 'simulated' : 'live'}, seed ${header.seed}`;
+/** What a page is about: its runs, named apart, and what is known of them together. */
+type Subject = Pick<View, 'runs' | 'names' | 'validation' | 'comparison'>;
 
-/** Runs named apart: two of the same name get a number. */
-function distinctNames(runs: readonly RunResult[]): string[] {
-  const names = runs.map(nameOf);
-  return names.map((name, i) =>
-    names.filter(other => other === name).length > 1
-      ? `${name} (${names.slice(0, i + 1).filter(other => other === name).length})`
-      : name,
-  );
+/** A validation is its errors and a comparison its differences: those blocks come first, under the answer. */
+function blocksOf({ validation, comparison }: Subject): readonly Block[] {
+  const answer = validation !== null ? 'accuracy' : comparison !== null ? 'compare' : null;
+  if (answer === null) return BLOCKS;
+  const [verdict, ...others] = BLOCKS;
+  const isAnswer = ({ id }: Block): boolean => id === answer;
+  return [verdict!, ...others.filter(isAnswer), ...others.filter(block => !isAnswer(block))];
 }
 
-function runView(whole: RunResult, i: number, runs: number, payload: Payload): Html {
-  const run = bounded(whole, runs);
-  const key = `run${i}`;
-  return html`<section class="run" id="${key}" data-run="${i}">
-    ${runHeader(run)}
-    ${runSections(run, id => {
-      const chart = RUN_CHARTS.find(candidate => candidate.id === id)!;
-      return figure(chart, run, key, payload);
-    })}
+/** The page seen as a whole, and run by run; charts fill the payload. */
+function viewsOf(subject: Subject, payload: Payload): { overall: View; each: View[] } {
+  const viewOf = (run: RunResult, key: string): View => ({
+    ...subject,
+    run,
+    chart: id => figure(RUN_CHARTS.find(chart => chart.id === id)!, run, key, payload),
+    draw: (chart, input) => figure(chart, input, key, payload),
+  });
+  return {
+    overall: viewOf(subject.runs[0]!, 'page'),
+    each: subject.runs.map((run, i) => viewOf(run, `run${i}`)),
+  };
+}
+
+function blockView(block: Block, { overall, each }: { overall: View; each: readonly View[] }): Html {
+  const body = blockBody(block, overall, each);
+  return html`<section class="block" id="${block.id}" aria-labelledby="${block.id}-title" tabindex="-1">
+    <h2 id="${block.id}-title">${block.title}</h2>
+    ${body.overall}
+    ${body.each.map((shown, i) => shown !== null && html`<div class="run" data-run="${i}">${shown}</div>`)}
   </section>`;
 }
 
-function selector(names: readonly string[], label: string): Html | null {
+function selector(names: readonly string[]): Html | null {
   if (names.length < 2) return null;
-  return html`<label class="selector">${label}
+  return html`<label class="selector">Run
     <select id="run-select">${names.map((name, i) => html`<option value="${i}">${name}</option>`)}</select>
   </label>`;
 }
+
+const contents = (blocks: readonly Block[], runNames: readonly string[]): Html =>
+  html`<nav class="contents" aria-label="Contents">
+    ${selector(runNames)}
+    <ol>${blocks.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`)}</ol>
+  </nav>`;
 
 const RUN_FOOTER =
   'One file, no network. Numbers come from result.json beside it; every call is a row of calls.parquet.';
 
 export interface PageParts {
   title: string;
+  /** The blocks as a list of links, and which run is seen. */
+  contents?: Html;
   body: Html;
   /** What a program wants of the page. */
   summary: unknown;
@@ -151,7 +105,10 @@ export interface PageParts {
 }
 
 /** The whole file: parts, styles and scripts in one. */
-export function document({ title, body, summary, payload, footer }: PageParts, runtime: PageRuntime): string {
+export function document(
+  { title, contents, body, summary, payload, footer }: PageParts,
+  runtime: PageRuntime,
+): string {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -164,15 +121,19 @@ export function document({ title, body, summary, payload, footer }: PageParts, r
 <style>${raw(runtime.style)}</style>
 </head>
 <body>
+<a class="skip" href="#main">Skip to the report</a>
 <header class="bar"><span class="brand">windtunnel</span><span class="bar-title">${title}</span><button type="button" id="theme" title="Light or dark">◐<span class="sr">Change theme</span></button></header>
-<main>
+<div class="layout">
+${contents}
+<main id="main" tabindex="-1">
 <noscript><p class="absent">The charts need JavaScript; everything else on this page does not.</p></noscript>
 ${body}
 </main>
+</div>
 <footer>${footer}</footer>
 <div id="tooltip" role="status" hidden></div>
 <script type="application/json" id="summary">${scriptJson(summary)}</script>
-<script type="text/plain" id="payload">${raw(runtime.pack(JSON.stringify(payload)))}</script>
+<script type="text/plain" id="payload">${raw(runtime.pack(JSON.stringify(packedCharts(payload))))}</script>
 <script type="text/plain" id="runtime">${raw(runtime.vega)}</script>
 <script>${raw(runtime.script)}</script>
 </body>
@@ -180,51 +141,73 @@ ${body}
 `.text;
 }
 
-/** The page of one or more runs (the first is shown first), or of a validation with both of its runs. */
-export function page(input: readonly RunResult[] | ValidationResult, runtime: PageRuntime): string {
-  const payload: Payload = {};
-  if ('kind' in input) {
-    const runs = [...(input.live === null ? [] : [input.live]), input.sim];
-    const { comparisons, series, verdict, warnings, pass } = input;
-    // The figure over time is the answer where a record decides; a chart with nothing to draw is left out.
-    const charts = [...series.map((_, i) => overTime(i)), ...VALIDATION_CHARTS].filter(
-      chart => !isAbsent(chart.spec(input)),
-    );
-    const body = html`
-      ${validationHeader(input)}
-      ${
-        comparisons.length > 0 &&
-        html`<section class="block"><h2>How far apart</h2>
-        ${charts.map(chart => figure(chart, input, 'validation', payload))}
-        ${comparisons.map(comparisonSections)}
-      </section>`
-      }
-      <h2 class="divider">${runs.length === 1 ? 'The simulated run' : 'The two runs'}</h2>
-      ${selector(
-        runs.map(({ header }) => (header.world === 'sim' ? 'simulated' : 'live')),
-        'Show',
-      )}
-      ${runs.map((run, i) => runView(run, i, runs.length, payload))}`;
-    const summary = {
-      kind: input.kind,
-      pass,
-      verdict,
-      warnings,
-      comparisons,
-      runs: runs.map(machineReadable),
-    };
-    const title = `Validation: ${input.sim.header.scenario.name}`;
-    return document({ title, body, summary, payload, footer: RUN_FOOTER }, runtime);
+/** The runs of a page, named apart, and what is known of them together. */
+function subjectOf(input: PageInput): Subject {
+  if (!('kind' in input)) return { runs: input, names: runNames(input), validation: null, comparison: null };
+  switch (input.kind) {
+    case 'validation': {
+      const runs = [...(input.live === null ? [] : [input.live]), input.sim];
+      const names = runs.map(({ header }) => (header.world === 'sim' ? 'simulated' : 'live'));
+      return { runs, names, validation: input, comparison: null };
+    }
+    case 'comparison':
+      return { runs: input.runs, names: sideNames(input), validation: null, comparison: input };
   }
-  const names = distinctNames(input);
-  const body = html`
-    ${input.length > 1 && comparisonTable(input, names)}
-    ${selector(names, 'Run')}
-    ${input.map((run, i) => runView(run, i, input.length, payload))}`;
-  const title =
-    input.length === 1
-      ? `${input[0]!.header.scenario.name} @ ${input[0]!.header.deployment.name}`
-      : `${input.length} runs`;
-  const summary = { runs: input.map(machineReadable) };
-  return document({ title, body, summary, payload, footer: RUN_FOOTER }, runtime);
+}
+
+function titleOf({ runs, validation, comparison }: Subject): string {
+  const [first] = runs;
+  if (validation !== null) return `Validation: ${validation.sim.header.scenario.name}`;
+  if (comparison !== null) return `Comparison: ${first!.header.scenario.name}`;
+  return runs.length === 1
+    ? `${first!.header.scenario.name} @ ${first!.header.deployment.name}`
+    : `${runs.length} runs`;
+}
+
+function summaryOf({ runs, validation, comparison }: Subject): unknown {
+  const machineRuns = runs.map(machineReadable);
+  if (validation !== null) {
+    const { kind, pass, verdict, warnings, comparisons } = validation;
+    return { kind, pass, verdict, warnings, comparisons, runs: machineRuns };
+  }
+  return comparison !== null ? { ...comparison, runs: machineRuns } : { runs: machineRuns };
+}
+
+/** What a page can be made of: runs (the first is shown first), or what was found out about runs together. */
+export type PageInput = readonly RunResult[] | ValidationResult | ComparisonResult;
+
+/** No page is larger, whatever it is about. */
+const BYTES_MAX = 1_500_000;
+/** Times that the share of every run is halved to get there. */
+const HALVINGS_MAX = 5;
+
+/** The page: twelve blocks, each about one run at a time or about all of them. */
+export function page(input: PageInput, runtime: PageRuntime): string {
+  const subject = subjectOf(input);
+  for (let halvings = 0; ; halvings++) {
+    const text = pageOfShares(subject, subject.runs.length * 2 ** halvings, runtime);
+    if (byteLength(text) <= BYTES_MAX || halvings === HALVINGS_MAX) return text;
+  }
+}
+
+/** Of UTF-8. */
+const byteLength = (text: string): number => new TextEncoder().encode(text).length;
+
+/** The page with each run as one of so many. */
+function pageOfShares(whole: Subject, shares: number, runtime: PageRuntime): string {
+  const payload: Payload = {};
+  const subject = { ...whole, runs: whole.runs.map(run => pageShare(run, shares)) };
+  const blocks = blocksOf(subject);
+  const views = viewsOf(subject, payload);
+  return document(
+    {
+      title: titleOf(subject),
+      contents: contents(blocks, subject.names),
+      body: html`${blocks.map(block => blockView(block, views))}`,
+      summary: summaryOf(subject),
+      payload,
+      footer: RUN_FOOTER,
+    },
+    runtime,
+  );
 }

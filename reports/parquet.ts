@@ -25,7 +25,7 @@ const whole = <Row>(cell: Column<Row>['cell']): Column<Row> => ({ type: 'INT32',
 const flag = <Row>(cell: Column<Row>['cell']): Column<Row> => ({ type: 'BOOLEAN', cell });
 const real = <Row>(cell: Column<Row>['cell']): Column<Row> => ({ type: 'DOUBLE', cell });
 
-/** Every field of a call, in order; the compiler holds the list complete. `parts` and `misses` are JSON text. */
+/** Every field of a call, in order; the compiler holds the list complete. `transfers`, `parts` and `misses` are JSON text. */
 const CALLS: Record<keyof CallRecord, Column<CallRecord>> = {
   session: text(call => call.session),
   cohort: text(call => call.cohort),
@@ -54,6 +54,7 @@ const CALLS: Record<keyof CallRecord, Column<CallRecord>> = {
   outcome: text(call => call.outcome),
   error: text(call => call.error),
   attempts: whole(call => call.attempts),
+  transfers: text(call => (call.transfers === undefined ? null : JSON.stringify(call.transfers))),
   parts: text(call => JSON.stringify(call.parts)),
   misses: text(call => (call.misses === undefined ? null : JSON.stringify(call.misses))),
 };
@@ -177,13 +178,18 @@ const TOOLS: Record<keyof ToolRecord, Column<Priced<ToolRecord>>> = {
   waste: text(({ row }) => row.waste),
 };
 
+/** What a reader takes in at once: few enough that one session of a long run is found in little memory. */
+const ROW_GROUP_ROWS = 20_000;
+
 function write<Row>(columns: Columns<Row>, rows: readonly Row[]): Uint8Array {
   const columnData = Object.entries(columns).map(([name, { type, cell }]) => ({
     name,
     type,
     data: rows.map(cell),
   }));
-  return new Uint8Array(parquetWriteBuffer({ columnData, createdBy: 'agent-windtunnel' }));
+  return new Uint8Array(
+    parquetWriteBuffer({ columnData, rowGroupSize: ROW_GROUP_ROWS, createdBy: 'agent-windtunnel' }),
+  );
 }
 
 export const callsParquet = (calls: readonly CallRecord[]): Uint8Array => write(CALLS, calls);

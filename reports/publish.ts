@@ -13,6 +13,7 @@ import { RUN_CHARTS } from './charts/index.ts';
 import { attachCriticalPaths } from './critical-path.ts';
 import type { Digest } from './digest.ts';
 import { spansJson } from './governed/spans.ts';
+import { withInputs } from './inputs.ts';
 import {
   attemptsParquet,
   callsParquet,
@@ -121,7 +122,7 @@ async function writeRun(output: RunOutput, out: string): Promise<Published> {
   await writeFile(join(out, 'spans.otlp.json'), spansJson(output));
   if (output.audit !== undefined) await writeFile(join(out, 'audit.jsonl'), linesOf(output.audit));
   await writeCharts(out, result);
-  await writeFile(reportPath, await pageOf([result]));
+  await writeFile(reportPath, await pageOf([withInputs(result, out)]));
 
   return {
     folder: out,
@@ -149,7 +150,7 @@ export async function publishValidation(
   const reportPath = join(out, 'report.html');
   claimFolder(out);
   await writeFile(resultPath, json(validation));
-  await writeFile(reportPath, await pageOf(validation));
+  await writeFile(reportPath, await pageOf(withInputs(validation, out)));
   return {
     folder: out,
     reportPath,

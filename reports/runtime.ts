@@ -30,6 +30,19 @@ function asScript(module: string): string {
   return `(function () {\n${body}\n})();`;
 }
 
+/** The page's own script: these modules in one scope; the last one starts it. */
+const SCRIPTS = ['draw', 'tables', 'zoom', 'picker', 'links', 'start'];
+
+async function scriptText(): Promise<string> {
+  const texts = await Promise.all(
+    SCRIPTS.map(name => readFile(new URL(`./page/script/${name}.js`, import.meta.url), 'utf8')),
+  );
+  const joined = texts.map(text =>
+    text.replace(/^import \{[^}]*\} from '\.\/[a-z]+\.js';$/gm, '').replace(/^export /gm, ''),
+  );
+  return `(() => {\n${joined.join('\n')}})();`;
+}
+
 let loaded: Promise<PageRuntime> | null = null;
 
 async function load(): Promise<PageRuntime> {
@@ -37,7 +50,7 @@ async function load(): Promise<PageRuntime> {
   const [vega, interpreter, script, style] = await Promise.all([
     readFile(ofPackage('vega').replace(/vega\.module\.js$/, 'vega.min.js'), 'utf8'),
     readFile(ofPackage('vega-interpreter'), 'utf8'),
-    readFile(new URL('./page/page.js', import.meta.url), 'utf8'),
+    scriptText(),
     readFile(new URL('./page/page.css', import.meta.url), 'utf8'),
   ]);
   return { vega: pack(`${vega}\n;${asScript(interpreter)}`), script, style, pack };

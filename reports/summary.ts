@@ -14,6 +14,9 @@ import {
 import { type GroupRow, RESULT_SCHEMA_VERSION, type RunResult } from '../scenarios/formats/result.ts';
 import type { RunOutput } from '../scenarios/formats/run.ts';
 import { judge } from './assertions.ts';
+import { blocksOf } from './blocks.ts';
+import { bottleneckOf, stepCauses } from './bottleneck.ts';
+import { cacheMissesOf } from './cache-misses.ts';
 import { attachCriticalPaths, bySession, CRITICAL_PARTS } from './critical-path.ts';
 import { type Digest, recordLines } from './digest.ts';
 import { exemplarsOf } from './exemplars.ts';
@@ -21,15 +24,16 @@ import { costOf } from './governed/cost.ts';
 import { goodputOf } from './governed/goodput.ts';
 import { pressureOf } from './governed/pressure.ts';
 import { governedOf } from './governed/summary.ts';
+import { gpuTimeOf } from './gpu-time.ts';
 import { measuredOf } from './measured.ts';
 import { metricsOf } from './metrics.ts';
+import { backgroundOf } from './phases.ts';
+import { ratesOf } from './rates.ts';
 import { replicaRows } from './replicas.ts';
-import { timelineOf } from './timeline.ts';
+import { failuresOf, hostingOf, loadOf, wasServed } from './served.ts';
+import { suggestionsOf } from './suggestions.ts';
+import { poolTimelines, timelineOf } from './timeline.ts';
 import { verdictOf } from './verdict.ts';
-
-/** Whether an engine took the call: only then were its prompt tokens read and billed. */
-const wasServed = (call: CallRecord): boolean =>
-  call.outcome === 'ok' || call.scheduledMs !== null || call.firstTokenMs !== null;
 
 /** Prompt tokens computed; without recomputation where the server does not say. */
 const computedTokensOf = (call: CallRecord): number =>
@@ -210,13 +214,19 @@ const present = <Name extends string, Value>(name: Name, value: Value | null) =>
 /** The summary of a run. `digest` hashes text (sha256, hex); it is passed in so that this stays pure. */
 export function summarise(output: RunOutput, digest: Digest): RunResult {
   // 1. where each workflow's time went
-  const workflows = attachCriticalPaths(output);
-  const { calls } = output;
+  const { calls, durationMs } = output;
+  const severalWorkflows = new Set(output.workflows.map(({ workflow }) => workflow)).size > 1;
+  const stepOf = ({ workflow, step }: { workflow: string; step: string }) =>
+    severalWorkflows ? `${workflow} / ${step}` : step;
+  const background = backgroundOf(output);
+  const bySteps = stepCauses(stepOf);
+  const workflows = attachCriticalPaths(output, background, bySteps.onPart);
+  const nodes = bySession(output.nodes);
 
   // 2. what happened, and what it cost
   const counts = countsOf(output);
   const tokens = tokensOf(calls);
-  const seconds = output.durationMs / 1000;
+  const seconds = durationMs / 1000;
   const perSec = (count: number): number => (seconds > 0 ? count / seconds : 0);
 
   // 3. how long it took
@@ -225,18 +235,46 @@ export function summarise(output: RunOutput, digest: Digest): RunResult {
 
   // 4. the answer
   const assertions = judge(output);
-  const facts = { counts, metrics, criticalPath, durationMs: output.durationMs, tokens };
-  const severalWorkflows = new Set(workflows.map(({ workflow }) => workflow)).size > 1;
-  const stepOf = ({ workflow, step }: CallRecord) => (severalWorkflows ? `${workflow} / ${step}` : step);
+  const byStep = grouped(calls, stepOf);
+  const pools = poolTimelines(output.timeline, workflows, output.replicas);
+  const exemplars = exemplarsOf(workflows, nodes, bySession(calls), background);
+  const replicas =
+    output.replicas === undefined ? undefined : replicaRows(output.replicas, calls, durationMs);
+  const bottleneck = bottleneckOf({
+    calls,
+    nodes,
+    pools,
+    durationMs,
+    criticalPath,
+    bySteps: bySteps.rows(),
+    preemptions: counts.preemptions,
+    stepOf,
+  });
+  const { header } = output;
+  const hasLoad = new Set(workflows.map(({ plannedMs }) => plannedMs)).size > 1;
+  const missed = present('cacheMisses', cacheMissesOf(calls));
+  const facts = {
+    header,
+    counts,
+    tokens,
+    metrics,
+    criticalPath,
+    durationMs,
+    bottleneck,
+    replicas,
+    ...missed,
+  };
+  const suggestions = suggestionsOf({ ...facts, assertions, byStep, exemplars, calls, stepOf, hasLoad });
 
   const pressure = pressureOf(output);
+  const goodput = goodputOf(output);
 
   return {
     schemaVersion: RESULT_SCHEMA_VERSION,
     kind: 'run',
-    header: output.header,
-    verdict: verdictOf(output, facts, assertions),
-    durationMs: output.durationMs,
+    header,
+    verdict: verdictOf(output, { ...facts, suggestions }, assertions),
+    durationMs,
     counts,
     tokens,
     metrics,
@@ -246,24 +284,30 @@ export function summarise(output: RunOutput, digest: Digest): RunResult {
       outputTokensPerSec: perSec(tokens.output),
     },
     byWorkflow: byWorkflow(calls, workflows),
-    byStep: grouped(calls, stepOf),
+    byStep,
     byRole: grouped(calls, ({ role }) => role),
     byPass: byPass(calls, workflows),
     cacheBySegment: cacheBySegment(calls),
+    ...missed,
     criticalPath,
     cdfs,
-    timeline: timelineOf(output.timeline, workflows, output.replicas),
-    ...present(
-      'replicas',
-      output.replicas === undefined ? null : replicaRows(output.replicas, calls, output.durationMs),
-    ),
-    exemplars: exemplarsOf(workflows, bySession(output.nodes), bySession(calls)),
+    bottleneck,
+    suggestions,
+    ...present('gpuTime', gpuTimeOf(output)),
+    timeline: timelineOf(pools),
+    ...present('rates', ratesOf(output)),
+    ...present('replicas', replicas ?? null),
+    exemplars,
     assertions,
     ...present('cost', costOf(output)),
+    ...present('hosting', hostingOf(output)),
+    ...present('load', loadOf(output, goodput)),
+    ...present('failures', failuresOf(calls, stepOf)),
     ...present('governed', governedOf(output)),
     ...present('pressure', pressure.length === 0 ? null : pressure),
-    ...present('goodput', goodputOf(output)),
+    ...present('goodput', goodput),
     ...present('measured', measuredOf(output)),
+    ...present('blocks', blocksOf(output)),
     digest: digest(recordLines(output)),
   };
 }

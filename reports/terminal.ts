@@ -17,6 +17,7 @@ import {
 } from './numbers.ts';
 import { markOf } from './page/validation-sections.ts';
 import { comeAndGo, costText, replicaText } from './replicas.ts';
+import { suggestionText } from './suggestions.ts';
 import { worldsOf } from './worlds.ts';
 
 type Style = Parameters<typeof styleText>[0];
@@ -29,6 +30,9 @@ export interface TerminalOptions {
   /** Assertion rows printed before the rest is counted. */
   assertionsMax?: number;
 }
+
+const LINES_MAX = 25;
+const NOTES_MAX = 3;
 
 const wantsColour = (): boolean => process.stdout.isTTY === true && !process.env.NO_COLOR;
 
@@ -167,13 +171,23 @@ const stepEvidence = ({ world, evidence }: RunResult['header'], paint: Paint): s
         .slice(0, 2)
         .map(line => `  ${paint('bold', 'evidence:')} ${line}`);
 
+/** What to try next; its command on a line of its own, to be copied. */
+function tryLines({ verdict, suggestions = [] }: RunResult, paint: Paint): string[] {
+  const [first] = suggestions;
+  if (first?.command == null || verdict.next !== suggestionText(first))
+    return [`  ${paint('bold', 'try:')} ${verdict.next}`];
+  return [`  ${paint('bold', 'try:')} ${first.text}`, `       ${paint('cyan', first.command)}`];
+}
+
 /** The summary of one run. */
 export function terminalSummary(result: RunResult, options: TerminalOptions = {}): string {
   const paint = painter(options.colour ?? wantsColour());
   const { verdict, header } = result;
   const { text, style } = VERDICTS[verdict.status];
   const world = header.world === 'sim' ? 'simulated' : 'live';
-  return [
+  const report =
+    options.reportPath === undefined ? [] : [`report: ${paint('underline', options.reportPath)}`];
+  const answer = [
     `${paint(style, text)}  ${header.scenario.name} @ ${header.deployment.name}  ${paint('dim', `(${world}, seed ${header.seed}, ${showMs(result.durationMs)} of traffic)`)}`,
     `  ${verdict.headline}`,
     ...assertionLines(result, paint, options.assertionsMax ?? 6),
@@ -183,13 +197,14 @@ export function terminalSummary(result: RunResult, options: TerminalOptions = {}
     ...governedLines(result),
     ...measuredLines(result).map(line => `  ${line}`),
     `  ${paint('bold', 'why:')} ${verdict.why}`,
-    `  ${paint('bold', 'try:')} ${verdict.next}`,
-    ...stepEvidence(header, paint),
-    ...header.warnings
-      .slice(0, result.cost === undefined ? 3 : 2)
-      .map(warning => `  ${paint('yellow', 'note:')} ${warning}`),
-    ...(options.reportPath === undefined ? [] : [`report: ${paint('underline', options.reportPath)}`]),
-  ].join('\n');
+    ...tryLines(result, paint),
+  ];
+  // What it rests on has the lines that are left; all of it is on the page.
+  const notes = header.warnings
+    .slice(0, NOTES_MAX)
+    .map(warning => `  ${paint('yellow', 'note:')} ${warning}`);
+  const room = Math.max(0, LINES_MAX - answer.length - report.length);
+  return [...answer, ...[...stepEvidence(header, paint), ...notes].slice(0, room), ...report].join('\n');
 }
 
 const VALIDATION_ROWS_MAX = 18;

@@ -93,35 +93,30 @@ export function thinnedBy<Point>(
   return [...keep].sort((a, b) => a - b).map(i => points[i]!);
 }
 
-/** The timeline of the result, pools in order of name, at most 2,000 points each. */
-export function timelineOf(
+/** The points of each pool, pools in order of name. */
+export function poolTimelines(
   samples: readonly TimelineSample[],
   workflows: readonly WorkflowRecord[],
   replicas: readonly ReplicaSpan[] = [],
-): TimelinePoint[] {
+): TimelinePoint[][] {
   const goneMs = new Map(
     replicas.flatMap(({ replica, goneMs }) => (goneMs === null ? [] : [[replica, goneMs] as const])),
   );
   const inFlightAt = inFlightCounter(workflows);
-  const pools = new Map<string, TimelineSample[]>();
-  for (const sample of samples) {
-    const pool = pools.get(sample.pool);
-    if (pool === undefined) pools.set(sample.pool, [sample]);
-    else pool.push(sample);
-  }
-  return [...pools]
+  return [...Map.groupBy(samples, ({ pool }) => pool)]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .flatMap(([, poolSamples]) =>
-      thinned(
-        poolPoints(
-          poolSamples.sort((a, b) => a.atMs - b.atMs || (a.replica < b.replica ? -1 : 1)),
-          inFlightAt,
-          goneMs,
-        ),
-        POINTS_MAX,
+    .map(([, own]) =>
+      poolPoints(
+        own.sort((a, b) => a.atMs - b.atMs || (a.replica < b.replica ? -1 : 1)),
+        inFlightAt,
+        goneMs,
       ),
     );
 }
+
+/** The timeline of the result: at most 2,000 points of each pool. */
+export const timelineOf = (pools: readonly (readonly TimelinePoint[])[]): TimelinePoint[] =>
+  pools.flatMap(points => thinned(points, POINTS_MAX));
 
 /** Share of replica samples (0 to 1) at which `holds`; null without samples. */
 export const shareOfSamples = (

@@ -1,17 +1,19 @@
 // The answer of a run in three sentences: what came out, why (the bottleneck, with its evidence), what to try next.
-import type { CriticalPath, TimelineSample } from '../scenarios/formats/record.ts';
-import type { AssertionResult, RunResult } from '../scenarios/formats/result.ts';
+import type { CriticalPath } from '../scenarios/formats/record.ts';
+import type { AssertionResult, Bottleneck, RunResult, Suggestion } from '../scenarios/formats/result.ts';
 import type { RunOutput } from '../scenarios/formats/run.ts';
+import { missFact } from './cache-misses.ts';
 import { CRITICAL_PARTS, totalMs } from './critical-path.ts';
 import { plural, showCount, showMs, showRatio, showValue } from './numbers.ts';
-import { shareOfSamples } from './timeline.ts';
+import { failuresOf, kvFullRatio, shareText, suggestionText } from './suggestions.ts';
 
-/** From this share of its blocks on, a replica is about to preempt or make prefixes homeless. */
-const KV_FULL_RATIO = 0.95;
 /** Below this share, KV pressure or queueing is not worth a clause. */
 const WORTH_SAYING = 0.05;
 
-type Facts = Pick<RunResult, 'counts' | 'metrics' | 'criticalPath' | 'durationMs' | 'tokens'>;
+type WhyFacts = Pick<RunResult, 'counts' | 'criticalPath' | 'durationMs' | 'cacheMisses'> & {
+  readonly bottleneck: Bottleneck;
+};
+type Facts = WhyFacts & Pick<RunResult, 'metrics'> & { readonly suggestions: readonly Suggestion[] };
 
 export const PART_NAMES: Record<keyof CriticalPath, string> = {
   queueMs: 'waiting in a queue',
@@ -35,86 +37,48 @@ export function largestPart(path: CriticalPath): { part: keyof CriticalPath; sha
   return { part, share: path[part] / allMs };
 }
 
-const queueShareOf = (path: CriticalPath): number => path.queueMs / (totalMs(path) || 1);
-
-/** Clauses that back the bottleneck: memory pressure, preemptions, errors. */
-function evidence({ counts, criticalPath }: Facts, timeline: readonly TimelineSample[]): string[] {
+/** When pools had more than they could do, and what else backs the cause. */
+function evidence(facts: WhyFacts): string[] {
+  const { counts, criticalPath, bottleneck, durationMs } = facts;
   const clauses: string[] = [];
-  const fullShare = shareOfSamples(timeline, ({ kvUsedRatio }) => kvUsedRatio >= KV_FULL_RATIO) ?? 0;
-  if (fullShare >= WORTH_SAYING)
-    clauses.push(`KV cache over ${showRatio(KV_FULL_RATIO)} full for ${showRatio(fullShare)} of the time`);
-  if (counts.preemptions > 0) clauses.push(plural(counts.preemptions, 'preemption'));
-  const waitingShare = shareOfSamples(timeline, ({ waitingRequests }) => waitingRequests > 0) ?? 0;
-  if (waitingShare >= WORTH_SAYING) clauses.push(`requests queued for ${showRatio(waitingShare)} of the run`);
-  const queueShare = queueShareOf(criticalPath);
+  const missed = missFact(facts);
+  if (missed !== null && criticalPath.prefillMs >= WORTH_SAYING * totalMs(criticalPath)) clauses.push(missed);
+  const queueShare = criticalPath.queueMs / (totalMs(criticalPath) || 1);
   if (queueShare >= WORTH_SAYING && largestPart(criticalPath)?.part !== 'queueMs')
-    clauses.unshift(`${showRatio(queueShare)} is ${PART_NAMES.queueMs}`);
+    clauses.push(`${showRatio(queueShare)} is ${PART_NAMES.queueMs}`);
+  const kvFull = kvFullRatio({ bottleneck, durationMs });
+  if (kvFull >= WORTH_SAYING) clauses.push(`KV cache full for ${showRatio(kvFull)} of the time`);
+  else if (bottleneck.saturatedRatio >= WORTH_SAYING)
+    clauses.push(`more to do than could be done for ${showRatio(bottleneck.saturatedRatio)} of the time`);
+  if (counts.preemptions > 0) clauses.push(plural(counts.preemptions, 'preemption'));
   const [error] = Object.entries(counts.errors).sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
   if (error !== undefined) clauses.push(`${plural(error[1], 'call')} ended with ${error[0]}`);
   return clauses;
 }
 
-function whyOf(facts: Facts, timeline: readonly TimelineSample[]): string {
+/** Where people or planned waits set the pace, what makes up the rest. */
+function restOf(path: CriticalPath, part: keyof CriticalPath): string[] {
+  if (part !== 'humanMs' && part !== 'waitMs') return [];
+  const rest = largestPart({ ...path, humanMs: 0, waitMs: 0 });
+  return rest === null ? [] : [`of the rest, ${showRatio(rest.share)} is ${PART_NAMES[rest.part]}`];
+}
+
+function whyOf(facts: WhyFacts): string {
   const largest = largestPart(facts.criticalPath);
-  const clauses = evidence(facts, timeline);
+  const clauses = evidence(facts);
   if (largest === null) {
     const because = clauses.length === 0 ? '' : `: ${clauses.join(', ')}`;
     return `no workflow completed, so there is no critical path to attribute${because}`;
   }
-  const text = `${showRatio(largest.share)} of the critical path is ${PART_NAMES[largest.part]}`;
-  return clauses.length === 0 ? text : `${text}; ${clauses.join(', ')}`;
-}
-
-/** A cache full for this share of the time holds back everything else. */
-const KV_FULL_MUCH = 0.2;
-
-/** Waiting for this share of the time says more than what follows it. */
-const QUEUE_MUCH = 0.2;
-
-/** Preemptions per call from which recomputation costs more than it tells. */
-const PREEMPTED_MIN = 0.01;
-
-/** What usually moves each part; the first thing to try, not a promise. */
-const REMEDIES: Record<keyof CriticalPath, string> = {
-  queueMs:
-    'add replicas or lower the rate: more work comes than is done; raise max_num_seqs if the KV cache has room',
-  prefillMs: 'put stable prompt segments first and route by session, so that prefixes hit the cache',
-  decodeMs: 'shorten the outputs on the critical path, or give those steps a faster model or smaller batches',
-  toolMs: 'speed up or parallelise the tools on the critical path; more GPUs would not help',
-  humanMs: 'people set the pace; more GPUs would not help',
-  waitMs: 'planned waits set the pace; more GPUs would not help',
-  retryMs: 'find out why attempts fail: what is tried again is paid for and waited for twice',
-  limitMs: 'raise the limit, spread the calls over more keys or providers, or slow the arrivals down',
-  coldMs: 'keep replicas or sandboxes warm, or scale up earlier',
-  transferMs: 'bring prefill and decode, or client and server, closer together',
-  otherMs:
-    'look at the gaps in the waterfall: time there belongs to no step (client lag, retries, rate limits)',
-};
-
-/** What a failed promise on the time of single calls asks for, whatever the workflows spend their time on. */
-function missedPart(facts: Facts, assertions: readonly AssertionResult[]): keyof CriticalPath | null {
-  const missed = assertions.filter(({ pass }) => pass === false).map(({ text }) => text);
-  const isOfCalls = missed.length > 0 && missed.every(text => /\b(ttft|queue|tpot|itl)\b/.test(text));
-  if (!isOfCalls) return null;
-  if (missed.some(text => /\b(tpot|itl)\b/.test(text))) return 'decodeMs';
-  return facts.criticalPath.queueMs > facts.criticalPath.prefillMs ? 'queueMs' : 'prefillMs';
-}
-
-function nextOf(
-  facts: Facts,
-  timeline: readonly TimelineSample[],
-  assertions: readonly AssertionResult[],
-): string {
-  const kvFullShare = shareOfSamples(timeline, ({ kvUsedRatio }) => kvUsedRatio >= KV_FULL_RATIO) ?? 0;
-  const preempts = facts.counts.preemptions > facts.counts.calls.planned * PREEMPTED_MIN;
-  if (kvFullShare >= KV_FULL_MUCH || (preempts && kvFullShare >= WORTH_SAYING)) {
-    return 'give the KV cache room: more replicas, more GPU memory for it, or fewer agents at once';
+  const where = shareText(facts.bottleneck, largest.part);
+  const text = `${showRatio(largest.share)} of the critical path is ${PART_NAMES[largest.part]}${where}`;
+  const failures = failuresOf(facts.counts);
+  if (failures !== null) {
+    const { planned, failed } = facts.counts.workflows;
+    const first = `${showCount(failed)} of ${plural(planned, 'workflow')} failed, and ${plural(failures.calls, 'call')} ended with ${failures.error}`;
+    return [first, `of the others ${text}`, ...clauses.slice(0, -1)].join('; ');
   }
-  if (queueShareOf(facts.criticalPath) >= QUEUE_MUCH) return REMEDIES.queueMs;
-  const missed = missedPart(facts, assertions);
-  if (missed !== null) return REMEDIES[missed];
-  const largest = largestPart(facts.criticalPath);
-  return largest === null ? 'look at the errors first, then run again' : REMEDIES[largest.part];
+  return [text, ...restOf(facts.criticalPath, largest.part), ...clauses].join('; ');
 }
 
 const judged = ({ text, value, unit }: AssertionResult): string =>
@@ -151,8 +115,8 @@ export function verdictOf(
   facts: Facts,
   assertions: readonly AssertionResult[],
 ): RunResult['verdict'] {
-  const why = whyOf(facts, output.timeline);
-  const next = nextOf(facts, output.timeline, assertions);
+  const why = whyOf(facts);
+  const next = facts.suggestions.slice(0, 1).map(suggestionText).join('');
   const headline = headlineOf(facts, assertions);
   if (output.interrupted) {
     return {

@@ -68,6 +68,8 @@ interface Ended {
   preemptions: number;
   /** The longest gap between two of its tokens; 0 with fewer than two. */
   itlMaxNs: number;
+  /** Its KV on the way from the replica that computed the prompt; absent: it was computed here. */
+  transfer?: { readonly startNs: number; readonly endNs: number };
 }
 
 /** How a cluster is made. */

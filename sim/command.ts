@@ -2,11 +2,15 @@
 import { costBasis } from '../engines/cost-basis.ts';
 import { loadDeployment, type ReadyRun, readyRun, storedDeployment, withRouting } from '../engines/load.ts';
 import { withBooks } from '../gateway/ledger/books.ts';
+import { missLedger } from '../gateway/misses/layer.ts';
+import { cacheRules } from '../gateway/misses/rules.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { chosenRouting } from '../gateway/routing/outside.ts';
 import type { RoutingPolicy } from '../gateway/routing/policy.ts';
+import { openDisplay, titleOf } from '../scenarios/cli/live-display.ts';
 import type { LoadedScenario } from '../scenarios/cli/load.ts';
 import {
+  deploymentSet,
   headerOf,
   loadRun,
   outFolder,
@@ -15,16 +19,11 @@ import {
   sha256,
   withRun,
 } from '../scenarios/cli/run-options.ts';
+import { endServing, openServing, type ServeOptions, withServe } from '../scenarios/cli/serve-options.ts';
 import { inputsOf, keepInputs } from '../scenarios/cli/stored-inputs.ts';
-import {
-  type Command,
-  type CommonOptions,
-  onInterrupt,
-  ProgressLine,
-  printJson,
-  say,
-} from '../scenarios/cli/terminal.ts';
-import type { PublishRun, RunOutput } from '../scenarios/formats/run.ts';
+import { type Command, type CommonOptions, onInterrupt, printJson, say } from '../scenarios/cli/terminal.ts';
+import { reportersOf } from '../scenarios/formats/reporters.ts';
+import type { PublishRun, RunOutput, ServeRun, Serving } from '../scenarios/formats/run.ts';
 import { startSimulation } from './start.ts';
 
 /** Instants handled between two looks at the signals and the terminal. */
@@ -37,52 +36,66 @@ export async function runSimulation(
   loaded: LoadedScenario,
   { plan, deployment, poolOf, warnings }: ReadyRun,
   options: CommonOptions,
-  routing: RoutingPolicy | null = null,
+  { routing = null, serving = null }: { routing?: RoutingPolicy | null; serving?: Serving | null } = {},
 ): Promise<RunOutput> {
   const evidence = deployment.pools.flatMap(pool => pool.evidence);
+  const misses = missLedger({ poolOf, rules: cacheRules(deployment) });
+  const header = headerOf({ world: 'sim', loaded, deployment, evidence, warnings, startedAt: null });
   const simulation = startSimulation({
     plan,
     deployment,
     poolOf,
     routing,
-    header: headerOf({ world: 'sim', loaded, deployment, evidence, warnings, startedAt: null }),
+    watching: misses.layer,
+    header,
   });
-  const line = new ProgressLine(options);
-  const stop = onInterrupt(() => simulation.interrupt());
+  const display = openDisplay(titleOf(header, plan), plan.assertions, options);
+  const stop = onInterrupt(() => {
+    display.clear();
+    simulation.interrupt();
+  });
   try {
     while (simulation.step(SLICE)) {
-      const { sessionsStarted, callsEnded } = simulation.progress;
-      const total = plan.sessionCount === null ? '' : ` of ${plan.sessionCount}`;
-      line.show(
-        () =>
-          `simulated ${(simulation.nowMs / 1000).toFixed(0)} s: ${sessionsStarted}${total} sessions, ${callsEnded} calls`,
-      );
+      display.show(() => simulation.soFar);
+      serving?.show(header, plan.assertions, () => simulation.soFar);
       await pause();
     }
   } finally {
-    line.clear();
+    display.clear();
     stop();
   }
-  return withBooks(simulation.finish(), costBasis(deployment, plan), sha256);
+  const output = simulation.finish();
+  output.header.warnings.push(...misses.warnings());
+  return withBooks(output, costBasis(deployment, plan), sha256);
 }
 
 /** The command; `publish` comes from the wiring, since only it may see reports/. */
-export const simulateCommand = (publish: PublishRun): Command<RunOptions> => ({
+export const simulateCommand = (
+  publish: PublishRun,
+  serve: ServeRun,
+): Command<RunOptions & ServeOptions> => ({
   builder: yargs =>
-    withRun(yargs)
+    withServe(withRun(yargs))
       .example('$0 simulate job-scanner -d workstation-ministral-14b', 'a library scenario on one GPU')
       .example('$0 simulate mixed-fleet -d edge --routing ./mine.ts', 'with a routing policy of your own')
       .example('$0 simulate traces/ -d 8xh200-mistral-small-4 --warm', 'recorded sessions, caches warm'),
   handler: async options => {
+    const reporters = reportersOf(options.reporter ?? [], process.env);
     const loaded = loadRun(options);
     const routing = await chosenRouting(options.routing);
-    const deployed = loadDeployment(options.deployment, routingPolicies);
+    const deployed = loadDeployment(options.deployment, routingPolicies, deploymentSet(options.set));
     const ready = withRouting(readyRun(loaded, deployed, options), routing?.name);
     const out = outFolder(options, runName(ready), 'sim');
     keepInputs(out, inputsOf(loaded, storedDeployment(deployed, ready.deployment), options));
-    const published = await publish(await runSimulation(loaded, ready, options, routing), { out });
+    const serving = await openServing(options, serve);
+    const published = await publish(await runSimulation(loaded, ready, options, { routing, serving }), {
+      out,
+      reporters,
+      json: options.json,
+    });
     if (options.json) printJson(published.result);
     say(options, published.summaryText);
+    await endServing(serving, published.result, options);
     process.exitCode = published.exitCode;
   },
 });

@@ -9,7 +9,13 @@ import { hostedLayer } from './hosted/hosted.ts';
 import { networkLayer } from './network/network.ts';
 import { Paths } from './network/paths.ts';
 
-export function layersOf(plan: Plan, deployment: DeploymentSpec, journal: Journal): MakeLayer[] {
+/** `watching`: a layer that sees all that serves, as it is served. */
+export function layersOf(
+  plan: Plan,
+  deployment: DeploymentSpec,
+  journal: Journal,
+  watching: MakeLayer | null = null,
+): MakeLayer[] {
   const { hosted, places, pools, toolRuntimes, gatewayPlace } = deployment;
   const faults = plan.faults ?? [];
   const layers: MakeLayer[] = [];
@@ -38,6 +44,7 @@ export function layersOf(plan: Plan, deployment: DeploymentSpec, journal: Journa
       }),
     );
   }
+  if (watching !== null) layers.push(watching);
   if (hosted.length > 0) layers.push(hostedLayer({ hosted, faults, seed: plan.seed }));
   return layers;
 }

@@ -15,7 +15,7 @@ import type {
   TimelineSample,
   WorkflowRecord,
 } from '../scenarios/formats/record.ts';
-import type { RunHeader, RunOutput } from '../scenarios/formats/run.ts';
+import type { RunHeader, RunOutput, RunSoFar } from '../scenarios/formats/run.ts';
 import { endless, type Fleet } from '../scenarios/workflows/fleet.ts';
 import { fleetOver, type MakeLayer } from '../scenarios/workflows/stack.ts';
 import {
@@ -130,9 +130,20 @@ export class Simulation implements World {
     return this.gate?.waitingFor(pool) ?? 0;
   }
 
-  get progress(): { sessionsStarted: number; activeSessions: number; callsEnded: number } {
-    const { sessionsStarted, activeSessions, callsEnded } = this.fleet;
-    return { sessionsStarted, activeSessions, callsEnded };
+  /** The run up to now; its lists go on growing. */
+  get soFar(): RunSoFar {
+    const { sessionsStarted, activeSessions, callsInFlight, calls, nodes, workflows } = this.fleet;
+    const { nowMs, timeline } = this;
+    return {
+      nowMs,
+      sessionsStarted,
+      activeSessions,
+      callsInFlight,
+      calls,
+      nodes,
+      workflows,
+      timeline: timeline.samples,
+    };
   }
 
   /** Handles up to `events` instants; false when nothing is left. */
@@ -390,6 +401,8 @@ export class Simulation implements World {
         result.itlMsMax = event.outputTokens > 1 ? toMs(event.itlMaxNs) : null;
         result.computedTokens = event.computedTokens;
         result.preemptions = event.preemptions;
+        if (event.transfer !== undefined)
+          result.transfers = [{ startMs: toMs(event.transfer.startNs), endMs: toMs(event.transfer.endNs) }];
         result.outcome = event.kind === 'end' ? 'ok' : event.kind === 'failed' ? 'error' : 'cancelled';
         result.error = event.kind === 'end' ? null : event.kind === 'failed' ? event.reason : 'cancelled';
         this.end(event.id, result, atMs);

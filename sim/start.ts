@@ -5,6 +5,7 @@ import { isGoverned } from '../gateway/govern.ts';
 import { Journal, type JournalListener } from '../gateway/journal.ts';
 import type { RoutingPolicy } from '../gateway/routing/policy.ts';
 import type { CallRecord } from '../scenarios/formats/record.ts';
+import type { MakeLayer } from '../scenarios/workflows/stack.ts';
 import type { ClusterOptions } from './cluster.ts';
 import { createCluster } from './create-cluster.ts';
 import { layersOf } from './layers.ts';
@@ -18,16 +19,24 @@ export interface StartOptions extends Omit<SimulationOptions, 'cluster' | 'front
   readonly listener?: JournalListener;
   /** In place of the deployment's: a policy from outside. */
   readonly routing?: RoutingPolicy | null;
+  /** Sees all that serves, as it is served. */
+  readonly watching?: MakeLayer;
 }
 
-export function startSimulation({ deployment, routing, listener, ...options }: StartOptions): Simulation {
+export function startSimulation({
+  deployment,
+  routing,
+  listener,
+  watching,
+  ...options
+}: StartOptions): Simulation {
   const { plan } = options;
   const common = { seed: plan.seed, ...(routing == null ? {} : { routing }) };
   const knows = deployment.pools.some(pool => scalesBy(pool, 'oracle'));
   const oracle = knows ? { oracle: foresee({ deployment, ...options }, common) } : {};
   const atGate = (pool: string): number => simulation.waitingAtGate(pool);
   const journal = new Journal(options.keepRecords ?? true, listener);
-  const layers = layersOf(plan, deployment, journal);
+  const layers = layersOf(plan, deployment, journal, watching);
   const simulation = new Simulation({
     ...options,
     layers,

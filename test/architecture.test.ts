@@ -27,6 +27,7 @@ const HOMES: Record<string, readonly string[]> = {
   'simple-statistics': ['scenarios/base/statistics.ts'],
   vega: ['reports/render.ts'],
   'vega-lite': ['reports/render.ts'],
+  hyparquet: ['reports/session.ts', 'reports/table-files.ts'],
   'hyparquet-writer': ['reports/parquet.ts'],
   'k6/data': ['loadgen/k6/'],
   'k6/execution': ['loadgen/k6/'],
@@ -40,6 +41,7 @@ const HOMES: Record<string, readonly string[]> = {
     'sim/command.ts',
     'loadgen/command.ts',
     'loadgen/live-options.ts',
+    'lab/compare/fresh.ts',
     'reports/command.ts',
   ],
 };
@@ -60,11 +62,16 @@ const RIMS = [
   'reports/publish.ts',
   'reports/chart-files.ts',
   'reports/bench/publish.ts',
+  'reports/compare/publish.ts',
   'reports/trace/publish.ts',
   'reports/command.ts',
+  'reports/inputs.ts',
   'reports/render.ts',
   'reports/run-log.ts',
+  'reports/serve/',
+  'reports/session.ts',
   'reports/runtime.ts',
+  'reports/table-files.ts',
   'reports/terminal.ts',
 ];
 const PURE: readonly Folder[] = ['scenarios', 'gateway', 'engines', 'sim', 'reports'];

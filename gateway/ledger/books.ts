@@ -13,8 +13,19 @@ export function withBooks(
 ): RunOutput {
   const ledger = ledgerOf({ ...output, replicas }, basis);
   const decisions = output.governed?.decisions;
-  return { ...output, ledger, ...(decisions === undefined ? {} : { audit: auditLines(decisions, digest) }) };
+  const hosting = { pools: poolsOf(basis), offers: basis.offers ?? [] };
+  return {
+    ...output,
+    ledger,
+    hosting,
+    ...(decisions === undefined ? {} : { audit: auditLines(decisions, digest) }),
+  };
 }
+
+/** Halves of a disaggregated pool are one. */
+const poolsOf = ({ rates }: CostBasis): string[] => [
+  ...new Set([...rates.keys()].map(name => name.replace(/\/(prefill|decode)$/, ''))),
+];
 
 /** Sealed as they are read: a long run's lines are never held together. */
 const auditLines = (

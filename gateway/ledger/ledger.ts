@@ -18,6 +18,7 @@ import { Breakdown, Wastes } from './breakdown.ts';
 import { replicaCosts } from './replica-cost.ts';
 import {
   billOf,
+  prefillNs,
   type Spent,
   targetOf,
   tokensAfter,
@@ -98,8 +99,7 @@ export function ledgerOf(run: LedgerInput, basis: CostBasis): Ledger {
     COST_DIMENSIONS.map(dimension => [dimension, breakdown.rows(dimension)]),
   ) as Record<CostDimension, ReturnType<Breakdown['rows']>>;
   const { nanos: attemptNanos } = costs;
-  const { gpuSeconds, notes } = gpu;
-  return { totalNanos, components, rows, waste: wastes.rows(), attemptNanos, toolNanos, gpuSeconds, notes };
+  return { totalNanos, components, rows, waste: wastes.rows(), attemptNanos, toolNanos, ...gpu };
 }
 
 const noComponents = (): Record<CostComponent, number> => ({
@@ -126,8 +126,9 @@ function addReplicas(
   { rates }: CostBasis,
   components: Record<CostComponent, number>,
   costs: Costs,
-): Pick<Ledger, 'gpuSeconds' | 'notes'> {
+): Pick<Ledger, 'gpuSeconds' | 'prefillGpuSeconds' | 'notes'> {
   const notes: string[] = [];
+  let prefillGpuSeconds = 0;
   const gpuSeconds = { busy: 0, paid: 0 };
   for (const [name, set] of replicaCosts(run.replicas ?? [], run.busy, run.durationMs)) {
     const rate = rates.get(name);
@@ -145,6 +146,8 @@ function addReplicas(
       continue;
     }
     components.gpu_work += set.workNanos;
+    const prefill = spent.reduce((sum, each, i) => sum + (weights[i] === 0 ? 0 : prefillNs(each, rate)), 0);
+    prefillGpuSeconds += set.busyGpuSeconds * (prefill / weight);
     const parts = splitWhole(set.workNanos, weights);
     for (let i = 0; i < parts.length; i++) {
       const own = weights[i]!;
@@ -159,7 +162,7 @@ function addReplicas(
   }
   if (run.busy === undefined && gpuSeconds.paid > 0)
     notes.push('how long the servers computed is not known: all GPU time that is paid for counts as work');
-  return { gpuSeconds, notes };
+  return { gpuSeconds, prefillGpuSeconds, notes };
 }
 
 function addBills(

@@ -22,9 +22,13 @@ function decodeNs({ promptTokens }: Spent, outputTokens: number, rate: WorkRate)
   return steps * rate.decodeNs + contextTokens * rate.contextNs;
 }
 
+/** Marginal time of what was computed of its prompt, ns. */
+export const prefillNs = (spent: Spent, rate: WorkRate): number =>
+  wasServed(spent) ? promptComputed(spent) * rate.prefillNs : 0;
+
 /** Its work at marginal rates, ns; the weight by which the time of its replicas is split. */
 export const workNs = (spent: Spent, rate: WorkRate): number =>
-  wasServed(spent) ? promptComputed(spent) * rate.prefillNs + decodeNs(spent, spent.outputTokens, rate) : 0;
+  wasServed(spent) ? prefillNs(spent, rate) + decodeNs(spent, spent.outputTokens, rate) : 0;
 
 /** Output tokens that appeared after somebody gave it up. */
 export const tokensAfter = (spent: Spent): number =>

@@ -71,6 +71,7 @@ export class CaseRunner {
     const deployment = changed(ready.deployment, given.deployment.change ?? {});
     const plan = atLoad(ready.plan, given.loadFactor);
     const { policy } = deployment.routing;
+    const evidence = deployment.pools.flatMap(pool => pool.evidence);
     const collector = new FigureCollector(plan, given.slos);
     const cohorts = given.isByCohort
       ? new Map(plan.cohorts.map(({ name }) => [name, new FigureCollector(plan)]))
@@ -81,7 +82,14 @@ export class CaseRunner {
       deployment,
       routing: isPath(policy) ? await loadRouting(policy) : null,
       poolOf: ready.poolOf,
-      header: headerOf({ world: 'sim', loaded, deployment, evidence: [], warnings: [], startedAt: null }),
+      header: headerOf({
+        world: 'sim',
+        loaded,
+        deployment,
+        evidence,
+        warnings: ready.warnings,
+        startedAt: null,
+      }),
       onCall(call: CallRecord) {
         collector.onCall(call);
         cohorts?.get(call.cohort)?.onCall(call);

@@ -10,6 +10,7 @@ import { EXIT, UserError } from '../../scenarios/base/errors.ts';
 import type { LoadOptions } from '../../scenarios/cli/load.ts';
 import {
   commandLine,
+  deploymentSet,
   loadOptionsOf,
   loadRun,
   outFolder,
@@ -104,7 +105,8 @@ async function bench(options: BenchOptions, stopped: { now: boolean }): Promise<
   const names = [...docs.keys()];
   // 1.
   const loaded = loadRun(options);
-  const ready = readyRun(loaded, loadDeployment(options.deployment, routingPolicies), options);
+  const deployed = loadDeployment(options.deployment, routingPolicies, deploymentSet(options.set));
+  const ready = readyRun(loaded, deployed, options);
   if (!hasLoad(ready.plan))
     throw new UserError('every session of this scenario starts at once, so there is no load to vary', {
       hint: 'give its cohorts an arrival process, e.g. --set traffic.0.arrival="{ poisson: { rate: 1/s } }"',
@@ -214,7 +216,7 @@ const caseMaker =
     const change = { ...routing, ...kind.change(choiceOf(kind, ready, policy)) };
     return {
       scenario: { input: options.scenario, options: { ...loading, seed } },
-      deployment: { input: options.deployment, change },
+      deployment: { input: options.deployment, set: deploymentSet(options.set), change },
       loadFactor,
     };
   };

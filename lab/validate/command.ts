@@ -6,7 +6,14 @@ import { chosenRouting } from '../../gateway/routing/outside.ts';
 import { refuseWarm } from '../../loadgen/command.ts';
 import { withLive } from '../../loadgen/live-options.ts';
 import { UserError } from '../../scenarios/base/errors.ts';
-import { loadRun, outFolder, type RunOptions, runName, withRun } from '../../scenarios/cli/run-options.ts';
+import {
+  deploymentSet,
+  loadRun,
+  outFolder,
+  type RunOptions,
+  runName,
+  withRun,
+} from '../../scenarios/cli/run-options.ts';
 import type { Command } from '../../scenarios/cli/terminal.ts';
 import { selectionOf } from '../../scenarios/cli/trace-options.ts';
 import { utcMicros } from '../../scenarios/importers/parts/clock.ts';
@@ -79,7 +86,7 @@ export const validateCommand: Command<ValidateOptions> = {
   handler: async options => {
     const target = targetOf(options);
     const routing = await chosenRouting(options.routing);
-    const deployed = loadDeployment(options.deployment, routingPolicies);
+    const deployed = loadDeployment(options.deployment, routingPolicies, deploymentSet(options.set));
     const isReachable = options.emulate || options.endpoint.length > 0 || hasEndpoints(deployed);
     const replays = target.kind === 'live' || (target.kind === 'recorded' && target.replays && isReachable);
     // A live server has no context from before a window, so that both worlds begin alike; a record had it.

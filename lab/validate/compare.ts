@@ -19,6 +19,7 @@ import { ksCritical, ksDistance, ksOfHistograms, merged } from './distance.ts';
 import { errorOf, noiseOf } from './error.ts';
 import { type ComparedWorld, countRows, type Tolerances, timeRows } from './judged.ts';
 import { rankOrder } from './rank.ts';
+import { residualsOf } from './residuals.ts';
 import {
   ALL,
   type GroupSamples,
@@ -85,6 +86,7 @@ export function compareWorlds(
     groups: groups.filter(({ kind, name }) => kind !== 'step' || shown.has(name)),
     stepsLeftOut: Math.max(0, steps.length - shown.size),
     cdfs: cdfsOf(before, after, predicted.runs, measured.runs),
+    residuals: residualsOf(predicted.runs, measured.runs),
     rank: rankOrder(steps, predicted.runs, measured.runs),
     pass: rows.every(row => row.pass),
   };

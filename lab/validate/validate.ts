@@ -79,7 +79,7 @@ export async function validate(input: ValidateInput): Promise<number> {
   const { loaded, ready, options, out, routing = null, replays = true } = input;
   const tolerances = tolerancesOf(options);
   // 1.
-  const sim = await runSimulation(loaded, ready, options, routing);
+  const sim = await runSimulation(loaded, ready, options, { routing });
   // Written before the live runs, which may take long or be cut off.
   const simulated = await publish(sim, { out: join(out, 'sim') });
   if (sim.interrupted) {

@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import { loadDeployment, readyRun } from '../../engines/load.ts';
 import { routingPolicies } from '../../gateway/routing/index.ts';
 import { UserError } from '../../scenarios/base/errors.ts';
-import { loadRun, outFolder, type RunOptions, runName, withRun } from '../../scenarios/cli/run-options.ts';
+import {
+  deploymentSet,
+  loadRun,
+  outFolder,
+  type RunOptions,
+  runName,
+  withRun,
+} from '../../scenarios/cli/run-options.ts';
 import { type Command, printJson, say } from '../../scenarios/cli/terminal.ts';
 import { parseScalar } from '../../scenarios/formats/quantity.ts';
 import { closest } from '../../scenarios/formats/suggest.ts';
@@ -71,7 +78,7 @@ export const exportCommand: Command<ExportCommandOptions> = {
       });
     }
     const loaded = loadRun(options);
-    const deployed = loadDeployment(options.deployment, routingPolicies);
+    const deployed = loadDeployment(options.deployment, routingPolicies, deploymentSet(options.set));
     const { plan, deployment, poolOf, warnings } = readyRun(loaded, deployed, options, 'live');
     const timeout = parseScalar(options.timeout, 'ms');
     if ('error' in timeout) throw new UserError(`--timeout: ${timeout.error}`, { hint: timeout.hint });

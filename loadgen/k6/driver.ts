@@ -8,7 +8,7 @@ import type { PoolSpec } from '../../engines/engine.ts';
 import { Balancer } from '../../gateway/routing/balancer.ts';
 import { routingPolicy } from '../../gateway/routing/index.ts';
 import { EXIT, UserError } from '../../scenarios/base/errors.ts';
-import type { RunOutput } from '../../scenarios/formats/run.ts';
+import type { RunOutput, RunSoFar } from '../../scenarios/formats/run.ts';
 import { type Client, createClient } from '../client.ts';
 import { clientReport, lagProblem } from '../client-report.ts';
 import { writeExport } from '../export/command.ts';
@@ -86,6 +86,20 @@ class K6Run {
   get progress(): { sessionsStarted: number; callsEnded: number; callsInFlight: number } {
     const { sessionsStarted, calls, inFlight } = this.tally;
     return { sessionsStarted, callsEnded: calls.length, callsInFlight: inFlight };
+  }
+
+  get soFar(): RunSoFar {
+    const { sessionsStarted, calls, nodes, workflows, inFlight } = this.tally;
+    return {
+      nowMs: this.nowMs(),
+      sessionsStarted,
+      activeSessions: sessionsStarted - workflows.length,
+      callsInFlight: inFlight,
+      calls,
+      nodes,
+      workflows,
+      timeline: this.timeline,
+    };
   }
 
   /** k6 ends what is under way as it does at Ctrl-C; what has ended by then is kept. */

@@ -15,6 +15,18 @@ export interface ChartTable {
   rows: (string | number | null)[][];
 }
 
+/** One of several things that a chart shows one at a time: the page has a list to pick from. */
+export interface ChartChoice {
+  id: string;
+  /** How it is found in the list. */
+  label: string;
+  title: string;
+  /** In place of the spec's. */
+  datasets: ChartSpec['datasets'];
+  /** In place of the table's. */
+  rows: ChartTable['rows'];
+}
+
 export interface Chart<Input> {
   /** File name and anchor: `latency-cdf`. */
   id: string;
@@ -25,6 +37,8 @@ export interface Chart<Input> {
   /** The spec, or why there is nothing to draw. */
   spec(input: Input): ChartSpec | { absent: string };
   table(input: Input): ChartTable;
+  /** What can be picked, the first one is what spec, title and table show. Absent: there is one thing to see. */
+  choices?(input: Input): ChartChoice[];
 }
 
 export const isAbsent = (drawn: ChartSpec | { absent: string }): drawn is { absent: string } =>
@@ -42,7 +56,7 @@ export const PALETTE = {
   grey: '#8A919C',
 } as const;
 
-/** What a bar's colour means, the same in every chart. */
+/** What a bar's colour means, the same in every chart. Any two differ by 0.07 in OKLab to any eyes. */
 export const PHASE_COLOURS = {
   queue: PALETTE.orange,
   prefill: PALETTE.sky,
@@ -52,10 +66,19 @@ export const PHASE_COLOURS = {
   wait: PALETTE.yellow,
   retry: PALETTE.vermilion,
   limit: '#8C3B00',
-  cold: '#5B6FA8',
-  transfer: '#7F5F8F',
-  other: PALETTE.grey,
+  cold: '#9ADBC8',
+  transfer: '#663399',
+  other: '#5F6672',
 } as const;
+
+/** Ink that shows on the colour of a phase: white on these, near-black on all others. */
+export const DARK_PHASES: readonly (keyof typeof PHASE_COLOURS)[] = [
+  'decode',
+  'tool',
+  'limit',
+  'transfer',
+  'other',
+];
 
 /** Parameters that a page overrides by theme. */
 export const THEME_PARAMS = [
@@ -82,7 +105,8 @@ export function chartSpec(
     ...(several ? {} : { width: 640, autosize: { type: 'fit-x', contains: 'padding' } }),
     ...body,
     params: [...THEME_PARAMS, ...(body.params ?? [])],
-    config: { view: { stroke: null } },
+    // Marks are many and say little one by one: the title and the table speak for them.
+    config: { view: { stroke: null }, mark: { aria: false } },
     datasets,
   };
 }

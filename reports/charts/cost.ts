@@ -76,7 +76,7 @@ export const costChart: Chart<RunResult> = {
       field: 'usd',
       type: 'quantitative',
       title: result.counts.workflows.completed === 0 ? 'USD, whole run' : 'USD per 1,000 workflows',
-      axis: { tickCount: 4, format: '~g' },
+      axis: { tickCount: 4, format: ',.3~r' },
       scale: roomForLabels(parts.map(({ usd }) => usd)),
     };
     return chartSpec(

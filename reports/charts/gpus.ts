@@ -64,7 +64,7 @@ export const gpusChart: Chart<RunResult> = {
           panels.map(({ field, title, format }, i) =>
             panel(title, 64, {
               transform: [{ filter: `datum.${field} !== null` }],
-              mark: { type: 'line', interpolate: 'step-after', strokeWidth: 1.5 },
+              mark: { type: 'line', interpolate: 'step-after', strokeWidth: 1.5, clip: true },
               encoding: {
                 x: timeX(i === panels.length - 1),
                 y: {
@@ -78,6 +78,7 @@ export const gpusChart: Chart<RunResult> = {
               },
             }),
           ),
+          result.durationMs,
         ),
       },
     );

@@ -57,13 +57,20 @@ const shownAs = ({ label, format }: LineAxis, field: string, title: string) => (
 
 /**
  * One line each, the first ones in colour: so give the most telling first. `strong`, such as a baseline, is in ink and
- * dashed.
+ * dashed; without `points` only the lines are seen.
  */
 export function linesSpec(
   lines: readonly Line[],
-  axes: { x: LineAxis; y: LineAxis; rules?: readonly LineRule[]; strong?: string; height?: number },
+  axes: {
+    x: LineAxis;
+    y: LineAxis;
+    rules?: readonly LineRule[];
+    strong?: string;
+    height?: number;
+    points?: boolean;
+  },
 ): ChartSpec {
-  const { x, y, rules = [], strong, height = 300 } = axes;
+  const { x, y, rules = [], strong, height = 300, points: hasPoints = true } = axes;
   const coloured = lines.filter(({ name }) => name !== strong).slice(0, COLOURS.length);
   const named = lines.filter(line => line.name === strong || coloured.includes(line));
   const rows = lines.flatMap(({ name, points }) =>
@@ -98,7 +105,7 @@ export function linesSpec(
         ? topLegend({
             symbolType: 'stroke',
             symbolStrokeWidth: 3,
-            columns: 3,
+            columns: { expr: 'width < 480 ? 1 : 3' },
             labelLimit: 300,
             symbolOpacity: 1,
           })
@@ -179,7 +186,8 @@ export function linesSpec(
         {
           data: { name: 'lines' },
           transform: [...shownX.transform, ...shownY.transform],
-          mark: { type: 'point', filled: true, size: 30, opacity: 1 },
+          // A curve that is computed has no points of its own, but still tells what it is under the pointer.
+          mark: { type: 'point', filled: true, size: hasPoints ? 30 : 40, opacity: hasPoints ? 1 : 0 },
           encoding: { x: xEncoding, y: yEncoding, color, tooltip },
         },
       ],

@@ -1,11 +1,19 @@
-// Panels stacked over one time axis: what `timeline`, `replicas` and `gpus` have in common.
-import { clockLabel, FAINT, INK } from './chart.ts';
+// Charts over the time of the run: what `timeline`, `rates`, `replicas`, `pressure` and `gpus` have in common. All show
+// the same stretch of time, from parameter `fromMs` to `toMs`, so that a page can zoom them together.
+import type { SaturationSpan } from '../../scenarios/formats/result.ts';
+import { clockLabel, FAINT, INK, PALETTE } from './chart.ts';
+
+/** The stretch of time that is shown: at first the whole run. */
+export const wholeRun = (durationMs: number) => [
+  { name: 'fromMs', value: 0 },
+  { name: 'toMs', value: Math.max(1, durationMs) },
+];
 
 /** `atMs` of the datasets; labelled under the last panel alone. */
-export const timeX = (isLast: boolean, scale: object = {}) => ({
+export const timeX = (isLast: boolean) => ({
   field: 'atMs',
   type: 'quantitative',
-  scale: { nice: false, ...scale },
+  scale: { nice: false, domain: [{ expr: 'fromMs' }, { expr: 'toMs' }] },
   title: null,
   axis: {
     labels: isLast,
@@ -34,8 +42,9 @@ export const panel = (text: string, height: number, drawn: object) => ({
   ...drawn,
 });
 
-/** The panels of a chart, as a spec's body. */
-export const stacked = (panels: readonly object[]) => ({
+/** The panels of a chart of a run of that length, as a spec's body. */
+export const stacked = (panels: readonly object[], durationMs: number) => ({
+  params: wholeRun(durationMs),
   spacing: 14,
   resolve: { scale: { x: 'shared' } },
   vconcat: panels,
@@ -56,10 +65,28 @@ export const cursor = (
       select: { type: 'point', on: 'pointerover', nearest: true, fields: ['atMs'], clear: 'pointerout' },
     },
   ],
-  mark: { type: 'rule', color: FAINT },
+  mark: { type: 'rule', color: FAINT, clip: true },
   encoding: {
     x,
     opacity: { condition: { param: name, empty: false, value: 0.8 }, value: 0 },
     tooltip,
   },
 });
+
+/** When a pool had more than it could do, shaded behind a panel; rows of dataset `saturation`. */
+export const shaded = (x: object) => ({
+  data: { name: 'saturation' },
+  transform: [{ calculate: "datum.cause === 'kv' ? 'KV cache full' : 'requests queue'", as: 'why' }],
+  mark: { type: 'rect', color: PALETTE.orange, opacity: 0.16, clip: true },
+  encoding: {
+    x: { ...x, field: 'startMs' },
+    x2: { field: 'endMs' },
+    tooltip: [
+      { field: 'pool', title: 'saturated' },
+      { field: 'why', title: 'because' },
+    ],
+  },
+});
+
+export const saturationRows = (spans: readonly SaturationSpan[] = []) =>
+  spans.map(({ pool, startMs, endMs, cause }) => ({ pool, startMs, endMs, cause }));

@@ -6,17 +6,8 @@ import type {
 } from '../../scenarios/formats/validation.ts';
 import { showSignedRatio } from '../numbers.ts';
 import { timeLabel, worldsOf } from '../worlds.ts';
-import {
-  type Chart,
-  chartSpec,
-  FAINT,
-  logTicks,
-  msAxis,
-  msLabel,
-  PALETTE,
-  PAPER,
-  topLegend,
-} from './chart.ts';
+import { type Chart, chartSpec, logTicks, msAxis, msLabel, PALETTE, PAPER, topLegend } from './chart.ts';
+import { equalMarks } from './qq.ts';
 
 const METRICS = ['tpot', 'ttft', 'e2e', 'makespan'] as const;
 const COLOURS: Record<(typeof METRICS)[number], string> = {
@@ -86,7 +77,7 @@ export const predictedAgainstMeasured: Chart<ValidationResult> = {
   id: 'predicted-against-measured',
   howToRead:
     'Each mark is the mean of one step: to the right it was slower when measured, upwards slower when predicted. On the ' +
-    'dashed line both are equal; above it the prediction was too slow, below too fast. The bar is where the measured mean ' +
+    'dashed line both are equal, within the grey band to ± 10 %; above it the prediction was too slow, below too fast. The bar is where the measured mean ' +
     'lies, were other sessions drawn (95 %). Marks that climb in one order keep the ranking of steps even off the line.',
 
   title(validation) {
@@ -120,22 +111,13 @@ export const predictedAgainstMeasured: Chart<ValidationResult> = {
       scale: { domain, range: metrics.map(metric => COLOURS[metric]) },
       legend,
     };
+    const equal = equalMarks([low, high], x, y);
     return chartSpec(
-      {
-        points,
-        equal: [
-          { x: low, y: low },
-          { x: high, y: high },
-        ],
-      },
+      { points, equal: equal.ends },
       {
         height: 380,
         layer: [
-          {
-            data: { name: 'equal' },
-            mark: { type: 'line', color: FAINT, strokeDash: [4, 4], strokeWidth: 1 },
-            encoding: { x: { ...x, field: 'x' }, y: { ...y, field: 'y' } },
-          },
+          ...equal.layers,
           {
             data: { name: 'points' },
             mark: { type: 'rule', strokeWidth: 1.5, opacity: 0.6 },

@@ -1,7 +1,8 @@
 // 429s, retries and our own refusals over time: when limits pressed, and for how long.
 import type { PressurePoint, RunResult } from '../../scenarios/formats/result.ts';
 import { plural, showCount, showMs } from '../numbers.ts';
-import { type Chart, COUNT_LABEL, chartSpec, clockLabel, PALETTE, topLegend } from './chart.ts';
+import { type Chart, COUNT_LABEL, chartSpec, PALETTE, topLegend } from './chart.ts';
+import { timeX, wholeRun } from './panels.ts';
 
 const SERIES = [
   { key: 'refusals429', name: '429s of servers', colour: PALETTE.vermilion },
@@ -43,7 +44,7 @@ export const pressureChart: Chart<RunResult> = {
     return `${plural(refusals, 'attempt')} got a 429, over ${showMs(spanMs)}; ${retries}`;
   },
 
-  spec({ pressure = [] }) {
+  spec({ pressure = [], durationMs }) {
     if (pressure.length === 0) return { absent: 'no call was refused and none was tried again' };
     const series = SERIES.filter(({ key }) => totalOf(pressure, key) > 0);
     const rows = series.flatMap(({ key, name }) =>
@@ -52,22 +53,12 @@ export const pressureChart: Chart<RunResult> = {
     return chartSpec(
       { rows },
       {
+        params: wholeRun(durationMs),
         height: 220,
         data: { name: 'rows' },
-        mark: { type: 'line', interpolate: 'step-after', strokeWidth: 2 },
+        mark: { type: 'line', interpolate: 'step-after', strokeWidth: 2, clip: true },
         encoding: {
-          x: {
-            field: 'atMs',
-            type: 'quantitative',
-            title: null,
-            scale: { nice: false },
-            axis: {
-              labelExpr: clockLabel,
-              grid: false,
-              tickCount: { expr: 'ceil(width / 75)' },
-              labelOverlap: true,
-            },
-          },
+          x: timeX(true),
           y: {
             field: 'count',
             type: 'quantitative',

@@ -48,7 +48,6 @@ export const replicasChart: Chart<RunResult> = {
       { set, atMs, state: 'ready', order: 0, count: ready },
       { set, atMs, state: 'starting', order: 1, count: starting },
     ]);
-    const endMs = Math.max(1, ...points.map(({ atMs }) => atMs));
     const pools = [...new Map(rows.map(row => [row.pool, row])).values()];
     const panels = [
       ...rows.map(({ name }) => ({ set: name, text: `Replicas of ${name}`, isDemand: false })),
@@ -71,18 +70,18 @@ export const replicasChart: Chart<RunResult> = {
         ...stacked(
           panels.map(({ set, text, isDemand }, i) => {
             const ofSet = { filter: { field: 'set', equal: set } };
-            const along = timeX(i === panels.length - 1, { domain: [0, endMs] });
+            const along = timeX(i === panels.length - 1);
             const drawn = isDemand
               ? {
                   data: { name: 'points' },
                   transform: [ofSet],
-                  mark: { type: 'line', interpolate: 'step-after', strokeWidth: 1.5, color: INK },
+                  mark: { type: 'line', interpolate: 'step-after', strokeWidth: 1.5, color: INK, clip: true },
                   encoding: { x: along, y: y('inFlightCalls', {}) },
                 }
               : {
                   data: { name: 'replicas' },
                   transform: [ofSet],
-                  mark: { type: 'area', interpolate: 'step-after', fillOpacity: 0.75 },
+                  mark: { type: 'area', interpolate: 'step-after', fillOpacity: 0.75, clip: true },
                   encoding: {
                     x: along,
                     y: y('count', { stack: 'zero' }),
@@ -98,6 +97,7 @@ export const replicasChart: Chart<RunResult> = {
             const under = cursor(`at${i}`, along, TOOLTIP, { data: { name: 'points' }, transform: [ofSet] });
             return panel(text, isDemand ? 64 : 74, { layer: [drawn, under] });
           }),
+          Math.max(run.durationMs, ...points.map(({ atMs }) => atMs)),
         ),
       },
     );

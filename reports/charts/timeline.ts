@@ -3,7 +3,7 @@ import type { RunResult, TimelinePoint } from '../../scenarios/formats/result.ts
 import { plural, showCount, showMs, showRatio } from '../numbers.ts';
 import { thinned } from '../timeline.ts';
 import { type Chart, chartSpec, INK, PALETTE, topLegend } from './chart.ts';
-import { cursor, panel, panelAxis, stacked, timeX } from './panels.ts';
+import { cursor, panel, panelAxis, saturationRows, shaded, stacked, timeX } from './panels.ts';
 
 /** Drawn per pool: more than a screen has columns to show. */
 const POINTS_PER_POOL_MAX = 700;
@@ -47,7 +47,7 @@ export const timelineChart: Chart<RunResult> = {
   howToRead:
     'All panels share the time axis, so look up and down at one instant. A queue that grows while the batch is flat ' +
     'means that the engine is full; when the KV cache is near 100 % it is full of context, else of compute. A pool ' +
-    'adds up its replicas; KV use is their mean. Peaks are kept when a long run is thinned.',
+    'adds up its replicas; KV use is their mean. Shaded: a pool was saturated. Peaks are kept when a long run is thinned.',
 
   title({ timeline }) {
     const queue = peak(timeline, point => point.waitingRequests);
@@ -59,7 +59,7 @@ export const timelineChart: Chart<RunResult> = {
       : `The queue peaks at ${plural(queue.waitingRequests, 'request')} after ${showMs(queue.atMs)}, and ${kvText}`;
   },
 
-  spec({ timeline }) {
+  spec({ timeline, durationMs, bottleneck }) {
     if (timeline.length === 0)
       return { absent: 'the run has no samples of the cluster (a live server without /metrics)' };
     if (timeline.every(({ atMs }) => atMs === timeline[0]!.atMs))
@@ -84,7 +84,7 @@ export const timelineChart: Chart<RunResult> = {
       legend: pools.length > 1 ? topLegend({ symbolType: 'stroke' }) : null,
     };
     return chartSpec(
-      { points },
+      { points, saturation: saturationRows(bottleneck?.saturation) },
       {
         data: { name: 'points' },
         ...stacked(
@@ -105,12 +105,14 @@ export const timelineChart: Chart<RunResult> = {
                 interpolate: 'step-after',
                 ...(area ? { line: { strokeWidth: 1.5 }, fillOpacity: 0.25 } : { strokeWidth: 1.5 }),
                 ...(shared ? { color: INK } : {}),
+                clip: true,
               },
               ...(shared ? { transform: [{ filter: { field: 'pool', equal: pools[0] } }] } : {}),
               encoding: { x, y: area ? { ...y, stack: null } : y, ...(shared ? {} : { color }) },
             };
-            return panel(title, area ? 74 : 64, { layer: [lines, cursor(`at${i}`, x, TOOLTIP)] });
+            return panel(title, area ? 74 : 64, { layer: [shaded(x), lines, cursor(`at${i}`, x, TOOLTIP)] });
           }),
+          durationMs,
         ),
       },
     );

@@ -1,9 +1,9 @@
 // Work that met its targets: calls by role, sessions by workflow. A call or session is judged where an SLO is for it, and
 // keeps it when every such SLO holds.
 import type { Assertion } from '../../scenarios/formats/assertion.ts';
+import { callKeeps, passes, workflowKeeps, workflowPasses } from '../../scenarios/formats/kept.ts';
 import type { GoodputRow } from '../../scenarios/formats/result.ts';
 import type { RunOutput } from '../../scenarios/formats/run.ts';
-import { callKeeps, passes, workflowKeeps, workflowPasses } from '../assertions.ts';
 
 const isSlo = ({ subject }: Assertion, of: 'calls' | 'sessions'): boolean =>
   subject.kind === 'attainment' && subject.of === of;

@@ -6,6 +6,7 @@ import { WASTE_NAMES } from '../charts/waste.ts';
 import { type Html, html } from '../html.ts';
 import { plural, showCount, showMs, showNumber, showRatio, showTokens, showUsd } from '../numbers.ts';
 import { table } from './table.ts';
+import { part, type Section } from './view.ts';
 
 /** Rows beyond this are in result.json. */
 const ROWS_MAX = 20;
@@ -28,12 +29,12 @@ function costTable(what: string, rows: readonly CostRow[], totalUsd: number): Ht
 }
 
 /** null: no price is known. */
-export function costSection(run: RunResult, chart: (id: string) => Html): Html | null {
+export const costSection: Section = ({ run, chart }) => {
   const { cost } = run;
   if (cost === undefined) return null;
   const { totalUsd, gpuSeconds } = cost;
   const waste = cost.waste.filter(({ usd, tokens }) => usd > 0 || tokens > 0);
-  return html`<section class="block"><h2>What it costs</h2>
+  return html`
     ${totalUsd > 0 && chart('cost')}
     ${gpuSeconds.paid > 0 && html`<p class="note">${showUsd(totalUsd)} in all. GPUs computed for ${showNumber(gpuSeconds.busy)} of ${showNumber(gpuSeconds.paid)} GPU-seconds that were paid for (${showRatio(gpuSeconds.busy / gpuSeconds.paid)}).</p>`}
     ${cost.notes.map(note => html`<p class="note">${note}.</p>`)}
@@ -65,9 +66,8 @@ export function costSection(run: RunResult, chart: (id: string) => Html): Html |
     ${costTable('role', cost.byRole, totalUsd)}
     ${costTable('target', cost.byTarget, totalUsd)}
     ${costTable('tenant', cost.byTenant, totalUsd)}
-    ${costTable('user', cost.byUser, totalUsd)}
-  </section>`;
-}
+    ${costTable('user', cost.byUser, totalUsd)}`;
+};
 
 const goodputRows = (rows: readonly GoodputRow[]) =>
   rows.map(({ group, judged, kept, keptPerSec }) => [
@@ -79,14 +79,14 @@ const goodputRows = (rows: readonly GoodputRow[]) =>
   ]);
 
 /** null: the scenario has no targets. */
-export function goodputTables({ goodput }: RunResult): Html | null {
+export const goodputSection: Section = ({ run: { goodput } }) => {
   if (goodput === undefined) return null;
   const columns = ['judged', 'kept', 'share', 'kept per s'];
   return html`
     ${goodput.byWorkflow.length > 0 && table(['Goodput by workflow', ...columns], goodputRows(goodput.byWorkflow))}
     ${goodput.byRole.length > 0 && table(['Goodput by role', ...columns], goodputRows(goodput.byRole))}
     <p class="note">Work that ended well and within every target for it. Cancelled work is not judged.</p>`;
-}
+};
 
 const countsText = (counts: Readonly<Record<string, number>>): Html | string => {
   const parts = Object.entries(counts);
@@ -141,19 +141,21 @@ function anomalyTable({ anomalies }: NonNullable<RunResult['governed']>): Html |
     <p class="note">Anomaly rules: precision ${showRatio(precision)}, recall ${showRatio(recall)}, F1 ${f1 === null ? '–' : showNumber(f1)}; ${showTokens(tokensSaved)} tokens saved, ${showTokens(tokensLost)} of sound sessions lost.</p>`;
 }
 
+/** Anomalies that were injected or flagged. null: none, or no gateway governed the run. */
+export const anomalySection: Section = ({ run: { governed } }) => {
+  const body = governed === undefined ? null : anomalyTable(governed);
+  return body === null ? null : part('Anomalies', body);
+};
+
 /** Decisions on the page; the others are in result.json and, one by one, in the audit log. */
 const DECISIONS_SHOWN = 25;
 
 /** null: no gateway governed the run. */
-export function gatewaySection(run: RunResult, chart: (id: string) => Html): Html | null {
+export const gatewaySection: Section = ({ run, chart }) => {
   const { governed, pressure } = run;
-  if (governed === undefined) {
-    return pressure === undefined
-      ? null
-      : html`<section class="block"><h2>Under limits</h2>${chart('pressure')}</section>`;
-  }
+  if (governed === undefined) return pressure === undefined ? null : part('Under limits', chart('pressure'));
   const { decisions } = governed;
-  return html`<section class="block"><h2>What the gateway did</h2>
+  const body = html`
     ${pressure !== undefined && chart('pressure')}
     ${governed.troubled !== null && chart('attempts')}
     ${factTable(governed)}
@@ -168,7 +170,6 @@ export function gatewaySection(run: RunResult, chart: (id: string) => Html): Htm
             showCount(count),
           ]),
       )
-    }
-    ${anomalyTable(governed)}
-  </section>`;
-}
+    }`;
+  return part('What the gateway did', body);
+};

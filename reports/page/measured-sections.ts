@@ -18,6 +18,7 @@ import {
 } from '../measured.ts';
 import { plural, showCount, showMs, showNumber, showRatio, showTokens } from '../numbers.ts';
 import { table } from './table.ts';
+import { part, type Section } from './view.ts';
 
 const NAMES: Record<ServerLatency, readonly [name: string, meaning: string]> = {
   ttft: ['TTFT', 'arrival to first token'],
@@ -50,7 +51,7 @@ function cvText({ rate }: ClientReport): string {
 }
 
 /** null: not a live run, or one of an older version. */
-export function clientSection(run: RunResult): Html | null {
+export const clientSection: Section = ({ run }) => {
   const { measured, verdict } = run;
   if (measured === undefined) return null;
   const { client } = measured;
@@ -68,14 +69,13 @@ export function clientSection(run: RunResult): Html | null {
     ],
     ['Pieces of streams', `${showCount(client.chunks)} with tokens${chunks}`],
   ];
-  return html`<section class="block"><h2>Can this be believed?</h2>
-    <p>${
-      verdict.status === 'invalid'
-        ? 'No: our own client fell behind, so the latencies say more about it than about the servers.'
-        : isLate
-          ? 'Hardly: our own client was late.'
-          : `Our client kept its times: p99 of its lag is ${showMs(client.lagMs.p99)}, and a run is not valid above ${showMs(limitMs)}.`
-    }</p>
+  const body = html`<p>${
+    verdict.status === 'invalid'
+      ? 'No: our own client fell behind, so the latencies say more about it than about the servers.'
+      : isLate
+        ? 'Hardly: our own client was late.'
+        : `Our client kept its times: p99 of its lag is ${showMs(client.lagMs.p99)}, and a run is not valid above ${showMs(limitMs)}.`
+  }</p>
     ${table(
       ['Our client', 'samples', 'p50', 'p95', 'p99', 'max'],
       [
@@ -84,9 +84,9 @@ export function clientSection(run: RunResult): Html | null {
         spreadRow('Event loop', 'late, in the worst thread', client.loopDelayMs),
       ],
     )}
-    <dl class="facts">${facts.map(([name, fact]) => html`<dt>${name}</dt><dd>${fact}</dd>`)}</dl>
-  </section>`;
-}
+    <dl class="facts">${facts.map(([name, fact]) => html`<dt>${name}</dt><dd>${fact}</dd>`)}</dl>`;
+  return part('Can this be believed?', body);
+};
 
 function latencyTable(run: RunResult): Html {
   const rows = latencyRows(run);
@@ -179,22 +179,21 @@ function serverTable(servers: readonly ServerReport[]): Html | null {
 }
 
 /** null: not a live run over pools. */
-export function serverSection(run: RunResult, chart: (id: string) => Html): Html | null {
+export const serverSection: Section = ({ run, chart }) => {
   const { measured } = run;
   if (measured === undefined || measured.servers.length + measured.gpus.length === 0) return null;
   const { servers, gpus } = measured;
   const engines = enginesOf(servers);
   const left = gpusLeftOut(run);
-  return html`<section class="block"><h2>What the server says</h2>
-    ${
-      engines === null
-        ? html`<p class="absent">No server shows metrics that we know. vLLM has them always; SGLang with <code>--enable-metrics</code>, llama.cpp with <code>--metrics</code>, trtllm-serve with <code>return_perf_metrics</code>.</p>`
-        : html`<p>By the metrics of ${engines}, from the start of the run to its end.</p>
+  const body = html`${
+    engines === null
+      ? html`<p class="absent">No server shows metrics that we know. vLLM has them always; SGLang with <code>--enable-metrics</code>, llama.cpp with <code>--metrics</code>, trtllm-serve with <code>return_perf_metrics</code>.</p>`
+      : html`<p>By the metrics of ${engines}, from the start of the run to its end.</p>
           ${latencyTable(run)}
           ${countsTable(run, servers)}
           ${serverNotes(run).map(note => html`<p class="note">${note}</p>`)}
           ${serverTable(servers)}`
-    }
-    ${gpus.length > 0 && chart('gpus')}${left !== null && html`<p class="note">${left}</p>`}
-  </section>`;
-}
+  }
+    ${gpus.length > 0 && chart('gpus')}${left !== null && html`<p class="note">${left}</p>`}`;
+  return part('What the server says', body);
+};

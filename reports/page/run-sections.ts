@@ -1,9 +1,12 @@
 // The sections of one run: verdict, chips, headline figures, charts by question, tables, provenance.
+
+import { deviation, mean, studentBound } from '../../scenarios/base/statistics.ts';
 import type {
   AssertionResult,
   GroupRow,
   MetricName,
   MetricSummary,
+  ReplicaRow,
   RunResult,
 } from '../../scenarios/formats/result.ts';
 import { poolsLeftOut } from '../charts/timeline.ts';
@@ -15,14 +18,14 @@ import {
   showMs,
   showNumber,
   showRatio,
+  showSignedRatio,
   showTokens,
   showValue,
   unbroken,
 } from '../numbers.ts';
 import { comeAndGo } from '../replicas.ts';
-import { costSection, gatewaySection, goodputTables } from './governed-sections.ts';
-import { clientSection, serverSection } from './measured-sections.ts';
 import { table } from './table.ts';
+import { part, type Section } from './view.ts';
 
 export const STATUS_WORDS: Record<RunResult['verdict']['status'], string> = {
   pass: '✓ passed',
@@ -44,11 +47,38 @@ const METRIC_MEANINGS: Record<MetricName, string> = {
   lag: 'our own lateness',
 };
 
-function chip({ text, value, unit, pass }: AssertionResult): Html {
+/** Blocks that an interval takes. */
+const BLOCKS_MIN = 8;
+
+/** How far it is from its target, as a share of it: above zero there is room. */
+function marginRatio({ text, value, target }: AssertionResult): number | null {
+  if (value === null || target === 0) return null;
+  if (/</.test(text)) return (target - value) / target;
+  return />/.test(text) ? (value - target) / target : null;
+}
+
+/** The 95 % interval of the mean over blocks of time of what an assertion is about; null: no blocks. */
+function blockInterval({ blocks = [] }: RunResult, { text }: AssertionResult): [number, number] | null {
+  const figure = /^\s*([a-z0-9]+\.(?:p\d+|mean))\s*[<>=]/.exec(text)?.[1];
+  const values = blocks.find(({ id }) => id === figure)?.values.filter(value => value !== null) ?? [];
+  if (values.length < BLOCKS_MIN) return null;
+  const half = (studentBound(0.95, values.length - 1) * deviation(values)) / Math.sqrt(values.length);
+  return [mean(values) - half, mean(values) + half];
+}
+
+function chip(run: RunResult, assertion: AssertionResult): Html {
+  const { text, value, unit, pass } = assertion;
   const status = pass === null ? 'unknown' : pass ? 'pass' : 'fail';
   const mark = pass === null ? '?' : pass ? '✓' : '✗';
   const outcome = value === null ? 'nothing to judge' : showValue(value, unit);
-  return html`<li class="chip ${status}"><span class="mark">${mark}</span><code>${text}</code><b>${outcome}</b></li>`;
+  const margin = marginRatio(assertion);
+  const interval = blockInterval(run, assertion);
+  return html`<li class="chip ${status}"><span class="mark">${mark}</span><code>${text}</code><b>${outcome}</b>${
+    margin !== null && html`<small>margin ${showSignedRatio(margin)}</small>`
+  }${
+    interval !== null &&
+    html`<small title="95 % interval of the mean over blocks of time">[${interval.map(end => showValue(end, unit)).join(', ')}]</small>`
+  }</li>`;
 }
 
 export function tile(label: string, value: string, beside: string): Html {
@@ -78,36 +108,43 @@ function tiles({ metrics, tokens, counts, throughput, cacheBySegment }: RunResul
 }
 
 /** The header of a run: the answer, why, what to try, and whether each assertion held. */
-export function runHeader(run: RunResult): Html {
+export const runHeader: Section = ({ run, validation, comparison }) => {
+  // What is said of all runs is the page's headline, if there is any.
+  const isHeadline = validation === null && comparison === null;
   const { verdict, header, assertions } = run;
   return html`<header class="verdict ${verdict.status}">
     <p class="eyebrow"><span class="status">${STATUS_WORDS[verdict.status]}</span> ${header.scenario.name} @ ${header.deployment.name}, ${header.world === 'sim' ? 'simulated' : 'measured live'}</p>
-    <h1>${unbroken(verdict.headline)}</h1>
+    ${isHeadline ? html`<h1>${unbroken(verdict.headline)}</h1>` : html`<h2 class="headline">${unbroken(verdict.headline)}</h2>`}
     <dl class="reasons"><dt>Why</dt><dd>${unbroken(verdict.why)}</dd><dt>Try</dt><dd>${unbroken(verdict.next)}</dd></dl>
     ${
       assertions.length === 0
         ? html`<p class="absent">The scenario asserts nothing; add <code>assert:</code> lines to get a pass or a fail.</p>`
-        : html`<ul class="chips">${assertions.map(chip)}</ul>`
+        : html`<ul class="chips">${assertions.map(assertion => chip(run, assertion))}</ul>`
     }
     ${header.warnings.length > 0 && html`<ul class="warnings">${header.warnings.map(text => html`<li>${text}</li>`)}</ul>`}
     ${tiles(run)}
   </header>`;
-}
+};
+
+/** Of a tail with ten values beyond it; fewer are the luck of a few calls. */
+const tailCell = (n: number, least: number, value: number | null | undefined): Html =>
+  n < least || value === undefined
+    ? html`<span title="from ${showCount(least)} samples on">n too small</span>`
+    : html`${showMs(value)}`;
 
 function metricTable({ metrics }: RunResult): Html {
   const present = METRIC_ORDER.filter(name => metrics[name] !== undefined);
   if (present.length === 0) return html`<p class="absent">No latency to show: no call came back whole.</p>`;
   return html`${table(
-    ['Latency', 'samples', 'mean', 'p50', 'p90', 'p95', 'p99', 'max'],
+    ['Latency', 'samples', 'mean', 'p50', 'p90', 'p95', 'p99', 'p99.9', 'max'],
     present.map(name => {
       const metric = metrics[name]!;
       return [
         html`${METRIC_LABELS[name]} <small>${METRIC_MEANINGS[name]}</small>`,
         showCount(metric.n),
         ...[metric.mean, metric.p50, metric.p90, metric.p95].map(showMs),
-        metric.p99 === null
-          ? html`<span title="under 100 samples a p99 is luck">n &lt; 100</span>`
-          : showMs(metric.p99),
+        tailCell(metric.n, 1_000, metric.p99),
+        tailCell(metric.n, 10_000, metric.p999),
         showMs(metric.max),
       ];
     }),
@@ -121,7 +158,7 @@ function countTable({ counts }: RunResult): Html {
     ([code, count]) => html`<code>${code}</code> × ${showCount(count)} `,
   );
   return html`${table(
-    ['', 'planned', 'completed', 'failed', 'cancelled', 'unfinished'],
+    ['What', 'planned', 'completed', 'failed', 'cancelled', 'unfinished'],
     [
       [
         'Workflows',
@@ -219,9 +256,8 @@ function provenance({ header, durationMs, digest }: RunResult): Html {
   return html`<dl class="facts">${facts.map(([name, fact]) => html`<dt>${name}</dt><dd>${fact}</dd>`)}</dl>`;
 }
 
-function replicaTable({ replicas = [] }: RunResult): Html | null {
-  if (replicas.length === 0) return null;
-  return table(
+const replicaTable = (replicas: readonly ReplicaRow[]): Html =>
+  table(
     ['Replicas', 'fewest', 'most', 'mean', 'cold starts', 'each takes', 'lost', 'GPU-hours', 'USD'],
     replicas.map(row => [
       row.name,
@@ -235,24 +271,39 @@ function replicaTable({ replicas = [] }: RunResult): Html | null {
       row.usd === null ? '–' : showNumber(row.usd),
     ]),
   );
-}
 
-/** Everything under the header; `chart` gives the figure of a chart by its id. */
-export function runSections(run: RunResult, chart: (id: string) => Html): Html {
+export const distributionSection: Section = ({ run, chart }) =>
+  html`${chart('latency-cdf')}${metricTable(run)}`;
+
+export const timelineSection: Section = ({ run, chart }) => {
   const left = poolsLeftOut(run);
-  return html`
-    <section class="block"><h2>How fast</h2>${chart('latency-cdf')}${metricTable(run)}</section>
-    <section class="block"><h2>Where the time goes</h2>${chart('where-time-goes')}${chart('waterfall')}</section>
-    <section class="block"><h2>Under load</h2>${chart('timeline')}${left !== null && html`<p class="note">${left}</p>`}${run.replicas?.some(comeAndGo) && chart('replicas')}${replicaTable(run)}${countTable(run)}${goodputTables(run)}</section>
-    ${clientSection(run)}
-    ${serverSection(run, chart)}
-    ${gatewaySection(run, chart)}
-    ${costSection(run, chart)}
-    <section class="block"><h2>Tokens and cache</h2>${chart('cache-hits')}${chart('loop-tokens')}</section>
-    <section class="block"><h2>By part</h2>
-      ${workflowTable(run)}
+  return html`${chart('timeline')}${left !== null && html`<p class="note">${left}</p>`}${chart('rates')}`;
+};
+
+/** null: no pool has replicas that we know of. */
+export const replicaSection: Section = ({ run, chart }) => {
+  const { replicas = [] } = run;
+  if (replicas.length === 0) return null;
+  return part('Replicas', html`${replicas.some(comeAndGo) && chart('replicas')}${replicaTable(replicas)}`);
+};
+
+export const waterfallSection: Section = ({ chart }) => chart('waterfall');
+
+export const whereTimeGoesSection: Section = ({ chart }) => chart('where-time-goes');
+
+export const tokenSection: Section = ({ chart }) =>
+  part('Tokens and cache', html`${chart('cache-hits')}${chart('cache-misses')}${chart('loop-tokens')}`);
+
+export const partSection: Section = ({ run }) =>
+  part(
+    'By part',
+    html`${workflowTable(run)}
       ${groupTable('step', run.byStep, 'no call ran')}
-      ${groupTable('role', run.byRole, 'the scenario gives its steps no roles')}
-    </section>
-    <section class="block"><h2>Where these numbers come from</h2>${provenance(run)}</section>`;
-}
+      ${groupTable('role', run.byRole, 'the scenario gives its steps no roles')}`,
+  );
+
+export const countSection: Section = ({ run }) =>
+  part('What was planned, and what came of it', countTable(run));
+
+export const provenanceSection: Section = ({ run }) =>
+  html`<details class="provenance"><summary>Where these numbers come from</summary>${provenance(run)}</details>`;

@@ -6,7 +6,7 @@ export function table(
   columns: readonly (string | Html)[],
   rows: readonly (readonly (string | Html)[])[],
 ): Html {
-  return html`<div class="scroll"><table>
+  return html`<div class="scroll" role="group" aria-label="Table"><table>
     <thead><tr>${columns.map(name => html`<th scope="col">${name}</th>`)}</tr></thead>
     <tbody>${rows.map(
       ([first, ...rest]) =>

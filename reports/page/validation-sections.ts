@@ -8,11 +8,16 @@ import type {
   ValidationResult,
   ValidationRow,
 } from '../../scenarios/formats/validation.ts';
+import { isAbsent } from '../charts/chart.ts';
+import { VALIDATION_CHARTS } from '../charts/index.ts';
+import { overTime } from '../charts/over-time.ts';
+import { simAgainstLive } from '../charts/sim-against-live.ts';
 import { type Html, html } from '../html.ts';
 import { showCount, showMs, showRatio, showSignedRatio, showValue, unbroken } from '../numbers.ts';
 import { timeLabel, WORLD_WORDS, worldsOf } from '../worlds.ts';
 import { STATUS_WORDS } from './run-sections.ts';
 import { table } from './table.ts';
+import type { Section } from './view.ts';
 
 /** The mark of a verdict, as in a terminal. */
 export function markOf({ verdict, pass }: ValidationResult): {
@@ -27,7 +32,11 @@ export function markOf({ verdict, pass }: ValidationResult): {
 const errorText = ({ errorRatio, predicted, measured }: ValidationRow): string =>
   errorRatio === null ? (predicted === measured ? 'exact' : 'differs') : showSignedRatio(errorRatio);
 
-export function validationHeader(validation: ValidationResult): Html {
+/** null: not a validation. */
+export const validationSection: Section = ({ validation }) =>
+  validation === null ? null : validationHeader(validation);
+
+function validationHeader(validation: ValidationResult): Html {
   const { verdict, comparisons, warnings, sim } = validation;
   const { text, style } = markOf(validation);
   const [predicted, measured] = worldsOf(validation);
@@ -47,7 +56,7 @@ const interval = (ci95: readonly [number, number] | null): string =>
   ci95 === null ? '–' : `${showSignedRatio(ci95[0])} … ${showSignedRatio(ci95[1])}`;
 
 /** Tables of one comparison: what is judged, then every group. */
-export const comparisonSections = (comparison: Comparison): Html =>
+const comparisonSections = (comparison: Comparison): Html =>
   html`<h3>${WORLD_WORDS[comparison.predicted]} against ${WORLD_WORDS[comparison.measured]}</h3>
   ${judgedTable(comparison)}
   ${comparison.groups.length > 0 && groupTable(comparison)}`;
@@ -62,7 +71,7 @@ const judgedTable = ({ rows, predicted, measured }: Comparison): Html =>
       '95 % interval',
       'repeats differ by',
       'may be off by',
-      '',
+      'holds',
     ],
     rows.map(row => [
       row.metric,
@@ -135,8 +144,8 @@ function groupRow(
 }
 
 /** Several runs, a row each. */
-export const comparisonTable = (runs: readonly RunResult[], names: readonly string[]): Html =>
-  html`<section class="block"><h2>Side by side</h2>${table(
+const sideBySide = (runs: readonly RunResult[], names: readonly string[]): Html =>
+  table(
     ['Run', 'verdict', 'completed', 'workflow p95', 'TTFT p95', 'ITL p95', 'E2E p95', 'cache hits'],
     runs.map(({ verdict, counts, metrics, tokens, cacheBySegment }, i) => [
       names[i]!,
@@ -145,4 +154,22 @@ export const comparisonTable = (runs: readonly RunResult[], names: readonly stri
       ...[metrics.makespan, metrics.ttft, metrics.itl, metrics.e2e].map(metric => showMs(metric?.p95)),
       cacheBySegment.length === 0 || tokens.prompt === 0 ? '–' : showRatio(tokens.cached / tokens.prompt),
     ]),
-  )}</section>`;
+  );
+
+/** null: one run. */
+export const sideBySideSection: Section = ({ runs, names }) =>
+  runs.length < 2 ? null : sideBySide(runs, names);
+
+/** The distributions of both worlds over each other; null: not a validation, or nothing to compare. */
+export const bothWorldsSection: Section = ({ validation, draw }) =>
+  validation === null || isAbsent(simAgainstLive.spec(validation)) ? null : draw(simAgainstLive, validation);
+
+/** null: not a validation. */
+export const accuracySection: Section = ({ validation, draw }) => {
+  if (validation === null || validation.comparisons.length === 0) return null;
+  // The figure over time is the answer where a record decides; a chart with nothing to draw is left out.
+  const charts = [...validation.series.map((_, i) => overTime(i)), ...VALIDATION_CHARTS].filter(
+    chart => chart !== simAgainstLive && !isAbsent(chart.spec(validation)),
+  );
+  return html`${charts.map(chart => draw(chart, validation))}${validation.comparisons.map(comparisonSections)}`;
+};

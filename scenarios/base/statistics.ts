@@ -18,7 +18,7 @@ export const quantileSorted = (values: ArrayLike<number>, q: number): number =>
 export const quantile = (values: Iterable<number>, q: number): number => quantileSorted(sorted(values), q);
 
 /** The arithmetic mean, with compensated summation in the order given; NaN of none. */
-export const mean = (values: number[] | Float64Array): number =>
+export const mean = (values: readonly number[] | Float64Array): number =>
   values.length === 0 ? Number.NaN : meanOf(values as number[]);
 
 /** Sample standard deviation; NaN under two values. */
@@ -126,4 +126,139 @@ export function jainIndex(values: readonly number[]): number | null {
   const sum = values.reduce((total, x) => total + x, 0);
   const squares = values.reduce((total, x) => total + x * x, 0);
   return squares === 0 ? null : (sum * sum) / (values.length * squares);
+}
+
+declare const areBlocks: unique symbol;
+
+/**
+ * Values of independent blocks: seeds, live runs, slices of time. Tests of runs take nothing else, so that the requests
+ * inside of a block, of which there are many and which are alike, cannot pass for evidence.
+ */
+export type Blocks = readonly number[] & { readonly [areBlocks]: true };
+
+/** States that these values are of one block each. */
+export const asBlocks = (values: readonly number[]): Blocks => values as Blocks;
+
+/** How far one side lies from another: the median shift, its 95 % interval, and the chance of one as large by luck. */
+export interface Shift {
+  /** Hodges and Lehmann's estimate; NaN of nothing. */
+  shift: number;
+  /** Null where so few blocks allow no interval of 95 %. */
+  ci95: [number, number] | null;
+  /** Two-sided, exact. */
+  p: number;
+}
+
+/** Ranks from 1, doubled, so that those of ties, their mean, are whole. */
+function doubledRanks(values: readonly number[]): number[] {
+  const order = values.map((_, i) => i).sort((a, b) => values[a]! - values[b]! || a - b);
+  const ranks = values.map(() => 0);
+  for (let from = 0; from < order.length; ) {
+    let to = from;
+    while (to + 1 < order.length && values[order[to + 1]!] === values[order[from]!]) to += 1;
+    for (let i = from; i <= to; i++) ranks[order[i]!] = from + to + 2;
+    from = to + 1;
+  }
+  return ranks;
+}
+
+/** Chance of each sum when every rank counts or does not with equal chance. */
+function signedRankChances(ranks: readonly number[]): Float64Array {
+  const chances = new Float64Array(ranks.reduce((sum, rank) => sum + rank, 0) + 1);
+  chances[0] = 1;
+  for (const rank of ranks)
+    for (let sum = chances.length - 1; sum >= 0; sum--)
+      chances[sum] = (chances[sum]! + (sum >= rank ? chances[sum - rank]! : 0)) / 2;
+  return chances;
+}
+
+/** Chance of each sum of `count` ranks drawn without putting back. */
+function rankSumChances(ranks: readonly number[], count: number): Float64Array {
+  const most = ranks.reduce((sum, rank) => sum + rank, 0);
+  // After i ranks: the chance that k of them were drawn and sum to s, at k * (most + 1) + s.
+  const width = most + 1;
+  const chances = new Float64Array((count + 1) * width);
+  chances[0] = 1;
+  for (const [i, rank] of ranks.entries()) {
+    const left = ranks.length - i;
+    for (let k = Math.min(count, i + 1); k >= 0; k--) {
+      const isDrawn = k === 0 ? 0 : (count - k + 1) / left;
+      const isNot = (left - (count - k)) / left;
+      for (let sum = most; sum >= 0; sum--) {
+        const drawn = k > 0 && sum >= rank ? chances[(k - 1) * width + sum - rank]! * isDrawn : 0;
+        chances[k * width + sum] = chances[k * width + sum]! * isNot + drawn;
+      }
+    }
+  }
+  return chances.slice(count * width);
+}
+
+/** Chance of a value at least as far out as this, on either side. */
+function bothTails(chances: Float64Array, value: number): number {
+  let below = 0;
+  let above = 0;
+  for (const [sum, chance] of chances.entries()) {
+    if (sum <= value) below += chance;
+    if (sum >= value) above += chance;
+  }
+  return Math.min(1, 2 * Math.min(below, above));
+}
+
+/** Middle and 95 % interval of ordered shifts, of which the null distribution says how many to leave out at either end. */
+function middleOf(shifts: Float64Array, chances: Float64Array): Pick<Shift, 'shift' | 'ci95'> {
+  let out = 0;
+  let below = 0;
+  while (out < chances.length && below + chances[out]! <= 0.025) below += chances[out++]!;
+  const half = shifts.length / 2;
+  const shift = (shifts[Math.ceil(half) - 1]! + shifts[Math.floor(half)]!) / 2;
+  return { shift, ci95: out === 0 ? null : [shifts[out - 1]!, shifts[shifts.length - out]!] };
+}
+
+/** Every second chance: of whole ranks, which doubled ones without ties are. */
+const ofWholeRanks = (doubled: Float64Array): Float64Array => doubled.filter((_, sum) => sum % 2 === 0);
+
+const doubledTo = (count: number): number[] => Array.from({ length: count }, (_, i) => 2 * (i + 1));
+
+/** Wilcoxon's signed-rank test of differences of pairs; differences of 0 say nothing and are left out of the chance. */
+export function signedRankShift(differences: Blocks): Shift {
+  const moved = differences.filter(each => each !== 0);
+  const ranks = doubledRanks(moved.map(Math.abs));
+  const upper = ranks.reduce((sum, rank, i) => sum + (moved[i]! > 0 ? rank : 0), 0);
+  const walsh = sorted(differences.flatMap((a, i) => differences.slice(i).map(b => (a + b) / 2)));
+  const free = ofWholeRanks(signedRankChances(doubledTo(differences.length)));
+  return { ...middleOf(walsh, free), p: bothTails(signedRankChances(ranks), upper) };
+}
+
+/** Mann and Whitney's test of two sides without pairs: how far `others` lies above `ones`. */
+export function rankSumShift(ones: Blocks, others: Blocks): Shift {
+  const ranks = doubledRanks([...ones, ...others]);
+  const sum = ranks.slice(ones.length).reduce((total, rank) => total + rank, 0);
+  const apart = sorted(others.flatMap(other => ones.map(one => other - one)));
+  const free = ofWholeRanks(rankSumChances(doubledTo(ranks.length), others.length));
+  const least = (others.length * (others.length + 1)) / 2;
+  return {
+    ...middleOf(apart, free.subarray(least)),
+    p: bothTails(rankSumChances(ranks, others.length), sum),
+  };
+}
+
+const MSER_BATCH = 5;
+
+/**
+ * How many values at the start are warm-up, by MSER-5 (White, Cobb and Spratt, WSC 2000): the cut after which the mean of
+ * batches of five has the least standard error. At most half of the values.
+ */
+export function warmupCount(values: readonly number[]): number {
+  const batches = Array.from({ length: Math.floor(values.length / MSER_BATCH) }, (_, i) =>
+    mean(values.slice(i * MSER_BATCH, (i + 1) * MSER_BATCH)),
+  );
+  let best = { cut: 0, error: Number.POSITIVE_INFINITY };
+  for (let cut = 0; cut <= batches.length / 2; cut++) {
+    const kept = batches.slice(cut);
+    if (kept.length < 2) break;
+    const middle = mean(kept);
+    const error = kept.reduce((sum, x) => sum + (x - middle) ** 2, 0) / kept.length ** 2;
+    if (error < best.error) best = { cut, error };
+  }
+  return best.cut * MSER_BATCH;
 }

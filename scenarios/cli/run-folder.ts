@@ -8,6 +8,8 @@ const MARKS = [
   'result.json',
   'inputs.json',
   'validation.json',
+  'comparison.json',
+  'blocks/01-a/inputs.json',
   'run.json',
   'calls.jsonl',
   'export.json',

@@ -3,9 +3,11 @@ import { createHash } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { UserError } from '../base/errors.ts';
-import { parseDeployment } from '../formats/deployment/deployment.ts';
+import { quoted } from '../base/shell-words.ts';
+import { deploymentSchema, parseDeployment } from '../formats/deployment/deployment.ts';
 import { REPORTER_OPTION } from '../formats/reporters.ts';
 import type { RunHeader } from '../formats/run.ts';
+import { scenarioSchema } from '../formats/scenario.ts';
 import type { Source } from '../formats/source.ts';
 import { findInput } from './library.ts';
 import { applySet, type LoadedScenario, type LoadOptions, loadScenario } from './load.ts';
@@ -61,7 +63,7 @@ export const withScenario = <T>(yargs: Argv<T>) =>
       type: 'string',
       array: true,
       default: [] as string[],
-      describe: 'path=value, e.g. params.postings=14 (repeatable)',
+      describe: 'path=value of the scenario or deployment, e.g. params.postings=14, pools.main.replicas=3',
     })
     .option('out', { type: 'string', describe: 'run folder [windtunnel-runs/SCENARIO-DEPLOYMENT-WORLD]' })
     .option('strict', {
@@ -92,7 +94,17 @@ export const withScenario = <T>(yargs: Argv<T>) =>
 const seedOf = (text: string | undefined): number | string | undefined =>
   text !== undefined && /^-?\d+$/.test(text) ? Number(text) : text;
 
-export function loadOptionsOf(options: Omit<RunOptions, 'deployment'>): LoadOptions {
+/** At the top of a deployment, and of no scenario. */
+const DEPLOYMENT_KEYS = Object.keys(deploymentSchema.shape).filter(key => !(key in scenarioSchema.shape));
+const isOfDeployment = (assignment: string): boolean =>
+  DEPLOYMENT_KEYS.includes(/^[^.=]*/.exec(assignment)![0]);
+
+/** Of `--set`, what is for the deployment: paths that begin with a key which no scenario has. */
+export const deploymentSet = (set: readonly string[]): string[] => set.filter(isOfDeployment);
+
+export function loadOptionsOf(
+  options: Omit<RunOptions, 'deployment'> & { deployment?: string | undefined },
+): LoadOptions {
   const trace: LoadOptions['trace'] = {};
   const factor = options['scale-tokens'];
   if (factor !== undefined && !(factor > 0 && factor <= 1)) {
@@ -123,7 +135,7 @@ export function loadOptionsOf(options: Omit<RunOptions, 'deployment'>): LoadOpti
   if (options.sessions !== undefined) trace.sessions = options.sessions;
   return {
     seed: seedOf(options.seed),
-    set: options.set,
+    set: options.deployment === undefined ? options.set : options.set.filter(each => !isOfDeployment(each)),
     strict: options.strict,
     trace,
     selection: selectionOf(options),
@@ -132,7 +144,7 @@ export function loadOptionsOf(options: Omit<RunOptions, 'deployment'>): LoadOpti
 }
 
 export const loadRun = (
-  options: Omit<RunOptions, 'deployment'>,
+  options: Parameters<typeof loadOptionsOf>[0],
   how: Pick<LoadOptions, 'coldStart'> = {},
 ): LoadedScenario => loadScenario(options.scenario, { ...loadOptionsOf(options), ...how });
 
@@ -202,6 +214,3 @@ export function headerOf(input: {
 
 /** The command as it can be typed again. */
 export const commandLine = (): string => `windtunnel ${process.argv.slice(2).map(quoted).join(' ')}`;
-
-const quoted = (text: string): string =>
-  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replace(/'/g, `'\\''`)}'`;

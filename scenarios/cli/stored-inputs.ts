@@ -59,7 +59,13 @@ export function inputsOf(
       name: compiled?.plan?.name ?? '',
       sha256: compiled?.plan?.sha256 ?? '',
       kind,
-      value: problem === null ? withTraces({ ...file, name: compiled?.plan?.name }, here) : null,
+      // A trace named directly stands in its scenario as sessions that are read already.
+      value:
+        problem === null
+          ? withTraces({ ...file, name: compiled?.plan?.name }, path =>
+              here(kind === 'trace' ? options.scenario : path),
+            )
+          : null,
       problem,
       input: options.scenario,
     },

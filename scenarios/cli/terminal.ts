@@ -17,7 +17,8 @@ export interface CommonOptions {
 /** What may be given several times. */
 const REPEATABLE = ['_', 'set', 'endpoint', 'trace', 'run', 'text', 'experiment', 'gpu-metrics', 'reporter'];
 
-export const withCommon = <T>(yargs: Argv<T>) =>
+/** `repeatable`: further options of this command that may be given several times. */
+export const withCommon = <T>(yargs: Argv<T>, repeatable: readonly string[] = []) =>
   yargs
     .option('json', {
       type: 'boolean',
@@ -27,7 +28,7 @@ export const withCommon = <T>(yargs: Argv<T>) =>
     .option('quiet', { type: 'boolean', default: false, describe: 'no progress' })
     .check(argv => {
       const twice = Object.entries(argv).find(
-        ([name, value]) => Array.isArray(value) && !REPEATABLE.includes(name),
+        ([name, value]) => Array.isArray(value) && ![...REPEATABLE, ...repeatable].includes(name),
       );
       if (twice !== undefined) throw new UserError(`--${twice[0]} is given twice`, { hint: 'name it once' });
       return true;
@@ -155,10 +156,11 @@ export function onInterrupt(drain: () => void): () => void {
   const listener = (): void => {
     times++;
     if (times > 1) process.exit(EXIT.interrupted);
+    // First: it takes away what is drawn on the terminal.
+    drain();
     process.stderr.write(
       '\ninterrupted: draining; the report is still written (Ctrl-C again leaves at once)\n',
     );
-    drain();
   };
   process.on('SIGINT', listener);
   process.on('SIGTERM', listener);

@@ -89,6 +89,8 @@ export interface Ledger {
   readonly toolNanos: Float64Array;
   /** GPU-seconds that replicas computed, and that were paid for. */
   readonly gpuSeconds: { readonly busy: number; readonly paid: number };
+  /** Of the busy ones, those that computed prompts: by the marginal times of prompt tokens and of decodes. */
+  readonly prefillGpuSeconds: number;
   /** What the amounts leave out or assume, a sentence each. */
   readonly notes: readonly string[];
 }

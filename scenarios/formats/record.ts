@@ -64,7 +64,7 @@ export interface CallRecord {
 
 /** Why the KV cache did not have a part of a prompt. */
 export const MISS_REASONS = [
-  /** No call had computed these tokens before. */
+  /** No call had computed these tokens before, or only as an answer that another step reads. */
   'new',
   /** They were computed behind another prefix: something before them is not what it was. */
   'changed',
@@ -78,8 +78,17 @@ export const MISS_REASONS = [
   'invalidated',
   /** Less than a KV block, or the last token, which is always computed. */
   'partial',
+  /** They were computed before, and the server keeps nothing. */
+  'off',
 ] as const;
 export type MissReason = (typeof MISS_REASONS)[number];
+
+/** Details that say why nothing could be done about it. */
+export const MISS_DETAILS = {
+  read: 'the answer of another step',
+  reasoning: 'an answer without its reasoning',
+  decode: 'left with the decode replicas',
+} as const;
 
 export interface CacheMiss {
   reason: MissReason;

@@ -30,8 +30,10 @@ export interface MetricSummary {
   p50: number;
   p90: number;
   p95: number;
-  /** null under 100 samples: too few for this tail. */
+  /** null under 100 samples: too few for this tail. Pages and terminals show it from 1,000 on. */
   p99: number | null;
+  /** null under 10,000 samples; absent: of an older version. */
+  p999?: number | null;
 }
 
 export type MetricName = 'ttft' | 'itl' | 'tpot' | 'e2e' | 'queue' | 'makespan' | 'lag';
@@ -81,7 +83,8 @@ export interface PassRow extends GroupRow {
 
 /** One workflow drawn in the waterfall. */
 export interface Exemplar {
-  label: 'p50' | 'p95' | 'max' | 'sample';
+  /** `asked`: by its name, for a page; never in result.json. */
+  label: 'p50' | 'p95' | 'max' | 'sample' | 'asked';
   session: string;
   workflow: string;
   /** Absent: completed. */
@@ -187,12 +190,12 @@ export interface Suggestion {
   command: string | null;
 }
 
-/** What paid GPU time went into; seconds. */
+/** What paid GPU time went into; GPU-seconds, which sum to those that were paid for. */
 export interface GpuTime {
   prefill: number;
   decode: number;
   idle: number;
-  /** From the wish for a replica to its first work. */
+  /** From the wish for a replica until it was ready. */
   cold: number;
 }
 
@@ -270,7 +273,7 @@ export interface Hosting {
   offers: ApiOffer[];
 }
 
-/** The pace of workflows in the middle nine tenths of their starts and of their ends: no warm-up, no tail. */
+/** The pace of workflows in the middle nine tenths of their starts, or of their ends where those take longer. */
 export interface LoadFigures {
   offeredPerSec: number;
   /** That completed. */
@@ -404,7 +407,14 @@ export interface RunResult {
   byPass: PassRow[];
   cacheBySegment: { segment: string; promptTokens: number; cachedTokens: number }[];
   /** Why tokens were not in the cache, by segment; absent: nobody looked. */
-  cacheMisses?: { segment: string; reason: MissReason; tokens: number; calls: number }[];
+  cacheMisses?: {
+    segment: string;
+    reason: MissReason;
+    tokens: number;
+    calls: number;
+    /** What most of the tokens have in common; absent: nothing. */
+    detail?: string;
+  }[];
   criticalPath: CriticalPath;
   /** Cumulative distributions, at most 400 points a metric: [value ms, share 0..1]. */
   cdfs: Partial<Record<MetricName, [number, number][]>>;

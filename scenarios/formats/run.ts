@@ -64,6 +64,35 @@ export interface RunOutput {
   invalidReason: string | null;
 }
 
+/** A run as it goes on. Its lists only grow. */
+export interface RunSoFar {
+  /** Time of the run, ms. */
+  readonly nowMs: number;
+  readonly sessionsStarted: number;
+  readonly activeSessions: number;
+  readonly callsInFlight: number;
+  readonly calls: readonly CallRecord[];
+  readonly nodes: readonly NodeRecord[];
+  readonly workflows: readonly WorkflowRecord[];
+  readonly timeline: readonly TimelineSample[];
+}
+
+/** The page of a run, served while it goes on. */
+export interface Serving {
+  readonly url: string;
+  /** A live run writes its log into this folder: its page is made of that. */
+  follow(folder: string): void;
+  /** A simulation may be shown. Asks for it only when it is time, and somebody looks. */
+  show(header: RunHeader, assertions: readonly Assertion[], run: () => RunSoFar): void;
+  /** The result.json of its end. */
+  last(result: unknown): void;
+  /** Readers get what was last; then nothing is served any more. */
+  end(): Promise<void>;
+}
+
+/** Given to the worlds by the wiring. Rejects with a UserError where it cannot listen. */
+export type ServeRun = (listen: { host: string; port: number }) => Promise<Serving>;
+
 /** How long a replica computed. */
 export interface ReplicaBusy {
   pool: string;

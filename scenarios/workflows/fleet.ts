@@ -142,6 +142,13 @@ export class Fleet implements Reports, Sessions {
     return this.active.size;
   }
 
+  /** Of all sessions under way. */
+  get callsInFlight(): number {
+    let calls = 0;
+    for (const { callsInFlight } of this.active.values()) calls += callsInFlight;
+    return calls;
+  }
+
   get sessionsStarted(): number {
     return this.startedSessions;
   }
@@ -408,6 +415,8 @@ export class Fleet implements Reports, Sessions {
       attempts: result.attempts,
       parts: [...call.parts],
     };
+    if (result.transfers !== undefined) record.transfers = result.transfers;
+    if (result.misses !== undefined) record.misses = result.misses;
     active.record.promptTokens += record.promptTokens;
     active.record.cachedTokens += record.cachedTokens ?? 0;
     active.record.outputTokens += record.outputTokens;

@@ -8,7 +8,7 @@
 // is aborted; nothing is told from inside of `send`, `delay` or `abort`: who has an answer at once waits 0 ms first.
 import type { Key } from '../base/key.ts';
 import type { PlannedSession } from '../formats/plan.ts';
-import type { CallOutcome, WorkflowStatus } from '../formats/record.ts';
+import type { CacheMiss, CallOutcome, Span, WorkflowStatus } from '../formats/record.ts';
 import type { ToolRules } from '../formats/rules.ts';
 import type { Call } from './progress.ts';
 
@@ -148,6 +148,10 @@ export interface CallResult {
   reasoningTokens: number;
   itlMsMax: number | null;
   preemptions: number | null;
+  /** Of its time, that on links; absent: none that is known. */
+  transfers?: readonly Span[];
+  /** Why its cache missed what it missed; absent: nobody looked. */
+  misses?: CacheMiss[];
   /** What a 429 or 503 said of when to come back. */
   retryAfterMs: number | null;
   /** The server itself says whether to try again; absent or null: it says nothing. */

@@ -304,6 +304,8 @@ export class Network extends PassingLayer {
     const { firstTokenMs } = result;
     const downMs = route.legs.reduce((sum, { way }) => sum + way.rttMs / 2, 0);
     if (firstTokenMs !== null) result.firstTokenMs = Math.min(trip.tokenMs ?? firstTokenMs + downMs, nowMs);
+    const back = { startMs: firstTokenMs ?? nowMs, endMs: result.firstTokenMs ?? nowMs };
+    result.transfers = [{ startMs: trip.sentMs, endMs: trip.thereMs }, ...(result.transfers ?? []), back];
     result.sentMs = trip.sentMs;
     result.endMs = nowMs;
     this.setup.above.callEnded(ticket, result, nowMs);

@@ -61,6 +61,7 @@ export class Loads {
       request.loadedTokens += request.computed - hitTokens;
       this.totals.loadedTokens += request.computed - hitTokens;
       this.totals.transferredBytes += load.bytes;
+      if (request.handover !== null && ns > atNs) request.transfer = { startNs: atNs, endNs: ns };
       closeHandover(ns, request);
       this.arrived(ns, request);
     });

@@ -388,10 +388,11 @@ export class Replica implements Queues {
   }
 }
 
-const ended = ({ submission, generated, computedTokens, preemptions, itlMaxNs }: Request) => ({
+const ended = ({ submission, generated, computedTokens, preemptions, itlMaxNs, transfer }: Request) => ({
   id: submission.id,
   outputTokens: generated,
   computedTokens,
   preemptions,
   itlMaxNs,
+  ...(transfer === null ? {} : { transfer }),
 });

@@ -40,6 +40,8 @@ export interface Request {
   loadedTokens: number;
   /** Where the KV of its prompt lies until it is here; null when it is computed here. */
   handover: Handover | null;
+  /** When its KV came from there; null: it has not, or need not. */
+  transfer: { readonly startNs: number; readonly endNs: number } | null;
   /** Full blocks given to the tiers since the last admission. */
   writtenBlocks: number;
   /** `computed` at each preemption, summed. */
@@ -72,6 +74,7 @@ export function newRequest(submission: Submission, blockTokens: number, arrival:
     hitTokens: 0,
     loadedTokens: 0,
     handover: null,
+    transfer: null,
     writtenBlocks: 0,
     lostTokens: 0,
     computedTokens: 0,

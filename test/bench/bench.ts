@@ -13,6 +13,7 @@ import { compile } from '../../scenarios/workflows/compile.ts';
 import { walk } from '../../scenarios/workflows/walk.ts';
 import { largeScenario } from '../builders/large-scenario.ts';
 import { planOf, workflowText } from '../builders/scenarios.ts';
+import { comparePower } from './compare-power.ts';
 import { cpuSeconds, type Figure } from './figure.ts';
 import { gatewayOverhead } from './gateway.ts';
 import { importAzure, importGigabyte, importMooncake } from './import.ts';
@@ -99,6 +100,9 @@ const BENCHES: Record<string, () => Figure> = {
 
   /** Every routing policy at ten loads with ten seeds. */
   'policy-bench': policyBench,
+
+  /** What comparisons of live runs find, and what they invent. */
+  'compare-power': comparePower,
 
   /** A million calls of Mooncake's form, whose sessions are found by their blocks. */
   'import-mooncake': importMooncake,

@@ -165,5 +165,10 @@ export function aGovernedRun(options: AgentRunOptions = {}): RunOutput {
     rates: new Map([['main', rate]]),
     price: target => (target === 'frontier' ? FRONTIER : null),
   });
-  return { ...whole, ledger };
+  const near = { in: 0.4, cachedIn: 0.04, cacheWrite: 0.4, out: 1.6 };
+  const hosting = {
+    pools: ['main'],
+    offers: [{ model: 'vendor/near', price: near, relation: 'near', asOf: '2026-11-21' } as const],
+  };
+  return { ...whole, ledger, hosting };
 }

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { html } from '../../reports/html.ts';
 import { latencyRows, measuredLines, prefixHitRatio, serverNotes } from '../../reports/measured.ts';
 import { clientSection, serverSection } from '../../reports/page/measured-sections.ts';
 import { summarise } from '../../reports/summary.ts';
@@ -9,6 +8,7 @@ import type { RunResult } from '../../scenarios/formats/result.ts';
 import { anAgentRun } from '../builders/agents.ts';
 import { aClient, aMeasured, aServer, someGpus } from '../builders/measured.ts';
 import { aRun } from '../builders/records.ts';
+import { aView } from '../builders/views.ts';
 
 const resultOf = (measured?: Measured): RunResult =>
   summarise({ ...aRun(), ...(measured === undefined ? {} : { measured }) }, () => 'digest');
@@ -34,8 +34,8 @@ describe('the result', () => {
     const result = resultOf();
     expect('measured' in result).toBe(false);
     expect(measuredLines(result)).toEqual([]);
-    expect(clientSection(result)).toBeNull();
-    expect(serverSection(result, () => html``)).toBeNull();
+    expect(clientSection(aView(result))).toBeNull();
+    expect(serverSection(aView(result))).toBeNull();
   });
 });
 
@@ -99,7 +99,7 @@ describe('on the terminal', () => {
 
 describe('on the page', () => {
   test('the client says whether it can be believed', () => {
-    const said = (client = aClient()) => words(clientSection(resultOf(aMeasured({ client }))));
+    const said = (client = aClient()) => words(clientSection(aView(resultOf(aMeasured({ client })))));
     expect(said()).toContain('Our client kept its times: p99 of its lag is 3 ms');
     expect(said()).toContain('40 calls at most; the servers showed 38 at most');
     expect(said(aClient({ serverInFlightMax: null, rate: null }))).toContain('the servers show none');
@@ -108,7 +108,7 @@ describe('on the page', () => {
   });
 
   test('the server stands beside us, its quantiles named as interpolated', () => {
-    const text = words(serverSection(resultOf(aMeasured()), id => html`[chart ${id}]`));
+    const text = words(serverSection(aView(resultOf(aMeasured()))));
     expect(text).toContain('By the metrics of vllm 0.32.0');
     expect(text).toMatch(/TTFT arrival to first token 200 120 ms 100 ms 235 ms 100 ms 100 ms 100 ms/);
     expect(text).toMatch(/E2E arrival to last token 200 9 s > 2\.5 s > 2\.5 s/);
@@ -122,9 +122,7 @@ describe('on the page', () => {
 
   test('servers without metrics are told from GPUs without an exporter', () => {
     const silent = aServer({ engine: null, latencies: {}, requestsFinished: null });
-    const text = words(
-      serverSection(resultOf(aMeasured({ servers: [silent], gpus: [] })), id => html`[chart ${id}]`),
-    );
+    const text = words(serverSection(aView(resultOf(aMeasured({ servers: [silent], gpus: [] })))));
     expect(text).toContain('No server shows metrics that we know');
     expect(text).not.toContain('[chart gpus]');
   });

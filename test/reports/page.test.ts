@@ -1,28 +1,33 @@
-import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isAbsent } from '../../reports/charts/chart.ts';
 import { RUN_CHARTS, VALIDATION_CHARTS } from '../../reports/charts/index.ts';
 import { overTime } from '../../reports/charts/over-time.ts';
 import { escapeHtml, html, scriptJson } from '../../reports/html.ts';
+import { BLOCKS } from '../../reports/page/blocks.ts';
 import { page } from '../../reports/page.ts';
 import { toSvg } from '../../reports/render.ts';
 import { loadRuntime } from '../../reports/runtime.ts';
 import { summarise } from '../../reports/summary.ts';
 import type { RunResult } from '../../scenarios/formats/result.ts';
 import { anAgentRun } from '../builders/agents.ts';
+import { drawAll, noBrowser, overflowPx, type PageBrowser, pageBrowser } from '../builders/browser.ts';
 import { aGovernedRun } from '../builders/governed.ts';
+import { aHugeRun } from '../builders/huge.ts';
 import { aMeasured } from '../builders/measured.ts';
-import { aCall, aHeader, aRun, aSample, aWorkflow } from '../builders/records.ts';
+import { aCall, aHeader, aRun } from '../builders/records.ts';
 import { aValidation } from '../builders/validations.ts';
 
-const CHROMIUM = '/usr/bin/chromium';
-/** Where the browser is missing the tests are skipped, visibly; in CI they must run. */
-const missing = !existsSync(CHROMIUM) && !process.env.CI;
+/** axe-core as a script; where it is not installed its tests are skipped, visibly, but in CI. */
+const axe = ((): string | null => {
+  try {
+    return readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+  } catch (error) {
+    if (process.env.CI) throw error;
+    return null;
+  }
+})();
 
 const resultOf = (output: Parameters<typeof summarise>[0]): RunResult => summarise(output, () => 'digest');
 /** Of a pool whose second replica comes and goes. */
@@ -39,9 +44,15 @@ const [stays, moves] = [
   gpus: 1,
   usdPerGpuHour: 2,
 }));
+const governed = aGovernedRun({ workflows: 60 });
 const sim = resultOf({
-  ...aGovernedRun({ workflows: 60 }),
+  ...governed,
+  calls: governed.calls.map(call => ({
+    ...call,
+    misses: [{ reason: 'new', tokens: 40, segment: 'input', detail: null }],
+  })),
   replicas: [stays!, moves!],
+  busy: [{ pool: 'main', replica: 'main/0', busyMs: 8000 }],
   measured: aMeasured(),
 });
 const live = resultOf({
@@ -68,14 +79,15 @@ describe('escaping', () => {
 describe('charts', () => {
   test('every chart draws as SVG on the server, and its table has a cell per column', async () => {
     const drawings = [
-      ...RUN_CHARTS.map(chart => ({ drawn: chart.spec(sim), table: chart.table(sim) })),
+      ...RUN_CHARTS.map(chart => ({ id: chart.id, drawn: chart.spec(sim), table: chart.table(sim) })),
       ...[...VALIDATION_CHARTS, overTime(0)].map(chart => ({
+        id: chart.id,
         drawn: chart.spec(validation),
         table: chart.table(validation),
       })),
     ];
-    for (const { drawn, table } of drawings) {
-      expect(table.rows.length).toBeGreaterThan(0);
+    for (const { id, drawn, table } of drawings) {
+      expect(table.rows.length, id).toBeGreaterThan(0);
       for (const row of table.rows) expect(row).toHaveLength(table.columns.length);
       if (isAbsent(drawn)) throw new Error(drawn.absent);
       expect(await toSvg(drawn)).toMatch(/^<svg/);
@@ -100,92 +112,117 @@ describe('charts', () => {
 });
 
 describe('size', () => {
-  test('the page of a run with full distributions, ten pools and wide exemplars stays under 1.5 MB', async () => {
-    const calls = Array.from({ length: 3000 }, (_, i) =>
-      aCall({
-        session: `s${i % 5}`,
-        call: `c${i}`,
-        step: `step-${i % 300}`,
-        plannedMs: i * 1.37,
-        firstTokenMs: i * 2.11 + 200,
-        endMs: i * 3.3 + 900,
-      }),
-    );
-    const timeline = Array.from({ length: 10 }, (_, pool) =>
-      Array.from({ length: 3000 }, (_, i) =>
-        aSample({
-          pool: `pool-${pool}`,
-          atMs: i * 33.3,
-          runningRequests: (i * 7919) % 256,
-          waitingRequests: (i * 104_729) % 64,
-          kvUsedRatio: ((i * 31) % 997) / 997,
-        }),
-      ),
-    ).flat();
-    const big = resultOf(
-      aRun({
-        calls,
-        timeline,
-        workflows: Array.from({ length: 5 }, (_, i) => aWorkflow({ session: `s${i}` })),
-      }),
-    );
-    expect(Buffer.byteLength(page([big], await loadRuntime()))).toBeLessThan(1.5e6);
+  test('a run with as much to show as any, and ten of them on one page, stay under 1.5 MB', async () => {
+    const runtime = await loadRuntime();
+    const runs = Array.from({ length: 10 }, (_, i) => aHugeRun(i));
+    expect(Buffer.byteLength(page(runs.slice(0, 1), runtime))).toBeLessThan(1.5e6);
+    expect(Buffer.byteLength(page(runs, runtime))).toBeLessThan(1.5e6);
+  });
+
+  test('equal results give equal bytes', async () => {
+    const runtime = await loadRuntime();
+    const again: RunResult = JSON.parse(JSON.stringify(sim));
+    expect(page([again, live], runtime)).toBe(page([sim, live], runtime));
   });
 });
 
-describe.skipIf(missing)('the page in a browser', () => {
-  let browser: Browser;
-  let folder: string;
+describe('the twelve blocks', () => {
+  const ids = [
+    ...['verdict', 'frontier', 'load-curve', 'distributions', 'timeline', 'explorer', 'where-time-goes'],
+    ...['money', 'sweep', 'accuracy', 'compare', 'appendix'],
+  ];
+  const blocksIn = (text: string): { id: string; body: string }[] =>
+    [...text.matchAll(/<section class="block" id="([^"]+)"[^>]*>([\s\S]*?)<\/section>/g)].map(
+      ([, id, body]) => ({ id: id!, body: body!.replace(/<h2[\s\S]*?<\/h2>/, '').trim() }),
+    );
+
+  test('come in the order that a planner reads, and none is empty: it says why, and what would fill it', async () => {
+    const runtime = await loadRuntime();
+    const nothing = resultOf(
+      aRun({
+        calls: [],
+        nodes: [],
+        workflows: [],
+        timeline: [],
+        itlMs: { count: 0, sum: 0, min: 0, max: 0, buckets: [] },
+      }),
+    );
+    for (const runs of [[nothing], [sim], [sim, live]]) {
+      const blocks = blocksIn(page(runs, runtime));
+      expect(blocks.map(({ id }) => id)).toEqual(ids);
+      for (const { id, body } of blocks) expect(body.length, id).toBeGreaterThan(40);
+    }
+    const [sweep] = blocksIn(page([sim], runtime)).filter(({ id }) => id === 'sweep');
+    expect(sweep!.body).toMatch(/Nothing here: .+ Try <code>windtunnel /);
+  });
+
+  test('of a validation begin with the answer: how far apart the worlds are', async () => {
+    const blocks = blocksIn(page(validation, await loadRuntime()));
+    expect(blocks.slice(0, 2).map(({ id }) => id)).toEqual(['verdict', 'accuracy']);
+    expect(blocks.map(({ id }) => id).sort()).toEqual([...ids].sort());
+    expect(blocks[0]!.body.match(/<h1>/g)).toHaveLength(1);
+  });
+
+  test('have an id of their own each', () => {
+    expect(BLOCKS.map(({ id }) => id)).toEqual(ids);
+  });
+});
+
+describe('the verdict', () => {
+  const assertion = { text: 'ttft.p95 < 500ms', value: 400, target: 500, unit: 'ms', pass: true } as const;
+  const headerOf = async (fields: Partial<RunResult>): Promise<string> =>
+    page([{ ...live, ...fields }], await loadRuntime());
+
+  test('says by how much of its target each promise is kept or broken', async () => {
+    expect(await headerOf({ assertions: [assertion] })).toContain('margin +20 %');
+    expect(await headerOf({ assertions: [{ ...assertion, value: 600, pass: false }] })).toContain(
+      'margin −20 %',
+    );
+    const hits = { ...assertion, text: 'cache_hit > 60%', value: 0.9, target: 0.6, unit: 'ratio' } as const;
+    expect(await headerOf({ assertions: [hits] })).toContain('margin +50 %');
+  });
+
+  test('gives the interval of a promise over eight blocks of time or more', async () => {
+    const blocks = (count: number) => [
+      { id: 'ttft.p95', values: Array.from({ length: count }, (_, i) => 390 + 20 * (i % 2)) },
+    ];
+    // Eight values of 390 and 410: 400 ± 2.365 × 10.69 / √8.
+    expect(await headerOf({ assertions: [assertion], blocks: blocks(8) })).toContain('[391 ms, 409 ms]');
+    expect(await headerOf({ assertions: [assertion], blocks: blocks(7) })).not.toContain('[391');
+  });
+
+  test('shows a p99 from 1,000 samples on and a p99.9 from 10,000, else says that there are too few', async () => {
+    const metric = { ...live.metrics.ttft!, n: 999, p99: 1234, p999: null };
+    const shown = async (n: number, p999: number | null) =>
+      (await headerOf({ metrics: { ttft: { ...metric, n, p999 } } }))
+        .split('<th scope="row">TTFT')[1]!
+        .split('</tr>')[0]!;
+    expect((await shown(999, null)).match(/n too small/g)).toHaveLength(2);
+    expect((await shown(1000, null)).match(/n too small/g)).toHaveLength(1);
+    expect(await shown(1000, null)).toContain('1.23 s');
+    expect(await shown(10_000, 5678)).toContain('5.68 s');
+  });
+});
+
+describe.skipIf(noBrowser)('the page in a browser', () => {
+  let browser: PageBrowser;
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'windtunnel-page-'));
-    browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
-    });
+    browser = await pageBrowser();
   });
-  afterAll(async () => {
-    await browser?.close();
-    await rm(folder, { recursive: true, force: true });
-  });
+  afterAll(() => browser?.close());
 
-  /** Opens a page from its file; whatever it asks for or complains about is noted. */
-  async function open(
-    name: string,
-    text: string,
-    widthPx = 1280,
-  ): Promise<{ tab: Page; requests: string[]; complaints: string[] }> {
-    const file = join(folder, `${name}.html`);
-    await writeFile(file, text);
-    const tab = await browser.newPage({ viewport: { width: widthPx, height: 800 } });
-    const requests: string[] = [];
-    const complaints: string[] = [];
-    tab.on('request', request => requests.push(request.url()));
-    tab.on('console', message => {
-      if (['error', 'warning'].includes(message.type())) complaints.push(message.text());
-    });
-    tab.on('pageerror', error => complaints.push(error.message));
-    await tab.goto(pathToFileURL(file).href);
-    await tab.waitForSelector('html[data-ready]');
-    return { tab, requests, complaints };
-  }
-
-  /** Scrolls every shown chart into view until it is drawn. */
-  async function drawAll(tab: Page): Promise<number> {
-    const figures = tab.locator('figure[data-chart]:visible');
-    const count = await figures.count();
-    for (let i = 0; i < count; i++) {
-      await figures.nth(i).scrollIntoViewIfNeeded();
-      await figures.nth(i).locator('.plot svg').waitFor();
-    }
-    return count;
-  }
-
-  test.each([1280, 360])('draws every chart, asks for nothing and fits at %i px', async widthPx => {
-    const { tab, requests, complaints } = await open('report', page([sim], await loadRuntime()), widthPx);
-    expect(await drawAll(tab)).toBe(RUN_CHARTS.length);
-    const overflowPx = await tab.evaluate('document.documentElement.scrollWidth - innerWidth');
-    expect(overflowPx).toBeLessThanOrEqual(0);
+  test.each([
+    [1280, 'light'],
+    [360, 'dark'],
+    [3840, 'light'],
+  ] as const)('draws every chart, asks for nothing and fits at %i px, %s', async (widthPx, theme) => {
+    const text = page([sim], await loadRuntime());
+    const { tab, requests, complaints } = await browser.open('report', text, { widthPx, theme });
+    const drawn = await drawAll(tab);
+    expect(drawn).toBe(text.match(/data-chart="/g)!.length);
+    expect(drawn).toBeGreaterThanOrEqual(RUN_CHARTS.length);
+    expect(await overflowPx(tab)).toBeLessThanOrEqual(0);
     const widest = await tab.evaluate(
       "Math.max(...[...document.querySelectorAll('.plot')].map(plot => plot.scrollWidth - plot.clientWidth))",
     );
@@ -195,23 +232,84 @@ describe.skipIf(missing)('the page in a browser', () => {
     await tab.close();
   });
 
-  test('turns dark, keeps the workflow that was chosen, and shows the data', async () => {
-    const { tab, complaints } = await open('theme', page([sim], await loadRuntime()));
+  test('has a name, a text and a table for every chart, and a way to each block by keyboard', async () => {
+    const { tab } = await browser.open('reader', page([sim], await loadRuntime()));
+    await drawAll(tab);
+    const figures = tab.locator('figure[data-chart]:visible');
+    for (let i = 0; i < (await figures.count()); i++) {
+      const figure = figures.nth(i);
+      const labelledBy = await figure.getAttribute('aria-labelledby');
+      const name = await tab.locator(`[id="${labelledBy}"]`).textContent();
+      expect(name!.length).toBeGreaterThan(10);
+      expect(
+        await figure
+          .locator('.plot svg [aria-label], .plot svg[aria-label]')
+          .first()
+          .getAttribute('aria-label'),
+      ).toContain(name);
+      await figure.locator('.data summary').press('Enter');
+      await figure.locator('.data tbody tr').first().waitFor();
+    }
+    // Marks are not read out one by one.
+    expect(await tab.locator('.plot [role="graphics-symbol"] [role="graphics-object"]').count()).toBe(0);
+    await tab.keyboard.press('Tab');
+    await tab.evaluate('document.activeElement.blur(); scrollTo(0, 0)');
+    await tab.locator('.skip').focus();
+    expect(await tab.locator('.skip').boundingBox()).toHaveProperty('y', expect.any(Number));
+    await tab.locator('.contents a', { hasText: 'Money' }).press('Enter');
+    await tab.locator('.contents a[aria-current]', { hasText: 'Money' }).waitFor();
+    await tab.close();
+  });
+
+  test('turns dark, keeps what was picked, and shows its rows', async () => {
+    const { tab, complaints } = await browser.open('theme', page([sim], await loadRuntime()));
     await drawAll(tab);
     const waterfall = tab.locator('#run0-waterfall');
-    await waterfall.locator('label', { hasText: 'median' }).click();
+    const { session } = sim.exemplars.find(({ label }) => label === 'max')!;
+    await waterfall.locator('input[type=search]').fill(`longest ${session}`);
+    expect(await waterfall.locator('h3').textContent()).toContain('The longest workflow');
     await tab.click('#theme');
-    expect(await waterfall.locator('input:checked').getAttribute('value')).toBe('median');
-    await waterfall.locator('summary', { hasText: 'Data table' }).click();
-    // The rows are written when it opens.
-    await waterfall.locator('.data tbody tr').nth(5).waitFor();
+    expect(await waterfall.locator('select option:checked').textContent()).toContain(session);
+    await waterfall.locator('.data summary').click();
+    expect(await waterfall.locator('.data tbody td:nth-child(2)').first().textContent()).toBe(session);
+    await waterfall.locator('[data-step="-1"]').click();
+    await waterfall.locator('input[type=search]').fill('');
+    expect(await waterfall.locator('select option').count()).toBe(sim.exemplars.length);
     expect(complaints).toEqual([]);
     await tab.close();
   });
 
-  test('gives each chart as CSV, SVG, PNG and Vega-Lite', async () => {
-    const { tab, complaints } = await open('download', page([sim], await loadRuntime()));
-    const figure = tab.locator('#run0-latency-cdf');
+  test('zooms all charts over time together: by dragging, by buttons, and back', async () => {
+    const { tab, complaints } = await browser.open('zoom', page([sim], await loadRuntime()));
+    await drawAll(tab);
+    const [one, other] = [tab.locator('#run0-timeline'), tab.locator('#run0-replicas')];
+    await one.scrollIntoViewIfNeeded();
+    const plot = (await one.locator('.plot').boundingBox())!;
+    const y = plot.y + 60;
+    await tab.mouse.move(plot.x + plot.width * 0.3, y);
+    await tab.mouse.down();
+    await tab.mouse.move(plot.x + plot.width * 0.6, y, { steps: 4 });
+    await tab.mouse.up();
+    const shown = () => one.locator('.zoom .note').textContent();
+    const dragged = await shown();
+    expect(dragged).toMatch(/ s to .+ s|min/);
+    expect(await other.locator('.zoom .note').textContent()).toBe(dragged);
+    await other.locator('[data-zoom=in]').press('Enter');
+    expect(await shown()).not.toBe(dragged);
+    await one.locator('[data-zoom=all]').click();
+    expect(await shown()).toBe('');
+    expect(complaints).toEqual([]);
+    await tab.close();
+  });
+
+  test('gives each chart as CSV, SVG, PNG, Vega-Lite and a link that leads back to it', async () => {
+    const text = page([sim, live], await loadRuntime());
+    const { tab, complaints } = await browser.open('download', text, {
+      hash: '#run=1&block=distributions&chart=latency-cdf',
+    });
+    const figure = tab.locator('#run1-latency-cdf');
+    await figure.locator('.plot svg').waitFor();
+    expect(await tab.evaluate('document.activeElement.id')).toBe('run1-latency-cdf');
     for (const [kind, name] of [
       ['csv', 'csv'],
       ['svg', 'svg'],
@@ -222,14 +320,38 @@ describe.skipIf(missing)('the page in a browser', () => {
         tab.waitForEvent('download'),
         figure.locator(`[data-download=${kind}]`).click(),
       ]);
-      expect(download.suggestedFilename()).toBe(`run0-latency-cdf.${name}`);
+      expect(download.suggestedFilename()).toBe(`run1-latency-cdf.${name}`);
     }
+    await figure.locator('[data-link]').click();
+    await tab.waitForFunction(
+      "location.hash.includes('run=1') && location.hash.includes('chart=latency-cdf')",
+    );
+    const { session } = live.exemplars.at(-1)!;
+    await tab.evaluate(`location.hash = 'run=1&workflow=${encodeURIComponent(session)}'`);
+    await tab.waitForFunction(
+      `document.querySelector('#run1-waterfall option:checked')?.textContent.includes(${JSON.stringify(session)})`,
+    );
+    expect(complaints).toEqual([]);
+    await tab.close();
+  });
+
+  test('prints: on white, every chart drawn, nothing cut', async () => {
+    const { tab, complaints } = await browser.open('print', page([sim], await loadRuntime()), {
+      theme: 'dark',
+    });
+    const pdf = await tab.pdf({ format: 'A4', printBackground: true });
+    expect(pdf.subarray(0, 5).toString()).toBe('%PDF-');
+    expect(pdf.toString('latin1').match(/\/Type \/Page\b/g)!.length).toBeGreaterThan(3);
+    const undrawn = tab.locator('figure[data-chart]:not([data-drawn]):visible');
+    expect(await undrawn.count()).toBe(0);
+    await tab.emulateMedia({ media: 'print' });
+    expect(await tab.locator('.contents').isVisible()).toBe(false);
     expect(complaints).toEqual([]);
     await tab.close();
   });
 
   test('shows names from a trace as text, never as markup', async () => {
-    const evil = '</script><img src=x onerror="document.title=1">';
+    const evil = '</script><img src=x onerror="document.title=1">\u202e=HYPERLINK("x")';
     const hostile = aRun({
       header: aHeader({ scenario: { name: evil, sha256: 'c'.repeat(64) }, warnings: [evil] }),
       calls: [
@@ -237,34 +359,63 @@ describe.skipIf(missing)('the page in a browser', () => {
       ],
       nodes: [{ ...anAgentRun({ workflows: 1 }).nodes[0]!, session: 's0', call: evil, step: evil }],
     });
-    const { tab, requests, complaints } = await open(
-      'hostile',
-      page([resultOf(hostile)], await loadRuntime()),
-    );
+    const text = page([resultOf(hostile), sim], await loadRuntime());
+    const { tab, requests, complaints } = await browser.open('hostile', text);
     await drawAll(tab);
     expect(await tab.locator('img').count()).toBe(0);
-    expect(await tab.title()).toContain(evil);
+    const waterfall = tab.locator('#run0-waterfall');
+    await waterfall.locator('.data summary').click();
+    expect(await waterfall.locator('.data tbody td:nth-child(4)').first().textContent()).toBe(evil);
+    expect(await tab.evaluate('document.title')).not.toBe('1');
     expect(requests).toHaveLength(1);
     expect(complaints).toEqual([]);
     await tab.close();
   });
 
+  test('a cell that a spreadsheet would run as a formula is text in the CSV', async () => {
+    const formula = '=HYPERLINK("http://x")';
+    const run = { ...sim, exemplars: sim.exemplars.map(each => ({ ...each, session: formula })) };
+    const { tab } = await browser.open('formula', page([run], await loadRuntime()));
+    const [download] = await Promise.all([
+      tab.waitForEvent('download'),
+      tab.locator('#run0-waterfall [data-download=csv]').click(),
+    ]);
+    const csv = readFileSync(await download.path(), 'utf8');
+    expect(csv).toContain(`"'=HYPERLINK(""http://x"")"`);
+    await tab.close();
+  });
+
   test('switches between several runs, and between the two of a validation', async () => {
     const runtime = await loadRuntime();
-    for (const [name, text, charts] of [
-      // This live run knows nothing of replicas and prices, and has no gateway.
-      ['several', page([sim, live], runtime), RUN_CHARTS.length - 4],
-      ['validation', page(validation, runtime), RUN_CHARTS.length + VALIDATION_CHARTS.length + 1],
+    for (const [name, text] of [
+      ['several', page([sim, live], runtime)],
+      ['validation', page(validation, runtime)],
     ] as const) {
-      const { tab, requests, complaints } = await open(name, text, 360);
-      await drawAll(tab);
+      const { tab, requests, complaints } = await browser.open(name, text, { widthPx: 360 });
+      expect(await tab.locator('[data-run="1"]:visible').count()).toBe(0);
+      const first = await drawAll(tab);
       await tab.selectOption('#run-select', '1');
-      const absent = await tab.locator('figure.absent:visible').count();
-      expect((await drawAll(tab)) + absent).toBe(charts);
-      expect(await tab.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0);
+      expect(await tab.locator('[data-run="0"]:visible').count()).toBe(0);
+      expect(await drawAll(tab)).toBeGreaterThan(first / 2);
+      expect(await overflowPx(tab)).toBeLessThanOrEqual(0);
       expect(complaints).toEqual([]);
       expect(requests).toHaveLength(1);
       await tab.close();
     }
+  });
+
+  test.skipIf(axe === null).each([
+    [1280, 'light'],
+    [360, 'dark'],
+  ] as const)('axe-core finds nothing at %i px, %s, with everything unfolded', async (widthPx, theme) => {
+    const { tab } = await browser.open('axe', page([sim, live], await loadRuntime()), { widthPx, theme });
+    await drawAll(tab);
+    for (const summary of await tab.locator('details:visible > summary').all()) await summary.click();
+    await tab.evaluate(axe!);
+    const found: { id: string; impact: string; nodes: { target: string[] }[] }[] = await tab.evaluate(
+      "axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations)",
+    );
+    expect(found.map(({ id, impact, nodes }) => `${impact} ${id} ${nodes[0]!.target.join(' ')}`)).toEqual([]);
+    await tab.close();
   });
 });

@@ -50,9 +50,11 @@ describe('publishing a run', () => {
     expect(await readResult(out)).toEqual(JSON.parse(JSON.stringify(published.result)));
 
     const calls = await rowsOf(join(out, 'calls.parquet'));
-    expect(calls.map(({ parts, ...call }) => ({ ...call, parts: JSON.parse(parts as string) }))).toEqual(
-      output.calls,
-    );
+    const rows = calls.map(({ parts, misses, transfers, ...call }) => {
+      expect([misses, transfers]).toEqual([null, null]);
+      return { ...call, parts: JSON.parse(parts as string) };
+    });
+    expect(rows).toEqual(output.calls);
     expect(await rowsOf(join(out, 'nodes.parquet'))).toEqual(output.nodes);
     expect(await rowsOf(join(out, 'timeline.parquet'))).toEqual(output.timeline);
     const workflows = await rowsOf(join(out, 'workflows.parquet'));

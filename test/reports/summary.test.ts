@@ -166,6 +166,10 @@ describe('the critical path', () => {
       toolMs: 850,
       humanMs: 0,
       waitMs: 0,
+      retryMs: 0,
+      limitMs: 0,
+      coldMs: 0,
+      transferMs: 0,
       otherMs: 50,
     });
     const [exemplar] = summaryOf(output).exemplars;
@@ -198,6 +202,7 @@ describe('the critical path', () => {
           workflows: [aWorkflow({ endMs })],
           nodes: records,
           calls: [aCall({ call: 'n0' })],
+          durationMs: endMs,
         });
         expect(totalMs(workflow!.criticalPath)).toBeCloseTo(endMs, 6);
       }),

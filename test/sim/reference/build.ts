@@ -147,6 +147,9 @@ export const doubled = (events: readonly ClusterEvent[]): ClusterEvent[] =>
     ...event,
     atNs: event.atNs * 2,
     ...('itlMaxNs' in event ? { itlMaxNs: event.itlMaxNs * 2 } : {}),
+    ...('transfer' in event && event.transfer !== undefined
+      ? { transfer: { startNs: event.transfer.startNs * 2, endNs: event.transfer.endNs * 2 } }
+      : {}),
   }));
 
 /** The same content, a run for each token. */
