@@ -117,6 +117,12 @@ function unitOf({ kind }: Assertion['subject']): AssertionResult['unit'] {
 const metricOf = (metric: AssertedMetric, filter: Filter): AssertedMetric =>
   metric === 'e2e' && filter.workflow !== undefined && !namesCalls(filter) ? 'makespan' : metric;
 
+/** Which way is better, by the operator that it ends with: the text of an SLO holds others. */
+export const betterOf = ({ text }: Pick<Assertion, 'text'>): 'lower' | 'higher' | null => {
+  const op = /([<>])=?[^<>]*$/.exec(text)?.[1];
+  return op === undefined ? null : op === '<' ? 'lower' : 'higher';
+};
+
 /** Upper limits on latencies of the whole run: what a chart can draw a line at. */
 function boundsOf({ subject, filter, op, target }: Assertion, output: RunOutput): LatencyBound[] {
   // A filter that everything passes, such as the name of the only workflow, is none.

@@ -73,7 +73,7 @@ function blockView(block: Block, { overall, each }: { overall: View; each: reado
   return html`<section class="block" id="${block.id}" aria-labelledby="${block.id}-title" tabindex="-1">
     <h2 id="${block.id}-title">${block.title}</h2>
     ${body.overall}
-    ${body.each.map((shown, i) => shown !== null && html`<div class="run" data-run="${i}">${shown}</div>`)}
+    ${body.each.map((shown, i) => shown !== null && html`<div class="run" data-run="${i}"${i > 0 && raw(' hidden')}>${shown}</div>`)}
   </section>`;
 }
 
@@ -126,7 +126,7 @@ export function document(
 <div class="layout">
 ${contents}
 <main id="main" tabindex="-1">
-<noscript><p class="absent">The charts need JavaScript; everything else on this page does not.</p></noscript>
+<noscript><style>.run[hidden] { display: block !important; }</style><p class="absent">The charts need JavaScript; everything else on this page does not.</p></noscript>
 ${body}
 </main>
 </div>

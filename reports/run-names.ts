@@ -8,7 +8,7 @@ const wordsOf = (command: string): string[] =>
   );
 
 /** Paths and values of `--set a=1` and `--set=a=1`, and the router of `--routing`. */
-function settingsOf({ header }: RunResult): [path: string, value: string][] {
+export function settingsOf({ header }: RunResult): [path: string, value: string][] {
   const words = wordsOf(header.command);
   return words.flatMap((word, i): [string, string][] => {
     const option = /^--(set|routing)(?:=(.*))?$/.exec(word);

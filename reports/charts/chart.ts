@@ -162,7 +162,7 @@ export const roomForLabels = (values: readonly number[]) => ({
 
 /** The time since the run's start on an axis that starts at 0. */
 export const clockLabel =
-  "(datum.value < 120000 ? format(datum.value / 1000, '~g') + ' s' : datum.value < 7200000 ? format(datum.value / 60000, '.3~r') + ' min' : format(datum.value / 3600000, '.3~r') + ' h')";
+  "(datum.value < 120000 ? format(datum.value / 1000, '~g') + ' s' : datum.value < 7200000 ? format(floor(datum.value / 60000), 'd') + (datum.value % 60000 < 500 ? '' : ':' + format(datum.value % 60000 / 1000, '02.0f')) + ' min' : format(datum.value / 3600000, '.3~r') + ' h')";
 
 /** The y axis of a CDF: the share that is reached, in quarters. */
 export const SHARE_AXIS = {

@@ -96,8 +96,10 @@ export const dumbbell = (row: number): Chart<ComparisonResult> => ({
         labelOverlap: 'greedy',
       },
     };
+    // Beside two lines of label a phone leaves little room.
     const { symbolType: _, ...legend } = topLegend({
-      columns: { expr: 'width < 220 ? 1 : width < 420 ? 2 : 0' },
+      columnPadding: 6,
+      labelFontSize: { expr: 'width < 220 ? 9 : 11' },
     });
     const scaleOf = (look: 'colour' | 'shape') => ({
       field: 'verdict',

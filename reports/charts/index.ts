@@ -22,6 +22,7 @@ import { ratesChart } from './rates.ts';
 import { replicasChart } from './replicas.ts';
 import { residualsChart } from './residuals.ts';
 import { simAgainstLive } from './sim-against-live.ts';
+import { sweepChart } from './sweep.ts';
 import { timelineChart } from './timeline.ts';
 import { validationErrors } from './validation-errors.ts';
 import { wasteChart } from './waste.ts';
@@ -56,6 +57,7 @@ export const RUNS_CHARTS: readonly Chart<readonly RunResult[]>[] = [
   loadCurve,
   loadLatency,
   hybridChart,
+  sweepChart,
 ];
 
 /** Charts of a prediction against what was measured; `over-time.ts` has one more for each figure over time. */

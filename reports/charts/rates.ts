@@ -190,8 +190,9 @@ export const ratesChart: Chart<RunResult> = {
     );
   },
 
-  table({ rates = [] }) {
-    const all = PANELS.flatMap(({ series }) => series);
+  table(run) {
+    const rates = drawnRates(run);
+    const all = PANELS.flatMap(({ series }) => series).filter(({ rate }) => heightOf(rates, rate) > 0);
     return {
       columns: [
         `from (ms, slices of ${showMs(sliceMs(rates))})`,

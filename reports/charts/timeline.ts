@@ -33,6 +33,14 @@ function drawnPools(timeline: readonly TimelinePoint[]): string[] {
     .sort();
 }
 
+const drawnPoints = (timeline: readonly TimelinePoint[]): TimelinePoint[] =>
+  drawnPools(timeline).flatMap(pool =>
+    thinned(
+      timeline.filter(point => point.pool === pool),
+      POINTS_PER_POOL_MAX,
+    ),
+  );
+
 const peak = (
   points: readonly TimelinePoint[],
   heightOf: (point: TimelinePoint) => number,
@@ -65,12 +73,7 @@ export const timelineChart: Chart<RunResult> = {
     if (timeline.every(({ atMs }) => atMs === timeline[0]!.atMs))
       return { absent: 'the cluster was sampled once only: the run was too short' };
     const pools = drawnPools(timeline);
-    const points = pools.flatMap(pool =>
-      thinned(
-        timeline.filter(point => point.pool === pool),
-        POINTS_PER_POOL_MAX,
-      ),
-    );
+    const points = drawnPoints(timeline);
     const panels = [
       { field: 'waitingRequests', title: 'Requests queued', format: '~s', area: true },
       { field: 'runningRequests', title: 'Requests in the batch', format: '~s', area: false },
@@ -121,7 +124,7 @@ export const timelineChart: Chart<RunResult> = {
   table({ timeline }) {
     return {
       columns: ['at (ms)', 'pool', 'queued', 'in the batch', 'KV cache in use (0-1)', 'workflows in flight'],
-      rows: timeline.map(point => [
+      rows: drawnPoints(timeline).map(point => [
         point.atMs,
         point.pool,
         point.waitingRequests,

@@ -7,6 +7,7 @@ import type {
   RunComparison,
 } from '../../scenarios/formats/comparison.ts';
 import type { AssertionResult } from '../../scenarios/formats/result.ts';
+import { betterOf } from '../assertions.ts';
 import { showRatio, showSignedRatio, showValue } from '../numbers.ts';
 import { changeText, shownValue } from './report.ts';
 
@@ -25,7 +26,7 @@ export function assertionCheck({ text, value, unit, target, pass, at }: Assertio
     value,
     baseline: target,
     unit,
-    better: /[<≤]/.test(text) ? 'lower' : 'higher',
+    better: betterOf({ text }) ?? 'higher',
     at: at ?? null,
   };
 }

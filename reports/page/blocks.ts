@@ -1,5 +1,6 @@
 // The page, block by block, in the order that a planner reads: the answer, what it could be, how it went, why, what it
 // costs, whether to believe it. A new section is a file beside this one and its name in a line here.
+import { quoted, shellWords } from '../../scenarios/base/shell-words.ts';
 import { type Html, html } from '../html.ts';
 import { evidenceSection, trustSection } from './accuracy.ts';
 import { errorSection, inputSection, methodSection } from './appendix.ts';
@@ -20,6 +21,7 @@ import {
   waterfallSection,
   whereTimeGoesSection,
 } from './run-sections.ts';
+import { sweepSection } from './sweep.ts';
 import {
   accuracySection,
   bothWorldsSection,
@@ -112,17 +114,17 @@ export const BLOCKS: readonly Block[] = [
     runSections: [costSection, breakEvenSection],
     missing: view => ({
       why: 'no price is known of what served this run',
-      command: `${commandOf(view)} --set pools.POOL.usdPerGpuHour=2.5`,
+      command: `${commandOf(view)} --set pools.POOL.price=3.39/h`,
     }),
   },
   {
     id: 'sweep',
     title: 'Sweep',
-    sections: [],
+    sections: [sweepSection],
     runSections: [],
     missing: view => ({
-      why: 'these runs vary nothing on purpose; the policies of a kind over a range of loads are one command',
-      command: `windtunnel bench-policies ${scenarioOf(view)}`,
+      why: 'fewer than three runs of this page differ in their settings; make some, then report them together',
+      command: `${commandOf(view)} --set pools.POOL.replicas=2 --out windtunnel-runs/two`,
     }),
   },
   {
@@ -158,7 +160,7 @@ export const BLOCKS: readonly Block[] = [
 
 /** The scenario and deployment of the run as its command names them: `job-scanner -d h100.yaml`. */
 export function scenarioOf({ run }: View): string {
-  const words = run.header.command.split(' ').slice(2);
+  const words = shellWords(run.header.command).slice(2).map(quoted);
   const firstOption = words.findIndex(word => word.startsWith('-') && !['-d', '--deployment'].includes(word));
   return (firstOption < 0 ? words : words.slice(0, firstOption)).join(' ');
 }

@@ -9,6 +9,7 @@ import type {
   ReplicaRow,
   RunResult,
 } from '../../scenarios/formats/result.ts';
+import { betterOf } from '../assertions.ts';
 import { poolsLeftOut } from '../charts/timeline.ts';
 import { type Html, html } from '../html.ts';
 import { METRIC_LABELS } from '../metrics.ts';
@@ -18,7 +19,6 @@ import {
   showMs,
   showNumber,
   showRatio,
-  showSignedRatio,
   showTokens,
   showValue,
   unbroken,
@@ -52,9 +52,9 @@ const BLOCKS_MIN = 8;
 
 /** How far it is from its target, as a share of it: above zero there is room. */
 function marginRatio({ text, value, target }: AssertionResult): number | null {
-  if (value === null || target === 0) return null;
-  if (/</.test(text)) return (target - value) / target;
-  return />/.test(text) ? (value - target) / target : null;
+  const better = betterOf({ text });
+  if (value === null || target === 0 || better === null) return null;
+  return (better === 'lower' ? target - value : value - target) / target;
 }
 
 /** The 95 % interval of the mean over blocks of time of what an assertion is about; null: no blocks. */
@@ -74,7 +74,8 @@ function chip(run: RunResult, assertion: AssertionResult): Html {
   const margin = marginRatio(assertion);
   const interval = blockInterval(run, assertion);
   return html`<li class="chip ${status}"><span class="mark">${mark}</span><code>${text}</code><b>${outcome}</b>${
-    margin !== null && html`<small>margin ${showSignedRatio(margin)}</small>`
+    margin !== null &&
+    html`<small>${margin < 0 ? `missed by ${showRatio(-margin)}` : `margin ${showRatio(margin)}`}</small>`
   }${
     interval !== null &&
     html`<small title="95 % interval of the mean over blocks of time">[${interval.map(end => showValue(end, unit)).join(', ')}]</small>`

@@ -15,9 +15,13 @@ const isNode = (value: unknown): value is object => typeof value === 'object' &&
 export function sharedParts(values: readonly unknown[]): { values: unknown[]; parts: unknown[] } {
   const texts = new Map<object, string>();
   const counts = new Map<string, number>();
+  const counted = (text: string): string => {
+    if (text.length >= CHARACTERS_MIN) counts.set(text, (counts.get(text) ?? 0) + 1);
+    return text;
+  };
   const count = (node: object): string => {
     const known = texts.get(node);
-    if (known !== undefined) return known;
+    if (known !== undefined) return counted(known);
     const inner = (value: unknown): string =>
       isNode(value) ? count(value) : (JSON.stringify(value) ?? 'null');
     const text = Array.isArray(node)
@@ -27,8 +31,7 @@ export function sharedParts(values: readonly unknown[]): { values: unknown[]; pa
           .map(([key, value]) => `${JSON.stringify(key)}:${inner(value)}`)
           .join(',')}}`;
     texts.set(node, text);
-    if (text.length >= CHARACTERS_MIN) counts.set(text, (counts.get(text) ?? 0) + 1);
-    return text;
+    return counted(text);
   };
   for (const value of values) if (isNode(value)) count(value);
 

@@ -20,6 +20,7 @@ import { importAzure, importGigabyte, importMooncake } from './import.ts';
 import { loadgenCpu, loadgenSoak } from './loadgen.ts';
 import { metricsWatch } from './metrics.ts';
 import { policyBench } from './policies.ts';
+import { reportOfMillion } from './report.ts';
 import { runLogCost } from './run-log.ts';
 import { simAgentic64, simGrowth, simSessions, simSingle, simTenMillion } from './simulate.ts';
 
@@ -70,6 +71,9 @@ const BENCHES: Record<string, () => Figure> = {
 
   /** The gateway with everything on against nothing on, and what stays of a million calls. */
   'gateway-overhead': gatewayOverhead,
+
+  /** The page of a run of a million calls: size, time, memory, and when its charts are there. */
+  'report-1m': reportOfMillion,
 
   /** One replica, 512 tokens in and out at 70 % load: requests a CPU second. */
   'sim-single': simSingle,

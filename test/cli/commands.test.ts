@@ -144,6 +144,7 @@ describe('simulate', () => {
     expect(readdirSync(join(folder, 'one')).sort()).toEqual([
       'calls.parquet',
       'charts',
+      'inputs.json',
       'nodes.parquet',
       'report.html',
       'result.json',

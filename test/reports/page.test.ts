@@ -241,17 +241,15 @@ describe.skipIf(noBrowser)('the page in a browser', () => {
       const labelledBy = await figure.getAttribute('aria-labelledby');
       const name = await tab.locator(`[id="${labelledBy}"]`).textContent();
       expect(name!.length).toBeGreaterThan(10);
-      expect(
-        await figure
-          .locator('.plot svg [aria-label], .plot svg[aria-label]')
-          .first()
-          .getAttribute('aria-label'),
-      ).toContain(name);
+      expect(await figure.locator('.plot').getAttribute('aria-label')).toBe(name);
       await figure.locator('.data summary').press('Enter');
       await figure.locator('.data tbody tr').first().waitFor();
     }
-    // Marks are not read out one by one.
-    expect(await tab.locator('.plot [role="graphics-symbol"] [role="graphics-object"]').count()).toBe(0);
+    // Axes and legends are read out; marks, of which there are thousands, are not.
+    const read: string[] = await tab.evaluate(
+      "[...document.querySelectorAll('.plot svg [role]')].map(part => part.getAttribute('aria-roledescription'))",
+    );
+    expect([...new Set(read)].sort()).toEqual(['axis', 'group mark container', 'legend', 'title']);
     await tab.keyboard.press('Tab');
     await tab.evaluate('document.activeElement.blur(); scrollTo(0, 0)');
     await tab.locator('.skip').focus();

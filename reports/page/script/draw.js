@@ -1,5 +1,6 @@
 // Draws charts: data, theme and width filled into the compiled spec. No request leaves the page, and no expression
 // needs eval: Vega walks its expressions as trees. runtime.ts joins the modules of this folder.
+import { listChoices } from './picker.js';
 import { zoomSignals } from './zoom.js';
 
 export const byId = id => document.getElementById(id);
@@ -187,6 +188,7 @@ export function draw(figure) {
   view.run();
   views.set(figure, { view, widthPx });
   figure.dataset.drawn = 'yes';
+  if (figure.querySelector('.picker') && !figure.dataset.listed) listChoices(figure);
 }
 
 export function redrawAll() {

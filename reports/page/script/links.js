@@ -63,12 +63,12 @@ export function selectRuns() {
   });
 }
 
-/** Marks the block in the list of contents that is being read: the last one that began above the middle. */
+/** Marks the block in the list of contents that is being read: the last one that began near the top. */
 export function markContents() {
   const links = [...document.querySelectorAll('.contents a')];
   const blocks = links.map(link => byId(link.getAttribute('href').slice(1)));
   const mark = () => {
-    const begun = blocks.filter(block => block.getBoundingClientRect().top < innerHeight * 0.4);
+    const begun = blocks.filter(block => block.getBoundingClientRect().top < innerHeight * 0.2);
     for (const [i, link] of links.entries()) {
       if (blocks[i] !== (begun.at(-1) ?? blocks[0])) link.removeAttribute('aria-current');
       else if (!link.hasAttribute('aria-current')) {

@@ -12,7 +12,8 @@ function choose(figure, index) {
 }
 
 /** Fills the list with what the search leaves; what is shown stays as long as it is among them. */
-function listChoices(figure) {
+export function listChoices(figure) {
+  figure.dataset.listed = 'yes';
   const { choices } = chartOf(figure);
   const select = figure.querySelector('.picker select');
   const words = figure.querySelector('.picker input').value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -36,7 +37,6 @@ function listChoices(figure) {
 
 export function pickable(figure) {
   const select = figure.querySelector('.picker select');
-  listChoices(figure);
   figure.querySelector('.picker input').addEventListener('input', () => listChoices(figure));
   select.addEventListener('change', () => choose(figure, Number(select.value)));
   figure.querySelector('.picker').addEventListener('click', event => {

@@ -1,6 +1,6 @@
 // Brings the page to life: unpacks what it carries, draws a chart when it comes into view, redraws for theme, width and
 // print.
-import { byId, draw, isDark, loadVega, page, redrawAll, shownOf, unpack, views } from './draw.js';
+import { byId, draw, isDark, loadVega, page, redrawAll, shownOf, tableRows, unpack, views } from './draw.js';
 import { copyLink, followLink, markContents, selectRuns } from './links.js';
 import { chooseById, pickable } from './picker.js';
 import { download, fillTable } from './tables.js';
@@ -28,7 +28,7 @@ function listenToPrint() {
     for (const figure of figures) {
       draw(figure);
       const details = figure.querySelector('.data');
-      if (details.open || shownOf(figure).rows.length > PRINTED_ROWS_MAX) continue;
+      if (details.open || tableRows(figure).length > PRINTED_ROWS_MAX) continue;
       details.open = true;
       fillTable(figure);
       before.opened.push(details);
@@ -67,7 +67,7 @@ async function takeContents() {
   const chosen = figures
     .filter(({ dataset }) => dataset.choice)
     .map(figure => [figure.id, shownOf(figure).id]);
-  page.charts = JSON.parse(await unpack('payload'));
+  Object.assign(page, JSON.parse(await unpack('payload')));
   nearby.disconnect();
   resized.disconnect();
   for (const { view } of views.values()) view.finalize();
