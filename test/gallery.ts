@@ -1,8 +1,8 @@
 // Makes docs/gallery.md and its pictures: runs the commands in an empty folder, draws each chart on white paper and on
 // dark, and writes what it says of itself between the marks of the page. By hand, after a change of a chart:
 //
-//   node_modules/.bin/node test/gallery.ts          what is simulated: the same bytes each time, about two minutes
-//   node_modules/.bin/node test/gallery.ts --live   what is measured, too: other figures each time, two minutes more
+//   node_modules/.bin/node test/gallery.ts          what is simulated: the same bytes each time, about three minutes
+//   node_modules/.bin/node test/gallery.ts --live   what is measured: other figures each time, two minutes of an idle machine
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAbsent } from '../reports/charts/chart.ts';
@@ -47,9 +47,9 @@ interface Group {
   charts: Readonly<Record<string, string>>;
 }
 
-const LOADS = [6, 12, 24, 36, 48];
+const LOADS = [6, 12, 24, 48, 96];
 const SHARES = [0, 10, 20, 40, 60];
-const SWEPT = [1, 2, 3].flatMap(replicas => [16, 32, 64].map(seqs => ({ replicas, seqs })));
+const SWEPT = [1, 2, 4, 6].flatMap(least => [0.2, 0.4, 0.8].map(perSec => ({ least, perSec })));
 const CARDS = {
   workstation: 'workstation-ministral-14b',
   h100: '1xh100-llama-3.1-8b',
@@ -66,7 +66,7 @@ const foldersOf = (prefix: string, ends: readonly (number | string)[]): string[]
 const cards = foldersOf('on', Object.keys(CARDS));
 const loads = foldersOf('load', LOADS);
 const shares = foldersOf('api', SHARES);
-const swept = SWEPT.map(({ replicas, seqs }) => `runs/edge-${replicas}-${seqs}`);
+const swept = SWEPT.map(({ least, perSec }) => `runs/rag-${least}-${perSec}`);
 
 export const SIMULATED: readonly Group[] = [
   {
@@ -120,7 +120,6 @@ export const SIMULATED: readonly Group[] = [
       waterfall:
         'For who writes the agent: what did one workflow wait for, and what would remove how much of it?',
       'where-time-goes': 'For who has a week: which part is worth making faster?',
-      'loop-tokens': 'For who pays by the token: what does one more pass bill, and what of it is cached?',
     },
   },
   {
@@ -134,6 +133,18 @@ export const SIMULATED: readonly Group[] = [
     charts: {
       'cache-hits': 'For who writes prompts: which part of them is computed again and again?',
       'cache-misses': 'For who runs the router: why was it not in the cache, and whom to ask?',
+    },
+  },
+  {
+    title: 'One run: what a loop bills',
+    about: 'An essay that is refined in three passes, beside one that is not.',
+    commands: lines(
+      'windtunnel simulate evaluator-loop -d workstation-ministral-14b --out runs/loop',
+      report(['runs/loop'], 'loop'),
+    ),
+    runs: ['runs/loop'],
+    charts: {
+      'loop-tokens': 'For who pays by the token: what does one more pass bill, and what of it is cached?',
     },
   },
   {
@@ -205,19 +216,20 @@ export const SIMULATED: readonly Group[] = [
   },
   {
     title: 'A sweep',
-    about: 'The fleet from above on one to three replicas, with three sizes of the batch.',
+    about:
+      'Questions over documents at three rates, on a pool that has at least one, two, four or six replicas.',
     commands: lines(
       ...SWEPT.map(
-        ({ replicas, seqs }) =>
-          `windtunnel simulate mixed-fleet -d edge-and-central --set pools.edge.replicas=${replicas} \\\n` +
-          `    --set pools.edge.limits.max_num_seqs=${seqs} --out runs/edge-${replicas}-${seqs}`,
+        ({ least, perSec }) =>
+          `windtunnel simulate rag -d autoscaled-llama-3.1-70b --set pools.main.autoscaler.min=${least} \\\n` +
+          `    --set traffic.0.arrival.gamma.rate=${perSec}/s --out runs/rag-${least}-${perSec}`,
       ),
       report(swept, 'swept'),
     ),
     runs: swept,
     charts: {
       sweep:
-        'For who tunes the engine: which of the settings that were tried is best, and how much do they matter?',
+        'For who sizes the pool: which of the settings that were tried does, and how much does each matter?',
     },
   },
   {
@@ -399,13 +411,9 @@ async function writeGallery(isLive: boolean): Promise<void> {
   mkdirSync(PICTURES, { recursive: true });
   try {
     writeIncident(folder);
-    const parts: [string, readonly Group[]][] = [['simulated', SIMULATED]];
-    if (isLive) parts.push(['measured', MEASURED]);
-    for (const [part, groups] of parts) {
-      const text: string[] = [];
-      for (const group of groups) text.push(...(await groupText(group, folder)));
-      writePart(part, text);
-    }
+    const text: string[] = [];
+    for (const group of isLive ? MEASURED : SIMULATED) text.push(...(await groupText(group, folder)));
+    writePart(isLive ? 'measured' : 'simulated', text);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -105,7 +105,7 @@ export function linesSpec(
         ? topLegend({
             symbolType: 'stroke',
             symbolStrokeWidth: 3,
-            columns: { expr: `width < 480 ? 1 : ${named.some(({ name }) => name.length > 22) ? 2 : 3}` },
+            columns: { expr: `width < 480 ? 1 : ${named.some(({ name }) => name.length > 30) ? 2 : 3}` },
             labelLimit: 300,
             symbolOpacity: 1,
           })

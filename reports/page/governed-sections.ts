@@ -1,6 +1,6 @@
 // Sections of a run that has prices or a gateway: what it cost and what was in vain, what the gateway decided, targets
 // that were kept.
-import type { CostRow, GoodputRow, RunResult } from '../../scenarios/formats/result.ts';
+import type { CostRow, CostSummary, GoodputRow, RunResult } from '../../scenarios/formats/result.ts';
 import { COMPONENT_NAMES } from '../charts/cost.ts';
 import { WASTE_NAMES } from '../charts/waste.ts';
 import { type Html, html } from '../html.ts';
@@ -63,11 +63,20 @@ export const costSection: Section = ({ run, chart }) => {
     }
     ${costTable('workflow', cost.byWorkflow, totalUsd)}
     ${costTable('step', cost.byStep, totalUsd)}
-    ${costTable('role', cost.byRole, totalUsd)}
-    ${costTable('target', cost.byTarget, totalUsd)}
-    ${costTable('tenant', cost.byTenant, totalUsd)}
-    ${costTable('user', cost.byUser, totalUsd)}`;
+    ${foldedCosts(cost)}`;
 };
+
+/** Whoever looks for one of these knows that it is there. */
+function foldedCosts({ byRole, byTarget, byTenant, byUser, totalUsd }: CostSummary): Html | null {
+  const by = Object.entries({ role: byRole, target: byTarget, tenant: byTenant, user: byUser });
+  const tables = by
+    .map(([what, rows]) => ({ what, shown: costTable(what, rows, totalUsd) }))
+    .filter(({ shown }) => shown !== null);
+  if (tables.length === 0) return null;
+  return html`<details><summary>Cost by ${tables.map(({ what }) => what).join(', ')}</summary>
+    ${tables.map(({ shown }) => shown)}
+  </details>`;
+}
 
 const goodputRows = (rows: readonly GoodputRow[]) =>
   rows.map(({ group, judged, kept, keptPerSec }) => [

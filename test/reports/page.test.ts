@@ -174,12 +174,12 @@ describe('the verdict', () => {
     page([{ ...live, ...fields }], await loadRuntime());
 
   test('says by how much of its target each promise is kept or broken', async () => {
-    expect(await headerOf({ assertions: [assertion] })).toContain('margin +20 %');
+    expect(await headerOf({ assertions: [assertion] })).toContain('margin 20 %');
     expect(await headerOf({ assertions: [{ ...assertion, value: 600, pass: false }] })).toContain(
-      'margin −20 %',
+      'missed by 20 %',
     );
     const hits = { ...assertion, text: 'cache_hit > 60%', value: 0.9, target: 0.6, unit: 'ratio' } as const;
-    expect(await headerOf({ assertions: [hits] })).toContain('margin +50 %');
+    expect(await headerOf({ assertions: [hits] })).toContain('margin 50 %');
   });
 
   test('gives the interval of a promise over eight blocks of time or more', async () => {

@@ -12,7 +12,9 @@ const AXES_PX = 48;
 export const page = { vega: null, charts: null, parts: null };
 
 export async function unpack(id) {
-  const packed = Uint8Array.from(atob(byId(id).textContent), character => character.charCodeAt(0));
+  const text = atob(byId(id).textContent);
+  const packed = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) packed[i] = text.charCodeAt(i);
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('gzip'));
   return new Response(stream).text();
 }

@@ -63,11 +63,11 @@ const resized = new ResizeObserver(entries => {
 });
 
 /** Takes the contents as they are; once more when a served page got new ones (reports/serve/live.js). */
-async function takeContents() {
+async function takeContents(payload = unpack('payload')) {
   const chosen = figures
     .filter(({ dataset }) => dataset.choice)
     .map(figure => [figure.id, shownOf(figure).id]);
-  Object.assign(page, JSON.parse(await unpack('payload')));
+  Object.assign(page, JSON.parse(await payload));
   nearby.disconnect();
   resized.disconnect();
   for (const { view } of views.values()) view.finalize();
@@ -98,9 +98,9 @@ function markScrollable() {
 }
 
 async function start() {
-  const vegaSource = await unpack('runtime');
-  page.vega = loadVega(vegaSource);
-  await takeContents();
+  const payload = unpack('payload');
+  page.vega = loadVega(await unpack('runtime'));
+  await takeContents(payload);
   listenToPrint();
   followLink();
   addEventListener('hashchange', followLink);
