@@ -47,7 +47,7 @@ interface Group {
   charts: Readonly<Record<string, string>>;
 }
 
-const LOADS = [6, 12, 24, 48, 96];
+const LOADS = [0.05, 0.1, 0.2, 0.4, 0.8];
 const SHARES = [0, 10, 20, 40, 60];
 const SWEPT = [1, 2, 4, 6].flatMap(least => [0.2, 0.4, 0.8].map(perSec => ({ least, perSec })));
 const CARDS = {
@@ -88,12 +88,13 @@ export const SIMULATED: readonly Group[] = [
   },
   {
     title: 'How much load',
-    about: '1,500 sessions of `workflow-gateway` on one H100, at five rates.',
+    about: '400 questions over documents on four H200, a replica each, at five rates.',
     commands: lines(
       ...LOADS.map(
-        perMin =>
-          `windtunnel simulate workflow-gateway -d 1xh100-llama-3.1-8b --set traffic.0.arrival.poisson.rate=${perMin}/min \\\n` +
-          `    --set traffic.0.sessions=1500 --out runs/load-${perMin}`,
+        perSec =>
+          `windtunnel simulate rag -d autoscaled-llama-3.1-70b --set pools.main.autoscaler.min=4 \\\n` +
+          `    --set pools.main.autoscaler.max=4 --set traffic.0.arrival.gamma.rate=${perSec}/s \\\n` +
+          `    --set traffic.0.sessions=400 --out runs/load-${perSec}`,
       ),
       report(loads, 'loads'),
     ),
