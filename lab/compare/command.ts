@@ -155,7 +155,7 @@ async function confirmed(
   const side = await sideOfRun(path);
   if (!needsConfirming(comparison, [side])) return comparison;
   how.onProgress?.('a regression: replaying once more before it counts');
-  const again = await replayAgain(side, options, join(out, 'again'));
+  const again = await replayAgain(side, options, `${out}-again`);
   if (again === null) return comparison;
   const base = baseline === null ? options.run[0]! : sideOfBaseline(baseline);
   const second = await compareRuns(base, [again], how);
