@@ -26,7 +26,7 @@ describe.skipIf(!hasVllm)('vLLM on the CPU', () => {
       folder,
       levels: [0.5],
       repeats: 2,
-      sessions: 30,
+      sessions: 20,
       calibrate: ['--minutes', '2'],
       deployment: null,
       log: () => {},
