@@ -12,7 +12,7 @@ workflows:
   main:
     model: main
     steps: [ { llm: ask, adds: 200, out: 15 }, { llm: again, adds: 100, out: 15 } ]
-traffic: [ { workflow: main, arrival: { poisson: { rate: 10/s } }, sessions: 100 } ]
+traffic: [ { workflow: main, arrival: { poisson: { rate: 10/s } }, sessions: 60 } ]
 `;
 
 const deployment = (base: string, url: string | null): string => `
