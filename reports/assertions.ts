@@ -100,7 +100,7 @@ function countOf(output: RunOutput, what: 'calls' | 'workflows' | 'tool_calls', 
   ).length;
 }
 
-const holds: Record<Assertion['op'], (value: number, target: number) => boolean> = {
+export const holds: Record<Assertion['op'], (value: number, target: number) => boolean> = {
   '<': (value, target) => value < target,
   '<=': (value, target) => value <= target,
   '>': (value, target) => value > target,
@@ -108,7 +108,7 @@ const holds: Record<Assertion['op'], (value: number, target: number) => boolean>
   '==': (value, target) => value === target,
 };
 
-function unitOf({ kind }: Assertion['subject']): AssertionResult['unit'] {
+export function unitOf({ kind }: Assertion['subject']): AssertionResult['unit'] {
   if (kind === 'rate' || kind === 'cache_hit' || kind === 'attainment') return 'ratio';
   return kind === 'count' ? 'count' : 'ms';
 }

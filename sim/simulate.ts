@@ -6,6 +6,7 @@ import { GateKeeper } from '../gateway/admission/gate-keeper.ts';
 import type { Gate } from '../gateway/admission/policy.ts';
 import { invariant, UserError } from '../scenarios/base/errors.ts';
 import { Heap } from '../scenarios/base/heap.ts';
+import type { HistogramCounts } from '../scenarios/base/histogram.ts';
 import { IdTable } from '../scenarios/base/id-table.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
 import type {
@@ -128,6 +129,11 @@ export class Simulation implements World {
   /** Calls to a pool that the gate holds. */
   waitingAtGate(pool: string): number {
     return this.gate?.waitingFor(pool) ?? 0;
+  }
+
+  /** Gaps between tokens up to now. */
+  get itlMs(): HistogramCounts {
+    return this.options.cluster.itlMs();
   }
 
   /** The run up to now; its lists go on growing. */

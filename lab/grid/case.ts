@@ -11,6 +11,7 @@ import type { RunFigures } from '../../scenarios/formats/grid.ts';
 import type { Ledger } from '../../scenarios/formats/ledger.ts';
 import type { Plan } from '../../scenarios/formats/plan.ts';
 import type { RunOutput } from '../../scenarios/formats/run.ts';
+import type { RunTally } from '../../scenarios/formats/tally.ts';
 import type { Targets } from './figures.ts';
 import type { SegmentHits } from './segment-hits.ts';
 
@@ -56,6 +57,8 @@ export interface GridCase {
   readonly isByCohort?: boolean;
   /** Whether it is wanted what of each part of the prompts was cached. */
   readonly isBySegment?: boolean;
+  /** Whether a tally is wanted: histograms and counters that merge with those of other runs. */
+  readonly isTallied?: boolean;
   /** A module (URL) whose default export is a `Measure`: what is read off the records of the whole run. */
   readonly measure?: string;
 }
@@ -72,6 +75,7 @@ export interface CaseResult {
   readonly keptRatios?: readonly number[];
   /** By the name of a prefix segment, or `history`, `reads` or `input`; where asked for. */
   readonly segments?: Readonly<Record<string, SegmentHits>>;
+  readonly tally?: RunTally;
   /** What the case's `measure` answered. */
   readonly measured?: unknown;
 }

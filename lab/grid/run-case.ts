@@ -26,6 +26,7 @@ import {
 import { FigureCollector } from './figures.ts';
 import { agentsAt, atLoad } from './load-factor.ts';
 import { addHits, type SegmentHits } from './segment-hits.ts';
+import { tallied } from './tallied.ts';
 
 /** Scenarios and pairs kept: cases come in order, so a few are asked for again and again. */
 const KEPT = 4;
@@ -77,6 +78,7 @@ export class CaseRunner {
       ? new Map(plan.cohorts.map(({ name }) => [name, new FigureCollector(plan)]))
       : null;
     const segments = new Map<string, SegmentHits>();
+    const tally = given.isTallied === true ? tallied(plan, deployment) : null;
     const simulation = startSimulation({
       plan,
       deployment,
@@ -94,11 +96,14 @@ export class CaseRunner {
         collector.onCall(call);
         cohorts?.get(call.cohort)?.onCall(call);
         if (given.isBySegment === true) addHits(segments, call);
+        tally?.hears.onCall(call);
       },
       onSession(session: WorkflowRecord) {
         collector.onSession(session);
         cohorts?.get(session.cohort)?.onSession(session);
+        tally?.hears.onSession(session);
       },
+      ...(tally?.hears.listener === undefined ? {} : { listener: tally.hears.listener }),
       keepRecords: given.measure !== undefined,
     });
     while (simulation.step(SLICE));
@@ -111,6 +116,7 @@ export class CaseRunner {
       ...(cohorts !== null && {
         cohorts: Object.fromEntries([...cohorts].map(([name, each]) => [name, figuresOf(each)])),
       }),
+      ...(tally !== null && { tally: tally.of(simulation) }),
       ...(measure !== null && { measured: measure(withLedger(simulation.finish(), deployment, plan), plan) }),
     };
   }

@@ -9,17 +9,20 @@ import { CaseRunner } from './run-case.ts';
 export interface GridOptions {
   /** Threads; by default a thread for each core. */
   jobs?: number | undefined;
-  /** Told after each case. */
-  onDone?: (done: number) => void;
+  /** Told after each case: how many are done, which one it was and what came of it. */
+  onDone?: (done: number, index: number, outcome: Outcome) => void;
   /** Asked before each case; true ends the grid early. */
   isStopped?: () => boolean;
 }
 
-/** The outcome of each case in its place; null of those that an early end left out. */
-export async function runGrid(
-  cases: readonly GridCase[],
-  { jobs = availableParallelism(), onDone = () => {}, isStopped = () => false }: GridOptions = {},
-): Promise<(Outcome | null)[]> {
+/** Runs cases somewhere: the outcome of each in its place, null of those that an early end left out. */
+export type RunCases = (cases: readonly GridCase[], options?: GridOptions) => Promise<(Outcome | null)[]>;
+
+/** On threads of this machine. */
+export const runGrid: RunCases = async (
+  cases,
+  { jobs = availableParallelism(), onDone = () => {}, isStopped = () => false } = {},
+) => {
   if (!(Number.isInteger(jobs) && jobs > 0))
     throw new UserError(`--jobs ${jobs}: expected a whole number above 0`, { hint: 'e.g. --jobs 2' });
   const outcomes: (Outcome | null)[] = cases.map(() => null);
@@ -28,13 +31,13 @@ export async function runGrid(
   const take = (): number | null => (next < cases.length && !isStopped() ? next++ : null);
   const settle = (index: number, outcome: Outcome): void => {
     outcomes[index] = outcome;
-    onDone(++done);
+    onDone(++done, index, outcome);
   };
   const threads = Math.min(jobs, cases.length);
   if (threads === 1) await inThisThread(cases, take, settle);
   else await Promise.all(Array.from({ length: threads }, () => inThread(cases, take, settle)));
   return outcomes;
-}
+};
 
 type Take = () => number | null;
 type Settle = (index: number, outcome: Outcome) => void;
