@@ -21,10 +21,11 @@ import {
   type Pairing,
   type RunComparison,
 } from '../../scenarios/formats/comparison.ts';
+import { seedsFrom } from '../grid/seeds.ts';
 import { differencesOf } from './differences.ts';
 import { explained } from './explain.ts';
 import { firstDifference } from './first-difference.ts';
-import { type Side, seedsFrom, sideOfRun, simulated } from './side.ts';
+import { type Side, sideOfRun, simulated } from './side.ts';
 
 export interface CompareOptions {
   /** Simulations of each side [10]; a baseline's own seeds go before it. */

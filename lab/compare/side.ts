@@ -90,12 +90,6 @@ export const sideOfInputs = (name: string, inputs: StoredInputs): Side => ({
   result: null,
 });
 
-/** So many seeds, the run's own first. */
-export const seedsFrom = (first: number | string, count: number): (number | string)[] =>
-  Array.from({ length: count }, (_, i) =>
-    typeof first === 'number' ? first + i : i === 0 ? first : `${first}/${i}`,
-  );
-
 const SUMMARY = new URL('./summary-measure.ts', import.meta.url).href;
 
 /** The inputs as a case of a grid; `folder` is where their files are. */

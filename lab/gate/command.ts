@@ -11,7 +11,8 @@ import {
 } from '../../scenarios/cli/terminal.ts';
 import type { Baseline } from '../../scenarios/formats/baseline.ts';
 import type { FigureBlocks } from '../../scenarios/formats/comparison.ts';
-import { type Side, seedsFrom, sideOfRun, simulated } from '../compare/side.ts';
+import { type Side, sideOfRun, simulated } from '../compare/side.ts';
+import { seedsFrom } from '../grid/seeds.ts';
 import {
   baselineNames,
   checkName,

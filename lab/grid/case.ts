@@ -13,6 +13,7 @@ import type { Plan } from '../../scenarios/formats/plan.ts';
 import type { RunOutput } from '../../scenarios/formats/run.ts';
 import type { RunTally } from '../../scenarios/formats/tally.ts';
 import type { Targets } from './figures.ts';
+import type { Burst } from './load-factor.ts';
 import type { SegmentHits } from './segment-hits.ts';
 
 /** What a case changes of a deployment once its file is resolved. Plain data. */
@@ -51,6 +52,12 @@ export interface GridCase {
   };
   /** Speeds up the clock of open arrivals; 1 as the scenario says. See load-factor.ts. */
   readonly loadFactor: number;
+  /** Only the sessions of open cohorts that are planned in this stretch of the plan's clock, which begins the run. */
+  readonly window?: { readonly fromMs: number; readonly toMs: number };
+  /** A minute like no other: open arrivals come faster for a while. See load-factor.ts. */
+  readonly burst?: Burst;
+  /** Of the run's clock, what the tally is taken of: calls and sessions planned within. Absent: all. */
+  readonly judged?: { readonly fromMs: number; readonly toMs: number };
   /** SLOs that each call is judged by beside its own. */
   readonly slos?: readonly Targets[];
   /** Whether the figures of each cohort are wanted, too. */

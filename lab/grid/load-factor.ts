@@ -8,12 +8,48 @@ import { expectedCalls } from '../../scenarios/lint/expected.ts';
 import type { Compiled } from '../../scenarios/workflows/compile.ts';
 import { walk } from '../../scenarios/workflows/walk.ts';
 
-const faster = (cohort: OpenCohort, factor: number): OpenCohort => ({
+/** What comes from `atMs` on within `factor` times `spanMs` comes within `spanMs`; what is later, so much earlier. */
+export interface Burst {
+  readonly atMs: number;
+  readonly spanMs: number;
+  readonly factor: number;
+}
+
+const warped = (cohort: OpenCohort, warp: (plannedMs: number) => number): OpenCohort => ({
   ...cohort,
   *sessions(log) {
-    for (const session of cohort.sessions(log)) yield { ...session, plannedMs: session.plannedMs / factor };
+    for (const session of cohort.sessions(log)) yield { ...session, plannedMs: warp(session.plannedMs) };
   },
 });
+
+const withWarp = (plan: Plan, warp: (plannedMs: number) => number): Plan => ({
+  ...plan,
+  cohorts: plan.cohorts.map(cohort => (cohort.kind === 'open' ? warped(cohort, warp) : cohort)),
+});
+
+/** Of its open cohorts, the sessions planned from `fromMs` to before `toMs`, as if the run began there. */
+export const withWindow = (plan: Plan, { fromMs, toMs }: { fromMs: number; toMs: number }): Plan => ({
+  ...plan,
+  cohorts: plan.cohorts.map(cohort => (cohort.kind === 'open' ? windowed(cohort, fromMs, toMs) : cohort)),
+});
+
+const windowed = (cohort: OpenCohort, fromMs: number, toMs: number): OpenCohort => ({
+  ...cohort,
+  *sessions(log) {
+    for (const session of cohort.sessions(log)) {
+      if (session.plannedMs >= toMs) return;
+      if (session.plannedMs >= fromMs) yield { ...session, plannedMs: session.plannedMs - fromMs };
+    }
+  },
+});
+
+/** The plan with a burst of its open arrivals: the same sessions with the same draws. */
+export const withBurst = (plan: Plan, { atMs, spanMs, factor }: Burst): Plan =>
+  withWarp(plan, plannedMs => {
+    const intoMs = plannedMs - atMs;
+    if (intoMs <= 0) return plannedMs;
+    return intoMs < factor * spanMs ? atMs + intoMs / factor : plannedMs - (factor - 1) * spanMs;
+  });
 
 /**
  * The plan with the clock of its open arrivals `factor` times as fast: rates, phases and daily curves alike. The sessions
@@ -21,12 +57,7 @@ const faster = (cohort: OpenCohort, factor: number): OpenCohort => ({
  * (`agentsAt`).
  */
 export const atLoad = (plan: Plan, factor: number): Plan =>
-  factor === 1
-    ? plan
-    : {
-        ...plan,
-        cohorts: plan.cohorts.map(cohort => (cohort.kind === 'open' ? faster(cohort, factor) : cohort)),
-      };
+  factor === 1 ? plan : withWarp(plan, plannedMs => plannedMs / factor);
 
 /** `--set` lines that give closed cohorts `factor` times their agents, one at least. */
 export const agentsAt = ({ file }: LoadedScenario, factor: number): string[] =>

@@ -24,7 +24,7 @@ import {
   type Outcome,
 } from './case.ts';
 import { FigureCollector } from './figures.ts';
-import { agentsAt, atLoad } from './load-factor.ts';
+import { agentsAt, atLoad, withBurst, withWindow } from './load-factor.ts';
 import { addHits, type SegmentHits } from './segment-hits.ts';
 import { tallied } from './tallied.ts';
 
@@ -70,7 +70,7 @@ export class CaseRunner {
   private async simulate(given: GridCase): Promise<CaseResult> {
     const { loaded, ready } = this.ready(given);
     const deployment = changed(ready.deployment, given.deployment.change ?? {});
-    const plan = atLoad(ready.plan, given.loadFactor);
+    const plan = planOf(ready.plan, given);
     const { policy } = deployment.routing;
     const evidence = deployment.pools.flatMap(pool => pool.evidence);
     const collector = new FigureCollector(plan, given.slos);
@@ -78,7 +78,7 @@ export class CaseRunner {
       ? new Map(plan.cohorts.map(({ name }) => [name, new FigureCollector(plan)]))
       : null;
     const segments = new Map<string, SegmentHits>();
-    const tally = given.isTallied === true ? tallied(plan, deployment) : null;
+    const tally = given.isTallied === true ? tallied(plan, deployment, given.judged) : null;
     const simulation = startSimulation({
       plan,
       deployment,
@@ -133,6 +133,12 @@ export class CaseRunner {
       return { loaded, ready: readyRun(loaded, loadDeployment(input, routingPolicies, set), SILENT) };
     });
   }
+}
+
+/** The part of the plan that is wanted, at its load, with its burst. */
+function planOf(whole: Plan, { window, loadFactor, burst }: GridCase): Plan {
+  const plan = atLoad(window === undefined ? whole : withWindow(whole, window), loadFactor);
+  return burst === undefined ? plan : withBurst(plan, burst);
 }
 
 async function measureOf(module: string): Promise<Measure<unknown>> {

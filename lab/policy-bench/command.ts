@@ -32,6 +32,7 @@ import { DEFAULT_SLO_TEXT, isJudgedByDefault } from '../grid/figures.ts';
 import { hasLoad, sizedTo } from '../grid/load-factor.ts';
 import { CaseRunner } from '../grid/run-case.ts';
 import { runGrid } from '../grid/run-grid.ts';
+import { seedsFrom } from '../grid/seeds.ts';
 import { type Capacity, findCapacity } from './capacity.ts';
 import { compare, type PolicyRuns } from './compare.ts';
 import { BENCHED_KINDS, type BenchedKind } from './kinds.ts';
@@ -118,7 +119,7 @@ async function bench(options: BenchOptions, stopped: { now: boolean }): Promise<
   // 2.
   const progress = new ProgressLine(options);
   progress.show(() => 'finding the capacity');
-  const seeds = seedsOf(ready.plan.seed, options.seeds);
+  const seeds = seedsFrom(ready.plan.seed, options.seeds);
   const capacity = await findCapacity(caseOf(kind.baseline, seeds[0]!, 1), new CaseRunner());
   // 3.
   const places = seeds.flatMap(seed =>
@@ -195,9 +196,6 @@ export function loadsOf(text: string): number[] {
     Number((low + ((high - low) * i) / (LOAD_STEPS - 1)).toPrecision(12)),
   );
 }
-
-const seedsOf = (first: number | string, count: number): (number | string)[] =>
-  Array.from({ length: count }, (_, i) => (typeof first === 'number' ? first + i : `${first}/${i}`));
 
 type CaseOf = (policy: string, seed: number | string, loadFactor: number) => GridCase;
 

@@ -41,6 +41,21 @@ export interface Chart<Input> {
   choices?(input: Input): ChartChoice[];
 }
 
+/** A chart of something: plain data that a page shows without knowing what it is of. */
+export interface DrawnChart extends Pick<Chart<never>, 'id' | 'howToRead'> {
+  readonly title: string;
+  readonly spec: ChartSpec | { absent: string };
+  readonly table: ChartTable;
+}
+
+export const drawn = <Input>(chart: Chart<Input>, input: Input): DrawnChart => ({
+  id: chart.id,
+  howToRead: chart.howToRead,
+  title: chart.title(input),
+  spec: chart.spec(input),
+  table: chart.table(input),
+});
+
 export const isAbsent = (drawn: ChartSpec | { absent: string }): drawn is { absent: string } =>
   'absent' in drawn;
 

@@ -4,14 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { compareRuns, compareSides } from '../../../lab/compare/compare.ts';
-import {
-  type Side,
-  seedsFrom,
-  sideOfBaseline,
-  sideOfInputs,
-  sideOfRun,
-  simulated,
-} from '../../../lab/compare/side.ts';
+import { type Side, sideOfBaseline, sideOfInputs, sideOfRun, simulated } from '../../../lab/compare/side.ts';
+import { seedsFrom } from '../../../lab/grid/seeds.ts';
 import { figuresOfBlocks } from '../../../reports/compare/figures.ts';
 import { sha256 } from '../../../reports/publish.ts';
 import { summarise } from '../../../reports/summary.ts';
