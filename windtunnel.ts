@@ -2,12 +2,14 @@
 import { statSync } from 'node:fs';
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
+import type { ReplayOnQueue } from './loadgen/command.ts';
 import type { AddBooks } from './reports/command.ts';
 import { version } from './scenarios/cli/version.ts';
 import type { RunResult } from './scenarios/formats/result.ts';
 import type { PublishRun, ServeRun } from './scenarios/formats/run.ts';
 import { closest } from './scenarios/formats/suggest.ts';
 import type { PublishTrace } from './scenarios/formats/trace-report.ts';
+import type { SimulateInParts } from './sim/command.ts';
 
 /** Only the wiring sees reports/ beside the worlds. */
 const publish: PublishRun = async (output, options) => {
@@ -25,6 +27,14 @@ const publish: PublishRun = async (output, options) => {
 
 const serve: ServeRun = async listen => (await import('./reports/serve/serve.ts')).serveRun(listen);
 
+/** Only the lab knows queues. */
+const replayOnQueue: ReplayOnQueue = async run =>
+  (await import('./lab/queue/live/coordinate.ts')).replayOnQueue(run);
+
+/** Only the lab knows threads. */
+const simulateInParts: SimulateInParts = async options =>
+  (await import('./lab/fleet/command.ts')).simulateInParts(options);
+
 const publishTrace: PublishTrace = async (trace, options) =>
   (await import('./reports/trace/publish.ts')).publishTrace(trace, options);
 
@@ -37,6 +47,9 @@ const addBooks: AddBooks = async (output, books) => {
   ]);
   return withBooks(output, basisOf(books), sha256, books.replicas);
 };
+
+/** `init --from` what operators run. */
+const readOperators = async () => (await import('./engines/operators/reader.ts')).operatorsReader;
 
 // biome-ignore lint/suspicious/noExplicitAny: each command has its own options; yargs parses them
 type AnyCommand = { builder: any; handler: (options: any) => unknown };
@@ -60,12 +73,12 @@ const COMMANDS: readonly Listed[] = [
   {
     usage: 'simulate <scenario>',
     doc: 'run the workflows on a virtual cluster, in simulated time',
-    load: async () => (await import('./sim/command.ts')).simulateCommand(publish, serve),
+    load: async () => (await import('./sim/command.ts')).simulateCommand(publish, serve, simulateInParts),
   },
   {
     usage: 'replay <scenario>',
     doc: "send the same workflows as real load to the deployment's endpoints",
-    load: async () => (await import('./loadgen/command.ts')).replayCommand(publish, serve),
+    load: async () => (await import('./loadgen/command.ts')).replayCommand(publish, serve, replayOnQueue),
   },
   {
     usage: 'validate <scenario>',
@@ -93,9 +106,24 @@ const COMMANDS: readonly Listed[] = [
     load: async () => (await import('./lab/calibrate/command.ts')).calibrateCommand,
   },
   {
+    usage: 'size <scenario>',
+    doc: 'the cheapest deployment that keeps its promises, how sure that is, and what would change it',
+    load: async () => (await import('./lab/size/command.ts')).sizeCommand,
+  },
+  {
+    usage: 'sweep <scenario>',
+    doc: 'many settings of scenario and deployment at once: the best point, the Pareto front, what matters',
+    load: async () => (await import('./lab/sweep/command.ts')).sweepCommand,
+  },
+  {
     usage: 'bench-policies <scenario>',
     doc: 'the same plan under every policy of a kind, over a range of loads: which differences are real',
     load: async () => (await import('./lab/policy-bench/command.ts')).benchPoliciesCommand,
+  },
+  {
+    usage: 'worker',
+    doc: 'join a queue on Redis and run the cases that a sweep or size sends there, until Ctrl-C',
+    load: async () => (await import('./lab/queue/command.ts')).workerCommand,
   },
   {
     usage: 'study [name]',
@@ -123,8 +151,8 @@ const COMMANDS: readonly Listed[] = [
     load: async () => (await import('./scenarios/command.ts')).planCommand,
   },
   {
-    usage: 'export <target> <scenario>',
-    doc: 'the same plan for another load generator: k6, aiperf or mooncake, and what is lost there',
+    usage: 'export <target> [scenario]',
+    doc: 'a plan for another load generator, a deployment for operators, or manifests for our own workers',
     load: async () => (await import('./loadgen/export/command.ts')).exportCommand,
   },
   {
@@ -139,8 +167,8 @@ const COMMANDS: readonly Listed[] = [
   },
   {
     usage: 'init [name]',
-    doc: 'write a scenario and a deployment of your own, from the library',
-    load: async () => (await import('./scenarios/cli/init.ts')).initCommand,
+    doc: 'write a scenario and a deployment of your own, from the library or from what you run',
+    load: async () => (await import('./scenarios/cli/init.ts')).initCommand(readOperators),
   },
   {
     usage: 'schema [kind]',

@@ -90,6 +90,54 @@ export const withLive = <T>(yargs: Argv<T>) =>
       'Live:',
     );
 
+/** A run that several machines make together. */
+export interface ShardOptions {
+  queue?: string | undefined;
+  shards?: number | undefined;
+  wait?: string | undefined;
+}
+
+const SHARDS_MAX = 256;
+
+export const withShards = <T>(yargs: Argv<T>) =>
+  yargs
+    .option('queue', {
+      type: 'string',
+      describe: 'send from the workers of this Redis, redis://HOST:PORT; see docs/scale-out.md',
+    })
+    .option('shards', { type: 'number', describe: 'with --queue: workers that share the sessions' })
+    .option('wait', { type: 'string', describe: 'with --queue: longest wait for as many workers [1m]' })
+    .group(['queue', 'shards', 'wait'], 'Several machines:');
+
+/** Null: this process makes the run by itself. */
+export function shardsOf({
+  queue,
+  shards,
+  wait,
+  driver,
+}: ShardOptions & Pick<LiveOptions, 'driver'>): { queue: string; shards: number; waitMs: number } | null {
+  if (queue === undefined) {
+    const alone = shards !== undefined ? 'shards' : wait !== undefined ? 'wait' : null;
+    if (alone === null) return null;
+    throw new UserError(`--${alone} is for a run on several machines`, {
+      hint: 'name their Redis: --queue redis://HOST:PORT',
+    });
+  }
+  if (driver === 'k6')
+    throw new UserError('--queue: k6 sends from one machine here', {
+      hint: 'leave --driver out; teams with a k6-operator run what `windtunnel export k6` writes',
+    });
+  if (shards === undefined)
+    throw new UserError('--queue needs --shards: how many workers share the sessions', {
+      hint: 'e.g. --shards 2, and `windtunnel worker --queue …` on two machines',
+    });
+  if (!(Number.isInteger(shards) && shards > 0 && shards <= SHARDS_MAX))
+    throw new UserError(`--shards ${shards}: expected a whole number from 1 to ${SHARDS_MAX}`, {
+      hint: 'e.g. --shards 2',
+    });
+  return { queue, shards, waitMs: durationOption('wait', wait ?? '1m') };
+}
+
 /** Endpoints named on the command line serve every pool. */
 export function withEndpoints(deployment: DeploymentSpec, urls: readonly string[]): DeploymentSpec {
   if (urls.length === 0) return deployment;
@@ -164,8 +212,13 @@ export function gpuUrlsOf(urls: readonly string[], { name, allowHosts }: Deploym
   return urls;
 }
 
-/** What may be sent and spent, with all prices known that a limit in USD needs. */
-export function spendingOf(plan: Plan, deployment: DeploymentSpec, options: LiveOptions): Spending | null {
+/** What may be sent and spent, with all prices known that a limit in USD needs. `share`: of replicas that stand there. */
+export function spendingOf(
+  plan: Plan,
+  deployment: DeploymentSpec,
+  options: LiveOptions,
+  share = 1,
+): Spending | null {
   const { 'max-requests': maxRequests = null, 'max-usd': maxUsd = null } = options;
   if (maxRequests === null && maxUsd === null) return null;
   if (maxRequests !== null && !(Number.isInteger(maxRequests) && maxRequests > 0))
@@ -188,5 +241,5 @@ export function spendingOf(plan: Plan, deployment: DeploymentSpec, options: Live
       throw unpriced(`pool "${pool}"`, `give pools.${pool} a \`price\`, such as 3.39/h, or 0/h`);
     usdPerHour += gpus * usdPerGpuHour;
   }
-  return new Spending({ maxRequests, maxUsd, price, usdPerHour });
+  return new Spending({ maxRequests, maxUsd, price, usdPerHour: usdPerHour * share });
 }

@@ -70,6 +70,8 @@ export interface ReplayOptions {
   spending?: Spending | null;
   /** DCGM exporters of the servers' GPUs. */
   gpuUrls?: readonly string[];
+  /** Asked when all is ready: the run's zero on `clock`, which may still be to come. Absent: now. */
+  startAt?: () => Promise<number>;
 }
 
 /** A call on its way, and which endpoint of which target serves it. */
@@ -218,8 +220,15 @@ export class Replay implements World {
     await Promise.race([this.senders.warmUp({ sockets }), ended]);
     this.zeroMs = this.options.clock.nowMs();
     // What is decided first sees a server that has been looked at.
-    await this.watch.start();
-    this.zeroMs = this.options.clock.nowMs();
+    const { startAt } = this.options;
+    await Promise.race([
+      this.watch.start(async () => {
+        if (startAt !== undefined) this.zeroMs = await startAt();
+      }),
+      ended,
+    ]);
+    if (startAt === undefined) this.zeroMs = this.options.clock.nowMs();
+    else await Promise.race([new Promise<void>(due => this.pacer.at(this.zeroMs, due)), ended]);
     const cpu = process.cpuUsage();
     try {
       this.at(0, () => {});
@@ -472,7 +481,7 @@ export class Replay implements World {
   private output(senders: readonly SenderReport[], use: ClientUse): RunOutput {
     const { plan, header, governed } = this.options;
     const { calls, nodes, workflows } = this.fleet;
-    const durationMs = this.interrupted ? this.nowMs() : this.lastEndMs;
+    const durationMs = this.interrupted ? Math.max(0, this.nowMs()) : this.lastEndMs;
     const client = clientReport(calls, workflows, senders, use);
     const invalidReason = ourOwnProblem(calls) ?? lagProblem(calls);
     const stopped = this.stopReason === null ? null : `stopped early by ${this.stopReason}`;

@@ -28,33 +28,72 @@ export interface LoggedRun {
   readonly timeline: readonly TimelineSample[];
 }
 
-export interface RunLog {
-  /** Tell them of every record. */
+/** Who is told of every record. */
+export interface RecordLines {
   readonly onCall: NonNullable<FleetOptions['onCall']>;
   readonly onRecord: Required<Pick<FleetOptions, 'onNode' | 'onStart' | 'onSession'>>;
   readonly journal: Required<JournalListener>;
+  /** The samples that have come since, once a session has started: those of before are set to its instant then. */
+  takeSamples(run: LoggedRun): void;
+  /** What only the end of a run knows. */
+  end(output: RunOutput): RunEnd;
+}
+
+export interface RunLog extends Pick<RecordLines, 'onCall' | 'onRecord' | 'journal'> {
   /** From now on lines are written each second. `lost` is told once, when they cannot be any more, and why. */
   follow(run: LoggedRun, lost: (reason: string) => void): void;
   /** Writes what is left and, of a run that came to its end, what only its end knows. Never rejects. */
   close(output: RunOutput | null): Promise<void>;
 }
 
+/** Every record as a line of its kind. */
+export function recordLines(add: (kind: LineKind, record: object) => void): RecordLines {
+  const wastes = { attempts: [] as (Waste | null)[], tools: [] as (Waste | null)[] };
+  let samples = 0;
+  let hasStarted = false;
+  return {
+    onCall: record => add('call', record),
+    onRecord: {
+      onNode: record => add('node', record),
+      onStart: record => {
+        hasStarted = true;
+        add('session', record);
+      },
+      onSession: record => add('session', record),
+    },
+    journal: {
+      onAttempt: record => {
+        wastes.attempts.push(record.waste);
+        add('attempt', record);
+      },
+      onTool: record => {
+        wastes.tools.push(record.waste);
+        add('tool', record);
+      },
+      onDecision: record => add('decision', record),
+    },
+    takeSamples: ({ timeline }) => {
+      if (!hasStarted) return;
+      for (; samples < timeline.length; samples++) add('sample', timeline[samples] as TimelineSample);
+    },
+    end: output => {
+      hasStarted = true;
+      return endOf(output, wastes);
+    },
+  };
+}
+
 /** Opens the files; a folder that cannot be written is a UserError. */
 export function openRunLog(folder: string, start: RunStart): RunLog {
   const files = opened(folder, start);
-  const add = (kind: LineKind, record: object): void => files.get(kind)?.add(JSON.stringify(record));
-  const wastes = { attempts: [] as (Waste | null)[], tools: [] as (Waste | null)[] };
+  const lines = recordLines((kind, record) => files.get(kind)?.add(JSON.stringify(record)));
   let run: LoggedRun | null = null;
-  let samples = 0;
-  let hasStarted = false;
   let lost: ((reason: string) => void) | null = null;
   let next: NodeJS.Timeout | undefined;
   let flushing: Promise<void> = Promise.resolve();
 
   const takeSamples = (): void => {
-    // Those of before the start are set to its instant then.
-    if (run === null || !hasStarted) return;
-    for (; samples < run.timeline.length; samples++) add('sample', run.timeline[samples] as TimelineSample);
+    if (run !== null) lines.takeSamples(run);
   };
   const flush = async (): Promise<void> => {
     takeSamples();
@@ -89,33 +128,16 @@ export function openRunLog(folder: string, start: RunStart): RunLog {
   process.on('exit', atExit);
 
   return {
-    onCall: record => add('call', record),
-    onRecord: {
-      onNode: record => add('node', record),
-      onStart: record => {
-        hasStarted = true;
-        add('session', record);
-      },
-      onSession: record => add('session', record),
-    },
-    journal: {
-      onAttempt: record => {
-        wastes.attempts.push(record.waste);
-        add('attempt', record);
-      },
-      onTool: record => {
-        wastes.tools.push(record.waste);
-        add('tool', record);
-      },
-      onDecision: record => add('decision', record),
-    },
+    onCall: lines.onCall,
+    onRecord: lines.onRecord,
+    journal: lines.journal,
     follow: (followed, told) => {
       run = followed;
       lost = told;
       arm();
     },
     close: async output => {
-      hasStarted ||= output !== null;
+      const end = output === null ? null : lines.end(output);
       clearTimeout(next);
       await flushing;
       clearTimeout(next);
@@ -123,8 +145,7 @@ export function openRunLog(folder: string, start: RunStart): RunLog {
       process.off('exit', atExit);
       await Promise.all([...files.values()].map(file => file.close().catch(() => {})));
       // Where it does not fit, the run was cut off, for whoever reads the rest.
-      if (output !== null)
-        await writeFile(join(folder, END_FILE), JSON.stringify(endOf(output, wastes))).catch(() => {});
+      if (end !== null) await writeFile(join(folder, END_FILE), JSON.stringify(end)).catch(() => {});
     },
   };
 }

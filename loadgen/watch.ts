@@ -182,10 +182,11 @@ export class ServerWatch {
     }));
   }
 
-  /** Finds the servers' metrics, looks once, and from then on. */
-  async start(): Promise<void> {
+  /** Finds the servers' metrics, looks once when `zero` has set the run's zero, and from then on. */
+  async start(zero: () => Promise<void> = async () => {}): Promise<void> {
     const { text } = this.options;
     await Promise.all([...this.servers.values()].flat().map(server => server.find(text)));
+    await zero();
     await this.look({ isForced: true });
     // What was seen before the run is how it begins.
     for (const sample of [...this.timeline, ...this.gpus]) sample.atMs = 0;
@@ -214,7 +215,7 @@ export class ServerWatch {
     const asked = Math.max(SCRAPE_INTERVAL_MIN_MS, intervalMs);
     const stepMs = isRead ? Math.min(asked, TIMELINE_INTERVAL_MS) : TIMELINE_INTERVAL_MS;
     const now = nowMs();
-    const dueMs = (Math.floor(now / stepMs + 1e-6) + 1) * stepMs;
+    const dueMs = Math.max(1, Math.floor(now / stepMs + 1e-6) + 1) * stepMs;
     this.next = setTimeout(() => {
       if (this.isOver) return;
       void this.look({ isForced: false });

@@ -18,12 +18,12 @@ interface Column<Row> {
   cell(row: Row): string | number | boolean | null;
 }
 
-type Columns<Row> = Record<string, Column<Row>>;
+export type Columns<Row> = Record<string, Column<Row>>;
 
-const text = <Row>(cell: Column<Row>['cell']): Column<Row> => ({ type: 'STRING', cell });
-const whole = <Row>(cell: Column<Row>['cell']): Column<Row> => ({ type: 'INT32', cell });
-const flag = <Row>(cell: Column<Row>['cell']): Column<Row> => ({ type: 'BOOLEAN', cell });
-const real = <Row>(cell: Column<Row>['cell']): Column<Row> => ({ type: 'DOUBLE', cell });
+export const text = <Row>(cell: Column<Row>['cell']): Column<Row> => ({ type: 'STRING', cell });
+export const whole = <Row>(cell: Column<Row>['cell']): Column<Row> => ({ type: 'INT32', cell });
+export const flag = <Row>(cell: Column<Row>['cell']): Column<Row> => ({ type: 'BOOLEAN', cell });
+export const real = <Row>(cell: Column<Row>['cell']): Column<Row> => ({ type: 'DOUBLE', cell });
 
 /** Every field of a call, in order; the compiler holds the list complete. `transfers`, `parts` and `misses` are JSON text. */
 const CALLS: Record<keyof CallRecord, Column<CallRecord>> = {
@@ -181,7 +181,8 @@ const TOOLS: Record<keyof ToolRecord, Column<Priced<ToolRecord>>> = {
 /** What a reader takes in at once: few enough that one session of a long run is found in little memory. */
 const ROW_GROUP_ROWS = 20_000;
 
-function write<Row>(columns: Columns<Row>, rows: readonly Row[]): Uint8Array {
+/** A file of rows, a column each of these. */
+export function tableParquet<Row>(columns: Columns<Row>, rows: readonly Row[]): Uint8Array {
   const columnData = Object.entries(columns).map(([name, { type, cell }]) => ({
     name,
     type,
@@ -192,18 +193,19 @@ function write<Row>(columns: Columns<Row>, rows: readonly Row[]): Uint8Array {
   );
 }
 
-export const callsParquet = (calls: readonly CallRecord[]): Uint8Array => write(CALLS, calls);
-export const nodesParquet = (nodes: readonly NodeRecord[]): Uint8Array => write(NODES, nodes);
-export const timelineParquet = (samples: readonly TimelineSample[]): Uint8Array => write(TIMELINE, samples);
+export const callsParquet = (calls: readonly CallRecord[]): Uint8Array => tableParquet(CALLS, calls);
+export const nodesParquet = (nodes: readonly NodeRecord[]): Uint8Array => tableParquet(NODES, nodes);
+export const timelineParquet = (samples: readonly TimelineSample[]): Uint8Array =>
+  tableParquet(TIMELINE, samples);
 /** `workflows` with their critical paths attached. */
 export const workflowsParquet = (workflows: readonly WorkflowRecord[]): Uint8Array =>
-  write(WORKFLOWS, workflows);
+  tableParquet(WORKFLOWS, workflows);
 
 /** Records with their amounts in USD; null where nobody kept the books. */
 const priced = <Row>(rows: readonly Row[], nanos: Float64Array | undefined): Priced<Row>[] =>
   rows.map((row, i) => ({ row, usd: nanos === undefined ? null : nanos[i]! / NANOS_PER_USD }));
 
 export const attemptsParquet = (attempts: readonly AttemptRecord[], ledger?: Ledger): Uint8Array =>
-  write(ATTEMPTS, priced(attempts, ledger?.attemptNanos));
+  tableParquet(ATTEMPTS, priced(attempts, ledger?.attemptNanos));
 export const toolsParquet = (tools: readonly ToolRecord[], ledger?: Ledger): Uint8Array =>
-  write(TOOLS, priced(tools, ledger?.toolNanos));
+  tableParquet(TOOLS, priced(tools, ledger?.toolNanos));

@@ -126,6 +126,14 @@ export function verdictOf(
       next: `run it to the end: ${output.header.command}`,
     };
   }
+  if (output.isPartial === true) {
+    return {
+      status: 'invalid',
+      headline: `a part of the run is missing: ${output.invalidReason ?? 'a shard was lost'}`,
+      why,
+      next: `run it again: ${output.header.command}`,
+    };
+  }
   if (!output.valid) {
     return {
       status: 'invalid',

@@ -7,6 +7,7 @@ import { cacheRules } from '../gateway/misses/rules.ts';
 import { routingPolicies } from '../gateway/routing/index.ts';
 import { chosenRouting } from '../gateway/routing/outside.ts';
 import type { RoutingPolicy } from '../gateway/routing/policy.ts';
+import { UserError } from '../scenarios/base/errors.ts';
 import { openDisplay, titleOf } from '../scenarios/cli/live-display.ts';
 import type { LoadedScenario } from '../scenarios/cli/load.ts';
 import {
@@ -69,17 +70,53 @@ export async function runSimulation(
   return withBooks(output, costBasis(deployment, plan), sha256);
 }
 
+interface SimulateOptions extends RunOptions, ServeOptions {
+  records: 'all' | 'none';
+  cells: number | undefined;
+  jobs: number | undefined;
+}
+
+/** A run of which no records are kept, in parts; only the lab knows threads. */
+export type SimulateInParts = (options: SimulateOptions) => Promise<void>;
+
+/** What records are for has no meaning without them. */
+function refuseRecords(options: SimulateOptions): void {
+  const { serve, reporter = [] } = options;
+  const name = serve !== undefined ? 'serve' : reporter.length > 0 ? 'reporter' : undefined;
+  if (name === undefined) return;
+  throw new UserError(`--${name} needs records, and this run keeps none`, {
+    hint: `leave --${name} out, or --records none and --cells`,
+  });
+}
+
 /** The command; `publish` comes from the wiring, since only it may see reports/. */
 export const simulateCommand = (
   publish: PublishRun,
   serve: ServeRun,
-): Command<RunOptions & ServeOptions> => ({
+  inParts: SimulateInParts,
+): Command<SimulateOptions> => ({
   builder: yargs =>
     withServe(withRun(yargs))
+      .option('records', {
+        choices: ['all', 'none'] as const,
+        default: 'all' as const,
+        describe: 'none: only counters and histograms, in constant memory; a verdict and no page',
+      })
+      .option('cells', {
+        type: 'number',
+        describe: 'shares out replicas and sessions to so many cells, a thread each; keeps no records',
+      })
+      .option('jobs', { type: 'number', describe: 'threads for parts and cells [one a core]' })
       .example('$0 simulate job-scanner -d workstation-ministral-14b', 'a library scenario on one GPU')
       .example('$0 simulate mixed-fleet -d edge --routing ./mine.ts', 'with a routing policy of your own')
+      .example('$0 simulate S -d D --cells 8', 'a fleet in eight cells, in constant memory')
       .example('$0 simulate traces/ -d 8xh200-mistral-small-4 --warm', 'recorded sessions, caches warm'),
   handler: async options => {
+    if (options.records === 'none' || options.cells !== undefined) {
+      refuseRecords(options);
+      await inParts(options);
+      return;
+    }
     const reporters = reportersOf(options.reporter ?? [], process.env);
     const loaded = loadRun(options);
     const routing = await chosenRouting(options.routing);

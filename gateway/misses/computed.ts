@@ -133,7 +133,7 @@ export class ComputedContent {
   /** As far as the tree goes: the walk stands behind it, with `left` tokens to go. */
   private follow(content: readonly Run[], tokens: number, from: Stretch): { stretch: Stretch; left: number } {
     const { walk } = this;
-    walk.restart(content, []);
+    walk.restart({ prompt: content, output: [] });
     let stretch = from;
     let left = tokens;
     while (left > 0 && stretch.childCount > 0) {

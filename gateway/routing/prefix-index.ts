@@ -2,7 +2,8 @@
 // that were sent them. What an engine evicted since, it does not know; it forgets by its own age limit and capacity.
 // Laws: a replica that holds a node holds the way to it, and uses the way no earlier: what is forgotten are ends.
 import { IdTable } from '../../scenarios/base/id-table.ts';
-import { appendRuns, headOf, type Run, tailOf } from '../../scenarios/formats/prompt.ts';
+import type { Run } from '../../scenarios/formats/prompt.ts';
+import { Passage, type Place, type Sequence } from './passage.ts';
 import { nameOf, PromptWalk } from './prompt-walk.ts';
 
 export interface PrefixIndexOptions {
@@ -40,18 +41,19 @@ class Node {
   parent: Node | null;
   /** Of its first chunk, behind its parent. */
   name: number;
-  tokens: number;
-  /** Content of exactly these tokens. */
-  runs: Run[];
+  readonly content: Passage;
   childCount = 0;
   holds: Hold[] = NO_HOLDS;
 
-  constructor(serial: number, parent: Node | null, name: number, tokens: number, runs: Run[]) {
+  constructor(serial: number, parent: Node | null, name: number, content: Passage) {
     this.serial = serial;
     this.parent = parent;
     this.name = name;
-    this.tokens = tokens;
-    this.runs = runs;
+    this.content = content;
+  }
+
+  get tokens(): number {
+    return this.content.tokens;
   }
 }
 
@@ -85,6 +87,10 @@ class Holder {
   row = -1;
 }
 
+const NO_RUNS: readonly Run[] = [];
+const NOTHING: Sequence = { prompt: NO_RUNS, output: NO_RUNS };
+const BEGINNING: Place = { index: 0, offset: 0 };
+
 function areSame(a: readonly number[], b: readonly number[]): boolean {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
@@ -97,7 +103,7 @@ export class PrefixIndex {
   private readonly capacityTokens: number;
   private readonly promptTokensMax: number;
   private readonly stretchesMax: number;
-  private readonly root = new Node(0, null, 0, 0, []);
+  private readonly root = new Node(0, null, 0, new Passage(NOTHING, BEGINNING));
   /** All but the root, by name. */
   private readonly nodes = new IdTable<Node>();
   private serial = 0;
@@ -109,12 +115,16 @@ export class PrefixIndex {
   private ids: readonly number[] = [];
   private areAllHolders = false;
   private stretches = 0;
-  /** The prompt that was followed last; null where the tree has changed since. */
-  private followed: readonly Run[] | null = null;
+  /** The prompt that was followed last. */
+  private of: Sequence = NOTHING;
+  /** Whether the tree is as it was then. */
+  private isFollowed = false;
   /** Stands where that prompt leaves the tree, behind `deepestTokens` tokens of the deepest node. */
   private readonly walk = new PromptWalk();
   private deepest = this.root;
   private deepestTokens = 0;
+  /** Where that node begins in the prompt. */
+  private readonly deepestFrom: Place = { index: 0, offset: 0 };
   /** Of the prompt: those in the tree, and those that count. */
   private commonTokens = 0;
   private wholeTokens = 0;
@@ -228,55 +238,63 @@ export class PrefixIndex {
 
   /** Goes as deep into the tree as the prompt does: once, where a prompt is sent right after it was asked for. */
   private follow(prompt: readonly Run[]): void {
-    if (this.followed === prompt) return;
-    const end = this.whole(Math.min(this.walk.begin(prompt), this.promptTokensMax));
+    if (this.isFollowed && this.of.prompt === prompt) return;
+    const { walk, deepestFrom, promptTokensMax } = this;
+    this.of = { prompt, output: NO_RUNS };
+    walk.restart(this.of);
     let at = 0;
     let node = this.root;
     let tokens = 0;
-    while (at < end && tokens === node.tokens) {
-      const child = this.childOf(node);
-      const inChild = child === undefined ? 0 : this.common(child, end - at);
+    while (tokens === node.tokens) {
+      const { index, offset } = walk;
+      const child = this.childOf(node, promptTokensMax - at);
+      const inChild =
+        child === undefined ? 0 : walk.follow(child.content, promptTokensMax - at, this.chunkTokens);
       if (inChild === 0) break;
       node = child!;
       tokens = inChild;
       at += tokens;
-      this.walk.skip(tokens);
+      deepestFrom.index = index;
+      deepestFrom.offset = offset;
     }
-    this.followed = prompt;
+    this.isFollowed = true;
     this.deepest = node;
     this.deepestTokens = tokens;
     this.commonTokens = at;
-    this.wholeTokens = end;
+    this.wholeTokens = this.whole(Math.min(at + walk.leftTokens(), promptTokensMax));
   }
 
   /** The tree changes. */
   private unfollow(): void {
-    this.followed = null;
+    this.isFollowed = false;
     this.deepest = this.root;
   }
 
-  /** The child that may go on as the prompt does. */
-  private childOf(node: Node): Node | undefined {
-    return node.childCount === 0 ? undefined : this.nodes.get(this.walk.name(this.chunkTokens, node.serial));
-  }
-
-  /** Tokens of the node's content that the prompt goes on with, at most `most`, in whole chunks. */
-  private common({ runs, tokens }: Node, most: number): number {
-    return this.whole(this.walk.common(runs, Math.min(tokens, most)));
+  /** The child that may go on as the prompt does, which has at most `most` more tokens that count. */
+  private childOf(node: Node, most: number): Node | undefined {
+    const { walk, chunkTokens } = this;
+    if (node.childCount === 0 || most < chunkTokens || !walk.has(chunkTokens)) return undefined;
+    return this.nodes.get(walk.name(chunkTokens, node.serial));
   }
 
   /** Puts the next `tokens` tokens of the prompt behind the node: in it, where only this replica has it. */
   private extend(node: Node, tokens: number, holder: Holder): Node {
-    this.unfollow();
-    const rest = this.walk.read(tokens);
+    const { walk } = this;
     if (node.childCount === 0 && node.holds.length === 1 && node.holds[0]!.holder === holder) {
-      appendRuns(node.runs, rest);
-      node.tokens += tokens;
+      // The prompt that goes on tells the whole of it from now on.
+      node.content.retell(this.of, walk, this.deepestFrom);
+      walk.skip(tokens);
+      node.content.extend(tokens, walk);
       holder.tokens += tokens;
+      this.unfollow();
       return node;
     }
-    const name = nameOf(rest, 0, 0, this.chunkTokens, node.serial);
-    const child = new Node(++this.serial, node, name, tokens, rest.slice()); // of its length, without room to grow
+    this.unfollow();
+    const rest = { prompt: walk.read(tokens).slice(), output: NO_RUNS }; // of its length, without room to grow
+    const name = nameOf(rest.prompt, 0, 0, this.chunkTokens, node.serial);
+    const content = new Passage(rest, BEGINNING);
+    content.extend(tokens, { index: rest.prompt.length, offset: 0 });
+    const child = new Node(++this.serial, node, name, content);
     this.nodes.set(name, child);
     node.childCount += 1;
     return child;
@@ -285,11 +303,10 @@ export class PrefixIndex {
   /** Parts a node behind its first `tokens` tokens; returns the new upper part. */
   private split(node: Node, tokens: number): Node {
     this.unfollow();
-    const upper = new Node(++this.serial, node.parent, node.name, tokens, headOf(node.runs, tokens).slice());
+    const upper = new Node(++this.serial, node.parent, node.name, node.content.takeHead(tokens));
     if (this.nodes.get(node.name) === node) this.nodes.set(node.name, upper);
-    node.runs = tailOf(node.runs, tokens);
-    node.tokens -= tokens;
-    node.name = nameOf(node.runs, 0, 0, this.chunkTokens, upper.serial);
+    const { of, index, offset } = node.content;
+    node.name = nameOf(of.prompt, index, offset, this.chunkTokens, upper.serial);
     node.parent = upper;
     this.nodes.set(node.name, node);
     upper.childCount = 1;
@@ -351,8 +368,16 @@ export class PrefixIndex {
   /** Forgets the least recent, `tokens` tokens of it at least and no chunk more. */
   private evict(holder: Holder, tokens: number): void {
     const hold = holder.oldest!;
+    const { node } = hold;
     const stays = this.whole(Math.max(0, hold.tokens - tokens));
-    if (stays > 0) this.split(hold.node, stays);
+    if (stays > 0 && node.childCount === 0 && node.holds.length === 1) {
+      // Nothing hangs on what goes.
+      this.unfollow();
+      holder.tokens -= node.tokens - stays;
+      node.content.cut(stays);
+      return;
+    }
+    if (stays > 0) this.split(node, stays);
     this.remove(hold);
   }
 

@@ -2,6 +2,7 @@
 // and names content that runs stand for, so that what it costs goes with the number of runs, not of tokens.
 import type { Key } from '../../scenarios/base/key.ts';
 import type { Run } from '../../scenarios/formats/prompt.ts';
+import { backwards, forwards, type Passage, runAt, type Sequence } from './passage.ts';
 
 const mix = (h: number, x: number): number => {
   let k = Math.imul(h ^ x, 0x85ebca6b);
@@ -45,36 +46,102 @@ export function nameOf(
 }
 
 export class PromptWalk {
-  private prompt: readonly Run[] = NO_RUNS;
-  private output: readonly Run[] = NO_RUNS;
+  private of: Sequence = { prompt: NO_RUNS, output: NO_RUNS };
   /** The place: token `offset` of run `index`. */
   index = 0;
   offset = 0;
 
   /** Goes to the beginning; returns how many tokens there are. */
   begin(prompt: readonly Run[]): number {
-    this.restart(prompt, NO_RUNS);
-    let tokens = 0;
-    for (let i = 0; i < prompt.length; i++) tokens += prompt[i]!.tokens;
-    return tokens;
+    this.restart({ prompt, output: NO_RUNS });
+    return this.leftTokens();
   }
 
-  /** Goes to a place in a prompt and its output, such as one where another walk of the same was. */
-  restart(prompt: readonly Run[], output: readonly Run[], index = 0, offset = 0): void {
-    this.prompt = prompt;
-    this.output = output;
+  /** Goes to a place in a sequence, such as one where another walk of the same was. */
+  restart(of: Sequence, index = 0, offset = 0): void {
+    this.of = of;
     this.index = index;
     this.offset = offset;
   }
 
   private at(index: number): Run {
-    const { prompt } = this;
-    return index < prompt.length ? prompt[index]! : this.output[index - prompt.length]!;
+    return runAt(this.of, index);
+  }
+
+  /** Tokens from here to the end. */
+  leftTokens(): number {
+    const { prompt, output } = this.of;
+    let tokens = 0 - this.offset;
+    for (let i = this.index; i < prompt.length + output.length; i++) tokens += this.at(i).tokens;
+    return tokens;
+  }
+
+  /** Whether there are `tokens` more. */
+  has(tokens: number): boolean {
+    const length = this.of.prompt.length + this.of.output.length;
+    let left = tokens + this.offset;
+    for (let i = this.index; left > 0 && i < length; i++) left -= this.at(i).tokens;
+    return left <= 0;
   }
 
   /** Names the next `tokens` tokens, of which there are as many: see `nameOf`. */
   name(tokens: number, seed: number): number {
-    return nameOf(this.prompt, this.index, this.offset, tokens, seed, this.output);
+    return nameOf(this.of.prompt, this.index, this.offset, tokens, seed, this.of.output);
+  }
+
+  /**
+   * Goes along the passage for as long as its content is that of the sequence, at most `most` tokens, and only whole
+   * multiples of `unit`; returns how many.
+   */
+  follow(passage: Passage, most: number, unit: number): number {
+    const { prompt } = this.of;
+    const { of } = passage;
+    const limit = Math.min(most, passage.tokens);
+    const length = prompt.length + this.of.output.length;
+    const { endIndex } = passage;
+    let { index, offset } = this;
+    let { index: i, offset: done } = passage;
+    let matched = 0;
+    while (matched < limit && index < length) {
+      if (offset === done) {
+        // Prompts of a session are mostly made of the very same runs: those need no look into them.
+        const from = i;
+        const end = Math.min(endIndex, of.prompt.length, i + prompt.length - index);
+        while (i < end && prompt[index] === of.prompt[i]) {
+          i += 1;
+          index += 1;
+        }
+        if (i > from) {
+          matched = passage.tokensBefore(i);
+          offset = 0;
+          done = 0;
+          continue;
+        }
+      }
+      const ours = this.at(index);
+      const theirs = runAt(of, i);
+      if (ours.from + offset !== theirs.from + done || !isSame(ours.key, theirs.key)) break;
+      const ourLeft = ours.tokens - offset;
+      const theirLeft = theirs.tokens - done;
+      const step = Math.min(ourLeft, theirLeft);
+      matched += step;
+      offset += step;
+      done += step;
+      if (step === ourLeft) {
+        index += 1;
+        offset = 0;
+      }
+      if (step === theirLeft) {
+        i += 1;
+        done = 0;
+      }
+    }
+    const whole = Math.min(matched, limit);
+    const tokens = whole - (whole % unit);
+    this.index = index;
+    this.offset = offset;
+    backwards(this.of, this, matched - tokens);
+    return tokens;
   }
 
   /**
@@ -114,14 +181,7 @@ export class PromptWalk {
   }
 
   skip(tokens: number): void {
-    const length = this.prompt.length + this.output.length;
-    this.offset += tokens;
-    while (this.index < length) {
-      const has = this.at(this.index).tokens;
-      if (this.offset < has) return;
-      this.offset -= has;
-      this.index += 1;
-    }
+    forwards(this.of, this, tokens);
   }
 
   /** The next `tokens` tokens, of which there are as many, in a list of their own. Moves nothing. */

@@ -5,6 +5,9 @@ import { extend, type Key, textKey } from '../../scenarios/base/key.ts';
 import { refuseOptions } from './options.ts';
 import { defineRoutingPolicy } from './policy.ts';
 
+/** Sessions whose replica is remembered, so that a fleet is not asked anew for each call of a session. */
+const HOMES_MAX = 65_536;
+
 const isGreater = (a: Key, b: Key): boolean => a.hi > b.hi || (a.hi === b.hi && a.lo > b.lo);
 
 /** Takes the replica with the highest hash of (session, replica name); of equal ones, the lowest row. */
@@ -16,21 +19,32 @@ export default defineRoutingPolicy({
     refuseOptions('session-affinity', options);
     let known: readonly string[] = [];
     let keys: Key[] = [];
+    /** Rows of sessions among `known`. */
+    const homes = new Map<string, number>();
+    const highest = (sessionKey: Key): number => {
+      let best = 0;
+      let bestScore: Key | null = null;
+      for (let row = 0; row < keys.length; row++) {
+        const replica = keys[row] as Key;
+        const score = extend(sessionKey, replica.hi, replica.lo);
+        if (bestScore !== null && !isGreater(score, bestScore)) continue;
+        best = row;
+        bestScore = score;
+      }
+      return best;
+    };
     return {
-      route({ sessionKey }, { replicas }) {
-        let best = 0;
-        let bestScore: Key | null = null;
+      route(arrival, { replicas }) {
         if (replicas !== known) {
           known = replicas;
           keys = replicas.map(textKey);
+          homes.clear();
         }
-        for (let row = 0; row < keys.length; row++) {
-          const replica = keys[row] as Key;
-          const score = extend(sessionKey, replica.hi, replica.lo);
-          if (bestScore !== null && !isGreater(score, bestScore)) continue;
-          best = row;
-          bestScore = score;
-        }
+        const home = homes.get(arrival.session);
+        if (home !== undefined) return home;
+        const best = highest(arrival.sessionKey);
+        if (homes.size >= HOMES_MAX) homes.clear();
+        homes.set(arrival.session, best);
         return best;
       },
     };

@@ -10,8 +10,10 @@ import type { LoadOptions } from '../../scenarios/cli/load.ts';
 import type { RunFigures } from '../../scenarios/formats/grid.ts';
 import type { Ledger } from '../../scenarios/formats/ledger.ts';
 import type { Plan } from '../../scenarios/formats/plan.ts';
+import type { ReplicaSpan } from '../../scenarios/formats/record.ts';
 import type { RunOutput } from '../../scenarios/formats/run.ts';
 import type { RunTally } from '../../scenarios/formats/tally.ts';
+import type { RunPart } from '../fleet/part.ts';
 import type { Targets } from './figures.ts';
 import type { Burst } from './load-factor.ts';
 import type { SegmentHits } from './segment-hits.ts';
@@ -58,6 +60,8 @@ export interface GridCase {
   readonly burst?: Burst;
   /** Of the run's clock, what the tally is taken of: calls and sessions planned within. Absent: all. */
   readonly judged?: { readonly fromMs: number; readonly toMs: number };
+  /** Only a part of the fleet and of who calls it. */
+  readonly part?: RunPart;
   /** SLOs that each call is judged by beside its own. */
   readonly slos?: readonly Targets[];
   /** Whether the figures of each cohort are wanted, too. */
@@ -83,6 +87,8 @@ export interface CaseResult {
   /** By the name of a prefix segment, or `history`, `reads` or `input`; where asked for. */
   readonly segments?: Readonly<Record<string, SegmentHits>>;
   readonly tally?: RunTally;
+  /** Of a part: all replicas that it had, and when it ended. */
+  readonly ran?: { readonly spans: readonly ReplicaSpan[]; readonly durationMs: number };
   /** What the case's `measure` answered. */
   readonly measured?: unknown;
 }

@@ -15,6 +15,7 @@ import type { CallRecord, WorkflowRecord } from '../../scenarios/formats/record.
 import type { RunOutput } from '../../scenarios/formats/run.ts';
 import { formatIssues } from '../../scenarios/formats/source.ts';
 import { startSimulation } from '../../sim/start.ts';
+import { partOf } from '../fleet/part.ts';
 import {
   type CaseFailure,
   type CaseResult,
@@ -69,8 +70,11 @@ export class CaseRunner {
 
   private async simulate(given: GridCase): Promise<CaseResult> {
     const { loaded, ready } = this.ready(given);
-    const deployment = changed(ready.deployment, given.deployment.change ?? {});
-    const plan = planOf(ready.plan, given);
+    const whole = {
+      plan: planOf(ready.plan, given),
+      deployment: changed(ready.deployment, given.deployment.change ?? {}),
+    };
+    const { plan, deployment } = given.part === undefined ? whole : partOf(whole, given.part);
     const { policy } = deployment.routing;
     const evidence = deployment.pools.flatMap(pool => pool.evidence);
     const collector = new FigureCollector(plan, given.slos);
@@ -117,6 +121,9 @@ export class CaseRunner {
         cohorts: Object.fromEntries([...cohorts].map(([name, each]) => [name, figuresOf(each)])),
       }),
       ...(tally !== null && { tally: tally.of(simulation) }),
+      ...(given.part !== undefined && {
+        ran: { spans: simulation.replicaSpans(), durationMs: simulation.nowMs },
+      }),
       ...(measure !== null && { measured: measure(withLedger(simulation.finish(), deployment, plan), plan) }),
     };
   }

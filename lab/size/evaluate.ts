@@ -28,6 +28,8 @@ export interface Trial {
   readonly burst?: Burst;
   /** Overrides of the scenario beside its promises. */
   readonly set?: readonly string[];
+  /** A module (URL) that reads each run as a whole, as in `GridCase`. */
+  readonly measure?: string;
 }
 
 export interface PromiseKept {
@@ -64,6 +66,8 @@ export interface Evaluation {
   readonly figures: RunFigures | null;
   /** CPU-bound work that it took: calls simulated over all seeds. */
   readonly callsSimulated: number;
+  /** What the trial's `measure` answered, a value a seed. */
+  readonly measured?: readonly unknown[];
   readonly failure: CaseFailure | null;
 }
 
@@ -73,6 +77,8 @@ export interface EvaluatorOptions {
   /** File, library entry or trace. */
   readonly input: string;
   readonly options: LoadOptions;
+  /** Times the file's traffic: what load factors are counted from; 1 by default. */
+  readonly trafficRatio?: number;
   /** Lines in words; each a promise. */
   readonly promises: readonly string[];
   readonly run: RunCases;
@@ -111,7 +117,10 @@ export class Evaluator {
     const outcomes = await this.options.run(cases.flat(), {
       jobs: this.options.jobs,
       isStopped: this.options.isStopped ?? (() => false),
-      onDone: () => this.options.onRun?.(++this.runs),
+      onDone: () => {
+        this.runs += 1;
+        this.options.onRun?.(this.runs);
+      },
     });
     let at = 0;
     for (const [i, [key, trial]] of fresh.entries()) {
@@ -134,9 +143,18 @@ export class Evaluator {
     return this.options.plan.assertions;
   }
 
-  private casesOf({ candidate, loadFactor = 1, stretch, seeds, burst, set = [] }: Trial): GridCase[] {
-    const { loaded, plan, input, options, promises } = this.options;
-    const { set: playedSet, ...clock } = played(loaded, plan, stretch, loadFactor);
+  private casesOf({
+    candidate,
+    loadFactor = 1,
+    stretch,
+    seeds,
+    burst,
+    set = [],
+    measure,
+  }: Trial): GridCase[] {
+    const { loaded, plan, input, options, promises, trafficRatio = 1 } = this.options;
+    const times = loadFactor * trafficRatio;
+    const { set: playedSet, ...clock } = played(loaded, plan, stretch, times);
     return seedsFrom(plan.seed, seeds).map(seed => ({
       scenario: {
         input,
@@ -147,10 +165,11 @@ export class Evaluator {
         },
       },
       deployment: candidate.deployment,
-      loadFactor,
+      loadFactor: times,
       isTallied: true,
       ...clock,
       ...(burst === undefined ? {} : { burst }),
+      ...(measure === undefined ? {} : { measure }),
     }));
   }
 }
@@ -205,6 +224,7 @@ function evaluationOf(
     tally: pooled,
     figures: results[0]!.figures,
     callsSimulated: results.reduce((sum, { figures }) => sum + figures.calls, 0),
+    ...(trial.measure === undefined ? {} : { measured: results.map(({ measured }) => measured) }),
     failure: null,
   };
 }

@@ -17,6 +17,8 @@ export interface Asking {
   /** Long enough for this scenario: its start has worn off, and sessions have ended. */
   readonly stretch: Stretch;
   readonly seeds: number;
+  /** What is asked beside it, value by name: `growth`. */
+  readonly others?: Readonly<Record<string, string>>;
   /** Shown while it goes on. */
   tell(text: string): void;
 }

@@ -70,11 +70,13 @@ export const clientSection: Section = ({ run }) => {
     ['Pieces of streams', `${showCount(client.chunks)} with tokens${chunks}`],
   ];
   const body = html`<p>${
-    verdict.status === 'invalid'
-      ? 'No: our own client fell behind, so the latencies say more about it than about the servers.'
-      : isLate
-        ? 'Hardly: our own client was late.'
-        : `Our client kept its times: p99 of its lag is ${showMs(client.lagMs.p99)}, and a run is not valid above ${showMs(limitMs)}.`
+    (client.shards ?? []).some(({ state }) => state === 'lost')
+      ? 'In part: a machine that sent was lost, and its sessions are missing.'
+      : verdict.status === 'invalid'
+        ? 'No: our own client fell behind, so the latencies say more about it than about the servers.'
+        : isLate
+          ? 'Hardly: our own client was late.'
+          : `Our client kept its times: p99 of its lag is ${showMs(client.lagMs.p99)}, and a run is not valid above ${showMs(limitMs)}.`
   }</p>
     ${table(
       ['Our client', 'samples', 'p50', 'p95', 'p99', 'max'],
@@ -84,9 +86,29 @@ export const clientSection: Section = ({ run }) => {
         spreadRow('Event loop', 'late, in the worst thread', client.loopDelayMs),
       ],
     )}
-    <dl class="facts">${facts.map(([name, fact]) => html`<dt>${name}</dt><dd>${fact}</dd>`)}</dl>`;
+    <dl class="facts">${facts.map(([name, fact]) => html`<dt>${name}</dt><dd>${fact}</dd>`)}</dl>
+    ${shardsTable(client)}`;
   return part('Can this be believed?', body);
 };
+
+/** Of a run by several machines. Lags are of each by itself. */
+function shardsTable({ shards = [] }: ClientReport): Html | string {
+  if (shards.length === 0) return '';
+  const shown = (value: number | null): string => (value === null ? 'not known' : showMs(value));
+  return html`${table(
+    ['Machine', 'state', 'sessions', 'calls', 'lag p99', 'clock off by', 'start known to ±'],
+    shards.map(({ name, worker, state, sessions, calls, lagMsP99, clockOffsetMs, clockErrorMs }) => [
+      html`${name} <small>${worker ?? 'nobody took it'}</small>`,
+      state,
+      showCount(sessions),
+      showCount(calls),
+      shown(lagMsP99),
+      shown(clockOffsetMs),
+      shown(clockErrorMs),
+    ]),
+  )}
+  <p class="note">All machines started at one instant of the queue's clock, to which each had measured its own; a wall clock that is off shifts nothing.</p>`;
+}
 
 function latencyTable(run: RunResult): Html {
   const rows = latencyRows(run);

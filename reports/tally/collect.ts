@@ -123,6 +123,25 @@ function lineOf(assertion: Assertion): Line {
   }
 }
 
+/** What replicas cost until `durationMs`: whole GPU-milliseconds and nano-dollars, null where one has no price. */
+export function gpuBill(
+  spans: readonly ReplicaSpan[],
+  durationMs: number,
+): Pick<RunTally, 'gpuMs' | 'gpuNanos'> {
+  let gpuMs = 0;
+  let gpuNanos: number | null = 0;
+  for (const span of spans) {
+    const ms = Math.round(gpuHours(span, durationMs) * 3_600_000);
+    const { usdPerGpuHour } = span;
+    gpuMs += ms;
+    gpuNanos =
+      gpuNanos === null || usdPerGpuHour === null
+        ? null
+        : gpuNanos + Math.round((ms / 3.6e6) * usdPerGpuHour * 1e9);
+  }
+  return { gpuMs, gpuNanos };
+}
+
 /** Collects one run: its `onCall` and `onSession` go to the simulation. */
 export class TallyCollector {
   private readonly lines: readonly Line[];
@@ -195,8 +214,6 @@ export class TallyCollector {
 
   /** `durationMs` to the last end; `spans` of every replica there was; `itlMs` as the cluster counted it. */
   tally(durationMs: number, spans: readonly ReplicaSpan[], itlMs: HistogramCounts): RunTally {
-    const gpuMs = spans.map(span => Math.round(gpuHours(span, durationMs) * 3_600_000));
-    const hasPrices = spans.every(({ usdPerGpuHour }) => usdPerGpuHour !== null);
     const { us } = this;
     return {
       version: TALLY_VERSION,
@@ -222,13 +239,7 @@ export class TallyCollector {
         part,
         whole,
       })),
-      gpuMs: gpuMs.reduce((total, ms) => total + ms, 0),
-      gpuNanos: hasPrices
-        ? spans.reduce(
-            (total, { usdPerGpuHour }, i) => total + Math.round((gpuMs[i]! / 3.6e6) * usdPerGpuHour! * 1e9),
-            0,
-          )
-        : null,
+      ...gpuBill(spans, durationMs),
       apiNanos: this.apiNanos,
     };
   }

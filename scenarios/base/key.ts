@@ -58,8 +58,14 @@ export function seedKey(seed: number | string): Key {
 
 /** A uniform number strictly between 0 and 1, from the top 52 bits of the key, permuted once more. */
 export function uniform(key: Key): number {
-  const mixed = extend(key, 0x1b873593, 0xcc9e2d51);
-  return ((mixed.hi >>> 0) * 1048576 + (mixed.lo >>> 12) + 0.5) / 4503599627370496;
+  // `extend(key, 0x1b873593, 0xcc9e2d51)` written out: every draw ends here, and a key for each would be garbage.
+  let hi = key.hi ^ 0x1b873593;
+  let lo = key.lo ^ 0xcc9e2d51;
+  lo ^= scramble(hi, 0x9e3779b9);
+  hi ^= scramble(lo, 0x7f4a7c15);
+  lo ^= scramble(hi, 0xf39cc060);
+  hi ^= scramble(lo, 0x5ced1c3b);
+  return ((hi >>> 0) * 1048576 + (lo >>> 12) + 0.5) / 4503599627370496;
 }
 
 /** 16 hexadecimal digits. */

@@ -26,6 +26,7 @@ const ROOMY_DEPLOYMENT = '8xh200-mistral-small-4';
 interface InitOptions extends CommonOptions {
   name: string | undefined;
   from: string;
+  gpu: string | undefined;
   deployment: string | undefined;
   out: string;
   force: boolean;
@@ -40,14 +41,36 @@ interface NewFile {
   readonly replaces: (existing: string) => boolean;
 }
 
-export const initCommand: Command<InitOptions> = {
+/** What operators run, read by engines/operators, of which this folder knows nothing. */
+export interface OperatorsReader {
+  /** Whether a text is one of theirs, rather than a scenario. */
+  isTheirs(text: string): boolean;
+  /** The deployment file in YAML, and what it does not have; throws what `reportFailure` tells. */
+  read(text: string, options: { file: string; name: string | null; gpu: string | null }): ReadFromOperators;
+}
+
+export interface ReadFromOperators {
+  readonly name: string;
+  readonly text: string;
+  readonly unmapped: readonly { path: string; why: string }[];
+  readonly notes: readonly string[];
+  /** Names of models that the catalogue does not have, with the id each has in the file. */
+  readonly unknownModels: readonly { id: string; name: string }[];
+}
+
+export const initCommand = (operators: () => Promise<OperatorsReader>): Command<InitOptions> => ({
   builder: yargs =>
     withCommon(yargs)
       .positional('name', { type: 'string', describe: "name of the new scenario [the library entry's]" })
       .option('from', {
         type: 'string',
         default: DEFAULT_SCENARIO,
-        describe: 'library scenario, preset or file',
+        describe:
+          'library scenario, preset or file; or what you run: vllm serve, Kubernetes, Dynamo or llm-d, as a deployment',
+      })
+      .option('gpu', {
+        type: 'string',
+        describe: 'the card of a server that you run, where its file does not say',
       })
       .option('deployment', {
         alias: 'd',
@@ -65,12 +88,74 @@ export const initCommand: Command<InitOptions> = {
       .example('$0 init', 'the job scanner, to look at and change')
       .example('$0 init my-agents --from coding-agent -d 8xh200-mistral-small-4', 'a preset and a cluster')
       .example('$0 init agents.yaml -d my-cluster.yaml --ci github', 'a gate for files that are there')
+      .example('$0 init --from serve.sh --gpu h100-80gb-sxm', 'a deployment from a `vllm serve` line')
       .example('$0 init --list', 'everything there is to start from'),
-  handler: options => {
-    if (options.list) list(options);
-    else init(options);
+  handler: async options => {
+    if (options.list) {
+      list(options);
+      return;
+    }
+    const text = isFile(options.from) && !/\.m?ts$/.test(options.from) ? readText(options.from) : null;
+    const reader = text === null ? null : await operators();
+    if (text !== null && reader?.isTheirs(text) === true) deploymentFrom(options, text, reader);
+    else if (options.gpu === undefined) init(options);
+    else
+      throw new UserError(`--gpu ${options.gpu} says nothing of ${options.from}`, {
+        hint: 'it goes with --from FILE, where the file is what you run',
+      });
   },
-};
+});
+
+const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+
+/** A deployment from what an operator runs. */
+function deploymentFrom(options: InitOptions, text: string, reader: OperatorsReader): void {
+  const wrong = (['deployment', 'ci'] as const).find(key => options[key] !== undefined);
+  if (wrong !== undefined)
+    throw new UserError(`--${wrong} goes with a scenario, and ${options.from} is a deployment`, {
+      hint: `leave it out, and name what is written with -d in a second \`windtunnel init\``,
+    });
+  const { name = null, gpu = null } = options;
+  const read = reader.read(text, { file: options.from, name, gpu });
+  const folder = resolve(options.out);
+  const path = join(folder, `${read.name}.yaml`);
+  const whole = `# yaml-language-server: $schema=${KINDS.deployments.schema}\n${read.text}`;
+  const files = [
+    { path, text: whole, replaces: (existing: string) => existing === whole },
+    schemaFile(join(folder, KINDS.deployments.schema), KINDS.deployments.make()),
+  ];
+  if (resolve(options.from) === path)
+    throw new UserError(`${shownFrom(path)} is the file that is read`, {
+      hint: 'give the deployment a name: windtunnel init NAME --from FILE',
+    });
+  refuseClashes(files, options.force);
+  writeAll(folder, files);
+  const written = files.map(each => shownFrom(each.path));
+  const own = shownFrom(path);
+  const next = [
+    ...read.unknownModels.map(({ id, name: called }) => ({
+      command: `windtunnel catalog add config.json --id ${id}`,
+      why: `the catalogue does not have ${called}: its config.json from Hugging Face adds it`,
+    })),
+    {
+      command: `windtunnel check ${DEFAULT_SCENARIO} -d ${own}`,
+      why: 'what it can hold, before anything runs',
+    },
+    { command: `windtunnel simulate ${DEFAULT_SCENARIO} -d ${own}`, why: 'the same, run' },
+  ];
+  const { unmapped, notes } = read;
+  if (options.json) {
+    printJson({ written, unmapped, notes, next });
+    return;
+  }
+  say(options, written.map(each => `wrote ${each}`).join('\n'));
+  if (notes.length > 0)
+    say(options, `\n${paint('bold', 'taken as')}\n${notes.map(each => `  ${each}`).join('\n')}`);
+  const lines = unmapped.map(each => `  ${each.path}: ${each.why}`);
+  if (lines.length > 0) say(options, `\n${paint('bold', 'not in the deployment')}\n${lines.join('\n')}`);
+  say(options, `\n${paint('bold', 'next')}`);
+  say(options, next.map(({ command, why }) => `  ${command}\n      ${why}`).join('\n'));
+}
 
 function list(options: InitOptions): void {
   const entries = libraryEntries();

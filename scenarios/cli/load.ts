@@ -34,6 +34,8 @@ export interface LoadOptions {
   coldStart?: boolean;
   /** An unreadable part of a trace is an error. */
   strict?: boolean;
+  /** Where traces lie that are not beside the file, by the name that it gives them. */
+  traceFiles?: Readonly<Record<string, string>>;
 }
 
 export interface LoadedScenario {
@@ -230,7 +232,7 @@ function compileSource({ source, input, kind, name, base, plan, options }: Sourc
       recorded.set(index, []);
       continue;
     }
-    const paths = [cohort.trace].flat().map(path => resolve(base, path));
+    const paths = [cohort.trace].flat().map(path => resolve(base, options.traceFiles?.[path] ?? path));
     const { sessions, report } = readTrace(paths, { strict: options.strict ?? false });
     recorded.set(index, sessions);
     imports.push(report);

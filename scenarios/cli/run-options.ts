@@ -4,11 +4,11 @@ import { join, resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { UserError } from '../base/errors.ts';
 import { quoted } from '../base/shell-words.ts';
-import { deploymentSchema, parseDeployment } from '../formats/deployment/deployment.ts';
+import { parseDeployment } from '../formats/deployment/deployment.ts';
 import { REPORTER_OPTION } from '../formats/reporters.ts';
 import type { RunHeader } from '../formats/run.ts';
-import { scenarioSchema } from '../formats/scenario.ts';
 import type { Source } from '../formats/source.ts';
+import { isOfDeployment } from '../formats/vary.ts';
 import { findInput } from './library.ts';
 import { applySet, type LoadedScenario, type LoadOptions, loadScenario } from './load.ts';
 import { resolveSource } from './resolve.ts';
@@ -94,13 +94,8 @@ export const withScenario = <T>(yargs: Argv<T>) =>
 const seedOf = (text: string | undefined): number | string | undefined =>
   text !== undefined && /^-?\d+$/.test(text) ? Number(text) : text;
 
-/** At the top of a deployment, and of no scenario. */
-const DEPLOYMENT_KEYS = Object.keys(deploymentSchema.shape).filter(key => !(key in scenarioSchema.shape));
-const isOfDeployment = (assignment: string): boolean =>
-  DEPLOYMENT_KEYS.includes(/^[^.=]*/.exec(assignment)![0]);
-
 /** Of `--set`, what is for the deployment: paths that begin with a key which no scenario has. */
-export const deploymentSet = (set: readonly string[]): string[] => set.filter(isOfDeployment);
+export const deploymentSet = (set: readonly string[]): string[] => set.filter(each => isOfDeployment(each));
 
 export function loadOptionsOf(
   options: Omit<RunOptions, 'deployment'> & { deployment?: string | undefined },

@@ -15,7 +15,20 @@ export interface CommonOptions {
 }
 
 /** What may be given several times. */
-const REPEATABLE = ['_', 'set', 'endpoint', 'trace', 'run', 'text', 'experiment', 'gpu-metrics', 'reporter'];
+const REPEATABLE = [
+  '_',
+  'set',
+  'vary',
+  'slo',
+  'price',
+  'endpoint',
+  'trace',
+  'run',
+  'text',
+  'experiment',
+  'gpu-metrics',
+  'reporter',
+];
 
 /** `repeatable`: further options of this command that may be given several times. */
 export const withCommon = <T>(yargs: Argv<T>, repeatable: readonly string[] = []) =>

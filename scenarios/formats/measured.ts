@@ -34,6 +34,25 @@ export interface ClientReport {
   serverInFlightMax: number | null;
   /** Connections opened in all. */
   socketsOpened: number;
+  /** Of a run that several machines made together. */
+  shards?: ShardReport[];
+}
+
+/** One machine's part of a live run. */
+export interface ShardReport {
+  /** `shard 1 of 3`. */
+  name: string;
+  /** Who made it: a name of the machine and process; null: nobody took it. */
+  worker: string | null;
+  /** `lost`: what it delivered before counts, the rest is missing. */
+  state: 'whole' | 'stopped' | 'lost';
+  sessions: number;
+  calls: number;
+  /** Of its calls; null: none was sent. */
+  lagMsP99: number | null;
+  /** Its clock minus that of the queue, ms, and how wrong that may be; null: it was never measured. */
+  clockOffsetMs: number | null;
+  clockErrorMs: number | null;
 }
 
 /** Latencies that servers give histograms of. */

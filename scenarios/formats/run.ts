@@ -32,7 +32,7 @@ export interface RunHeader {
   environment?: { node: string; platform: string };
 }
 
-/** Everything a run produced. Records are in order of their end. */
+/** Everything a run produced. Records are in order of their end; of a run by several machines, of their planned time. */
 export interface RunOutput {
   header: RunHeader;
   calls: CallRecord[];
@@ -62,6 +62,8 @@ export interface RunOutput {
   /** Live runs: false when our own client was the bottleneck; `invalidReason` says how. */
   valid: boolean;
   invalidReason: string | null;
+  /** A part of it is missing, and `invalidReason` says which: a machine that made it was lost. */
+  isPartial?: boolean;
 }
 
 /** A run as it goes on. Its lists only grow. */

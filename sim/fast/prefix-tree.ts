@@ -6,10 +6,11 @@
 //
 // Laws: free = blank + blocks of the nodes and copies in the queue. A node that nobody holds has no held child. Nodes lie
 // in the queue in the order in which they were let go, a child before its parent; blocks leave from the deepest on.
+import { Passage, type Place, type Sequence } from '../../gateway/routing/passage.ts';
 import { nameOf, PromptWalk } from '../../gateway/routing/prompt-walk.ts';
 import { invariant } from '../../scenarios/base/errors.ts';
 import { IdTable } from '../../scenarios/base/id-table.ts';
-import { appendRuns, headOf, type Run, runTokens, tailOf } from '../../scenarios/formats/prompt.ts';
+import type { Run } from '../../scenarios/formats/prompt.ts';
 
 /** A stretch of full blocks with the same history and the same holders, or one more copy of a single block. */
 export class Node {
@@ -20,8 +21,8 @@ export class Node {
   /** Of its first block, behind its parent. */
   name: number;
   blocks: number;
-  /** Content of at least these blocks. */
-  runs: Run[];
+  /** Content of at least these blocks, in a sequence whose beginning is the way to here. */
+  content: Passage;
   /** Requests that hold it. */
   refs = 0;
   /** Further copies of a single block's content, oldest first; null for none. */
@@ -32,12 +33,12 @@ export class Node {
   before: Node | null = null;
   after: Node | null = null;
 
-  constructor(serial: number, parent: Node | null, name: number, blocks: number, runs: Run[]) {
+  constructor(serial: number, parent: Node | null, name: number, blocks: number, content: Passage) {
     this.serial = serial;
     this.parent = parent;
     this.name = name;
     this.blocks = blocks;
-    this.runs = runs;
+    this.content = content;
   }
 }
 
@@ -53,15 +54,23 @@ export class Hold {
   node: Node | null = null;
   /** Leading blocks of its sequence that are named in the tree. */
   named = 0;
-  /** Where in the runs of its sequence those end. */
+  /** Where in its sequence those end. */
   index = 0;
   offset = 0;
+  /** A block of its sequence, and where that begins: the first of the node it was found in; -1 for none. */
+  fromBlocks = -1;
+  readonly from: Place = { index: 0, offset: 0 };
   /** All blocks it holds. */
   blocks = 0;
   copies: OwnCopy[] | null = null;
 }
 
-const NO_RUNS: Run[] = [];
+const NO_RUNS: readonly Run[] = [];
+const NOTHING = new Passage({ prompt: NO_RUNS, output: NO_RUNS }, { index: 0, offset: 0 });
+
+/** Of the first block of a passage. */
+const nameAt = ({ of, index, offset }: Passage, blockTokens: number, seed: number): number =>
+  nameOf(of.prompt, index, offset, blockTokens, seed, of.output);
 
 /** What `match` found. */
 export interface Match {
@@ -80,7 +89,7 @@ export class PrefixTree {
   readonly blockTokens: number;
   readonly kvBlocks: number;
   readonly prefixCaching: boolean;
-  readonly root = new Node(0, null, 0, 0, []);
+  readonly root = new Node(0, null, 0, 0, NOTHING);
   /** All but the root and copies, by name. */
   private readonly nodes = new IdTable<Node>();
   private serial = 0;
@@ -96,6 +105,8 @@ export class PrefixTree {
   /** Of the last match: the deepest node, and how many of its blocks. */
   private deepest: Node;
   private deepestBlocks = 0;
+  /** Where that node begins in the sequence. */
+  private readonly deepestFrom: Place = { index: 0, offset: 0 };
 
   constructor({ kvBlocks, blockTokens, prefixCaching }: PrefixTreeOptions) {
     this.kvBlocks = kvBlocks;
@@ -123,40 +134,48 @@ export class PrefixTree {
   }
 
   /** The cached blocks that a sequence of `tokens` tokens begins with; at least one token stays to be computed. */
-  match(prompt: readonly Run[], output: readonly Run[], tokens: number): Match {
+  match(of: Sequence, tokens: number): Match {
     const { found } = this;
     found.blocks = 0;
     found.freeBlocks = 0;
     this.deepest = this.root;
     this.deepestBlocks = 0;
-    this.walk.restart(prompt, output);
+    this.deepestFrom.index = 0;
+    this.deepestFrom.offset = 0;
+    this.walk.restart(of);
     if (this.prefixCaching) this.descend(Math.floor((tokens - 1) / this.blockTokens));
     return found;
   }
 
   /** Follows the sequence into the tree, `most` blocks deep at most. */
   private descend(most: number): void {
-    const { found, walk, blockTokens } = this;
+    const { found } = this;
     while (found.blocks < most) {
       const next = this.childOf(this.deepest, most - found.blocks);
       if (next === null) return;
       found.blocks += this.deepestBlocks;
       if (next.refs === 0) found.freeBlocks += this.deepestBlocks;
-      walk.skip(this.deepestBlocks * blockTokens);
       this.deepest = next;
       if (this.deepestBlocks < next.blocks) return;
     }
   }
 
-  /** The child that goes on as the sequence does for at least a block; says in `deepestBlocks` for how many. */
+  /**
+   * The child that goes on as the sequence does for at least a block: the walk goes along it, and `deepestBlocks` says
+   * how far.
+   */
   private childOf(node: Node, most: number): Node | null {
     if (node.childCount === 0) return null;
-    const { walk, blockTokens } = this;
+    const { walk, blockTokens, deepestFrom } = this;
     const child = this.nodes.get(walk.name(blockTokens, node.serial));
     if (child === undefined) return null;
-    const tokens = walk.common(child.runs, Math.min(child.blocks, most) * blockTokens);
-    if (tokens < blockTokens) return null;
-    this.deepestBlocks = Math.floor(tokens / blockTokens);
+    const { index, offset } = walk;
+    this.trim(child);
+    const tokens = walk.follow(child.content, most * blockTokens, blockTokens);
+    if (tokens === 0) return null;
+    deepestFrom.index = index;
+    deepestFrom.offset = offset;
+    this.deepestBlocks = tokens / blockTokens;
     return child;
   }
 
@@ -173,6 +192,9 @@ export class PrefixTree {
     hold.node = node;
     hold.named = this.found.blocks;
     hold.blocks = this.found.blocks;
+    hold.fromBlocks = this.found.blocks - this.deepestBlocks;
+    hold.from.index = this.deepestFrom.index;
+    hold.from.offset = this.deepestFrom.offset;
     this.mark(hold);
     for (let each = node; each.parent !== null; each = each.parent) {
       if (each.refs === 0) this.unqueue(each);
@@ -184,23 +206,23 @@ export class PrefixTree {
    * Grows a hold to `tokens` tokens; those blocks that are full then are named, so that a sibling in the same step can
    * share them. `read` is the sequence, prompt and then output.
    */
-  grow(hold: Hold, tokens: number, prompt: readonly Run[], output: readonly Run[]): void {
+  grow(hold: Hold, tokens: number, of: Sequence): void {
     const blocks = this.blocksFor(tokens);
     this.take(blocks - hold.blocks);
     hold.blocks = blocks;
-    this.name(hold, Math.floor(tokens / this.blockTokens), prompt, output);
+    this.name(hold, Math.floor(tokens / this.blockTokens), of);
   }
 
   /** The first `full` blocks of a hold are full: those not in the tree yet go there. */
-  private name(hold: Hold, full: number, prompt: readonly Run[], output: readonly Run[]): void {
+  private name(hold: Hold, full: number, of: Sequence): void {
     if (!this.prefixCaching || full <= hold.named) return;
-    this.walk.restart(prompt, output, hold.index, hold.offset);
+    this.walk.restart(of, hold.index, hold.offset);
     hold.node ??= this.root;
     while (hold.named < full) {
-      const there = this.childOf(hold.node, full - hold.named);
+      const there = this.childOf(hold.node, 1);
       if (there !== null) this.copyOne(hold, there);
       else {
-        this.extend(hold, full - hold.named);
+        this.extend(hold, full - hold.named, of);
         hold.named = full;
       }
     }
@@ -217,7 +239,7 @@ export class PrefixTree {
   private copyOne(hold: Hold, there: Node): void {
     let node = there;
     if (node.blocks > 1) node = this.split(node, 1);
-    const copy = new Node(0, null, 0, 1, NO_RUNS);
+    const copy = new Node(0, null, 0, 1, NOTHING);
     copy.copyOf = node;
     copy.refs = 1;
     node.copies ??= [];
@@ -226,11 +248,11 @@ export class PrefixTree {
     hold.copies.push({ node, copy });
     hold.node = node;
     hold.named += 1;
-    this.walk.skip(this.blockTokens);
   }
 
   /** Names the next `blocks` blocks behind the hold's node, in it where nobody else has it. */
-  private extend(hold: Hold, blocks: number): void {
+  private extend(hold: Hold, blocks: number, of: Sequence): void {
+    const { walk } = this;
     const node = hold.node!;
     const tokens = blocks * this.blockTokens;
     const isOwn =
@@ -239,20 +261,23 @@ export class PrefixTree {
       node.childCount === 0 &&
       node.copies === null &&
       !this.isCopied(hold, node);
-    const runs = this.walk.read(tokens);
     if (isOwn) {
       this.trim(node);
-      appendRuns(node.runs, runs);
+      // The sequence that goes on is told by one that does: an older one can go.
+      node.content.retell(of, walk, hold.named - node.blocks === hold.fromBlocks ? hold.from : null);
       node.blocks += blocks;
+      walk.skip(tokens);
+      node.content.extend(tokens, walk);
     } else {
-      const name = this.walk.name(this.blockTokens, node.serial);
-      const child = new Node(++this.serial, node, name, blocks, runs);
+      const name = walk.name(this.blockTokens, node.serial);
+      const child = new Node(++this.serial, node, name, blocks, new Passage(of, walk));
       child.refs = 1;
       node.childCount += 1;
       this.nodes.set(name, child);
       hold.node = child;
+      walk.skip(tokens);
+      child.content.extend(tokens, walk);
     }
-    this.walk.skip(tokens);
   }
 
   private isCopied(hold: Hold, node: Node): boolean {
@@ -266,14 +291,13 @@ export class PrefixTree {
 
   /** Parts a node behind its first `blocks` blocks; returns the new upper part. Holders stay with the lower one. */
   private split(node: Node, blocks: number): Node {
-    const tokens = blocks * this.blockTokens;
-    const upper = new Node(++this.serial, node.parent, node.name, blocks, headOf(node.runs, tokens));
+    const head = node.content.takeHead(blocks * this.blockTokens);
+    const upper = new Node(++this.serial, node.parent, node.name, blocks, head);
     upper.refs = node.refs;
     upper.childCount = 1;
     if (this.nodes.get(node.name) === node) this.nodes.set(node.name, upper);
-    node.runs = tailOf(node.runs, tokens);
     node.blocks -= blocks;
-    node.name = nameOf(node.runs, 0, 0, this.blockTokens, upper.serial);
+    node.name = nameAt(node.content, this.blockTokens, upper.serial);
     node.parent = upper;
     this.nodes.set(node.name, node);
     if (node.refs === 0) this.enqueueBehind(node, upper);
@@ -282,17 +306,16 @@ export class PrefixTree {
 
   /** Forgets content behind the node's blocks. */
   private trim(node: Node): void {
-    const tokens = node.blocks * this.blockTokens;
-    if (runTokens(node.runs) > tokens) node.runs = headOf(node.runs, tokens);
+    node.content.cut(node.blocks * this.blockTokens);
   }
 
   /**
    * Lets go of all of a hold whose sequence has `tokens` tokens, its tail first: full blocks wait at the end of the
    * queue, a partial one has no content and is next to be reused.
    */
-  release(hold: Hold, tokens: number, prompt: readonly Run[], output: readonly Run[]): void {
+  release(hold: Hold, tokens: number, of: Sequence): void {
     if (hold.blocks === 0) return;
-    this.name(hold, Math.floor(tokens / this.blockTokens), prompt, output);
+    this.name(hold, Math.floor(tokens / this.blockTokens), of);
     this.blank += hold.blocks - hold.named;
     for (let node = hold.node; node !== null && node.parent !== null; ) {
       const { parent } = node;
@@ -309,6 +332,7 @@ export class PrefixTree {
     hold.offset = 0;
     hold.blocks = 0;
     hold.copies = null;
+    hold.fromBlocks = -1;
   }
 
   /** At the end of the queue; joined with the child that went just before it, if that is all that hangs on it. */
@@ -324,7 +348,8 @@ export class PrefixTree {
       last.copies === null;
     if (joins) {
       this.trim(node);
-      appendRuns(node.runs, last.runs);
+      this.trim(last);
+      node.content.join(last.content);
       node.blocks += last.blocks;
       node.childCount = 0;
       this.unname(last);
@@ -336,7 +361,7 @@ export class PrefixTree {
       // What is dead points at nothing, or the garbage collector would carry on whole chains of it.
       last.parent = null;
       last.before = null;
-      last.runs = NO_RUNS;
+      last.content = NOTHING;
       return;
     }
     node.before = last;
@@ -403,7 +428,7 @@ export class PrefixTree {
       this.unname(node);
       node.parent!.childCount -= 1;
       node.parent = null;
-      node.runs = NO_RUNS;
+      node.content = NOTHING;
       return;
     }
     if (node.copies!.length === 0) node.copies = null;
@@ -425,12 +450,13 @@ export class PrefixTree {
    */
   seed(prompt: readonly Run[], blocks: number): void {
     if (!this.prefixCaching || blocks === 0) return;
-    this.match(prompt, [], blocks * this.blockTokens + 1);
+    const of = { prompt, output: NO_RUNS };
+    this.match(of, blocks * this.blockTokens + 1);
     const hold = new Hold();
     this.takeMatch(hold);
     const missing = Math.min(blocks - hold.blocks, this.free);
-    if (missing > 0) this.grow(hold, (hold.blocks + missing) * this.blockTokens, prompt, []);
-    this.release(hold, hold.blocks * this.blockTokens, prompt, []);
+    if (missing > 0) this.grow(hold, (hold.blocks + missing) * this.blockTokens, of);
+    this.release(hold, hold.blocks * this.blockTokens, of);
   }
 
   /** For tests: blocks in the queue, counted one by one. */

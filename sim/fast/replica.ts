@@ -348,8 +348,7 @@ export class FastReplica {
     }
     this.unlink(request);
     if (!request.isEnding) this.removeLoose(request);
-    const { prompt, output } = request.submission;
-    this.tree.release(request.hold, request.computed, prompt, output);
+    this.tree.release(request.hold, request.computed, request.content);
   }
 
   private removeLoose(request: FastRequest): void {
@@ -522,8 +521,7 @@ export class FastReplica {
   }
 
   private growTo(request: FastRequest, tokens: number): void {
-    const { prompt, output } = request.submission;
-    this.tree.grow(request.hold, request.computed + tokens, prompt, output);
+    this.tree.grow(request.hold, request.computed + tokens, request.content);
   }
 
   /** A loose request computes `tokens` tokens in this step. */
@@ -543,9 +541,9 @@ export class FastReplica {
     const { tree, limits } = this;
     const request = this.waiting.head()!;
     if (request.isEnding) return 0;
-    const { prompt, output, promptTokens, id } = request.submission;
+    const { promptTokens, id } = request.submission;
     const { target } = request;
-    const match = tree.match(prompt, output, target);
+    const match = tree.match(request.content, target);
     const hitTokens = match.blocks * tree.blockTokens;
     const wanted = this.capped(target - hitTokens);
     if (!limits.chunkedPrefill && wanted > budget) return 0;
@@ -727,8 +725,7 @@ export class FastReplica {
       this.pause(victim, step);
       victim.hold.blocks = this.tree.blocksFor(victim.computed + taken);
     } else this.removeLoose(victim);
-    const { prompt, output } = victim.submission;
-    this.tree.release(victim.hold, victim.computed + taken, prompt, output);
+    this.tree.release(victim.hold, victim.computed + taken, victim.content);
     victim.computed = 0;
     victim.preemptions += 1;
     this.unlink(victim);
@@ -804,7 +801,7 @@ export class FastReplica {
       this.batch.blocksFor(this.nextStep, this.decidedBefore(atNs)) > this.tree.blankBlocks
     )
       this.interrupt(atNs);
-    return this.tree.match(prompt, NO_OUTPUT, promptTokens).blocks * this.limits.blockTokens;
+    return this.tree.match({ prompt, output: NO_OUTPUT }, promptTokens).blocks * this.limits.blockTokens;
   }
 
   /** Steps are back to back: what is left of those in flight lies between now and the end of the last one. */

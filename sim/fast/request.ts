@@ -1,10 +1,13 @@
 // One request inside a replica of the fast engine. While it decodes it is a member of the batch, and what it has computed
 // and generated is known from the step at which it joined.
+import type { Sequence } from '../../gateway/routing/passage.ts';
 import type { Submission } from '../cluster.ts';
 import { Hold } from './prefix-tree.ts';
 
 export class FastRequest {
   readonly submission: Submission;
+  /** What it is made of: the cache keeps it when the rest of the request is gone. */
+  readonly content: Sequence;
   /** When it came, as an ordinal of the replica. */
   readonly arrival: number;
   /** Row of its replica in the cluster. */
@@ -43,6 +46,7 @@ export class FastRequest {
 
   constructor(submission: Submission, arrival: number, row: number) {
     this.submission = submission;
+    this.content = { prompt: submission.prompt, output: submission.output };
     this.arrival = arrival;
     this.row = row;
   }

@@ -14,6 +14,7 @@ import { walk } from '../../scenarios/workflows/walk.ts';
 import { largeScenario } from '../builders/large-scenario.ts';
 import { planOf, workflowText } from '../builders/scenarios.ts';
 import { comparePower } from './compare-power.ts';
+import { dayMemory, dayOfAgents } from './day.ts';
 import { cpuSeconds, type Figure } from './figure.ts';
 import { gatewayOverhead } from './gateway.ts';
 import { importAzure, importGigabyte, importMooncake } from './import.ts';
@@ -86,6 +87,12 @@ const BENCHES: Record<string, () => Figure> = {
 
   /** Coding agents on 64 replicas: calls a CPU second, workflows included. */
   'sim-agentic-64': simAgentic64,
+
+  /** Ten thousand coding agents on 256 replicas for a day, tallied: CPU seconds. Two to five minutes. */
+  'day-10k-agents': dayOfAgents,
+
+  /** The same until there are ten million calls: resident memory after the last million over that after the first. */
+  'day-10m-calls': dayMemory,
 
   /** The shared Claude Code sessions, one by one. */
   'sim-sessions': simSessions,
@@ -174,7 +181,13 @@ const BENCHES: Record<string, () => Figure> = {
 };
 
 /** Run only when they are named. */
-const ON_REQUEST: readonly string[] = ['import-1gb', 'policy-bench', 'sim-10m'];
+const ON_REQUEST: readonly string[] = [
+  'import-1gb',
+  'policy-bench',
+  'sim-10m',
+  'day-10k-agents',
+  'day-10m-calls',
+];
 
 function main(args: readonly string[]): number {
   const json = args.includes('--json');

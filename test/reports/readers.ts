@@ -1,4 +1,4 @@
-// Other people's readers of what we write: DuckDB, pandas and OpenTelemetry's own protocol, in a Python of their own
+// Other people's readers of what we write: DuckDB, pandas, OpenTelemetry's own protocol and Kubernetes' schemas, in a Python of their own
 // (.ci/parts fetches it). CI has it; elsewhere its tests are skipped, visibly, where it is absent.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 const PYTHON =
   process.env.WINDTUNNEL_READERS ??
-  join(process.env.WINDTUNNEL_PARTS ?? join(homedir(), '.cache', 'windtunnel'), 'readers-1', 'bin', 'python');
+  join(process.env.WINDTUNNEL_PARTS ?? join(homedir(), '.cache', 'windtunnel'), 'readers-2', 'bin', 'python');
 
 /** CI never skips: there a missing reader is a failure. */
 export const hasReaders = process.env.CI === 'true' || existsSync(PYTHON);

@@ -111,7 +111,7 @@ async function parsed(command: string): Promise<Record<string, unknown>> {
   const commands = {
     simulate: {
       usage: 'simulate <scenario>',
-      of: simulateCommand(notRun, notRun),
+      of: simulateCommand(notRun, notRun, notRun),
     },
     check: { usage: 'check <scenario>', of: checkCommand },
     'bench-policies': { usage: 'bench-policies <scenario>', of: benchPoliciesCommand },

@@ -1,0 +1,264 @@
+// The cheapest candidate that keeps its promises: best first over groups by what they cost at least. A group finds the
+// fewest replicas that it needs in short runs; whichever could be the cheapest is looked at in longer ones, with several
+// seeds, until the cheapest of all has stood the long ones. All meet the same agents.
+//
+//   bounds ─▶ the group that could be cheapest ─▶ short ─▶ middle ─▶ long ─▶ ranking
+//                 ▲────────── it costs more than was thought ──────────┘
+import type { Bound } from './bounds.ts';
+import type { Evaluation, Evaluator, Trial } from './evaluate.ts';
+import { candidateOf } from './space.ts';
+import type { Stretch } from './traffic.ts';
+
+export interface Rung {
+  readonly name: 'short' | 'middle' | 'long';
+  readonly stretch: Stretch;
+  readonly seeds: number;
+}
+
+export interface SearchOptions {
+  readonly evaluator: Evaluator;
+  readonly bounds: readonly Bound[];
+  readonly base: string;
+  readonly rungs: readonly Rung[];
+  /** USD an hour that may be spent; null: whatever it takes. */
+  readonly budgetUsdPerHour: number | null;
+  /** Trials that run side by side. */
+  readonly width: number;
+  readonly tell: (text: string) => void;
+}
+
+/** What became of a group. */
+export interface GroupResult {
+  readonly bound: Bound;
+  /** The last rung it was in; null: it was left out before any run. */
+  readonly rung: Rung['name'] | null;
+  /** Its cheapest candidate that keeps the promises there; null: none was found. */
+  readonly best: Evaluation | null;
+  /** The one that came closest, where none keeps them. */
+  readonly closest: Evaluation | null;
+  /** Why it went no further; null: it stood the last rung. */
+  readonly left: string | null;
+}
+
+export interface SearchResult {
+  /** In the order of the bounds. */
+  readonly groups: readonly GroupResult[];
+  /** Of the last rung: kept by the whole interval, cheapest first, of equals the one with more room. */
+  readonly ranking: readonly Evaluation[];
+  /** Every evaluation there was, for charts. */
+  readonly evaluations: readonly Evaluation[];
+  readonly isInterrupted: boolean;
+}
+
+/** Where a broken group asks next while nothing is known of others: so many times as many replicas. */
+const STRIDE = 1.5;
+/** Times the cheapest known that a group may cost and still be asked about: a short run may be off by a replica. */
+const SLACK = 1.25;
+/** The same once the long runs have a cheapest one and a runner-up. */
+const SLACK_AT_END = 1.05;
+/** Groups that stand the long runs, at most. */
+const FINALISTS = 4;
+/** Room that more replicas bring, below which they bring none: over the target. */
+const NO_GAIN = 0.02;
+
+/** The search of one group for the fewest replicas that keep the promises. */
+class Climb {
+  readonly bound: Bound;
+  private readonly rungs: readonly Rung[];
+  private at = 0;
+  /** Most replicas known to be too few; fewest known to be enough. */
+  private tooFew: number;
+  private enough: number | null = null;
+  /** The first number to ask about; in a later rung, what the one before found. */
+  private first: number;
+  private asksMost = false;
+  private wasAsked = false;
+  best: Evaluation | null = null;
+  closest: Evaluation | null = null;
+  /** Why it can never be the answer; null: it may. */
+  left: string | null;
+
+  constructor(bound: Bound, rungs: readonly Rung[]) {
+    this.bound = bound;
+    this.rungs = rungs;
+    this.left = bound.impossible;
+    this.tooFew = bound.replicasMin - 1;
+    this.first = bound.replicasMin;
+    if (this.left === null && bound.replicasMin > this.most)
+      this.left = `needs at least ${bound.replicasMin} replicas, more than ${this.most}`;
+  }
+
+  private get most(): number {
+    return this.bound.group.replicas.max;
+  }
+
+  get rung(): Rung {
+    return this.rungs[this.at]!;
+  }
+
+  get lastRung(): Rung['name'] | null {
+    return this.wasAsked ? this.rung.name : null;
+  }
+
+  /** USD an hour. */
+  usdOf(replicas: number): number {
+    return (
+      replicas * this.bound.group.tensorParallel * (this.bound.usdPerGpuHour ?? Number.POSITIVE_INFINITY)
+    );
+  }
+
+  /** What it costs as far as is known; before that, what it costs at least. */
+  get usd(): number {
+    return this.usdOf(this.enough ?? Math.max(this.tooFew + 1, this.bound.group.replicas.min));
+  }
+
+  /** Whether a number is known that is enough, in the rung it is in. */
+  get isFound(): boolean {
+    return this.left === null && this.enough !== null;
+  }
+
+  /** Whether nothing cheaper is left to ask in this rung. */
+  private get isSettled(): boolean {
+    return (
+      this.enough !== null && (this.enough - this.tooFew <= 1 || this.enough <= this.bound.group.replicas.min)
+    );
+  }
+
+  get isFinal(): boolean {
+    return this.left === null && this.isSettled && this.at === this.rungs.length - 1;
+  }
+
+  /**
+   * The next number of replicas to ask about, none dearer than `limitUsd`; null: none. Where others have set a limit, the
+   * most that it allows comes first: most groups are out after one run. Goes on to the next rung where this one is settled.
+   */
+  next(limitUsd: number): number | null {
+    if (this.left !== null || this.isFinal) return null;
+    if (this.isSettled) this.enter();
+    const { tooFew, enough, at } = this;
+    const most = Math.min(this.most, Math.floor(limitUsd / this.usdOf(1) + 1e-9));
+    if (enough !== null) return Math.max(this.bound.group.replicas.min, Math.floor((tooFew + enough) / 2));
+    if (tooFew >= most) return null;
+    if (at > 0 && tooFew < this.first) return Math.min(this.first, most);
+    if (this.asksMost || limitUsd < Number.POSITIVE_INFINITY)
+      return at === 0 ? most : Math.min(most, tooFew + 1);
+    if (tooFew < this.first) return Math.min(this.first, most);
+    return Math.min(most, Math.max(tooFew + 1, Math.ceil(tooFew * STRIDE)));
+  }
+
+  /** Into the next rung: what the one before found comes first, then one fewer. */
+  private enter(): void {
+    const found = this.enough!;
+    this.at += 1;
+    this.first = found;
+    this.tooFew = Math.max(this.bound.replicasMin, found - 1) - 1;
+    this.enough = null;
+    this.best = null;
+    this.closest = null;
+    this.asksMost = false;
+  }
+
+  hear(evaluation: Evaluation): void {
+    this.wasAsked = true;
+    const { replicas } = evaluation.trial.candidate;
+    if (evaluation.verdict === 'failed') {
+      this.left = evaluation.failure?.message.split('\n')[0] ?? 'it failed';
+      return;
+    }
+    // Where several seeds could agree, they must.
+    const isEnough =
+      evaluation.verdict === 'kept' || (this.rung.seeds === 1 && evaluation.verdict === 'unsure');
+    if (isEnough) {
+      if (this.enough === null || replicas < this.enough) {
+        this.enough = replicas;
+        this.best = evaluation;
+      }
+      return;
+    }
+    // Replicas in plenty that change nothing: the GPU itself is too slow.
+    const before = this.closest;
+    const gained = roomOf(evaluation) - (before === null ? Number.NEGATIVE_INFINITY : roomOf(before));
+    if (before !== null && replicas > before.trial.candidate.replicas && gained < NO_GAIN)
+      this.asksMost = true;
+    if (gained > 0) this.closest = evaluation;
+    this.tooFew = Math.max(this.tooFew, replicas);
+    if (this.tooFew >= this.most) this.left = `broken with ${this.most} replicas`;
+  }
+}
+
+const roomOf = ({ tightest }: Evaluation): number => tightest?.marginRatio ?? 0;
+
+export async function search(options: SearchOptions): Promise<SearchResult> {
+  const { evaluator, base, bounds, rungs, budgetUsdPerHour, width, tell } = options;
+  const climbs = bounds.map(bound => new Climb(bound, rungs));
+  const evaluations: Evaluation[] = [];
+  let isInterrupted = false;
+  while (!isInterrupted) {
+    const finals = climbs.filter(({ isFinal }) => isFinal);
+    const limit = Math.min(limitOf(climbs, finals), budgetUsdPerHour ?? Number.POSITIVE_INFINITY);
+    if (finals.length >= FINALISTS) break;
+    const open: { climb: Climb; replicas: number }[] = [];
+    for (const climb of climbs.filter(({ usd }) => usd <= limit).toSorted((a, b) => a.usd - b.usd)) {
+      if (open.length === width) break;
+      const replicas = climb.next(limit);
+      if (replicas !== null) open.push({ climb, replicas });
+    }
+    const [first] = open;
+    if (first === undefined) break;
+    tell(`${first.climb.rung.name} run of ${first.replicas} x ${first.climb.bound.group.name}`);
+    const results = await evaluator.evaluate(
+      open.map(
+        ({ climb: { bound, rung }, replicas }): Trial => ({
+          candidate: candidateOf(bound.group, replicas, bound, base),
+          stretch: rung.stretch,
+          seeds: rung.seeds,
+        }),
+      ),
+    );
+    for (const [i, result] of results.entries()) {
+      if (result === null) isInterrupted = true;
+      else {
+        evaluations.push(result);
+        open[i]!.climb.hear(result);
+      }
+    }
+  }
+  const finals = climbs.filter(({ isFinal }) => isFinal);
+  return {
+    groups: climbs.map(climb => ({
+      bound: climb.bound,
+      rung: climb.lastRung,
+      best: climb.best,
+      closest: climb.closest,
+      left: climb.isFinal ? null : whyLeft(climb, budgetUsdPerHour),
+    })),
+    ranking: finals
+      .toSorted((a, b) => a.usd - b.usd || roomOf(b.best!) - roomOf(a.best!))
+      .map(({ best }) => best!),
+    evaluations,
+    isInterrupted,
+  };
+}
+
+/** USD an hour beyond which nobody is asked. */
+function limitOf(climbs: readonly Climb[], finals: readonly Climb[]): number {
+  const cheapest = (some: readonly Climb[]): number =>
+    some.reduce((least, { usd }) => Math.min(least, usd), Number.POSITIVE_INFINITY);
+  if (finals.length > 1) return cheapest(finals) * SLACK_AT_END;
+  return cheapest(climbs.filter(({ isFound }) => isFound)) * SLACK;
+}
+
+function whyLeft(climb: Climb, budget: number | null): string {
+  if (climb.left !== null) return climb.left;
+  const usd = `$${climb.usd.toFixed(2)}/h`;
+  if (budget !== null && climb.usd > budget) return `at least ${usd}: beyond the budget`;
+  if (climb.isFound) return `${usd} after ${climb.rung.name} runs: others are as cheap or cheaper`;
+  return `at least ${usd}: dearer than others`;
+}
+
+/** Of all that broke a promise, what came closest: where nothing keeps them. */
+export const closestOf = (groups: readonly GroupResult[]): Evaluation | null =>
+  groups.reduce<Evaluation | null>((best, { closest }) => {
+    if (closest === null) return best;
+    return best === null || roomOf(closest) > roomOf(best) ? closest : best;
+  }, null);

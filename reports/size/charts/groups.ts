@@ -1,0 +1,96 @@
+// The cheapest that each choice of GPU, parallelism, shape and router comes to, beside the answer.
+import type { SizedGroup, SizeResult } from '../../../scenarios/formats/size.ts';
+import { type Chart, chartSpec, INK, PALETTE, roomForLabels } from '../../charts/chart.ts';
+import { showSignedRatio, showUsd } from '../../numbers.ts';
+
+const ROWS_MAX = 16;
+
+interface Row {
+  readonly name: string;
+  readonly usd: number;
+  readonly shown: string;
+  readonly isAnswer: boolean;
+}
+
+/** Cheapest first; those that were left before they were settled are not there. */
+function rowsOf({ groups, answer }: SizeResult): Row[] {
+  const isKept = ({ best }: SizedGroup): boolean => best?.usdPerHour != null;
+  return groups
+    .filter(isKept)
+    .map(({ best }) => best!)
+    .toSorted((a, b) => a.usdPerHour! - b.usdPerHour!)
+    .slice(0, ROWS_MAX)
+    .map(best => ({
+      name: best.name,
+      usd: best.usdPerHour!,
+      shown: `${showUsd(best.usdPerHour!)}/h`,
+      isAnswer: best.name === answer?.name,
+    }));
+}
+
+export const groupsChart: Chart<SizeResult> = {
+  id: 'size-groups',
+  howToRead:
+    'Each bar is the cheapest deployment of its kind that keeps the promises, by USD an hour; the darker bar is the answer. ' +
+    'Kinds that cost a quarter more than the best in short runs were looked at no further, so their bars are those of short runs.',
+
+  title(result) {
+    const [first, second] = rowsOf(result);
+    if (first === undefined) return 'No kind of deployment keeps every promise';
+    if (second === undefined) return `${first.name} is the only kind of deployment that was settled`;
+    return `${first.name} costs ${first.shown}; the next kind, ${second.name}, ${showSignedRatio(second.usd / first.usd - 1)}`;
+  },
+
+  spec(result) {
+    const bars = rowsOf(result);
+    if (bars.length === 0) return { absent: 'nothing keeps every promise: see what came closest' };
+    const y = {
+      field: 'name',
+      type: 'nominal',
+      sort: bars.map(({ name }) => name),
+      title: null,
+      axis: { domain: false, ticks: false, labelLimit: { expr: 'width < 420 ? 150 : 320' } },
+    };
+    const x = {
+      field: 'usd',
+      type: 'quantitative',
+      title: 'USD an hour',
+      scale: roomForLabels(bars.map(({ usd }) => usd)),
+      axis: { tickCount: 5, format: '$~g', grid: false },
+    };
+    return chartSpec(
+      { bars },
+      {
+        height: { step: 26 },
+        layer: [
+          {
+            data: { name: 'bars' },
+            mark: { type: 'bar', height: { band: 0.65 } },
+            encoding: {
+              y,
+              x,
+              color: {
+                condition: { test: 'datum.isAnswer', value: PALETTE.blue },
+                value: PALETTE.sky,
+              },
+              tooltip: [
+                { field: 'name', title: 'deployment' },
+                { field: 'shown', title: 'costs' },
+              ],
+            },
+          },
+          {
+            data: { name: 'bars' },
+            mark: { type: 'text', align: 'left', dx: 5, fontSize: 11, color: INK },
+            encoding: { y, x, text: { field: 'shown' } },
+          },
+        ],
+      },
+    );
+  },
+
+  table: result => ({
+    columns: ['deployment', 'USD an hour'],
+    rows: rowsOf(result).map(({ name, usd }) => [name, usd]),
+  }),
+};

@@ -1,0 +1,30 @@
+// Writes the folder of an answer: size.json, charts, page. A rim.
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SizeResult } from '../../scenarios/formats/size.ts';
+import { writeChart } from '../chart-files.ts';
+import { type DrawnChart, drawn } from '../charts/chart.ts';
+import { SIZE_CHARTS } from './charts/index.ts';
+import { sizeSummary } from './terminal.ts';
+
+/** `charts`: of questions that were answered on the way. */
+export async function publishSize(
+  size: SizeResult,
+  charts: readonly DrawnChart[],
+  out: string,
+): Promise<{ reportPath: string; summaryText: string }> {
+  const reportPath = join(out, 'report.html');
+  await writeFile(join(out, 'size.json'), `${JSON.stringify(size, null, 1)}\n`);
+  await writeCharts([...SIZE_CHARTS.map(chart => drawn(chart, size)), ...charts], out);
+  const [{ sizePage }, { loadRuntime }] = await Promise.all([import('./page.ts'), import('../runtime.ts')]);
+  await writeFile(reportPath, sizePage(size, charts, await loadRuntime()));
+  return { reportPath, summaryText: sizeSummary(size, { reportPath }) };
+}
+
+/** Into `charts/`, in place of what an earlier answer left there. */
+export async function writeCharts(charts: readonly DrawnChart[], out: string): Promise<void> {
+  const folder = join(out, 'charts');
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  for (const { id, title, spec } of charts) await writeChart(folder, { id, title, drawn: spec });
+}

@@ -1,0 +1,77 @@
+// The answer on the terminal: first what to do, then what it rests on.
+import type { SizeResult } from '../../scenarios/formats/size.ts';
+import { wrap } from '../../scenarios/formats/wrap.ts';
+import { plural, showSignedRatio } from '../numbers.ts';
+import {
+  checkText,
+  confidence,
+  effortText,
+  headline,
+  impossibleLines,
+  per1000,
+  perHour,
+  perMonth,
+  promiseText,
+  runnerUpText,
+  sustainedColumns,
+  sustainedRows,
+} from './words.ts';
+
+const WIDTH = 110;
+
+const INDENT = 14;
+
+/** A label, and a text beside it over as many lines as it takes. */
+const row = (label: string, text: string): string[] =>
+  wrap(text, WIDTH - INDENT).map((line, i) => `${(i === 0 ? `  ${label}` : '').padEnd(INDENT)}${line}`);
+
+export function sizeSummary(size: SizeResult, { reportPath }: { reportPath: string }): string {
+  const { answer, checks, headroom, flips, alternatives, files, notes } = size;
+  const lines: string[] = [`${answer === null ? '✗' : '✓'} ${headline(size)}`, ''];
+  const add = (label: string, texts: readonly (string | null)[]): void => {
+    for (const [i, text] of texts.filter(each => each !== null).entries())
+      lines.push(...row(i === 0 ? label : '', text));
+  };
+  if (answer !== null) {
+    add('cost', [
+      `${perHour(answer.usdPerHour)} for ${plural(answer.gpus, 'GPU')}, ${perMonth(answer.usdPerHour)}; ${per1000(answer)}`,
+    ]);
+    add('promises', answer.promises.map(promiseText));
+    add('how sure', [confidence(size)]);
+    add('runner-up', [runnerUpText(size)]);
+    if (headroom !== null)
+      add('headroom', [headroom.title, ...headroom.lines.filter(line => line.startsWith('Why'))]);
+    add('stands', checks.map(checkText));
+    add(
+      'flips if',
+      flips.map(
+        ({ assumption, now, at, changeRatio, becomes }) =>
+          `${assumption}: ${now} → ${at}${changeRatio === null ? '' : ` (${showSignedRatio(changeRatio)})`}: ${becomes}`,
+      ),
+    );
+    add(
+      'instead',
+      alternatives.map(
+        ({ name, usdPerHour, isJudged, verdict, why }) =>
+          `${name}: ${perHour(usdPerHour)}${isJudged ? `, promises ${verdict}` : ', priced only'}${why === '' ? '' : `; ${why}`}`,
+      ),
+    );
+    const table = sustainedRows(size);
+    if (table.length > 0) {
+      const columns = sustainedColumns(size);
+      const widths = columns.map((name, i) => Math.max(name.length, ...table.map(cells => cells[i]!.length)));
+      const shown = (cells: readonly string[]): string =>
+        `  ${cells.map((cell, i) => cell.padEnd(widths[i]!)).join('  ')}`.trimEnd();
+      lines.push('', shown(columns), ...table.map(shown));
+    }
+  } else add('', impossibleLines(size));
+  lines.push('');
+  add('searched', [effortText(size)]);
+  add('note', notes);
+  add(
+    'files',
+    files.map(({ path, what }) => `${path}: ${what}`),
+  );
+  add('page', [reportPath]);
+  return `${lines.join('\n')}\n`;
+}
