@@ -44,6 +44,8 @@ const HOMES: Record<string, readonly string[]> = {
     'loadgen/command.ts',
     'loadgen/live-options.ts',
     'lab/compare/fresh.ts',
+    'lab/queue/options.ts',
+    'lab/size/command.ts',
     'reports/command.ts',
   ],
 };
@@ -65,6 +67,7 @@ const RIMS = [
   'reports/chart-files.ts',
   'reports/bench/publish.ts',
   'reports/compare/publish.ts',
+  'reports/size/publish.ts',
   'reports/sweep/publish.ts',
   'reports/trace/publish.ts',
   'reports/command.ts',

@@ -18,25 +18,47 @@ export interface GridOptions {
 /** Runs cases somewhere: the outcome of each in its place, null of those that an early end left out. */
 export type RunCases = (cases: readonly GridCase[], options?: GridOptions) => Promise<(Outcome | null)[]>;
 
-/** On threads of this machine. */
-export const runGrid: RunCases = async (
-  cases,
-  { jobs = availableParallelism(), onDone = () => {}, isStopped = () => false } = {},
-) => {
-  if (!(Number.isInteger(jobs) && jobs > 0))
-    throw new UserError(`--jobs ${jobs}: expected a whole number above 0`, { hint: 'e.g. --jobs 2' });
-  const outcomes: (Outcome | null)[] = cases.map(() => null);
-  let next = 0;
-  let done = 0;
-  const take = (): number | null => (next < cases.length && !isStopped() ? next++ : null);
-  const settle = (index: number, outcome: Outcome): void => {
-    outcomes[index] = outcome;
-    onDone(++done, index, outcome);
+/** Threads of this machine, kept from grid to grid with the code they have compiled and the files they have read. */
+export interface KeptThreads {
+  readonly run: RunCases;
+  close(): Promise<void>;
+}
+
+/** `close` them in the end; idle ones keep no process alive. */
+export function keepThreads(): KeptThreads {
+  const idle: Worker[] = [];
+  const own = new CaseRunner();
+  return {
+    async run(cases, { jobs = availableParallelism(), onDone = () => {}, isStopped = () => false } = {}) {
+      if (!(Number.isInteger(jobs) && jobs > 0))
+        throw new UserError(`--jobs ${jobs}: expected a whole number above 0`, { hint: 'e.g. --jobs 2' });
+      const outcomes: (Outcome | null)[] = cases.map(() => null);
+      let next = 0;
+      let done = 0;
+      const take = (): number | null => (next < cases.length && !isStopped() ? next++ : null);
+      const settle = (index: number, outcome: Outcome): void => {
+        outcomes[index] = outcome;
+        onDone(++done, index, outcome);
+      };
+      const threads = Math.min(jobs, cases.length);
+      if (threads === 1) await inThisThread(own, cases, take, settle);
+      else await Promise.all(Array.from({ length: threads }, () => inThread(idle, cases, take, settle)));
+      return outcomes;
+    },
+    async close() {
+      await Promise.all(idle.splice(0).map(worker => worker.terminate()));
+    },
   };
-  const threads = Math.min(jobs, cases.length);
-  if (threads === 1) await inThisThread(cases, take, settle);
-  else await Promise.all(Array.from({ length: threads }, () => inThread(cases, take, settle)));
-  return outcomes;
+}
+
+/** On threads of this machine, for this grid alone. */
+export const runGrid: RunCases = async (cases, options) => {
+  const threads = keepThreads();
+  try {
+    return await threads.run(cases, options);
+  } finally {
+    await threads.close();
+  }
 };
 
 type Take = () => number | null;
@@ -45,8 +67,12 @@ type Settle = (index: number, outcome: Outcome) => void;
 /** Ctrl-C and the terminal are heard between two cases. */
 const pause = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
 
-async function inThisThread(cases: readonly GridCase[], take: Take, settle: Settle): Promise<void> {
-  const runner = new CaseRunner();
+async function inThisThread(
+  runner: CaseRunner,
+  cases: readonly GridCase[],
+  take: Take,
+  settle: Settle,
+): Promise<void> {
   for (let index = take(); index !== null; index = take()) {
     settle(index, await runner.run(cases[index]!));
     await pause();
@@ -54,25 +80,30 @@ async function inThisThread(cases: readonly GridCase[], take: Take, settle: Sett
 }
 
 /** One worker until nothing is left. If the thread itself breaks, its case fails and another thread goes on. */
-async function inThread(cases: readonly GridCase[], take: Take, settle: Settle): Promise<void> {
+async function inThread(
+  idle: Worker[],
+  cases: readonly GridCase[],
+  take: Take,
+  settle: Settle,
+): Promise<void> {
   for (let index = take(); index !== null; ) {
-    const worker = new Worker(new URL('./worker.ts', import.meta.url));
+    const worker = idle.pop() ?? new Worker(new URL('./worker.ts', import.meta.url));
+    worker.ref();
     index = await new Promise<number | null>(resolve => {
       let current = index as number;
       const send = (): void => worker.postMessage({ index: current, of: cases[current] });
-      const after = (): void => {
-        const following = take();
-        if (following === null) {
-          void worker.terminate();
-          resolve(null);
-          return;
-        }
-        current = following;
-        send();
-      };
       worker.on('message', ({ index: at, outcome }: { index: number; outcome: Outcome }) => {
         settle(at, outcome);
-        after();
+        const following = take();
+        if (following !== null) {
+          current = following;
+          send();
+          return;
+        }
+        worker.removeAllListeners();
+        worker.unref();
+        idle.push(worker);
+        resolve(null);
       });
       worker.on('error', error => {
         settle(current, { ok: false, failure: brokenThread(error) });

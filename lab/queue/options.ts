@@ -1,6 +1,6 @@
 // What a command that runs many cases offers: threads of this machine, or with --queue the workers of many.
 import type { Argv } from 'yargs';
-import { type RunCases, runGrid } from '../grid/run-grid.ts';
+import { keepThreads, type RunCases } from '../grid/run-grid.ts';
 
 export interface QueueOptions {
   queue: string | undefined;
@@ -22,7 +22,7 @@ export const withQueue = <T>(yargs: Argv<T>) =>
 
 /** `close` it in the end: what the queue holds of it is removed. */
 export async function runnerOf({ queue }: Partial<QueueOptions>): Promise<Runner> {
-  if (queue === undefined) return { run: runGrid, status: () => '', close: async () => {} };
+  if (queue === undefined) return { ...keepThreads(), status: () => '' };
   const { openQueue } = await import('./run-on-queue.ts');
   return openQueue(queue);
 }

@@ -405,7 +405,8 @@ class Sweep {
     this.outcomes[index] = outcome;
     if (ms > 0) this.recentMs.push(ms);
     if (this.recentMs.length > RECENT) this.recentMs.shift();
-    this.options.onDone?.(++this.done, index, outcome);
+    this.done += 1;
+    this.options.onDone?.(this.done, index, outcome);
   }
 
   /** Jobs that Redis lost, such as the last of a second before it was killed, are sent again. */

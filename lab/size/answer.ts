@@ -28,7 +28,6 @@ export interface AnswerOptions {
   readonly trafficRatio: number;
   readonly budgetUsdPerHour: number | null;
   readonly seeds: number;
-  readonly width: number;
   /** Simulates the whole week. */
   readonly isWholeWeek: boolean;
   readonly isStopped: () => boolean;
@@ -57,7 +56,6 @@ export async function answerOf(options: AnswerOptions): Promise<{
     base: path,
     rungs,
     budgetUsdPerHour,
-    width: options.width,
     tell,
   });
   const winner = searched.ranking[0] ?? null;

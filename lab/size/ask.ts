@@ -1,7 +1,7 @@
 // Questions about a deployment as it is: each is asked, answered in words and drawn.
 import { loadDeployment, readyRun } from '../../engines/load.ts';
 import { routingPolicies } from '../../gateway/routing/index.ts';
-import { publishAnswers } from '../../reports/size/answers.ts';
+import { publishAnswers } from '../../reports/size/publish.ts';
 import { EXIT, UserError } from '../../scenarios/base/errors.ts';
 import { commandLine, deploymentSet, outFolder } from '../../scenarios/cli/run-options.ts';
 import { ProgressLine, printJson, say } from '../../scenarios/cli/terminal.ts';

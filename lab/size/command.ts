@@ -1,6 +1,5 @@
 // `windtunnel size`: the cheapest deployment that keeps its promises and how sure that is, or an answer to a question about
 // a deployment that there is.
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Argv } from 'yargs';
 import { loadDeployment } from '../../engines/load.ts';
@@ -137,7 +136,6 @@ async function size(options: SizeOptions, running: Running): Promise<number> {
     trafficRatio: options.load,
     budgetUsdPerHour,
     seeds: options.seeds,
-    width: 2 * (options.jobs ?? availableParallelism()),
     isWholeWeek: options['whole-week'],
     isStopped: running.isStopped,
     tell: text => progress.show(() => `${text} (${setup.evaluator.runs} runs)`),

@@ -26,6 +26,12 @@ function parsed(line: string): Assertion {
   throw new UserError(`--slo "${line}": ${message}`, { hint: hint ?? 'e.g. --slo "p95(ttft) < 2s"' });
 }
 
+/** A code of its own, or a part of the calls, leaves other failures free. */
+const isOfAllFailures = ({ subject, filter }: Assertion): boolean =>
+  subject.kind === 'rate' &&
+  subject.code === 'error' &&
+  Object.values(filter).every(each => each === undefined);
+
 /** `given`: of the command line. The plan has the scenario's own lines and the SLOs of its steps. */
 export function promisesOf({ assertions }: Pick<Plan, 'assertions'>, given: readonly string[]): Promises {
   const notes: string[] = [];
@@ -46,6 +52,6 @@ export function promisesOf({ assertions }: Pick<Plan, 'assertions'>, given: read
       `nothing bounds a latency, so ${DEFAULT_PROMISES.join(' and ')} are taken; --slo says otherwise`,
     );
   }
-  if (!asked.some(({ subject }) => subject.kind === 'rate')) lines.push(NO_FAILURES);
+  if (!asked.some(isOfAllFailures)) lines.push(NO_FAILURES);
   return { lines, notes };
 }

@@ -22,8 +22,6 @@ export interface SearchOptions {
   readonly rungs: readonly Rung[];
   /** USD an hour that may be spent; null: whatever it takes. */
   readonly budgetUsdPerHour: number | null;
-  /** Trials that run side by side. */
-  readonly width: number;
   readonly tell: (text: string) => void;
 }
 
@@ -56,6 +54,8 @@ const STRIDE = 1.5;
 const SLACK = 1.25;
 /** The same once the long runs have a cheapest one and a runner-up. */
 const SLACK_AT_END = 1.05;
+/** Trials side by side. The same on every machine: what is asked next depends on all that was answered. */
+const WIDTH = 4;
 /** Groups that stand the long runs, at most. */
 const FINALISTS = 4;
 /** Room that more replicas bring, below which they bring none: over the target. */
@@ -73,6 +73,8 @@ class Climb {
   private first: number;
   private asksMost = false;
   private wasAsked = false;
+  /** How far the next question lies from the last: doubled as long as the answer is the same. */
+  private stride = 1;
   best: Evaluation | null = null;
   closest: Evaluation | null = null;
   /** Why it can never be the answer; null: it may. */
@@ -137,21 +139,27 @@ class Climb {
     if (this.isSettled) this.enter();
     const { tooFew, enough, at } = this;
     const most = Math.min(this.most, Math.floor(limitUsd / this.usdOf(1) + 1e-9));
-    if (enough !== null) return Math.max(this.bound.group.replicas.min, Math.floor((tooFew + enough) / 2));
+    if (enough !== null) {
+      const between = Math.floor((tooFew + enough) / 2);
+      return Math.max(
+        this.bound.group.replicas.min,
+        at === 0 ? between : Math.max(between, enough - this.stride),
+      );
+    }
     if (tooFew >= most) return null;
-    if (at > 0 && tooFew < this.first) return Math.min(this.first, most);
-    if (this.asksMost || limitUsd < Number.POSITIVE_INFINITY)
-      return at === 0 ? most : Math.min(most, tooFew + 1);
+    if (at > 0) return Math.min(most, tooFew < this.first ? this.first : tooFew + this.stride);
+    if (this.asksMost || limitUsd < Number.POSITIVE_INFINITY) return most;
     if (tooFew < this.first) return Math.min(this.first, most);
     return Math.min(most, Math.max(tooFew + 1, Math.ceil(tooFew * STRIDE)));
   }
 
-  /** Into the next rung: what the one before found comes first, then one fewer. */
+  /** Into the next rung: what the one before found comes first, then one fewer, or one more. */
   private enter(): void {
     const found = this.enough!;
     this.at += 1;
     this.first = found;
-    this.tooFew = Math.max(this.bound.replicasMin, found - 1) - 1;
+    this.stride = 1;
+    this.tooFew = this.bound.replicasMin - 1;
     this.enough = null;
     this.best = null;
     this.closest = null;
@@ -168,6 +176,7 @@ class Climb {
     // Where several seeds could agree, they must.
     const isEnough =
       evaluation.verdict === 'kept' || (this.rung.seeds === 1 && evaluation.verdict === 'unsure');
+    if (replicas !== this.first) this.stride *= 2;
     if (isEnough) {
       if (this.enough === null || replicas < this.enough) {
         this.enough = replicas;
@@ -189,7 +198,7 @@ class Climb {
 const roomOf = ({ tightest }: Evaluation): number => tightest?.marginRatio ?? 0;
 
 export async function search(options: SearchOptions): Promise<SearchResult> {
-  const { evaluator, base, bounds, rungs, budgetUsdPerHour, width, tell } = options;
+  const { evaluator, base, bounds, rungs, budgetUsdPerHour, tell } = options;
   const climbs = bounds.map(bound => new Climb(bound, rungs));
   const evaluations: Evaluation[] = [];
   let isInterrupted = false;
@@ -199,7 +208,7 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
     if (finals.length >= FINALISTS) break;
     const open: { climb: Climb; replicas: number }[] = [];
     for (const climb of climbs.filter(({ usd }) => usd <= limit).toSorted((a, b) => a.usd - b.usd)) {
-      if (open.length === width) break;
+      if (open.length === WIDTH) break;
       const replicas = climb.next(limit);
       if (replicas !== null) open.push({ climb, replicas });
     }

@@ -1,13 +1,11 @@
-// Answers to questions about a deployment: on the terminal, as answers.json, as a page. A rim.
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+// Answers to questions about a deployment, on the terminal and as a page.
 import { wrap } from '../../scenarios/formats/wrap.ts';
 import type { DrawnChart } from '../charts/chart.ts';
 import { type Html, html } from '../html.ts';
 import { unbroken } from '../numbers.ts';
 import { document, type Payload } from '../page.ts';
+import type { PageRuntime } from '../runtime.ts';
 import { drawnFigure } from './page.ts';
-import { writeCharts } from './publish.ts';
 
 export interface AnsweredQuestion {
   /** Its option. */
@@ -33,40 +31,24 @@ export interface Answers {
 }
 
 /** What a program wants: without drawings. */
-const plain = ({ answers, ...rest }: Answers) => ({
+export const plain = ({ answers, ...rest }: Answers) => ({
   ...rest,
   answers: answers.map(({ charts: _, ...answer }) => answer),
 });
 
-export async function publishAnswers(
-  given: Answers,
-  out: string,
-): Promise<{ written: unknown; summaryText: string }> {
-  const written = plain(given);
-  const reportPath = join(out, 'report.html');
-  await writeFile(join(out, 'answers.json'), `${JSON.stringify(written, null, 1)}\n`);
-  await writeCharts(
-    given.answers.flatMap(({ charts }) => charts),
-    out,
-  );
-  const { loadRuntime } = await import('../runtime.ts');
-  const runtime = await loadRuntime();
+export function answersPage(given: Answers, runtime: PageRuntime): string {
   const payload: Payload = {};
   const title = `${given.scenario} @ ${given.deployment}`;
-  await writeFile(
-    reportPath,
-    document(
-      {
-        title,
-        body: answersBody(given, title, payload),
-        summary: written,
-        payload,
-        footer: 'One file, no network. Numbers come from answers.json beside it.',
-      },
-      runtime,
-    ),
+  return document(
+    {
+      title,
+      body: answersBody(given, title, payload),
+      summary: plain(given),
+      payload,
+      footer: 'One file, no network. Numbers come from answers.json beside it.',
+    },
+    runtime,
   );
-  return { written, summaryText: answersText(given, reportPath) };
 }
 
 function answersBody(
@@ -99,11 +81,15 @@ function answersBody(
 
 const WIDTH = 110;
 
-function answersText({ answers, notes }: Answers, reportPath: string): string {
+/** A mark, and a text beside it over as many lines as it takes. */
+const marked = (mark: string, text: string): string[] =>
+  wrap(text, WIDTH - mark.length).map((line, i) => `${i === 0 ? mark : ' '.repeat(mark.length)}${line}`);
+
+export function answersText({ answers, notes }: Answers, reportPath: string): string {
   const lines = answers.flatMap(({ title, lines: rest, isMet }) => [
-    ...wrap(`${isMet ? '✓' : '✗'} ${title}`, WIDTH, '  '),
-    ...rest.flatMap(line => wrap(`  - ${line}`, WIDTH, '    ')),
+    ...marked(isMet ? '✓ ' : '✗ ', title),
+    ...rest.flatMap(line => marked('  - ', line)),
     '',
   ]);
-  return `${[...lines, ...notes.flatMap(note => wrap(`note: ${note}`, WIDTH, '  ')), `page: ${reportPath}`].join('\n')}\n`;
+  return `${[...lines, ...notes.flatMap(note => marked('note: ', note)), `page: ${reportPath}`].join('\n')}\n`;
 }

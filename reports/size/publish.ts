@@ -1,9 +1,10 @@
-// Writes the folder of an answer: size.json, charts, page. A rim.
+// Writes the folder of an answer: size.json or answers.json, charts, page. A rim.
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SizeResult } from '../../scenarios/formats/size.ts';
 import { writeChart } from '../chart-files.ts';
 import { type DrawnChart, drawn } from '../charts/chart.ts';
+import { type Answers, answersPage, answersText, plain } from './answers.ts';
 import { SIZE_CHARTS } from './charts/index.ts';
 import { sizeSummary } from './terminal.ts';
 
@@ -19,6 +20,22 @@ export async function publishSize(
   const [{ sizePage }, { loadRuntime }] = await Promise.all([import('./page.ts'), import('../runtime.ts')]);
   await writeFile(reportPath, sizePage(size, charts, await loadRuntime()));
   return { reportPath, summaryText: sizeSummary(size, { reportPath }) };
+}
+
+export async function publishAnswers(
+  given: Answers,
+  out: string,
+): Promise<{ written: unknown; summaryText: string }> {
+  const written = plain(given);
+  const reportPath = join(out, 'report.html');
+  await writeFile(join(out, 'answers.json'), `${JSON.stringify(written, null, 1)}\n`);
+  await writeCharts(
+    given.answers.flatMap(({ charts }) => charts),
+    out,
+  );
+  const { loadRuntime } = await import('../runtime.ts');
+  await writeFile(reportPath, answersPage(given, await loadRuntime()));
+  return { written, summaryText: answersText(given, reportPath) };
 }
 
 /** Into `charts/`, in place of what an earlier answer left there. */

@@ -23,11 +23,12 @@ import { metricsWatch } from './metrics.ts';
 import { policyBench } from './policies.ts';
 import { reportOfMillion } from './report.ts';
 import { runLogCost } from './run-log.ts';
+import { sweepScaleout } from './scaleout.ts';
 import { simAgentic64, simGrowth, simSessions, simSingle, simTenMillion } from './simulate.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
-const BENCHES: Record<string, () => Figure> = {
+const BENCHES: Record<string, () => Figure | Promise<Figure>> = {
   /** Hashing one draw from its key. */
   draws: () => {
     const root = seedKey(1);
@@ -115,6 +116,9 @@ const BENCHES: Record<string, () => Figure> = {
   /** What comparisons of live runs find, and what they invent. */
   'compare-power': comparePower,
 
+  /** 400 runs over one, two and four workers of a queue, and while workers and Redis are killed. */
+  'sweep-scaleout': sweepScaleout,
+
   /** A million calls of Mooncake's form, whose sessions are found by their blocks. */
   'import-mooncake': importMooncake,
 
@@ -184,12 +188,13 @@ const BENCHES: Record<string, () => Figure> = {
 const ON_REQUEST: readonly string[] = [
   'import-1gb',
   'policy-bench',
+  'sweep-scaleout',
   'sim-10m',
   'day-10k-agents',
   'day-10m-calls',
 ];
 
-function main(args: readonly string[]): number {
+async function main(args: readonly string[]): Promise<number> {
   const json = args.includes('--json');
   const names = args.filter(arg => !arg.startsWith('--'));
   const unknown = names.find(name => !(name in BENCHES));
@@ -199,7 +204,7 @@ function main(args: readonly string[]): number {
   }
   for (const [name, bench] of Object.entries(BENCHES)) {
     if (names.length > 0 ? !names.includes(name) : ON_REQUEST.includes(name)) continue;
-    const figure = bench();
+    const figure = await bench();
     const line = { name, ...figure };
     const rounded = figure.value >= 100 ? figure.value.toFixed(0) : figure.value.toPrecision(3);
     process.stdout.write(
@@ -211,4 +216,4 @@ function main(args: readonly string[]): number {
   return 0;
 }
 
-process.exitCode = main(process.argv.slice(2));
+process.exitCode = await main(process.argv.slice(2));

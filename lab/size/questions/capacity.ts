@@ -50,19 +50,13 @@ export async function capacityOf(asking: Asking, candidate: Candidate = asking.c
   let [low, high] = keeps(today) ? [1, 2] : [1 / 2, 1];
   while (low >= 1 && high < MOST && keeps(await at(high, 1))) [low, high] = [high, 2 * high];
   while (high <= 1 && low > LEAST && !keeps(await at(low, 1))) [low, high] = [low / 2, low];
-  for (;;) {
-    while (high / low > PRECISION_RATIO) {
-      const middle = Math.sqrt(low * high);
-      if (keeps(await at(middle, seeds))) low = middle;
-      else high = middle;
-    }
-    if (!keeps(await at(low, seeds))) {
-      if (low <= LEAST) break;
-      [low, high] = [low / 2, low];
-    } else if (keeps(await at(high, seeds))) {
-      if (high >= MOST) break;
-      [low, high] = [high, 2 * high];
-    } else break;
+  while (low > LEAST && !keeps(await at(low, seeds))) [low, high] = [low / 2, low];
+  while (high < MOST && keeps(await at(high, seeds))) [low, high] = [high, 2 * high];
+  const isHeld = keeps(await at(low, seeds));
+  while (isHeld && high / low > PRECISION_RATIO && high < MOST) {
+    const middle = Math.sqrt(low * high);
+    if (keeps(await at(middle, seeds))) low = middle;
+    else high = middle;
   }
   const evaluations = [...found.values()].sort((a, b) => loadOf(a) - loadOf(b));
   const good = evaluations.findLast(each => loadOf(each) <= high && keeps(each)) ?? null;

@@ -21,21 +21,26 @@ const isAwake = (spans: readonly ReplicaSpan[], atMs: number): boolean =>
       readyMs !== null && readyMs <= atMs && (goneMs ?? Number.POSITIVE_INFINITY) > atMs,
   );
 
-/** Share of `durationMs` in which no span is. */
-function asleepRatio(spans: readonly ReplicaSpan[], durationMs: number): number {
-  let [awakeMs, untilMs] = [0, 0];
+/** An autoscaler that has seen nothing yet may send a pool to sleep: so much of the run is its start. */
+const START_RATIO = 0.1;
+
+/** Share of the time from `fromMs` on in which no span is. */
+function asleepRatio(spans: readonly ReplicaSpan[], fromMs: number, durationMs: number): number {
+  let [awakeMs, untilMs] = [0, fromMs];
   for (const { askedMs, goneMs } of spans.toSorted((a, b) => a.askedMs - b.askedMs)) {
     const endMs = goneMs ?? durationMs;
     awakeMs += Math.max(0, endMs - Math.max(untilMs, askedMs));
     untilMs = Math.max(untilMs, endMs);
   }
-  return durationMs === 0 ? 0 : Math.max(0, 1 - awakeMs / durationMs);
+  return durationMs <= fromMs ? 0 : Math.max(0, 1 - awakeMs / (durationMs - fromMs));
 }
 
 const p95 = (values: readonly number[]): number | null =>
   values.length === 0 ? null : quantile(values, 0.95);
 
-const measure: Measure<MetCold> = ({ calls, workflows, replicas = [], durationMs }) => {
+const measure: Measure<MetCold> = ({ calls, workflows: all, replicas = [], durationMs }) => {
+  const fromMs = START_RATIO * durationMs;
+  const workflows = all.filter(({ plannedMs }) => plannedMs >= fromMs);
   const spans = Map.groupBy(replicas, ({ pool }) => pool);
   const met = new Set<string>();
   for (const { session, pool, plannedMs } of calls) {
@@ -52,7 +57,7 @@ const measure: Measure<MetCold> = ({ calls, workflows, replicas = [], durationMs
     metMsP95: p95(took.filter(({ isMet }) => isMet).map(({ ms }) => ms)),
     othersMsP95: p95(took.filter(({ isMet }) => !isMet).map(({ ms }) => ms)),
     allMsP95: p95(took.map(({ ms }) => ms)),
-    asleepRatio: asleepRatio(replicas, durationMs),
+    asleepRatio: asleepRatio(replicas, fromMs, durationMs),
   };
 };
 export default measure;

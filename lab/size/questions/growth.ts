@@ -66,6 +66,7 @@ async function ask(asking: Asking, value: string): ReturnType<Question['ask']> {
           min: replicasMin(deployment),
           max,
           guess,
+          isGuessNear: true,
           seeds: 1,
         });
   const months: GrowthMonths['months'] = loads.map((load, month) => {

@@ -10,11 +10,10 @@ import { type ModelFit, modelFitChart } from '../../../reports/size/charts/model
 import { UserError } from '../../../scenarios/base/errors.ts';
 import type { Candidate } from '../candidate.ts';
 import type { Asking, Question } from '../question.ts';
-import { fewest, replicasOf } from './replicas.ts';
+import { fewest } from './replicas.ts';
 
-/** So many GPUs are tried at most, or eight times as many as there are. */
-const GPUS_MAX = 64;
-const TIMES_MAX = 8;
+/** So many times the GPUs of the pool are tried at most, or those of one server. */
+const TIMES_MAX = 2;
 const GPUS_OF_A_SERVER = 8;
 
 type Mapping = Readonly<Record<string, unknown>>;
@@ -56,7 +55,12 @@ const largestPool = (pools: readonly PoolSpec[]): PoolSpec | undefined =>
   );
 
 /** The first of these that the GPUs hold: weights as they are, then in fp8, then on more GPUs. What does not fit is told. */
-function fitOf({ deployed, candidate }: Asking, pool: PoolSpec, modelId: string): Fit | string {
+function fitOf(
+  { deployed, candidate }: Asking,
+  pool: PoolSpec,
+  modelId: string,
+  fromGpus: number,
+): Fit | string {
   const given = (deployed.source.value as { pools: Record<string, Mapping> }).pools[pool.name]!;
   const kept = Object.fromEntries(Object.entries(given).filter(([key]) => !OF_THE_MODEL.includes(key)));
   const precision = (given.precision ?? {}) as { weights?: string; kv?: string };
@@ -67,7 +71,7 @@ function fitOf({ deployed, candidate }: Asking, pool: PoolSpec, modelId: string)
   };
   let why = 'it fits no server';
   for (
-    let tensorParallel = pool.tensorParallel;
+    let tensorParallel = fromGpus;
     tensorParallel <= Math.max(GPUS_OF_A_SERVER, pool.tensorParallel);
     tensorParallel *= 2
   ) {
@@ -117,6 +121,83 @@ const candidateOf =
     usdPerHour: fit.usdPerHour === null ? null : replicas * fit.usdPerHour,
   });
 
+type Row = ModelFit['models'][number];
+
+/** The fewest replicas of a model; where no number of them is quick enough, with more GPUs to each. */
+async function rowOf(
+  asking: Asking,
+  pool: PoolSpec,
+  model: string,
+  aliases: readonly string[],
+): Promise<Row> {
+  const none = { replicas: null, gpus: null, usdPer1000Workflows: null, usdPerHour: null };
+  const gpusMax = Math.max(GPUS_OF_A_SERVER, TIMES_MAX * pool.replicas * pool.tensorParallel);
+  let row: Row = {
+    model,
+    verdict: 'does not fit',
+    ...none,
+    weights: null,
+    tensorParallel: null,
+    tightest: null,
+    why: null,
+  };
+  for (let fromGpus = pool.tensorParallel; fromGpus <= GPUS_OF_A_SERVER; ) {
+    const fit = fitOf(asking, pool, model, fromGpus);
+    if (typeof fit === 'string') return row.why === null ? { ...row, why: fit } : row;
+    asking.tell(`${model}: the fewest replicas of ${plural(fit.gpus, 'GPU')}`);
+    const max = Math.max(1, Math.floor(gpusMax / fit.gpus));
+    const [found] = await fewest(asking, {
+      loads: [1],
+      candidateOf: candidateOf(asking, pool, model, fit),
+      min: 1,
+      max,
+      // The most first: if they do not, no number does.
+      guess: () => max,
+      isGuessNear: false,
+      seeds: asking.seeds,
+      set: aliases.map(alias => `models.${alias}.model=${model}`),
+    });
+    const { evaluation, replicas } = found!;
+    const { tightest, verdict, usdPerHour, usdPer1000Workflows, trial } = evaluation;
+    const { gpus } = trial.candidate;
+    const common = {
+      model,
+      weights: fit.weights,
+      tensorParallel: fit.tensorParallel,
+      tightest:
+        tightest === null
+          ? null
+          : {
+              text: tightest.text,
+              shown: showValue(tightest.value, tightest.unit),
+              marginRatio: tightest.marginRatio,
+            },
+    };
+    if (replicas !== null)
+      return {
+        ...common,
+        verdict: verdict === 'unsure' ? 'unsure' : 'kept',
+        replicas,
+        gpus,
+        usdPer1000Workflows,
+        usdPerHour,
+        why: null,
+      };
+    const still =
+      tightest === null ? 'nothing completes' : `${tightest.text} is still ${common.tightest!.shown}`;
+    const broken: Row = {
+      ...common,
+      verdict: 'broken',
+      ...none,
+      why: `with ${plural(gpus, 'GPU')}, ${fit.tensorParallel} to a replica, ${still}`,
+    };
+    if (row.tightest === null || (tightest?.marginRatio ?? -Infinity) > row.tightest.marginRatio)
+      row = broken;
+    fromGpus = 2 * fit.tensorParallel;
+  }
+  return row;
+}
+
 async function ask(asking: Asking, value: string): ReturnType<Question['ask']> {
   const { deployment, deployed, evaluator, seeds } = asking;
   const pool = largestPool(deployment.pools);
@@ -147,68 +228,8 @@ async function ask(asking: Asking, value: string): ReturnType<Question['ask']> {
     return server?.kind === 'pool' && server.pool === pool;
   });
   const others = deployment.pools.filter(each => each !== pool);
-  const models: ModelFit['models'][number][] = [];
-  for (const id of ids) {
-    const fit = fitOf(asking, pool, id);
-    if (typeof fit === 'string') {
-      models.push({
-        model: id,
-        verdict: 'does not fit',
-        replicas: null,
-        gpus: null,
-        usdPer1000Workflows: null,
-        usdPerHour: null,
-        weights: null,
-        tensorParallel: null,
-        tightest: null,
-        why: fit,
-      });
-      continue;
-    }
-    asking.tell(`${id}: the fewest replicas`);
-    const max = Math.max(
-      1,
-      Math.floor(Math.max(GPUS_MAX, TIMES_MAX * pool.replicas * pool.tensorParallel) / fit.gpus / TIMES_MAX),
-    );
-    const guess = Math.max(
-      1,
-      Math.min(max, Math.floor((replicasOf(deployment) * pool.tensorParallel) / fit.tensorParallel / 2)),
-    );
-    const [found] = await fewest(asking, {
-      loads: [1],
-      candidateOf: candidateOf(asking, pool, id, fit),
-      min: 1,
-      max,
-      guess: () => guess,
-      seeds,
-      set: aliases.map(alias => `models.${alias}.model=${id}`),
-    });
-    const { evaluation, replicas } = found!;
-    const { tightest } = evaluation;
-    const isKept = replicas !== null;
-    const tried = evaluation.trial.candidate;
-    models.push({
-      model: id,
-      verdict: !isKept ? 'broken' : evaluation.verdict === 'unsure' ? 'unsure' : 'kept',
-      replicas,
-      gpus: isKept ? tried.gpus : null,
-      usdPer1000Workflows: isKept ? evaluation.usdPer1000Workflows : null,
-      usdPerHour: isKept ? evaluation.usdPerHour : null,
-      weights: fit.weights,
-      tensorParallel: fit.tensorParallel,
-      tightest:
-        tightest === null
-          ? null
-          : {
-              text: tightest.text,
-              shown: showValue(tightest.value, tightest.unit),
-              marginRatio: tightest.marginRatio,
-            },
-      why: isKept
-        ? null
-        : `with ${plural(tried.gpus, 'GPU')} ${tightest === null ? 'nothing completes' : `${tightest.text} is still ${showValue(tightest.value, tightest.unit)}`}`,
-    });
-  }
+  const models: Row[] = [];
+  for (const id of ids) models.push(await rowOf(asking, pool, id, aliases));
   const data: ModelFit = { gpu: pool.gpuId ?? 'this server', models };
   const fitting = models.filter(({ verdict }) => verdict === 'kept' || verdict === 'unsure');
   const cheapest = fitting.toSorted((a, b) => (a.usdPerHour ?? Infinity) - (b.usdPerHour ?? Infinity))[0];
@@ -232,7 +253,7 @@ async function ask(asking: Asking, value: string): ReturnType<Question['ask']> {
           : `${each.model}: ${plural(each.replicas, 'replica')} of ${plural(each.tensorParallel!, 'GPU')}, weights in ${each.weights}${each.usdPer1000Workflows === null ? '' : `, ${showUsd(each.usdPer1000Workflows)} per 1,000 workflows`}; ${each.tightest === null ? 'no promise has a value' : `tightest ${each.tightest.text} at ${each.tightest.shown}, ${showRatio(each.tightest.marginRatio)} of room`}.`,
       ),
       'Quality is not judged: a larger model may need fewer turns, a smaller one may fail where this says nothing.',
-      `Assumed: the same tokens for every model, the same GPU (${data.gpu}) and router; weights in fp8, then more GPUs to a replica, where the weights do not fit; step times by physics where a profile was of another model.${others.length === 0 ? '' : ` Other pools stay as they are and are not in the price: ${others.map(({ name }) => name).join(', ')}.`}`,
+      `Assumed: the same tokens for every model, the same GPU (${data.gpu}) and router; weights in fp8 where they do not fit, then more GPUs to a replica where they still do not or where it is too slow; step times by physics where a profile was of another model.${others.length === 0 ? '' : ` Other pools stay as they are and are not in the price: ${others.map(({ name }) => name).join(', ')}.`}`,
     ],
     data: { ...data, runs: evaluator.runs },
     charts: [drawn(modelFitChart, data)],

@@ -105,6 +105,8 @@ export interface FewestOptions {
   readonly max: number;
   /** Where to begin at a load. */
   readonly guess: (loadRatio: number) => number;
+  /** The guess is likely right: the number below it is asked about next, not that in the middle. */
+  readonly isGuessNear: boolean;
   readonly seeds: number;
   /** Overrides of the scenario. */
   readonly set?: readonly string[];
@@ -123,7 +125,7 @@ const GROWTH = 1.5;
 
 /** All loads side by side; fewer than `min` are not asked about. */
 export async function fewest(asking: Asking, options: FewestOptions): Promise<Needed[]> {
-  const { loads, candidateOf, min, max, guess, seeds, set = [] } = options;
+  const { loads, candidateOf, min, max, guess, isGuessNear, seeds, set = [] } = options;
   const searches = loads.map(
     (loadRatio): Search => ({ loadRatio, tooFew: min - 1, enough: null, best: null, closest: null }),
   );
@@ -135,9 +137,7 @@ export async function fewest(asking: Asking, options: FewestOptions): Promise<Ne
     }
     if (enough - tooFew <= 1) return null;
     // A good guess is proved by the one below it.
-    return tooFew === min - 1
-      ? Math.max(min, enough - 1 - Math.floor((guess(loadRatio) - enough) / 2))
-      : Math.floor((tooFew + enough) / 2);
+    return isGuessNear && enough === guess(loadRatio) ? enough - 1 : Math.floor((tooFew + enough) / 2);
   };
   for (;;) {
     const asked = searches.flatMap(search => {

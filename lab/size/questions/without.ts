@@ -219,7 +219,7 @@ async function ask(asking: Asking, value: string): ReturnType<Question['ask']> {
   const brokenBefore = promises.filter(each => (each.usual ?? 0) > 1);
   const worst = broken.toSorted((a, b) => b.during! - a.during!)[0];
   const needs = await neededText(asking, failing, broken.length > 0 || isLost);
-  const data: WithoutParts = { what: failing.what, when, points, promises };
+  const data: WithoutParts = { what: failing.what, lostCallRatio: lostRatio, when, points, promises };
   const recovery =
     recoverMs === null
       ? `not as before within ${showMs(when.endMs - when.toMs)} after it`
@@ -252,7 +252,6 @@ async function ask(asking: Asking, value: string): ReturnType<Question['ask']> {
     data: {
       ...data,
       recoverMs,
-      lostCallRatio: lostRatio,
       needed: needs.replicas,
       runs: evaluator.runs,
     },
@@ -312,6 +311,7 @@ async function neededText(
     min: replicasMin(deployment),
     max: 4 * now,
     guess: () => Math.max(replicasMin(deployment), now - count),
+    isGuessNear: false,
     seeds,
   });
   const alone = found?.replicas ?? null;
@@ -328,7 +328,7 @@ async function neededText(
   return {
     lines: [
       wanted <= now
-        ? `${plural(alone, 'replica')} carry the traffic in the long run, so ${plural(now, 'replica')} are enough: what breaks is the moment of the failure itself, calls that were running and caches that are cold; retries and a fallback help there.`
+        ? `In the long run ${plural(alone, 'replica')} would do, so the ${showCount(now)} of today are enough: what breaks is the moment of the failure itself, calls that were running and caches that are cold; retries and a fallback help there.`
         : `To hold: ${plural(alone, 'replica')} must be left to carry the traffic, so ${whole ? `as many again elsewhere, ${showCount(wanted)} in all` : `${showCount(wanted)} in place of ${showCount(now)}`}${usd === null ? '' : ` (${showUsd(usd)} an hour)`}.`,
     ],
     replicas: wanted,

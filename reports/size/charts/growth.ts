@@ -1,7 +1,7 @@
 // Demand against capacity: traffic that grows, what today's deployment holds, and the replicas that each month needs.
 import { type Chart, type ChartSpec, chartSpec, FAINT, INK, PALETTE } from '../../charts/chart.ts';
 import { panel, panelAxis } from '../../charts/panels.ts';
-import { showCount, showNumber, showRatio } from '../../numbers.ts';
+import { plural, showCount, showNumber, showRatio } from '../../numbers.ts';
 
 export interface GrowthMonths {
   /** A month, compound. */
@@ -33,9 +33,9 @@ export const growthChart: Chart<GrowthMonths> = {
     const last = months.at(-1)!;
     const growing = `With ${showRatio(growthRatio)} a month`;
     if (breaksAtMonths === null || breaksAtMonths > last.month)
-      return `${growing} today’s ${showCount(replicasNow)} replicas last beyond month ${last.month}`;
-    const then = last.replicas === null ? 'more than were tried' : `${showCount(last.replicas)} replicas`;
-    return `${growing} today’s ${showCount(replicasNow)} replicas last ${showNumber(breaksAtMonths)} months; month ${last.month} needs ${then}`;
+      return `${growing} today’s ${plural(replicasNow, 'replica')} ${replicasNow === 1 ? 'lasts' : 'last'} beyond month ${last.month}`;
+    const then = last.replicas === null ? 'more than were tried' : plural(last.replicas, 'replica');
+    return `${growing} today’s ${plural(replicasNow, 'replica')} ${replicasNow === 1 ? 'lasts' : 'last'} ${showNumber(breaksAtMonths)} months; month ${last.month} needs ${then}`;
   },
 
   spec({ months, replicasNow, heldWorkflowsPerHour }): ChartSpec | { absent: string } {
@@ -83,7 +83,7 @@ export const growthChart: Chart<GrowthMonths> = {
             point: { filled: true, size: 30, color: PALETTE.blue },
           },
           encoding: {
-            x,
+            x: { ...x, axis: { ...x.axis, labels: false, ticks: false } },
             y: demand,
             tooltip: [
               { field: 'month', title: 'month' },

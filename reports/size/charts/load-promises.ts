@@ -76,7 +76,7 @@ export const loadPromisesChart: Chart<LoadPromises> = {
         rules: [{ y: 1, label: 'broken above' }],
       }),
       [
-        { x: 1, label: 'today', side: 'left' },
+        { x: 1, label: 'today', side: heldRatio >= 1 ? 'right' : 'left' },
         ...(heldRatio > 0 && Math.abs(heldRatio - 1) > 0.05
           ? [{ x: heldRatio, label: `holds ${showNumber(heldRatio)}x`, side: 'left' as const }]
           : []),

@@ -1,5 +1,5 @@
 // Models on the same GPUs under the same promises: what 1,000 workflows cost with the fewest replicas that keep them.
-import { type Chart, chartSpec, INK, PALETTE, roomForLabels, topLegend } from '../../charts/chart.ts';
+import { type Chart, chartSpec, INK, PALETTE, topLegend } from '../../charts/chart.ts';
 import { plural, showUsd } from '../../numbers.ts';
 
 export interface ModelFit {
@@ -66,7 +66,8 @@ export const modelFitChart: Chart<ModelFit> = {
       field: 'usd',
       type: 'quantitative',
       title: 'USD per 1,000 workflows',
-      scale: roomForLabels(rows.map(({ usd }) => usd)),
+      // Names of costs are long, and a phone is narrow.
+      scale: { domain: [0, 1.8 * Math.max(...rows.map(({ usd }) => usd))], nice: false },
       axis: { tickCount: 5, format: '~g', grid: false },
     };
     const names = Object.keys(VERDICTS).filter(name =>

@@ -14,6 +14,8 @@ import { showNumber, showRatio } from '../../numbers.ts';
 
 export interface WithoutParts {
   readonly what: string;
+  /** Calls without an answer over those that come while it fails, beyond the usual. */
+  readonly lostCallRatio: number;
   /** Ms of the run: what is shown, and when it fails within. */
   readonly when: {
     readonly beginMs: number;
@@ -47,14 +49,15 @@ export const withoutChart: Chart<WithoutParts> = {
     'moment, 1 at the target and above it where it is broken, of calls and workflows that begin then: orange-red with the ' +
     'failure, blue the same agents had nothing failed. Recovery is when the two meet again.',
 
-  title({ what, promises }) {
+  title({ what, promises, lostCallRatio }) {
     const worst = promises
       .filter(({ during }) => during !== null)
       .toSorted((a, b) => b.during! - a.during!)[0];
-    if (worst === undefined) return `Nothing ran without ${what}`;
+    const lost = lostCallRatio > 0 ? `; ${showRatio(lostCallRatio)} of calls get no answer` : '';
+    if (worst === undefined) return `Nothing was answered without ${what}`;
     return worst.during! > 1
-      ? `Without ${what}, ${worst.text} is at ${showNumber(worst.during!)} times its target`
-      : `Without ${what} every promise holds; the nearest, ${worst.text}, is at ${showRatio(worst.during!)} of its target`;
+      ? `Without ${what}, ${worst.text} is at ${showNumber(worst.during!)} times its target${lost}`
+      : `Without ${what} the nearest promise, ${worst.text}, is at ${showRatio(worst.during!)} of its target${lost}`;
   },
 
   spec({ points, when }): ChartSpec | { absent: string } {

@@ -112,7 +112,7 @@ describe('an emulator with known costs', () => {
   });
 
   test('gives them without /metrics too', async () => {
-    const { limits, origins, fit } = await calibrated(60, true);
+    const { limits, origins, fit } = await calibrated(40, true);
     expect(limits).toEqual({ ...LIMITS, prefixCaching: true });
     expect(origins.kvBlocks).toContain('found by what was still cached');
     expect(origins.blockTokens).toContain('found by cached tokens');

@@ -49,7 +49,7 @@ describe.skipIf(noRedis)('a sweep on a queue', () => {
 
   beforeAll(async () => {
     write(folder, 's.yaml', SCENARIO(30));
-    write(folder, 'large.yaml', SCENARIO(1500));
+    write(folder, 'large.yaml', SCENARIO(700));
     write(folder, 'd.yaml', DEPLOYMENT('', undefined, 3, 'least-outstanding'));
     expected = await runGrid(cases, { jobs: 2 });
   });
@@ -357,7 +357,7 @@ describe.skipIf(noRedis)('a sweep on a queue', () => {
 
   test('is joined and left on the command line; two interrupts give back what is under way', async () => {
     const redis = await redisWith();
-    write(folder, 'huge.yaml', SCENARIO(60_000));
+    write(folder, 'huge.yaml', SCENARIO(40_000));
     const join = () => {
       const ran = start(['worker', '--queue', redis.url, '--jobs', '1'], folder);
       closing.push(async () => {
