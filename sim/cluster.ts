@@ -2,7 +2,7 @@
 // behind now throws; a cancel acts at the next step boundary; odd polling changes no byte.
 import type { RoutingPolicy, RoutingView } from '../gateway/routing/policy.ts';
 import type { HistogramCounts } from '../scenarios/base/histogram.ts';
-import type { Retention, Run } from '../scenarios/formats/prompt.ts';
+import type { PromptMakeup, Retention, Run } from '../scenarios/formats/prompt.ts';
 import type { ReplicaSpan, TimelineSample } from '../scenarios/formats/record.ts';
 import type { CallFacts } from '../scenarios/workflows/world.ts';
 import type { OracleView } from './scaling/policy.ts';
@@ -15,6 +15,8 @@ export interface Submission {
   /** For affinity: requests of one session may be kept together. */
   session: string;
   prompt: readonly Run[];
+  /** Of `prompt`, where it is known. */
+  makeup?: PromptMakeup | undefined;
   promptTokens: number;
   /** Exactly this many tokens will be generated (at least 1). */
   outputTokens: number;

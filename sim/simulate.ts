@@ -314,6 +314,7 @@ export class Simulation implements World {
       pool,
       session: session.id,
       prompt: call.prompt,
+      makeup: call.makeup,
       promptTokens: call.promptTokens,
       outputTokens: call.outputTokens,
       output: call.output,

@@ -4,6 +4,7 @@
 import { IdTable } from '../../scenarios/base/id-table.ts';
 import { keyNumber } from '../../scenarios/base/key.ts';
 import { headOf, type Run, tailOf } from '../../scenarios/formats/prompt.ts';
+import { Sequence } from '../routing/passage.ts';
 import { nameOf, PromptWalk } from '../routing/prompt-walk.ts';
 
 /** A cache that computes. */
@@ -133,7 +134,7 @@ export class ComputedContent {
   /** As far as the tree goes: the walk stands behind it, with `left` tokens to go. */
   private follow(content: readonly Run[], tokens: number, from: Stretch): { stretch: Stretch; left: number } {
     const { walk } = this;
-    walk.restart({ prompt: content, output: [] });
+    walk.restart(new Sequence(content));
     let stretch = from;
     let left = tokens;
     while (left > 0 && stretch.childCount > 0) {
@@ -211,7 +212,7 @@ export class ComputedContent {
     lower.parent = upper;
     lower.runs = tailOf(lower.runs, tokens);
     lower.tokens -= tokens;
-    lower.name = nameOf(lower.runs, 0, 0, 1, upper.serial);
+    lower.name = nameOf(new Sequence(lower.runs), 0, 0, 1, upper.serial);
     this.stretches.set(lower.name, lower);
     if (lower.seen !== null) [upper.seen, lower.seen] = partedAt(lower.seen, tokens);
     return upper;

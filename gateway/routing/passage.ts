@@ -1,11 +1,37 @@
 // A passage of some sequence (a prompt, and what is generated behind it), told by where it lies there: a tree of prompts
 // that is made of passages copies no content, and two prompts of one session are compared by their runs' identity alone.
-import type { Run } from '../../scenarios/formats/prompt.ts';
+import type { PromptMakeup, Run } from '../../scenarios/formats/prompt.ts';
 
-/** A prompt and what is generated behind it. Neither changes. */
-export interface Sequence {
-  readonly prompt: readonly Run[];
-  readonly output: readonly Run[];
+const NO_RUNS: readonly Run[] = [];
+
+/** A prompt and what is generated behind it, as lists that follow each other. None of them changes. */
+export class Sequence {
+  readonly head: readonly Run[];
+  /** Of this list the first `bodyRuns` runs: it may be another sequence's as well, and grow. */
+  readonly body: readonly Run[];
+  readonly bodyRuns: number;
+  readonly tail: readonly Run[];
+  /** Where body and tail begin. */
+  readonly bodyIndex: number;
+  readonly tailIndex: number;
+  /** Runs in all. */
+  readonly length: number;
+
+  constructor(prompt: readonly Run[], output: readonly Run[] = NO_RUNS, makeup?: PromptMakeup) {
+    this.head = makeup?.head ?? NO_RUNS;
+    this.body = makeup?.thread ?? prompt;
+    this.bodyRuns = makeup?.threadRuns ?? prompt.length;
+    this.tail = makeup === undefined ? output : makeup.tail.concat(output);
+    this.bodyIndex = this.head.length;
+    this.tailIndex = this.bodyIndex + this.bodyRuns;
+    this.length = this.tailIndex + this.tail.length;
+  }
+
+  /** A run of it. */
+  at(index: number): Run {
+    if (index >= this.tailIndex) return this.tail[index - this.tailIndex]!;
+    return index >= this.bodyIndex ? this.body[index - this.bodyIndex]! : this.head[index]!;
+  }
 }
 
 /** Token `offset` of run `index`; behind the last token the number of runs, and 0. */
@@ -14,17 +40,13 @@ export interface Place {
   offset: number;
 }
 
-/** A run of the sequence. */
-export const runAt = ({ prompt, output }: Sequence, index: number): Run =>
-  index < prompt.length ? prompt[index]! : output[index - prompt.length]!;
-
 /** Moves a place `tokens` tokens on. */
 export function forwards(of: Sequence, place: Place, tokens: number): void {
-  const length = of.prompt.length + of.output.length;
+  const { length } = of;
   let { index, offset } = place;
   offset += tokens;
   while (index < length) {
-    const has = runAt(of, index).tokens;
+    const has = of.at(index).tokens;
     if (offset < has) break;
     offset -= has;
     index += 1;
@@ -40,7 +62,7 @@ export function backwards(of: Sequence, place: Place, tokens: number): void {
   while (offset < left) {
     left -= offset;
     index -= 1;
-    offset = runAt(of, index).tokens;
+    offset = of.at(index).tokens;
   }
   place.index = index;
   place.offset = offset - left;
@@ -72,11 +94,11 @@ export class Passage {
     const { of, endIndex } = this;
     if (index - this.index <= endIndex - index) {
       let before = 0 - this.offset;
-      for (let i = this.index; i < index; i++) before += runAt(of, i).tokens;
+      for (let i = this.index; i < index; i++) before += of.at(i).tokens;
       return before;
     }
     let after = this.endOffset;
-    for (let i = index; i < endIndex; i++) after += runAt(of, i).tokens;
+    for (let i = index; i < endIndex; i++) after += of.at(i).tokens;
     return this.tokens - after;
   }
 

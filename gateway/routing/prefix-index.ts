@@ -3,7 +3,7 @@
 // Laws: a replica that holds a node holds the way to it, and uses the way no earlier: what is forgotten are ends.
 import { IdTable } from '../../scenarios/base/id-table.ts';
 import type { Run } from '../../scenarios/formats/prompt.ts';
-import { Passage, type Place, type Sequence } from './passage.ts';
+import { Passage, type Place, Sequence } from './passage.ts';
 import { nameOf, PromptWalk } from './prompt-walk.ts';
 
 export interface PrefixIndexOptions {
@@ -87,8 +87,7 @@ class Holder {
   row = -1;
 }
 
-const NO_RUNS: readonly Run[] = [];
-const NOTHING: Sequence = { prompt: NO_RUNS, output: NO_RUNS };
+const NOTHING = new Sequence([]);
 const BEGINNING: Place = { index: 0, offset: 0 };
 
 function areSame(a: readonly number[], b: readonly number[]): boolean {
@@ -116,7 +115,8 @@ export class PrefixIndex {
   private areAllHolders = false;
   private stretches = 0;
   /** The prompt that was followed last. */
-  private of: Sequence = NOTHING;
+  private followed: readonly Run[] = [];
+  private of = NOTHING;
   /** Whether the tree is as it was then. */
   private isFollowed = false;
   /** Stands where that prompt leaves the tree, behind `deepestTokens` tokens of the deepest node. */
@@ -238,9 +238,10 @@ export class PrefixIndex {
 
   /** Goes as deep into the tree as the prompt does: once, where a prompt is sent right after it was asked for. */
   private follow(prompt: readonly Run[]): void {
-    if (this.isFollowed && this.of.prompt === prompt) return;
+    if (this.isFollowed && this.followed === prompt) return;
     const { walk, deepestFrom, promptTokensMax } = this;
-    this.of = { prompt, output: NO_RUNS };
+    this.followed = prompt;
+    this.of = new Sequence(prompt);
     walk.restart(this.of);
     let at = 0;
     let node = this.root;
@@ -290,10 +291,10 @@ export class PrefixIndex {
       return node;
     }
     this.unfollow();
-    const rest = { prompt: walk.read(tokens).slice(), output: NO_RUNS }; // of its length, without room to grow
-    const name = nameOf(rest.prompt, 0, 0, this.chunkTokens, node.serial);
+    const rest = new Sequence(walk.read(tokens).slice()); // of its length, without room to grow
+    const name = nameOf(rest, 0, 0, this.chunkTokens, node.serial);
     const content = new Passage(rest, BEGINNING);
-    content.extend(tokens, { index: rest.prompt.length, offset: 0 });
+    content.extend(tokens, { index: rest.length, offset: 0 });
     const child = new Node(++this.serial, node, name, content);
     this.nodes.set(name, child);
     node.childCount += 1;
@@ -306,7 +307,7 @@ export class PrefixIndex {
     const upper = new Node(++this.serial, node.parent, node.name, node.content.takeHead(tokens));
     if (this.nodes.get(node.name) === node) this.nodes.set(node.name, upper);
     const { of, index, offset } = node.content;
-    node.name = nameOf(of.prompt, index, offset, this.chunkTokens, upper.serial);
+    node.name = nameOf(of, index, offset, this.chunkTokens, upper.serial);
     node.parent = upper;
     this.nodes.set(node.name, node);
     upper.childCount = 1;

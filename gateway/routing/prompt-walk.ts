@@ -2,7 +2,7 @@
 // and names content that runs stand for, so that what it costs goes with the number of runs, not of tokens.
 import type { Key } from '../../scenarios/base/key.ts';
 import type { Run } from '../../scenarios/formats/prompt.ts';
-import { backwards, forwards, type Passage, runAt, type Sequence } from './passage.ts';
+import { backwards, forwards, type Passage, Sequence } from './passage.ts';
 
 const mix = (h: number, x: number): number => {
   let k = Math.imul(h ^ x, 0x85ebca6b);
@@ -12,27 +12,18 @@ const mix = (h: number, x: number): number => {
 
 const isSame = (a: Key, b: Key): boolean => a === b || (a.lo === b.lo && a.hi === b.hi);
 
-const NO_RUNS: readonly Run[] = [];
-
 /**
  * 53 bits that equal content has in common under the same `seed`, however it was cut: of `tokens` tokens from token
- * `offset` of run `index` on. `more` follows the runs.
+ * `offset` of run `index` on.
  */
-export function nameOf(
-  runs: readonly Run[],
-  index: number,
-  offset: number,
-  tokens: number,
-  seed: number,
-  more: readonly Run[] = NO_RUNS,
-): number {
+export function nameOf(of: Sequence, index: number, offset: number, tokens: number, seed: number): number {
   let high = mix(0x9747b28c, seed);
   let low = 0x1b873593;
   let last: Key | null = null;
   let lastEnd = 0;
-  for (let left = tokens; left > 0; index++, offset = 0) {
-    const { key, from, tokens: has } = index < runs.length ? runs[index]! : more[index - runs.length]!;
-    const begin = from + offset;
+  for (let left = tokens, at = index, skipped = offset; left > 0; at++, skipped = 0) {
+    const { key, from, tokens: has } = of.at(at);
+    const begin = from + skipped;
     // Named by where each piece begins: one that goes on where the last ended needs no name of its own.
     if (last === null || lastEnd !== begin || !isSame(last, key)) {
       high = mix(mix(high, key.hi ^ begin), left);
@@ -40,20 +31,20 @@ export function nameOf(
     }
     last = key;
     lastEnd = from + has;
-    left -= has - offset;
+    left -= has - skipped;
   }
   return (high >>> 0) * 2 ** 21 + (low >>> 11);
 }
 
 export class PromptWalk {
-  private of: Sequence = { prompt: NO_RUNS, output: NO_RUNS };
+  private of = new Sequence([]);
   /** The place: token `offset` of run `index`. */
   index = 0;
   offset = 0;
 
   /** Goes to the beginning; returns how many tokens there are. */
   begin(prompt: readonly Run[]): number {
-    this.restart({ prompt, output: NO_RUNS });
+    this.restart(new Sequence(prompt));
     return this.leftTokens();
   }
 
@@ -65,20 +56,20 @@ export class PromptWalk {
   }
 
   private at(index: number): Run {
-    return runAt(this.of, index);
+    return this.of.at(index);
   }
 
   /** Tokens from here to the end. */
   leftTokens(): number {
-    const { prompt, output } = this.of;
+    const { length } = this.of;
     let tokens = 0 - this.offset;
-    for (let i = this.index; i < prompt.length + output.length; i++) tokens += this.at(i).tokens;
+    for (let i = this.index; i < length; i++) tokens += this.at(i).tokens;
     return tokens;
   }
 
   /** Whether there are `tokens` more. */
   has(tokens: number): boolean {
-    const length = this.of.prompt.length + this.of.output.length;
+    const { length } = this.of;
     let left = tokens + this.offset;
     for (let i = this.index; left > 0 && i < length; i++) left -= this.at(i).tokens;
     return left <= 0;
@@ -86,7 +77,7 @@ export class PromptWalk {
 
   /** Names the next `tokens` tokens, of which there are as many: see `nameOf`. */
   name(tokens: number, seed: number): number {
-    return nameOf(this.of.prompt, this.index, this.offset, tokens, seed, this.of.output);
+    return nameOf(this.of, this.index, this.offset, tokens, seed);
   }
 
   /**
@@ -94,22 +85,25 @@ export class PromptWalk {
    * multiples of `unit`; returns how many.
    */
   follow(passage: Passage, most: number, unit: number): number {
-    const { prompt } = this.of;
-    const { of } = passage;
+    const own = this.of;
+    const { of, endIndex } = passage;
+    const { length } = own;
     const limit = Math.min(most, passage.tokens);
-    const length = prompt.length + this.of.output.length;
-    const { endIndex } = passage;
     let { index, offset } = this;
     let { index: i, offset: done } = passage;
     let matched = 0;
     while (matched < limit && index < length) {
       if (offset === done) {
-        // Prompts of a session are mostly made of the very same runs: those need no look into them.
+        // Prompts of a session are mostly made of the very same runs, or of the very same list of them.
         const from = i;
-        const end = Math.min(endIndex, of.prompt.length, i + prompt.length - index);
-        while (i < end && prompt[index] === of.prompt[i]) {
-          i += 1;
-          index += 1;
+        const run = index - own.bodyIndex;
+        const theirRun = i - of.bodyIndex;
+        if (run >= 0 && theirRun >= 0) {
+          const runs = Math.min(own.bodyRuns - run, of.bodyRuns - theirRun, endIndex - i);
+          let equal = own.body === of.body && run === theirRun ? Math.max(0, runs) : 0;
+          while (equal < runs && own.body[run + equal] === of.body[theirRun + equal]) equal += 1;
+          i += equal;
+          index += equal;
         }
         if (i > from) {
           matched = passage.tokensBefore(i);
@@ -118,8 +112,8 @@ export class PromptWalk {
           continue;
         }
       }
-      const ours = this.at(index);
-      const theirs = runAt(of, i);
+      const ours = own.at(index);
+      const theirs = of.at(i);
       if (ours.from + offset !== theirs.from + done || !isSame(ours.key, theirs.key)) break;
       const ourLeft = ours.tokens - offset;
       const theirLeft = theirs.tokens - done;

@@ -2,6 +2,7 @@
 // which a beginning that several share is counted once, as an engine keeps it (Dynamo `ActiveSequences`).
 import { IdTable } from '../../scenarios/base/id-table.ts';
 import type { Run } from '../../scenarios/formats/prompt.ts';
+import { Sequence } from './passage.ts';
 import { nameOf, PromptWalk } from './prompt-walk.ts';
 
 /** A stretch of content behind its parent's: `tokens` tokens of a prompt from token `offset` of run `index` on. */
@@ -28,7 +29,7 @@ class Node {
   ) {
     this.serial = serial;
     this.parent = parent;
-    this.name = parent === null ? 0 : nameOf(prompt, index, offset, 1, parent.serial);
+    this.name = parent === null ? 0 : nameOf(new Sequence(prompt), index, offset, 1, parent.serial);
     this.prompt = prompt;
     this.index = index;
     this.offset = offset;
@@ -151,7 +152,7 @@ export class PromptsInHand {
     node.tokens -= tokens;
     node.offset += tokens;
     for (; node.offset >= prompt[node.index]!.tokens; node.index++) node.offset -= prompt[node.index]!.tokens;
-    node.name = nameOf(prompt, node.index, node.offset, 1, upper.serial);
+    node.name = nameOf(new Sequence(prompt), node.index, node.offset, 1, upper.serial);
     this.nodes.set(node.name, node);
     return upper;
   }

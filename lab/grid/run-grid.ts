@@ -100,7 +100,7 @@ async function inThread(
           send();
           return;
         }
-        worker.removeAllListeners();
+        for (const heard of ['message', 'error']) worker.removeAllListeners(heard);
         worker.unref();
         idle.push(worker);
         resolve(null);

@@ -49,7 +49,7 @@ export async function answerOf(options: AnswerOptions): Promise<{
   const { evaluator, rungs, context, promises } = setup;
   const groups = groupsOf(space);
   tell(`bounds of ${groups.length} groups`);
-  const bounds = boundsOf(groups, path, context, trafficRatio);
+  const bounds = boundsOf(groups, path, context, trafficRatio * setup.lastingRatio);
   const searched = await search({
     evaluator,
     bounds,

@@ -25,7 +25,10 @@ export interface Bound extends GroupFacts {
 const keyOf = ({ gpu, tensorParallel, shape, variant }: Group): string =>
   JSON.stringify([gpu, tensorParallel, shape, variant.set]);
 
-/** The bounds of groups of one base deployment. `context`: the scenario, walked, without a deployment. */
+/**
+ * The bounds of groups of one base deployment. `context`: the scenario, walked, without a deployment; `loadFactor`: times
+ * its peak that lasts.
+ */
 export function boundsOf(
   groups: readonly Group[],
   base: string,
@@ -41,6 +44,8 @@ export function boundsOf(
   });
 }
 
+/** Means over a hundred walked sessions are off by some, and the first of them meet cold caches. */
+const SURE_RATIO = 0.9;
 const NO_FACTS: GroupFacts = { usdPerGpuHour: null, prefillRatio: 0.5 };
 
 function boundOf(group: Group, base: string, context: LabContext, loadFactor: number): Omit<Bound, 'group'> {
@@ -77,7 +82,7 @@ function boundOf(group: Group, base: string, context: LabContext, loadFactor: nu
     serverOf: model => serverOf(model, context.plan, one),
   }).find(each => each.pool === pool.name);
   const busy = (load?.utilizationRatio ?? 0) * loadFactor;
-  const replicasMin = Math.max(min, Math.ceil(busy - 1e-9));
+  const replicasMin = Math.max(min, Math.ceil(SURE_RATIO * busy - 1e-9));
   return {
     usdPerGpuHour: pool.usdPerGpuHour,
     prefillRatio: prefillRatioOf(context, deployment, pool),
@@ -85,13 +90,13 @@ function boundOf(group: Group, base: string, context: LabContext, loadFactor: nu
     why:
       busy === 0
         ? 'no open traffic comes here'
-        : `the work fills ${busy.toFixed(2)} replicas whose batch is always full (${load!.batch} sequences, bound by ${load!.boundBy === 'kv' ? 'KV capacity' : 'max_num_seqs'})`,
+        : `the work fills about ${busy.toFixed(2)} replicas whose batch is always full (${load!.batch} sequences, bound by ${load!.boundBy === 'kv' ? 'KV capacity' : 'max_num_seqs'})`,
     impossible: null,
   };
 }
 
 /** Prompt and answer of the longest call that goes to a pool, tokens. */
-function longestOf({ walks, plan }: LabContext, deployment: DeploymentSpec, pool: PoolSpec): number {
+export function longestOf({ walks, plan }: LabContext, deployment: DeploymentSpec, pool: PoolSpec): number {
   let longest = 0;
   for (const { calls } of walks)
     for (const { model, promptTokens, outputTokens } of calls) {
@@ -103,7 +108,11 @@ function longestOf({ walks, plan }: LabContext, deployment: DeploymentSpec, pool
 }
 
 /** By the marginal times of prompt tokens and of decodes. */
-function prefillRatioOf({ walks, plan }: LabContext, deployment: DeploymentSpec, pool: PoolSpec): number {
+export function prefillRatioOf(
+  { walks, plan }: LabContext,
+  deployment: DeploymentSpec,
+  pool: PoolSpec,
+): number {
   const { step, limits } = pool.disaggregation?.prefill ?? pool;
   const { prefillNs } = workRate(step, limits);
   const { decodeNs, contextNs } = workRate(pool.step, pool.limits);

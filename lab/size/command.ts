@@ -26,6 +26,7 @@ import {
   spaceOf,
   writeBase,
 } from './base.ts';
+import { sizeFleet } from './fixed/size-fleet.ts';
 import { questions } from './questions/index.ts';
 import { type Running, type Setup, type SetupOptions, setupOf } from './setup.ts';
 import { writeAnswer } from './write.ts';
@@ -34,6 +35,7 @@ export interface SizeOptions extends SetupOptions, SpaceOptions, QueueOptions {
   model: string | undefined;
   pool: string | undefined;
   budget: string | undefined;
+  fleet: string | undefined;
   'whole-week': boolean;
 }
 
@@ -56,6 +58,7 @@ export const sizeCommand: Command<SizeOptions> = {
       .option('slo', several('a promise beside the scenario\'s own, e.g. "p95(ttft) < 2s"; repeatable'))
       .option('load', { type: 'number', default: 1, describe: "times the scenario's traffic" })
       .option('budget', { type: 'string', describe: 'USD that may be spent: 40/h, or 20000/month' })
+      .option('fleet', { type: 'string', describe: 'GPUs that one has, used as well as can be: h200:64[,h100:32]' })
       .option('model', { type: 'string', describe: 'without -d: the model that serves' })
       .option('pool', {
         type: 'string',
@@ -78,7 +81,7 @@ export const sizeCommand: Command<SizeOptions> = {
         describe: 'simulate all of a week, not a part that stands for it',
       })
       .option('jobs', { type: 'number', describe: 'threads [one a core]' })
-      .group(['slo', 'load', 'budget'], 'What is asked:')
+      .group(['slo', 'load', 'budget', 'fleet'], 'What is asked:')
       .group(
         ['model', 'pool', 'gpu', 'tp', 'replicas', 'split', 'routing', 'vary', 'price'],
         'What may be chosen:',
@@ -92,6 +95,7 @@ export const sizeCommand: Command<SizeOptions> = {
         '$0 size S -d D --load 20 --gpu h100,h200 --tp 1,2 --split',
         'twenty times the traffic, three choices',
       )
+      .example('$0 size S -d D --fleet h200:64', 'the most traffic that these GPUs hold, and how')
       .example('$0 size S -d D --max-load', 'how much traffic does this deployment hold?')
       .example('$0 size S -d D --growth 10%/month', 'when does growth break it, and what then?'),
   handler: async options => {
@@ -103,14 +107,23 @@ export const sizeCommand: Command<SizeOptions> = {
     try {
       const running: Running = { run: runner.run, isStopped: () => stopped.now };
       const asked = questions.filter(({ name }) => isAsked(options, name));
-      process.exitCode =
-        asked.length > 0 ? await askAll(asked, options, running) : await size(options, running);
+      process.exitCode = await answered(asked, options, running);
     } finally {
       ignore();
       await runner.close();
     }
   },
 };
+
+function answered(asked: typeof questions, options: SizeOptions, running: Running): Promise<number> {
+  const { fleet } = options;
+  if (fleet === undefined)
+    return asked.length > 0 ? askAll(asked, options, running) : size(options, running);
+  if (asked.length === 0) return sizeFleet(fleet, options, running);
+  throw new UserError(`--${asked[0]!.name} asks about a deployment as it is, --fleet finds one`, {
+    hint: 'ask --fleet first, then the question with -d of the deployment.yaml that it wrote',
+  });
+}
 
 /** The value of a question's option; absent or false: it is not asked. */
 const isAsked = (options: SizeOptions, name: string): boolean => {

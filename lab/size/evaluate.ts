@@ -107,6 +107,11 @@ export class Evaluator {
     return this.options.loaded;
   }
 
+  /** Deployments that were looked at. */
+  get candidates(): number {
+    return new Set([...this.known.values()].map(({ trial }) => trial.candidate.name)).size;
+  }
+
   /** In the order of the trials; what was evaluated before is not run again. Null of those that an early end left out. */
   async evaluate(trials: readonly Trial[]): Promise<(Evaluation | null)[]> {
     const keys = trials.map(trial => JSON.stringify(trial));

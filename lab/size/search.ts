@@ -58,7 +58,9 @@ const SLACK_AT_END = 1.05;
 const WIDTH = 4;
 /** Groups that stand the long runs, at most. */
 const FINALISTS = 4;
-/** Room that more replicas bring, below which they bring none: over the target. */
+/** Broken by so much over the target in a short run, a long one would not keep it. */
+const CLEARLY = 0.5;
+/** More replicas that change a value by less than this do not help. */
 const NO_GAIN = 0.02;
 
 /** The search of one group for the fewest replicas that keep the promises. */
@@ -69,6 +71,8 @@ class Climb {
   /** Most replicas known to be too few; fewest known to be enough. */
   private tooFew: number;
   private enough: number | null = null;
+  /** Most that a shorter run has clearly shown to be too few. */
+  private clearlyTooFew: number;
   /** The first number to ask about; in a later rung, what the one before found. */
   private first: number;
   private asksMost = false;
@@ -85,6 +89,7 @@ class Climb {
     this.rungs = rungs;
     this.left = bound.impossible;
     this.tooFew = bound.replicasMin - 1;
+    this.clearlyTooFew = this.tooFew;
     this.first = bound.replicasMin;
     if (this.left === null && bound.replicasMin > this.most)
       this.left = `needs at least ${bound.replicasMin} replicas, more than ${this.most}`;
@@ -111,12 +116,12 @@ class Climb {
 
   /** What it costs as far as is known; before that, what it costs at least. */
   get usd(): number {
-    return this.usdOf(this.enough ?? Math.max(this.tooFew + 1, this.bound.group.replicas.min));
+    return this.usdOf(this.enough ?? Math.max(this.tooFew + 1, this.first));
   }
 
-  /** Whether a number is known that is enough, in the rung it is in. */
+  /** Whether a number is known that is enough, in this rung or in the one before. */
   get isFound(): boolean {
-    return this.left === null && this.enough !== null;
+    return this.left === null && (this.enough !== null || this.at > 0);
   }
 
   /** Whether nothing cheaper is left to ask in this rung. */
@@ -159,7 +164,7 @@ class Climb {
     this.at += 1;
     this.first = found;
     this.stride = 1;
-    this.tooFew = this.bound.replicasMin - 1;
+    this.tooFew = Math.min(this.clearlyTooFew, found - 1);
     this.enough = null;
     this.best = null;
     this.closest = null;
@@ -187,10 +192,15 @@ class Climb {
     // Replicas in plenty that change nothing: the GPU itself is too slow.
     const before = this.closest;
     const gained = roomOf(evaluation) - (before === null ? Number.NEGATIVE_INFINITY : roomOf(before));
-    if (before !== null && replicas > before.trial.candidate.replicas && gained < NO_GAIN)
+    if (
+      before !== null &&
+      replicas > before.trial.candidate.replicas &&
+      gained < NO_GAIN * (1 - roomOf(before))
+    )
       this.asksMost = true;
     if (gained > 0) this.closest = evaluation;
     this.tooFew = Math.max(this.tooFew, replicas);
+    if (roomOf(evaluation) < -CLEARLY) this.clearlyTooFew = Math.max(this.clearlyTooFew, replicas);
     if (this.tooFew >= this.most) this.left = `broken with ${this.most} replicas`;
   }
 }

@@ -10,7 +10,8 @@ import { Evaluator } from './evaluate.ts';
 import { type Promises, promisesOf } from './promises.ts';
 import { paceOf, rungsOf } from './rungs.ts';
 import type { Rung } from './search.ts';
-import { type TrafficKind, trafficKind } from './traffic.ts';
+import { WEEK_MS } from './sustained.ts';
+import { lastingRatio, played, type TrafficKind, trafficKind } from './traffic.ts';
 
 export interface SetupOptions extends Omit<RunOptions, 'deployment' | 'routing' | 'strict'> {
   deployment: string | undefined;
@@ -31,6 +32,8 @@ export interface Setup {
   readonly rungs: readonly [Rung, Rung, Rung];
   /** What the traffic brings, in an ideal world. */
   readonly callsPerSec: number;
+  /** Of its peak, what lasts as long as finalists are looked at. */
+  readonly lastingRatio: number;
 }
 
 export interface Running {
@@ -51,8 +54,9 @@ export function setupOf(options: SetupOptions, { run, isStopped }: Running): Set
   const { set = [], ...loading } = loadOptionsOf({ ...options, deployment: options.deployment ?? '' });
   const loaded = loadRun({ ...options, set: [...set, `assert=${JSON.stringify(promises.lines)}`] });
   const plan = planOf(loaded);
-  const context = labContext(loaded.file!, { plan, workflows: loaded.compiled!.workflows }, null);
+  const context = contextOf(loaded, endless => loadRun({ ...options, set: [...set, ...endless] }));
   const pace = paceOf(context);
+  const rungs = rungsOf(pace, options.load, options.seeds);
   return {
     loaded,
     plan,
@@ -70,9 +74,17 @@ export function setupOf(options: SetupOptions, { run, isStopped }: Running): Set
       isStopped,
     }),
     kind: trafficKind(loaded, plan),
-    rungs: rungsOf(pace, options.load, options.seeds),
+    rungs,
     callsPerSec: pace.callsPerSec * options.load,
+    lastingRatio: lastingRatio(plan, Math.ceil(rungs[2].stretch.spanMs * options.load)),
   };
+}
+
+/** Walks of as many sessions as are played, where the file ends after a few. */
+function contextOf(loaded: LoadedScenario, again: (set: readonly string[]) => LoadedScenario): LabContext {
+  const { set } = played(loaded, planOf(loaded), { warmMs: 0, spanMs: WEEK_MS }, 1);
+  const endless = set.length === 0 ? loaded : again(set);
+  return labContext(endless.file!, { plan: planOf(endless), workflows: endless.compiled!.workflows }, null);
 }
 
 function planOf({ compiled }: LoadedScenario): Plan {

@@ -1,5 +1,6 @@
 // How much of a scenario is played to judge a deployment: a stretch of steady traffic after the start has worn off, the
 // busiest stretch of traffic that moves, or the whole of what has a fixed length.
+import { peakPerSec } from '../../scenarios/arrivals/rate.ts';
 import type { LoadedScenario } from '../../scenarios/cli/load.ts';
 import type { Cohort, Plan } from '../../scenarios/formats/plan.ts';
 import type { GridCase } from '../grid/case.ts';
@@ -36,8 +37,8 @@ export function trafficKind(
   return cohorts.every(isSteady) ? 'steady' : 'moving';
 }
 
-/** Where most sessions start within `spanMs`, of the open cohorts as the file has them; their first instant. */
-export function busiestMs({ cohorts }: Plan, spanMs: number): number {
+/** Most sessions that start within a slot of `spanMs` of the plan's clock, and where it begins; the first of equals. */
+function busiest(cohorts: readonly Cohort[], spanMs: number): { fromMs: number; sessions: number } {
   const counts = new Map<number, number>();
   for (const cohort of cohorts) {
     if (cohort.kind === 'closed') continue;
@@ -49,7 +50,31 @@ export function busiestMs({ cohorts }: Plan, spanMs: number): number {
   let [best, most] = [0, 0];
   for (const [slot, count] of counts)
     if (count > most || (count === most && slot < best)) [best, most] = [slot, count];
-  return best * spanMs;
+  return { fromMs: best * spanMs, sessions: most };
+}
+
+/** Every trial asks the same of the same plan. */
+const known = new WeakMap<Plan, Map<number, number>>();
+
+/** Where most sessions start within `spanMs`, of the open cohorts as the file has them; their first instant. */
+export function busiestMs(plan: Plan, spanMs: number): number {
+  const ofPlan = known.get(plan) ?? new Map<number, number>();
+  known.set(plan, ofPlan);
+  const fromMs = ofPlan.get(spanMs) ?? busiest(plan.cohorts, spanMs).fromMs;
+  ofPlan.set(spanMs, fromMs);
+  return fromMs;
+}
+
+/**
+ * How much of its peak rate lasts for `spanMs`, of the open cohort where that is least: 1 of steady traffic. What a spike
+ * brings for a moment may wait, so nobody needs replicas for it.
+ */
+export function lastingRatio({ cohorts }: Plan, spanMs: number): number {
+  return cohorts.reduce((least, cohort) => {
+    if (cohort.kind === 'closed' || cohort.arrival.kind !== 'renewal' || isSteady(cohort)) return least;
+    const peak = peakPerSec(cohort.arrival.rate, Number.POSITIVE_INFINITY) * (spanMs / 1000);
+    return peak === 0 ? least : Math.min(least, busiest([cohort], spanMs).sessions / peak);
+  }, 1);
 }
 
 /** What is played of a scenario at a load. */

@@ -11,6 +11,7 @@ import { parseDeployment } from '../../scenarios/formats/deployment/deployment.t
 import type { SizeResult } from '../../scenarios/formats/size.ts';
 import { toYaml, valueSource } from '../../scenarios/formats/source.ts';
 import type { Base } from './base.ts';
+import type { Candidate } from './candidate.ts';
 import type { Evaluation } from './evaluate.ts';
 
 export interface WriteOptions {
@@ -24,33 +25,35 @@ export async function writeAnswer(
   size: SizeResult,
   { out, base, winner, charts }: WriteOptions,
 ): Promise<{ written: SizeResult; summaryText: string }> {
-  const files = winner === null ? [] : writeDeployment(size, winner, base, out);
+  const made = { headline: headline(size), command: size.command };
+  const files = winner === null ? [] : writeDeployment(made, winner.trial.candidate, base, out);
   const written = { ...size, files };
   const { summaryText } = await publishSize(written, charts, out);
   return { written, summaryText };
 }
 
-function writeDeployment(
-  size: SizeResult,
-  { trial: { candidate } }: Evaluation,
-  base: Base,
+/** The deployment as a file, and what operators paste. */
+export function writeDeployment(
+  made: { readonly headline: string; readonly command: string },
+  candidate: Candidate,
+  base: Pick<Base, 'value'>,
   out: string,
 ): SizeResult['files'][number][] {
   const value = { ...applySet(base.value, candidate.deployment.set), description: candidate.name };
   const path = join(out, 'deployment.yaml');
-  writeFileSync(path, `# ${headline(size)}.\n# Made by: ${size.command}\n${toYaml(value)}`);
+  writeFileSync(path, `# ${made.headline}.\n# Made by: ${made.command}\n${toYaml(value)}`);
   const files = [{ path, what: 'the deployment, for every command: simulate, replay, export' }];
   const { file } = parseDeployment(valueSource(value, path));
   if (file === null) return files;
   try {
     const folder = join(out, 'operators');
-    const made = operatorFiles(file);
-    if (made.length > 0) mkdirSync(folder, { recursive: true });
-    for (const { path: name, text } of made) writeFileSync(join(folder, name), text);
-    if (made.length > 0)
+    const pasted = operatorFiles(file);
+    if (pasted.length > 0) mkdirSync(folder, { recursive: true });
+    for (const { path: name, text } of pasted) writeFileSync(join(folder, name), text);
+    if (pasted.length > 0)
       files.push({
         path: folder,
-        what: `what operators paste: ${made.map(({ path: name }) => name).join(', ')}`,
+        what: `what operators paste: ${pasted.map(({ path: name }) => name).join(', ')}`,
       });
   } catch (error) {
     // Pools of other engines have no such files: the deployment stands without.

@@ -9,6 +9,18 @@ export interface Run {
   readonly tokens: number;
 }
 
+/**
+ * How a prompt was put together, run by run the same: prompts of one thread share its list, which only grows, so that
+ * what they have in common is known without a look at it.
+ */
+export interface PromptMakeup {
+  readonly head: readonly Run[];
+  /** Of this list the first `threadRuns` runs. */
+  readonly thread: readonly Run[];
+  readonly threadRuns: number;
+  readonly tail: readonly Run[];
+}
+
 /** One labelled part of a prompt, in order: a prefix segment's name, `history`, `reads` or `input`. */
 export interface PromptPart {
   readonly segment: string;
@@ -28,17 +40,17 @@ export interface Retention {
 
 export const runTokens = (runs: readonly Run[]): number => runs.reduce((sum, run) => sum + run.tokens, 0);
 
+/** Whether the content of a run continues another's. */
+export const goesOn = (last: Run, next: Run): boolean =>
+  last.key.lo === next.key.lo && last.key.hi === next.key.hi && last.from + last.tokens === next.from;
+
 /** Appends runs, merging those that continue the same content, so that equal content has equal runs. */
 export function appendRuns(target: Run[], runs: readonly Run[]): void {
   for (const run of runs) {
     if (run.tokens <= 0) continue;
     const last = target[target.length - 1];
-    const continues =
-      last !== undefined &&
-      last.key.lo === run.key.lo &&
-      last.key.hi === run.key.hi &&
-      last.from + last.tokens === run.from;
-    if (continues) target[target.length - 1] = { ...last, tokens: last.tokens + run.tokens };
+    if (last !== undefined && goesOn(last, run))
+      target[target.length - 1] = { ...last, tokens: last.tokens + run.tokens };
     else target.push(run);
   }
 }

@@ -9,7 +9,7 @@
 import { invariant } from '../base/errors.ts';
 import { IdTable } from '../base/id-table.ts';
 import type { Key } from '../base/key.ts';
-import { headOf, type PromptPart, type Retention, type Run } from '../formats/prompt.ts';
+import { headOf, type PromptMakeup, type PromptPart, type Retention, type Run } from '../formats/prompt.ts';
 import type { NodeKind, NodeRecord, NodeStatus } from '../formats/record.ts';
 import {
   type Reason,
@@ -33,6 +33,8 @@ export interface Call {
   /** Name of that repeat. */
   readonly loop: string | null;
   readonly prompt: readonly Run[];
+  /** Of `prompt`; absent: it is told in one piece. */
+  readonly makeup?: PromptMakeup;
   readonly parts: readonly PromptPart[];
   /** What its prefix segments are worth keeping; absent: nothing is said of any. */
   readonly retention?: readonly Retention[] | undefined;

@@ -1,7 +1,13 @@
 // Written workflows: a list runs its steps one after the other; leaves start here, blocks in files of their own.
 import { UserError } from '../base/errors.ts';
 import { type Key, textKey } from '../base/key.ts';
-import { type PromptPart, type Retention, type Run, runTokens } from '../formats/prompt.ts';
+import {
+  type PromptMakeup,
+  type PromptPart,
+  type Retention,
+  type Run,
+  runTokens,
+} from '../formats/prompt.ts';
 import {
   Answers,
   type Around,
@@ -49,6 +55,7 @@ import { TryFrame } from './try.ts';
 /** What a call sends: all of it, its labelled parts, and what of it is new to the thread. */
 interface Prompt {
   readonly prompt: readonly Run[];
+  readonly makeup: PromptMakeup;
   readonly parts: readonly PromptPart[];
   readonly reads: readonly Run[];
   readonly adds: readonly Run[];
@@ -323,13 +330,15 @@ class ListFrame implements List, EnclosingList {
     const adds = contentOf(place, 'adds', promptTokens === 0 ? Math.max(1, addsTokens) : addsTokens);
     add('input', runTokens(adds));
     const prompt = prefix.concat(thread.runs, reads, adds);
-    return { prompt, parts, reads, adds, promptTokens, retention };
+    const tail = reads.length === 0 ? adds : reads.concat(adds);
+    const makeup = { head: prefix, thread: thread.runs, threadRuns: thread.runs.length, tail };
+    return { prompt, makeup, parts, reads, adds, promptTokens, retention };
   }
 
   private sendLlm(
     step: LlmStep,
     { place, thread, scope }: On,
-    { prompt, parts, reads, adds, promptTokens, retention }: Prompt,
+    { prompt, makeup, parts, reads, adds, promptTokens, retention }: Prompt,
     cause: string | null,
   ): void {
     const { draws } = this.session;
@@ -360,6 +369,7 @@ class ListFrame implements List, EnclosingList {
         iteration: pass?.pass ?? null,
         loop: pass?.loop ?? null,
         prompt,
+        makeup,
         parts,
         retention,
         promptTokens,

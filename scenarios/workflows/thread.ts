@@ -1,10 +1,11 @@
 // Context threads: append-only lists of content, until one is compacted. A fork copies the list, so siblings share their common prefix and
 // nothing else; what a fork appends is dropped at the join.
-import { appendRuns, type Run, runTokens } from '../formats/prompt.ts';
+import { appendRuns, goesOn, type Run, runTokens } from '../formats/prompt.ts';
 import type { Segment } from './program.ts';
 
 export class Thread {
-  readonly runs: Run[];
+  /** Only grows; what prompts share of it never changes. */
+  runs: Run[];
   tokens: number;
   /** The prefix segments that this thread's last call used. */
   prefix: readonly Segment[];
@@ -16,13 +17,16 @@ export class Thread {
   }
 
   append(runs: readonly Run[]): void {
+    // Content that goes on would change the last run.
+    if (this.runs.length > 0 && runs[0] !== undefined && goesOn(this.runs.at(-1)!, runs[0]))
+      this.runs = [...this.runs];
     appendRuns(this.runs, runs);
     this.tokens += runTokens(runs);
   }
 
   /** Drops what it held for `runs`: compaction. */
   replace(runs: readonly Run[]): void {
-    this.runs.length = 0;
+    this.runs = [];
     this.tokens = 0;
     this.append(runs);
   }

@@ -6,7 +6,7 @@
 //
 // Laws: free = blank + blocks of the nodes and copies in the queue. A node that nobody holds has no held child. Nodes lie
 // in the queue in the order in which they were let go, a child before its parent; blocks leave from the deepest on.
-import { Passage, type Place, type Sequence } from '../../gateway/routing/passage.ts';
+import { Passage, type Place, Sequence } from '../../gateway/routing/passage.ts';
 import { nameOf, PromptWalk } from '../../gateway/routing/prompt-walk.ts';
 import { invariant } from '../../scenarios/base/errors.ts';
 import { IdTable } from '../../scenarios/base/id-table.ts';
@@ -65,12 +65,11 @@ export class Hold {
   copies: OwnCopy[] | null = null;
 }
 
-const NO_RUNS: readonly Run[] = [];
-const NOTHING = new Passage({ prompt: NO_RUNS, output: NO_RUNS }, { index: 0, offset: 0 });
+const NOTHING = new Passage(new Sequence([]), { index: 0, offset: 0 });
 
 /** Of the first block of a passage. */
 const nameAt = ({ of, index, offset }: Passage, blockTokens: number, seed: number): number =>
-  nameOf(of.prompt, index, offset, blockTokens, seed, of.output);
+  nameOf(of, index, offset, blockTokens, seed);
 
 /** What `match` found. */
 export interface Match {
@@ -450,7 +449,7 @@ export class PrefixTree {
    */
   seed(prompt: readonly Run[], blocks: number): void {
     if (!this.prefixCaching || blocks === 0) return;
-    const of = { prompt, output: NO_RUNS };
+    const of = new Sequence(prompt);
     this.match(of, blocks * this.blockTokens + 1);
     const hold = new Hold();
     this.takeMatch(hold);

@@ -11,6 +11,7 @@ import { UNITS_PER_NS } from '../../engines/affine.ts';
 import type { EngineLimits, PoolSpec, StepLoad } from '../../engines/engine.ts';
 import { addSequence, emptyLoad } from '../../engines/step-load.ts';
 import type { Signals } from '../../gateway/routing/balancer.ts';
+import { Sequence } from '../../gateway/routing/passage.ts';
 import { invariant } from '../../scenarios/base/errors.ts';
 import type { Run } from '../../scenarios/formats/prompt.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
@@ -30,8 +31,6 @@ import { WaitingQueue } from './waiting-queue.ts';
 /** Ranks of what happens to a replica at one instant; inputs come between. */
 export const STEP_ENDS = 0;
 export const STEP_BEGINS = 2;
-
-const NO_OUTPUT: readonly Run[] = [];
 
 /** Whom a replica tells. */
 interface Told {
@@ -801,7 +800,7 @@ export class FastReplica {
       this.batch.blocksFor(this.nextStep, this.decidedBefore(atNs)) > this.tree.blankBlocks
     )
       this.interrupt(atNs);
-    return this.tree.match({ prompt, output: NO_OUTPUT }, promptTokens).blocks * this.limits.blockTokens;
+    return this.tree.match(new Sequence(prompt), promptTokens).blocks * this.limits.blockTokens;
   }
 
   /** Steps are back to back: what is left of those in flight lies between now and the end of the last one. */

@@ -1,6 +1,6 @@
 // One request inside a replica of the fast engine. While it decodes it is a member of the batch, and what it has computed
 // and generated is known from the step at which it joined.
-import type { Sequence } from '../../gateway/routing/passage.ts';
+import { Sequence } from '../../gateway/routing/passage.ts';
 import type { Submission } from '../cluster.ts';
 import { Hold } from './prefix-tree.ts';
 
@@ -46,7 +46,7 @@ export class FastRequest {
 
   constructor(submission: Submission, arrival: number, row: number) {
     this.submission = submission;
-    this.content = { prompt: submission.prompt, output: submission.output };
+    this.content = new Sequence(submission.prompt, submission.output, submission.makeup);
     this.arrival = arrival;
     this.row = row;
   }

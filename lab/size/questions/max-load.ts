@@ -35,7 +35,7 @@ export function loadPromises({ evaluator }: Pick<Asking, 'evaluator'>, capacity:
 const FULL = { kv: 0.9, batch: 0.9, waited: 0.1 } as const;
 
 /** What is near its limit, the pool that is nearest first. */
-function whyOf({ pools, waitedRatio, preemptionsPerCall }: Limits, { deployment }: Asking): string {
+export function whyOf({ pools, waitedRatio, preemptionsPerCall }: Limits, { deployment }: Asking): string {
   const batchOf = (pool: string): number =>
     deployment.pools.find(({ name }) => name === pool)?.limits.maxSequences ?? Number.POSITIVE_INFINITY;
   const nearness = (each: PoolPressure): number =>

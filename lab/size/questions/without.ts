@@ -229,7 +229,7 @@ async function ask(asking: Asking, value: string): ReturnType<Question['ask']> {
   return {
     title: `Without ${failing.what} for ${showMs(when.toMs - when.fromMs)} ${
       isLost
-        ? `${showRatio(lostRatio)} of the calls get no answer`
+        ? `${showRatio(lostRatio)} of the calls ${unanswered(before) > 0 ? 'more than usual ' : ''}get no answer`
         : worst === undefined
           ? 'every promise holds that holds otherwise'
           : `${worst.text} breaks: ${worst.shown.during} meanwhile, ${worst.shown.before} before`

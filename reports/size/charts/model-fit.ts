@@ -67,7 +67,7 @@ export const modelFitChart: Chart<ModelFit> = {
       type: 'quantitative',
       title: 'USD per 1,000 workflows',
       // Names of costs are long, and a phone is narrow.
-      scale: { domain: [0, 1.8 * Math.max(...rows.map(({ usd }) => usd))], nice: false },
+      scale: { domain: [0, 2.2 * Math.max(...rows.map(({ usd }) => usd))], nice: false },
       axis: { tickCount: 5, format: '~g', grid: false },
     };
     const names = Object.keys(VERDICTS).filter(name =>

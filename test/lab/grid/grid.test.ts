@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { GridCase } from '../../../lab/grid/case.ts';
 import { atLoad, hasLoad, sizedTo } from '../../../lab/grid/load-factor.ts';
 import { CaseRunner } from '../../../lab/grid/run-case.ts';
-import { runGrid } from '../../../lab/grid/run-grid.ts';
+import { keepThreads, runGrid } from '../../../lab/grid/run-grid.ts';
 import { loadScenario } from '../../../scenarios/cli/load.ts';
 import { planOf, sessionsOf } from '../../builders/scenarios.ts';
 import { DEPLOYMENT } from '../../builders/worlds.ts';
@@ -51,6 +51,14 @@ describe('a grid', () => {
 
   test('answers the same in this thread and on several', async () => {
     expect(await runGrid(cases, { jobs: 3 })).toEqual(await runGrid(cases, { jobs: 1 }));
+  });
+
+  test('answers the same on threads that are kept for the next one', async () => {
+    const { run, close } = keepThreads();
+    const first = await run(cases, { jobs: 2 });
+    // More threads, fewer, one.
+    for (const jobs of [3, 2, 1]) expect(await run(cases, { jobs })).toEqual(first);
+    await close();
   });
 
   test('has an outcome for each case, failures with their reason', async () => {

@@ -96,6 +96,7 @@ describe('--without', () => {
     const asking = askingOf({
       seeds: 1,
       deployment: 'api-only',
+      deploymentSet: ['providers.mistral.limits={ rpm: 100000 }'],
       set: ['models.local.model=mistral-small-4'],
     });
     const { title, isMet } = await without.ask(asking, 'mistral');

@@ -72,8 +72,8 @@ describe('a promise', () => {
   });
 
   test('that must be reached, as its target over the value', () => {
-    expect(usedOf(of('cache_hit > 60%'), 0.3)).toBeCloseTo(2);
-    expect(marginOf(of('cache_hit > 60%'), 0.9)).toBeCloseTo(0.5);
+    expect(usedOf(of('cache_hit(role=worker) > 60%'), 0.3)).toBeCloseTo(2);
+    expect(marginOf(of('cache_hit(role=worker) > 60%'), 0.9)).toBeCloseTo(0.5);
   });
 
   test('of which nothing ran has neither', () => {
