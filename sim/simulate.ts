@@ -5,7 +5,6 @@ import { type FrontEnd, NO_FRONT_END } from '../engines/engine.ts';
 import { GateKeeper } from '../gateway/admission/gate-keeper.ts';
 import type { Gate } from '../gateway/admission/policy.ts';
 import { invariant, UserError } from '../scenarios/base/errors.ts';
-import { Heap } from '../scenarios/base/heap.ts';
 import type { HistogramCounts } from '../scenarios/base/histogram.ts';
 import { IdTable } from '../scenarios/base/id-table.ts';
 import type { Plan } from '../scenarios/formats/plan.ts';
@@ -30,6 +29,7 @@ import {
 import type { ClusterEvent, ManagedCluster } from './cluster.ts';
 import { Crashes } from './crashes.ts';
 import { beyondHorizon } from './horizon.ts';
+import { Timers } from './timers.ts';
 
 const NS_PER_MS = 1e6;
 /** Samples kept in the timeline, and the fewest instants; beyond, every second one is dropped and the interval doubles. */
@@ -45,12 +45,6 @@ const LIVELOCK_EVENTS = 5_000_000;
 /** Whole nanoseconds of a time in ms. Exact to 104 days (2^53 ns). */
 export const toNs = (ms: number): number => Math.round(ms * NS_PER_MS);
 const toMs = (ns: number): number => ns / NS_PER_MS;
-
-interface Timer {
-  readonly atNs: number;
-  readonly sequence: number;
-  readonly ticket: number;
-}
 
 /** A call on its way through the cluster. */
 interface InFlight {
@@ -88,9 +82,7 @@ export class Simulation implements World {
   private readonly reports: Reports;
   private readonly stopLayers: (nowMs: number) => void;
   private readonly layersAreIdle: () => boolean;
-  private readonly timers = new Heap<Timer>(
-    (a, b) => a.atNs < b.atNs || (a.atNs === b.atNs && a.sequence < b.sequence),
-  );
+  private readonly timers = new Timers();
   /** Tickets of delays that are still wanted. */
   private readonly waiting = new IdTable<true>();
   private readonly inFlight = new IdTable<InFlight>();
@@ -102,7 +94,6 @@ export class Simulation implements World {
   /** By pool: when its front end is done with the last request. */
   private readonly frontFreeMs = new Map<string, number>();
   private nowNs = 0;
-  private sequence = 0;
   private sameInstant = 0;
   /** When a call, a tool or a session last did something. */
   private awakeNs = 0;
@@ -205,7 +196,7 @@ export class Simulation implements World {
     if (this.interrupted) return false;
     if (this.fleet.isDone && cluster.isIdle() && this.layersAreIdle()) return false;
     const startNs = this.startNs();
-    const timerNs = this.nextTimer()?.atNs ?? Number.POSITIVE_INFINITY;
+    const timerNs = this.timerNs();
     const clusterNs = cluster.nextNs();
     const gateNs = this.gateNs();
     const crashNs = this.crashNs();
@@ -236,9 +227,10 @@ export class Simulation implements World {
       this.bringCluster();
     } else if (timerNs === nextNs) {
       this.awakeNs = nextNs;
-      const timer = this.timers.pop() as Timer;
-      this.waiting.delete(timer.ticket);
-      this.reports.delayEnded(timer.ticket, this.nowMs);
+      const ticket = this.timers.nextTicket;
+      this.timers.pop();
+      this.waiting.delete(ticket);
+      this.reports.delayEnded(ticket, this.nowMs);
     } else {
       this.awakeNs = nextNs;
       // The planned instant itself: rounded to whole nanoseconds it may lie a hair before it.
@@ -350,16 +342,14 @@ export class Simulation implements World {
 
   delay(ticket: number, delayMs: number, _what?: DelayRequest): void {
     this.waiting.set(ticket, true);
-    this.timers.push({ atNs: this.inNs(delayMs), sequence: this.sequence++, ticket });
+    this.timers.push(this.inNs(delayMs), ticket);
   }
 
-  /** The next timer that somebody still waits for. */
-  private nextTimer(): Timer | undefined {
-    for (let timer = this.timers.peek(); timer !== undefined; timer = this.timers.peek()) {
-      if (this.waiting.has(timer.ticket)) return timer;
-      this.timers.pop();
-    }
-    return undefined;
+  /** When the next timer is due that somebody still waits for. */
+  private timerNs(): number {
+    const { timers, waiting } = this;
+    while (timers.size > 0 && !waiting.has(timers.nextTicket)) timers.pop();
+    return timers.nextNs;
   }
 
   /** The instant `delayMs` from now, inside the horizon of exact nanoseconds. */

@@ -113,7 +113,10 @@ export class Shipper {
     const known = this.shipped.get(key);
     if (known !== undefined) return known;
     const path = findInput(input, kind);
-    const made = isOurs(path) ? { input: null, name: input, traceFiles: {} } : this.folder(make(path));
+    const made =
+      isOurs(path) && isLibraryName(input)
+        ? { input: null, name: input, traceFiles: {} }
+        : this.folder(make(path));
     this.shipped.set(key, made);
     return made;
   }
@@ -135,6 +138,9 @@ export class Shipper {
 }
 
 const isOurs = (path: string): boolean => resolve(path).startsWith(`${join(ROOT, 'scenarios')}${sep}`);
+
+/** How a library entry or a study is named; nothing else is looked for on a worker. */
+export const isLibraryName = (name: string): boolean => /^((library|studies)\/)?[\w-]+(\.yaml)?$/.test(name);
 
 const stem = (path: string): string => basename(path).replace(/\.(ya?ml|json|m?ts)$/, '');
 const asJson = (value: unknown) => (): Buffer => Buffer.from(JSON.stringify(value));

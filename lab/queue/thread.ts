@@ -1,5 +1,5 @@
-// A thread of a worker: cases come in, outcomes go out. Before the first case of a scenario it compiles that scenario and
-// compares the plan with the coordinator's.
+// A thread of a worker: cases come in, outcomes go out, one message each, so that it never waits for the next. Before the
+// first case of a scenario it compiles that scenario and compares the plan with the coordinator's.
 import { parentPort } from 'node:worker_threads';
 import { loadScenario } from '../../scenarios/cli/load.ts';
 import type { GridCase, Outcome } from '../grid/case.ts';
@@ -8,10 +8,13 @@ import type { CaseJob } from './message.ts';
 import { planDigest } from './plan-digest.ts';
 
 export type Ask =
-  | { readonly kind: 'run'; readonly of: GridCase }
+  | { readonly kind: 'ready' }
+  /** Each is answered as it ends. */
+  | { readonly kind: 'run'; readonly cases: readonly GridCase[] }
   | { readonly kind: 'check'; readonly check: NonNullable<CaseJob['check']> };
 
 export type Answer =
+  | { readonly kind: 'ready' }
   | { readonly kind: 'ran'; readonly ms: number; readonly outcome: Outcome }
   /** Null: the plans are the same. */
   | { readonly kind: 'checked'; readonly problem: string | null };
@@ -19,11 +22,18 @@ export type Answer =
 const runner = new CaseRunner();
 const checked = new Set<string>();
 
-async function answer(ask: Ask): Promise<Answer> {
-  if (ask.kind === 'check') return { kind: 'checked', problem: problemOf(ask.check) };
-  const startMs = performance.now();
-  const outcome = await runner.run(ask.of);
-  return { kind: 'ran', ms: performance.now() - startMs, outcome };
+const say = (answer: Answer): void => parentPort?.postMessage(answer);
+
+async function answer(ask: Ask): Promise<void> {
+  if (ask.kind === 'ready') say({ kind: 'ready' });
+  else if (ask.kind === 'check') say({ kind: 'checked', problem: problemOf(ask.check) });
+  else {
+    for (const of of ask.cases) {
+      const startMs = performance.now();
+      const outcome = await runner.run(of);
+      say({ kind: 'ran', ms: performance.now() - startMs, outcome });
+    }
+  }
 }
 
 function problemOf({ scenario, planSha256 }: NonNullable<CaseJob['check']>): string | null {
@@ -36,4 +46,4 @@ function problemOf({ scenario, planSha256 }: NonNullable<CaseJob['check']>): str
   return null;
 }
 
-parentPort?.on('message', async (ask: Ask) => parentPort?.postMessage(await answer(ask)));
+parentPort?.on('message', (ask: Ask) => answer(ask));

@@ -1,12 +1,16 @@
 // The threads that a worker runs cases on, so that its own thread is free to keep what it has taken.
 import { Worker } from 'node:worker_threads';
 import { EXIT } from '../../scenarios/base/errors.ts';
-import type { GridCase } from '../grid/case.ts';
-import type { CaseJob, CaseReport } from './message.ts';
+import type { GridCase, Outcome } from '../grid/case.ts';
+import type { CaseJob } from './message.ts';
 import type { Answer, Ask } from './thread.ts';
 
+type Ran = Extract<Answer, { kind: 'ran' }>;
+
 interface Asked {
-  resolve(answer: Answer): void;
+  /** Told of each answer; true: nothing more is to come. */
+  isLast(answer: Answer): boolean;
+  resolve(): void;
   reject(error: Error): void;
 }
 
@@ -14,47 +18,56 @@ interface Asked {
 export class CaseThread {
   private worker: Worker | null = null;
   private asked: Asked | null = null;
+  private isEnded = false;
 
-  async run(of: GridCase): Promise<Omit<CaseReport, 'index'>> {
-    const { ms, outcome } = (await this.ask({ kind: 'run', of }).catch(
-      ({ message }: Error): Extract<Answer, { kind: 'ran' }> => ({
-        kind: 'ran',
-        ms: 0,
-        outcome: {
-          ok: false,
-          failure: {
-            message: `the thread broke: ${message}`,
-            hint: 'out of memory? fewer --jobs of the worker need less',
-            exitCode: EXIT.internal,
-          },
-        },
-      }),
-    )) as Extract<Answer, { kind: 'ran' }>;
-    return { ms, outcome };
+  /** Resolves when it has loaded what a case needs. */
+  async ready(): Promise<void> {
+    await this.ask({ kind: 'ready' }, () => true);
   }
 
   /** What differs between our plan and the coordinator's; null: nothing. */
   async check(check: NonNullable<CaseJob['check']>): Promise<string | null> {
-    const { problem } = (await this.ask({ kind: 'check', check })) as Extract<Answer, { kind: 'checked' }>;
+    let problem: string | null = null;
+    await this.ask({ kind: 'check', check }, answer => {
+      problem = (answer as Extract<Answer, { kind: 'checked' }>).problem;
+      return true;
+    });
     return problem;
   }
 
-  /** Loads what a case needs before the first one comes. */
-  warm(): void {
-    this.worker ??= this.started();
+  /** Tells of each case in order, as it ends; those that `end` cuts off are left out. */
+  async run(cases: readonly GridCase[], onRan: (ms: number, outcome: Outcome) => void): Promise<void> {
+    let done = 0;
+    this.isEnded = false;
+    while (done < cases.length && !this.isEnded) {
+      const rest = cases.slice(done);
+      try {
+        await this.ask({ kind: 'run', cases: rest }, answer => {
+          const { ms, outcome } = answer as Ran;
+          done += 1;
+          onRan(ms, outcome);
+          return done === cases.length;
+        });
+      } catch (error) {
+        if (this.isEnded) return;
+        done += 1;
+        onRan(0, brokenThread(error as Error));
+      }
+    }
   }
 
   /** Ends it, whatever it is doing. */
   end(): void {
+    this.isEnded = true;
     void this.worker?.terminate();
     this.worker = null;
   }
 
-  private ask(ask: Ask): Promise<Answer> {
+  private ask(ask: Ask, isLast: (answer: Answer) => boolean): Promise<void> {
     this.worker ??= this.started();
     const { worker } = this;
     return new Promise((resolve, reject) => {
-      this.asked = { resolve, reject };
+      this.asked = { isLast, resolve, reject };
       worker.postMessage(ask);
     });
   }
@@ -67,11 +80,22 @@ export class CaseThread {
       this.asked = null;
     };
     worker.on('message', (answer: Answer) => {
-      this.asked?.resolve(answer);
+      const { asked } = this;
+      if (asked === null || !asked.isLast(answer)) return;
       this.asked = null;
+      asked.resolve();
     });
     worker.on('error', error => broken(error as Error));
     worker.on('exit', code => broken(new Error(`it ended with ${code}`)));
     return worker;
   }
 }
+
+const brokenThread = ({ message }: Error): Outcome => ({
+  ok: false,
+  failure: {
+    message: `the thread broke: ${message}`,
+    hint: 'out of memory? fewer --jobs of the worker need less',
+    exitCode: EXIT.internal,
+  },
+});

@@ -5,15 +5,19 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { isPath } from '../../gateway/routing/outside.ts';
+import { libraryPath } from '../../scenarios/cli/library.ts';
 import type { LoadOptions } from '../../scenarios/cli/load.ts';
 import type { GridCase, Outcome } from '../grid/case.ts';
 import { SHIPPED, type ShippedFile, type ShippedInput } from './message.ts';
-import { measureUrl } from './ship.ts';
+import { isLibraryName, measureUrl } from './ship.ts';
 
 const ID = /^[0-9a-f]{16}$/;
-/** Names in a folder, none of which leads out of it. */
+/** Names in a folder, none of which leads out of it; none is a file that would be run. */
 const isInside = (path: string): boolean =>
-  path !== '' && path.split('/').every(part => !['', '.', '..'].includes(part) && !/[\\:\0]/.test(part));
+  path !== '' &&
+  path.split('/').every(part => !['', '.', '..'].includes(part) && !/[\\:\0]/.test(part)) &&
+  !/\.[cm]?[jt]sx?$/i.test(path);
 
 export class Unpacked {
   readonly folder = mkdtempSync(join(tmpdir(), 'windtunnel-worker-'));
@@ -53,6 +57,9 @@ export class Unpacked {
   /** The case as this machine can run it. */
   local(given: GridCase): GridCase {
     const { scenario, deployment, measure } = given;
+    const policy = deployment.change?.routing?.policy;
+    if (policy !== undefined && isPath(policy))
+      throw new Error(`a routing policy is named by a file: ${policy}`);
     return {
       ...given,
       scenario: this.localScenario(scenario),
@@ -76,7 +83,11 @@ export class Unpacked {
   }
 
   private at(name: string): string {
-    if (!name.startsWith(SHIPPED)) return name;
+    if (!name.startsWith(SHIPPED)) {
+      const isKnown = (['scenarios', 'deployments'] as const).some(kind => libraryPath(name, kind) !== null);
+      if (isLibraryName(name) && isKnown) return name;
+      throw new Error(`${JSON.stringify(name)} was not shipped, and is not in the library`);
+    }
     const path = name.slice(SHIPPED.length);
     if (!isInside(path) || !ID.test(path.split('/')[0] as string))
       throw new Error(`${JSON.stringify(name)} is no file of an input`);

@@ -82,6 +82,7 @@ class CaseWorker implements RunningWorker {
   private readonly sweeps = new Set<string>();
   private readonly underWay = new Map<string, Promise<void>>();
   private readonly counted = { cases: 0, jobs: 0, busyMs: 0 };
+  private isReady = false;
   private isGivingBack = false;
   private leftFor: string | null = null;
   readonly ended: Promise<string | null>;
@@ -94,7 +95,6 @@ class CaseWorker implements RunningWorker {
     this.presence = { name: this.name, build, key: signer.id, slots: jobs };
     this.threads = Array.from({ length: jobs }, () => new CaseThread());
     this.idle = [...this.threads];
-    for (const thread of this.threads) thread.warm();
     this.ended = new Promise(resolve => {
       this.finish = resolve;
     });
@@ -110,13 +110,25 @@ class CaseWorker implements RunningWorker {
       removeOnComplete: { count: 0 },
       removeOnFail: { count: 0 },
       runRetryDelay: 1_000,
+      autorun: false,
     });
     this.worker.on('error', error => this.onError(error));
     connection.onChange(isAway =>
       options.tell(isAway ? `${connection.shown} is away: waiting for it` : `${connection.shown} is back`),
     );
     this.timer = setInterval(() => void this.beat(), PRESENT_EVERY_MS);
-    void this.beat();
+    void this.begin();
+  }
+
+  /** No case waits for threads that still load: on a busy machine that takes longer than the case. */
+  private async begin(): Promise<void> {
+    try {
+      await Promise.all(this.threads.map(thread => thread.ready()));
+      this.isReady = true;
+      await Promise.all([this.beat(), this.worker.run()]);
+    } catch (error) {
+      if (this.closing === null) this.leave(`its threads did not start: ${(error as Error).message}`);
+    }
   }
 
   counts(): WorkerCounts {
@@ -167,7 +179,7 @@ class CaseWorker implements RunningWorker {
   /** A sign of life, and a look at who else is there. */
   private async beat(): Promise<void> {
     const { connection, tell } = this.options;
-    if (connection.awayMs() > 0) return;
+    if (!this.isReady || connection.awayMs() > 0) return;
     try {
       const { redis } = connection;
       await announce(redis, { kind: 'worker', id: this.id, presence: this.presence, forMs: PRESENT_MS });
@@ -256,18 +268,24 @@ class CaseWorker implements RunningWorker {
     thread: CaseThread,
   ): Promise<CaseReport[] | null> {
     const reports: CaseReport[] = [];
-    let lookedMs = performance.now();
-    for (const { index, of } of cases) {
-      if (this.isGivingBack) return null;
-      const { ms, outcome } = await thread.run(this.unpacked.local(of));
-      if (this.isGivingBack) return null;
-      reports.push({ index, ms, outcome: this.unpacked.withoutFolder(outcome) });
+    const local = cases.map(({ of }) => this.unpacked.local(of));
+    let isWanted = true;
+    const looking = setInterval(async () => {
+      if (this.options.connection.awayMs() > 0) return;
+      isWanted = await this.isWanted(sweep).catch(() => true);
+      if (!isWanted) thread.end();
+    }, WANTED_EVERY_MS);
+    await thread.run(local, (ms, outcome) => {
+      reports.push({
+        index: cases[reports.length]!.index,
+        ms,
+        outcome: this.unpacked.withoutFolder(outcome),
+      });
       this.counted.cases += 1;
       this.counted.busyMs += ms;
-      if (performance.now() - lookedMs < WANTED_EVERY_MS) continue;
-      lookedMs = performance.now();
-      if (this.options.connection.awayMs() === 0 && !(await this.isWanted(sweep))) return null;
-    }
+    });
+    clearInterval(looking);
+    if (this.isGivingBack || !isWanted) return null;
     this.counted.jobs += 1;
     return reports;
   }

@@ -11,6 +11,7 @@ import type { Evaluation } from './evaluate.ts';
 import { flipsOf } from './flips.ts';
 import type { Asking } from './question.ts';
 import { maxLoad } from './questions/max-load.ts';
+import { searchRungs } from './rungs.ts';
 import { closestOf, type GroupResult, type SearchResult, search } from './search.ts';
 import type { Setup } from './setup.ts';
 import { candidatesOf, groupsOf, type Space } from './space.ts';
@@ -54,7 +55,7 @@ export async function answerOf(options: AnswerOptions): Promise<{
     evaluator,
     bounds,
     base: path,
-    rungs,
+    rungs: searchRungs(rungs),
     budgetUsdPerHour,
     tell,
   });

@@ -58,7 +58,10 @@ export const sizeCommand: Command<SizeOptions> = {
       .option('slo', several('a promise beside the scenario\'s own, e.g. "p95(ttft) < 2s"; repeatable'))
       .option('load', { type: 'number', default: 1, describe: "times the scenario's traffic" })
       .option('budget', { type: 'string', describe: 'USD that may be spent: 40/h, or 20000/month' })
-      .option('fleet', { type: 'string', describe: 'GPUs that one has, used as well as can be: h200:64[,h100:32]' })
+      .option('fleet', {
+        type: 'string',
+        describe: 'GPUs that one has, used as well as can be: h200:64[,h100:32]',
+      })
       .option('model', { type: 'string', describe: 'without -d: the model that serves' })
       .option('pool', {
         type: 'string',
@@ -117,8 +120,7 @@ export const sizeCommand: Command<SizeOptions> = {
 
 function answered(asked: typeof questions, options: SizeOptions, running: Running): Promise<number> {
   const { fleet } = options;
-  if (fleet === undefined)
-    return asked.length > 0 ? askAll(asked, options, running) : size(options, running);
+  if (fleet === undefined) return asked.length > 0 ? askAll(asked, options, running) : size(options, running);
   if (asked.length === 0) return sizeFleet(fleet, options, running);
   throw new UserError(`--${asked[0]!.name} asks about a deployment as it is, --fleet finds one`, {
     hint: 'ask --fleet first, then the question with -d of the deployment.yaml that it wrote',

@@ -9,7 +9,7 @@ import type { RunFigures } from '../../scenarios/formats/grid.ts';
 import { NANOS_PER_USD } from '../../scenarios/formats/ledger.ts';
 import type { Plan } from '../../scenarios/formats/plan.ts';
 import { mergedTally, type RunTally } from '../../scenarios/formats/tally.ts';
-import type { CaseFailure, CaseResult, GridCase } from '../grid/case.ts';
+import type { CaseFailure, CaseResult, GridCase, Outcome } from '../grid/case.ts';
 import type { Burst } from '../grid/load-factor.ts';
 import type { RunCases } from '../grid/run-grid.ts';
 import { seedsFrom } from '../grid/seeds.ts';
@@ -91,6 +91,8 @@ export interface EvaluatorOptions {
 export class Evaluator {
   private readonly options: EvaluatorOptions;
   private readonly known = new Map<string, Evaluation>();
+  /** By case: a trial of more seeds runs the others only. */
+  private readonly outcomes = new Map<string, Outcome>();
   /** Simulations that were run. */
   runs = 0;
   calls = 0;
@@ -119,28 +121,41 @@ export class Evaluator {
       ([key]) => !this.known.has(key),
     );
     const cases = fresh.map(([, trial]) => this.casesOf(trial));
-    const outcomes = await this.options.run(cases.flat(), {
-      jobs: this.options.jobs,
-      isStopped: this.options.isStopped ?? (() => false),
-      onDone: () => {
-        this.runs += 1;
-        this.options.onRun?.(this.runs);
-      },
-    });
-    let at = 0;
+    await this.run(cases.flat());
     for (const [i, [key, trial]] of fresh.entries()) {
-      const own = outcomes.slice(at, at + cases[i]!.length);
-      at += own.length;
+      const own = cases[i]!.map(each => this.outcomes.get(JSON.stringify(each)) ?? null);
       if (own.includes(null)) continue;
       const failed = own.find(outcome => outcome?.ok === false);
       const evaluation =
         failed?.ok === false
           ? failedTrial(trial, failed.failure)
           : evaluationOf(trial, own as CaseResult[], cases[i]![0]!, this.assertions);
-      this.calls += evaluation.callsSimulated;
       this.known.set(key, evaluation);
     }
     return keys.map(key => this.known.get(key) ?? null);
+  }
+
+  private async run(cases: readonly GridCase[]): Promise<void> {
+    const fresh = [...new Map(cases.map(each => [JSON.stringify(each), each]))].filter(
+      ([key]) => !this.outcomes.has(key),
+    );
+    const outcomes = await this.options.run(
+      fresh.map(([, each]) => each),
+      {
+        jobs: this.options.jobs,
+        isStopped: this.options.isStopped ?? (() => false),
+        onDone: () => {
+          this.runs += 1;
+          this.options.onRun?.(this.runs);
+        },
+      },
+    );
+    for (const [i, [key]] of fresh.entries()) {
+      const outcome = outcomes[i];
+      if (outcome == null) continue;
+      this.outcomes.set(key, outcome);
+      if (outcome.ok) this.calls += outcome.figures.calls;
+    }
   }
 
   /** The promises as the plans of the cases have them: lines first, then the SLOs of steps. */
@@ -256,7 +271,7 @@ function promisesOf(
     const { op } = assertions[i]!;
     const values = bySeed.map(results => results[i]!.value);
     const known = values.flatMap(each => each ?? []);
-    const ci95 = known.length < 2 ? null : pairedDifference(known).ci95;
+    const ci95 = known.length < 2 ? null : intervalOf(known);
     const room = (each: number): number => (isUpper(op) ? target - each : each - target);
     const marginRatio = value === null ? 0 : room(value) / (target === 0 ? 1 : Math.abs(target));
     const isKept = (each: number): boolean => (op === '<' || op === '>' ? room(each) > 0 : room(each) >= 0);
@@ -272,6 +287,12 @@ function promisesOf(
       verdict: value === null ? 'kept' : !isKept(value) ? 'broken' : isKept(worstEnd!) ? 'kept' : 'unsure',
     };
   });
+}
+
+/** Student's, over seeds; no time and no rate is below 0. */
+function intervalOf(values: number[]): readonly [number, number] | null {
+  const { ci95 } = pairedDifference(values);
+  return ci95 && [Math.max(0, ci95[0]), ci95[1]];
 }
 
 const worst = (promises: readonly PromiseKept[]): 'kept' | 'unsure' | 'broken' =>

@@ -42,7 +42,7 @@ export function paceOf({ plan, walks }: LabContext): Pace {
 
 function stretchOf({ makespanMs, callsPerSec }: Pace, calls: number): Stretch {
   const warmMs = Math.min(Math.max(makespanMs, SPAN_MIN_MS), WARM_MAX_MS);
-  const spanMs = Math.max(warmMs, callsPerSec === 0 ? MINUTE_MS : (calls / callsPerSec) * 1000);
+  const spanMs = Math.max(SPAN_MIN_MS, callsPerSec === 0 ? MINUTE_MS : (calls / callsPerSec) * 1000);
   return { warmMs: Math.ceil(warmMs), spanMs: Math.ceil(spanMs) };
 }
 
@@ -55,3 +55,10 @@ export function rungsOf(ofScenario: Pace, loadFactor: number, seeds: number): [R
     { name: 'long', stretch: stretchOf(pace, CALLS.long), seeds },
   ];
 }
+
+/** What a search climbs: the long stretch with two seeds first, which those that stand it need not play again. */
+export const searchRungs = ([short, , long]: readonly [Rung, Rung, Rung]): Rung[] => [
+  short,
+  { name: 'middle', stretch: long.stretch, seeds: Math.min(2, long.seeds) },
+  long,
+];

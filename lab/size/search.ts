@@ -52,12 +52,10 @@ export interface SearchResult {
 const STRIDE = 1.5;
 /** Times the cheapest known that a group may cost and still be asked about: a short run may be off by a replica. */
 const SLACK = 1.25;
-/** The same once the long runs have a cheapest one and a runner-up. */
-const SLACK_AT_END = 1.05;
+/** Once the long runs have a cheapest one and a runner-up, only what could cost less is asked. */
+const SLACK_AT_END = 1 - 1e-9;
 /** Trials side by side. The same on every machine: what is asked next depends on all that was answered. */
 const WIDTH = 4;
-/** Groups that stand the long runs, at most. */
-const FINALISTS = 4;
 /** Broken by so much over the target in a short run, a long one would not keep it. */
 const CLEARLY = 0.5;
 /** More replicas that change a value by less than this do not help. */
@@ -101,6 +99,11 @@ class Climb {
 
   get rung(): Rung {
     return this.rungs[this.at]!;
+  }
+
+  /** Rungs that it has stood. */
+  get depth(): number {
+    return this.at;
   }
 
   get lastRung(): Rung['name'] | null {
@@ -178,9 +181,9 @@ class Climb {
       this.left = evaluation.failure?.message.split('\n')[0] ?? 'it failed';
       return;
     }
-    // Where several seeds could agree, they must.
-    const isEnough =
-      evaluation.verdict === 'kept' || (this.rung.seeds === 1 && evaluation.verdict === 'unsure');
+    // In the end the whole interval must keep them.
+    const isLast = this.at === this.rungs.length - 1 && this.rung.seeds > 1;
+    const isEnough = evaluation.verdict === 'kept' || (!isLast && evaluation.verdict === 'unsure');
     if (replicas !== this.first) this.stride *= 2;
     if (isEnough) {
       if (this.enough === null || replicas < this.enough) {
@@ -215,9 +218,8 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
   while (!isInterrupted) {
     const finals = climbs.filter(({ isFinal }) => isFinal);
     const limit = Math.min(limitOf(climbs, finals), budgetUsdPerHour ?? Number.POSITIVE_INFINITY);
-    if (finals.length >= FINALISTS) break;
     const open: { climb: Climb; replicas: number }[] = [];
-    for (const climb of climbs.filter(({ usd }) => usd <= limit).toSorted((a, b) => a.usd - b.usd)) {
+    for (const climb of climbs.filter(({ usd }) => usd <= limit).toSorted(byUsd)) {
       if (open.length === WIDTH) break;
       const replicas = climb.next(limit);
       if (replicas !== null) open.push({ climb, replicas });
@@ -258,6 +260,9 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
     isInterrupted,
   };
 }
+
+/** Cheapest first; of equals the one that has stood more, since what it comes to bounds the others. */
+const byUsd = (a: Climb, b: Climb): number => a.usd - b.usd || b.depth - a.depth;
 
 /** USD an hour beyond which nobody is asked. */
 function limitOf(climbs: readonly Climb[], finals: readonly Climb[]): number {

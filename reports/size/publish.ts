@@ -2,6 +2,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SizeResult } from '../../scenarios/formats/size.ts';
+import type { FleetResult } from '../../scenarios/formats/size-fleet.ts';
 import { writeChart } from '../chart-files.ts';
 import { type DrawnChart, drawn } from '../charts/chart.ts';
 import { type Answers, answersPage, answersText, plain } from './answers.ts';
@@ -36,6 +37,25 @@ export async function publishAnswers(
   const { loadRuntime } = await import('../runtime.ts');
   await writeFile(reportPath, answersPage(given, await loadRuntime()));
   return { written, summaryText: answersText(given, reportPath) };
+}
+
+/** The same of the best use of a fleet. */
+export async function publishFleet(
+  fleet: FleetResult,
+  out: string,
+): Promise<{ reportPath: string; summaryText: string }> {
+  const reportPath = join(out, 'report.html');
+  await writeFile(join(out, 'size.json'), `${JSON.stringify(fleet, null, 1)}\n`);
+  const [{ FLEET_CHARTS, fleetPage, fleetSummary }, { loadRuntime }] = await Promise.all([
+    import('./fleet.ts'),
+    import('../runtime.ts'),
+  ]);
+  await writeCharts(
+    FLEET_CHARTS.map(chart => drawn(chart, fleet)),
+    out,
+  );
+  await writeFile(reportPath, fleetPage(fleet, await loadRuntime()));
+  return { reportPath, summaryText: fleetSummary(fleet, { reportPath }) };
 }
 
 /** Into `charts/`, in place of what an earlier answer left there. */

@@ -51,8 +51,10 @@ export interface FleetSplit {
   readonly loadRatio: number;
   /** Over seeds, 95 %; null of one. */
   readonly loadCi95: readonly [number, number] | null;
-  /** Null: the most that was tried broke none. */
+  /** The promise that breaks beyond; null: the most that was tried broke none, or a pool drowns before. */
   readonly breaksFirst: string | null;
+  /** The pool that gets more work than it can do beyond, before a promise notices; null: none. */
+  readonly drowns: string | null;
   /** At that load; null: it holds none. */
   readonly sized: Sized | null;
   readonly seeds: number;

@@ -113,7 +113,12 @@ export interface SizeResult {
     readonly kneeRatio: number | null;
   } | null;
   readonly flips: readonly SizedFlip[];
-  readonly sustained: { readonly demo: Sized; readonly week: Sized; readonly demoMs: number; readonly simulatedMs: number } | null;
+  readonly sustained: {
+    readonly demo: Sized;
+    readonly week: Sized;
+    readonly demoMs: number;
+    readonly simulatedMs: number;
+  } | null;
   readonly alternatives: readonly SizedAlternative[];
   readonly files: readonly { readonly path: string; readonly what: string }[];
   readonly isInterrupted: boolean;

@@ -4,7 +4,8 @@ import { type FastRequest, goesBefore } from './request.ts';
 
 export class WaitingQueue {
   private readonly byPriority: boolean;
-  private items: FastRequest[] = [];
+  /** Undefined before the start: what is done must not stay, with its prompt, until others have come. */
+  private items: (FastRequest | undefined)[] = [];
   private start = 0;
   /** Sum of their prompts. */
   promptTokens = 0;
@@ -48,6 +49,7 @@ export class WaitingQueue {
 
   takeHead(): FastRequest {
     const request = this.items[this.start]!;
+    this.items[this.start] = undefined;
     this.start += 1;
     this.promptTokens -= request.submission.promptTokens;
     if (this.start > 32 && this.start * 2 > this.items.length) {

@@ -25,6 +25,7 @@ import { reportOfMillion } from './report.ts';
 import { runLogCost } from './run-log.ts';
 import { sweepScaleout } from './scaleout.ts';
 import { simAgentic64, simGrowth, simSessions, simSingle, simTenMillion } from './simulate.ts';
+import { sizeMixed } from './size.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
@@ -113,6 +114,9 @@ const BENCHES: Record<string, () => Figure | Promise<Figure>> = {
   /** Every routing policy at ten loads with ten seeds. */
   'policy-bench': policyBench,
 
+  /** The cheapest of over 10,000 deployments for the mixed fleet; and against the optimum of a smaller space. */
+  'size-mixed': sizeMixed,
+
   /** What comparisons of live runs find, and what they invent. */
   'compare-power': comparePower,
 
@@ -188,6 +192,7 @@ const BENCHES: Record<string, () => Figure | Promise<Figure>> = {
 const ON_REQUEST: readonly string[] = [
   'import-1gb',
   'policy-bench',
+  'size-mixed',
   'sweep-scaleout',
   'sim-10m',
   'day-10k-agents',

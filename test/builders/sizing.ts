@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { runGrid } from '../../lab/grid/run-grid.ts';
 import { baseOfScenario, spaceOf, writeBase } from '../../lab/size/base.ts';
 import { type Bound, boundsOf } from '../../lab/size/bounds.ts';
+import type { Evaluation } from '../../lab/size/evaluate.ts';
 import type { Rung } from '../../lab/size/search.ts';
 import { type Setup, setupOf } from '../../lab/size/setup.ts';
-import { groupsOf } from '../../lab/size/space.ts';
+import { candidateOf, groupsOf } from '../../lab/size/space.ts';
 import type { Stretch } from '../../lab/size/traffic.ts';
 import { write } from '../cli/run.ts';
 
@@ -26,7 +27,7 @@ export interface Sized {
   readonly routing?: string;
 }
 
-/** `text`: a scenario of one model; `folder`: where it and the base are written. */
+/** `text`: a scenario of one model, or the name of a library entry; `folder`: where it and the base are written. */
 export function sizingOf(
   text: string,
   folder: string,
@@ -40,7 +41,7 @@ export function sizingOf(
     routing = 'round-robin',
   }: Sized = {},
 ): Sizing {
-  const scenario = join(folder, write(folder, 'scenario.yaml', text));
+  const scenario = text.includes('\n') ? join(folder, write(folder, 'scenario.yaml', text)) : text;
   const setup = setupOf(
     {
       scenario,
@@ -81,3 +82,23 @@ export const shortRungs = (callsPerSec: number, warmMs: number, seeds: number): 
     { name: 'long', stretch: stretch(1000), seeds },
   ];
 };
+
+/** The cheapest candidate that surely keeps its promises, by judging all of them in the order of cost. */
+export async function cheapestKept(
+  { setup, bounds, path }: Sizing,
+  { stretch, seeds }: Rung,
+): Promise<{ candidates: number; best: Evaluation | null }> {
+  const all = bounds
+    .filter(({ impossible }) => impossible === null)
+    .flatMap(bound =>
+      Array.from({ length: bound.group.replicas.max }, (_, i) =>
+        candidateOf(bound.group, i + 1, bound, path),
+      ),
+    )
+    .toSorted((a, b) => a.usdPerHour! - b.usdPerHour!);
+  for (const candidate of all) {
+    const [found] = await setup.evaluator.evaluate([{ candidate, stretch, seeds }]);
+    if (found!.verdict === 'kept') return { candidates: all.length, best: found! };
+  }
+  return { candidates: all.length, best: null };
+}

@@ -3,7 +3,7 @@ import type { FleetKind } from '../../../scenarios/formats/size-fleet.ts';
 import type { Rung } from '../search.ts';
 import { type Judged, judged } from './judge.ts';
 import { type Contender, type FleetSearch, settled } from './search.ts';
-import { filled, freeOf, type Split } from './split.ts';
+import { boundOf, filled, freeOf, type Split } from './split.ts';
 
 export const GPUS_OF_A_SERVER = 8;
 
@@ -83,8 +83,11 @@ export async function withServer(
   );
   const larger: Contender = {
     ...contender,
-    // The bound was that of fewer GPUs.
-    combination: { ...combination, boundRatio: Number.POSITIVE_INFINITY, start },
+    combination: {
+      ...combination,
+      boundRatio: combination.isBounded ? boundOf(options, fleet) : Number.POSITIVE_INFINITY,
+      start,
+    },
     split: start,
     broken: null,
     left: null,

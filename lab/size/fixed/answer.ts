@@ -5,6 +5,7 @@ import { loadDeployment } from '../../../engines/load.ts';
 import { routingPolicies } from '../../../gateway/routing/index.ts';
 import { showNumber, showRatio } from '../../../reports/numbers.ts';
 import { UserError } from '../../../scenarios/base/errors.ts';
+import { mean } from '../../../scenarios/base/statistics.ts';
 import type {
   FleetCombination,
   FleetKind,
@@ -18,15 +19,17 @@ import type { Candidate } from '../candidate.ts';
 import type { Evaluation } from '../evaluate.ts';
 import type { Asking } from '../question.ts';
 import { type Capacity, capacityOf, loadOf } from '../questions/capacity.ts';
+import type { PoolPressure } from '../questions/limits-measure.ts';
 import { whyOf } from '../questions/max-load.ts';
 import { firstBroken } from '../questions/trial.ts';
 import type { Setup } from '../setup.ts';
 import { groupsOf, type Space } from '../space.ts';
 import { enoughOf, GPUS_OF_A_SERVER, withServer } from './after.ts';
-import { type Judged, judged, promisesOfPool, tightestPool } from './judge.ts';
+import { type Judged, judged, promisesOfPool, roomsOf, tightestPool } from './judge.ts';
 import { isBounded, type OptionsInput, optionsOf } from './options.ts';
 import { type Contender, type FleetSearch, searchFleet } from './search.ts';
 import {
+  abilitiesOf,
   COMBINATIONS_MAX,
   type Combination,
   candidateOf,
@@ -55,7 +58,7 @@ export interface FleetAnswerOptions {
 /** All but what a file has around it. */
 export type FleetFound = Omit<
   FleetResult,
-  'schemaVersion' | 'kind' | 'tool' | 'command' | 'scenario' | 'base' | 'notes' | 'files'
+  'schemaVersion' | 'kind' | 'tool' | 'command' | 'scenario' | 'base' | 'files'
 >;
 
 /** Finalists that stand the long runs. */
@@ -66,6 +69,24 @@ interface Stood {
   readonly contender: Contender;
   readonly candidate: Candidate;
   readonly capacity: Capacity;
+  /** Held with every promise kept, and no pool with more work than it can do. */
+  readonly heldRatio: number;
+  /** The pool whose work is the limit, before any promise; null: a promise is. */
+  readonly drowns: string | null;
+}
+
+function stoodOf(contender: Contender, candidate: Candidate, capacity: Capacity): Stood {
+  const { combination, split } = contender;
+  const abilities = abilitiesOf(combination, split);
+  const most = Math.min(...abilities);
+  const isDrowning = most < capacity.loadRatio;
+  return {
+    contender,
+    candidate,
+    capacity,
+    heldRatio: isDrowning ? most : capacity.loadRatio,
+    drowns: isDrowning ? combination.options[abilities.indexOf(most)]!.group.pool : null,
+  };
 }
 
 export async function fleetAnswer(
@@ -87,14 +108,14 @@ export async function fleetAnswer(
     tell(`long runs of ${candidate.name}`);
     const capacity = await capacityOf(askingOf(candidate, options), candidate);
     contender.rung = 'long';
-    stood.push({ contender, candidate, capacity });
+    stood.push(stoodOf(contender, candidate, capacity));
   }
-  stood.sort((a, b) => b.capacity.loadRatio - a.capacity.loadRatio || a.candidate.gpus - b.candidate.gpus);
+  stood.sort((a, b) => b.heldRatio - a.heldRatio || a.candidate.gpus - b.candidate.gpus);
   const [best, second] = stood;
   const after = best === undefined ? NOTHING : await afterOf(best, search, options);
   if (second !== undefined)
-    second.contender.left = `holds ${showNumber(second.capacity.loadRatio)} times the traffic in long runs`;
-  for (const { contender, capacity } of stood) contender.heldRatio = capacity.loadRatio;
+    second.contender.left = `holds ${showNumber(second.heldRatio)} times the traffic in long runs`;
+  for (const { contender, heldRatio } of stood) contender.heldRatio = heldRatio;
   return {
     winner: best?.candidate ?? null,
     found: {
@@ -102,6 +123,7 @@ export async function fleetAnswer(
       seed: plan.seed,
       trafficRatio,
       promises: best?.capacity.today.promises.map(({ text }) => text) ?? promises.lines,
+      notes: after.atHeld === null ? [] : unboundNotes(after.atHeld.look),
       evidence: after.evidence,
       effort: {
         combinations: combinations.length,
@@ -177,7 +199,7 @@ type After = Pick<FleetFound, 'evidence' | 'tightest' | 'idle' | 'enough' | 'mor
 const NOTHING: After = { evidence: [], tightest: null, idle: [], enough: null, more: null, atHeld: null };
 
 async function afterOf(
-  { contender, candidate, capacity }: Stood,
+  { contender, candidate, capacity, heldRatio, drowns }: Stood,
   search: FleetSearch,
   options: FleetAnswerOptions,
 ): Promise<After> {
@@ -185,21 +207,21 @@ async function afterOf(
   const [, middle, long] = options.setup.rungs;
   const asking = askingOf(candidate, options);
   const heldBefore = contender.heldRatio;
-  const one = { stretch: long.stretch, seeds: 1 };
-  const looked = [capacity.good, capacity.bad].flatMap(each => (each === null ? [] : [loadOf(each)]));
+  const brokenAt = drowns !== null || capacity.bad === null ? [] : [loadOf(capacity.bad)];
+  const looked = heldRatio === 0 ? brokenAt : [heldRatio, ...brokenAt];
   const looks = await judged(
     search,
-    looked.map(loadRatio => ({ ...contender, loadRatio, rung: one })),
+    looked.map(loadRatio => ({ ...contender, loadRatio, rung: long })),
   );
   const last = looks.at(-1)!;
   const tightest = tightestPool(last);
-  const enough = capacity.loadRatio < 1 ? null : await enoughOf(search, contender, long);
+  const enough = heldRatio < 1 ? null : await enoughOf(search, contender, long);
   tell(`${GPUS_OF_A_SERVER} GPUs more`);
   const more = await withServer(search, contender, tightest, middle);
   const { options: own } = contender.combination;
   return {
     evidence: [...new Set(asking.deployment.pools.flatMap(pool => pool.evidence))],
-    atHeld: capacity.good === null ? null : { look: looks[0]!, deployment: asking.deployment },
+    atHeld: heldRatio === 0 ? null : { look: looks[0]!, deployment: asking.deployment },
     tightest: tightestText(last, tightest, asking),
     idle: freeOf(own, contender.split, fleet)
       .filter(({ gpus }) => gpus > 0)
@@ -243,14 +265,30 @@ function askingOf(candidate: Candidate, { setup, seeds, tell }: FleetAnswerOptio
 function tightestText(look: Judged, index: number, asking: Asking): FleetResult['tightest'] {
   const { pool } = look.combination.options[index]!.group;
   const { measured, loadRatio } = look;
-  if (measured === null) return null;
+  const [first] = measured;
+  if (first === undefined) return null;
   const own = promisesOfPool(measured, pool);
-  const pools = measured.limits.pools.filter(each => each.pool.split('/')[0] === pool);
-  const promise =
-    own?.promise == null
+  const pools = first.limits.pools.filter(each => each.pool.split('/')[0] === pool);
+  const spare = Math.min(...roomsOf(look));
+  const isFull = own?.marginRatio == null || spare < own.marginRatio;
+  const promise = isFull
+    ? `at ${showNumber(loadRatio)} times the traffic it gets all the work that it can do: `
+    : own.promise === null
       ? ''
       : `its calls use ${showRatio(own.usedRatio)} of ${own.promise} at ${showNumber(loadRatio)} times the traffic: `;
-  return { pool, why: `${promise}${whyOf({ ...measured.limits, pools }, asking)}` };
+  return { pool, why: `${promise}${whyOf({ ...first.limits, pools }, asking)}` };
+}
+
+/** Pools whose calls may take as long as they like. */
+function unboundNotes({ combination, measured }: Judged): string[] {
+  const isUnbound = (pool: string): boolean =>
+    promisesOfPool(measured, pool)?.promise?.startsWith('rate(') ?? true;
+  return combination.options
+    .filter(({ group }) => isUnbound(group.pool))
+    .map(
+      ({ group: { pool } }) =>
+        `no promise bounds how long a call of pool ${pool} takes: it counts as held while the pool can do the work that comes; --slo bounds it`,
+    );
 }
 
 function whyIdle({ options }: Combination, gpu: string): string {
@@ -295,32 +333,44 @@ function splitOf(
     loadRatio: held.loadRatio,
     loadCi95: null,
     breaksFirst: null,
+    drowns: null,
     sized: held.evaluation === null ? null : sizedOf(held.evaluation),
     seeds: held.seeds,
   };
 }
 
-function stoodSplit({ contender, capacity }: Stood, seeds: number, atHeld: After['atHeld']): FleetSplit {
-  const { loadRatio, bySeed, good, bad } = capacity;
-  const split = splitOf(contender.combination, contender.split, { loadRatio, seeds, evaluation: good });
+function stoodSplit(
+  { contender, capacity, heldRatio, drowns }: Stood,
+  seeds: number,
+  atHeld: After['atHeld'],
+): FleetSplit {
+  const { bySeed, good, bad } = capacity;
+  const evaluation = atHeld?.look.evaluation ?? (drowns === null ? good : null);
+  const split = splitOf(contender.combination, contender.split, { loadRatio: heldRatio, seeds, evaluation });
+  const ci95 = bySeed?.ci95 ?? null;
+  const capped = (loadRatio: number): number =>
+    drowns === null ? loadRatio : Math.min(loadRatio, heldRatio);
   return {
     ...split,
-    loadCi95: bySeed?.ci95 ?? null,
-    breaksFirst: bad === null ? null : (firstBroken(bad)?.text ?? null),
+    loadCi95: ci95 && [capped(ci95[0]), capped(ci95[1])],
+    breaksFirst: drowns !== null || bad === null ? null : (firstBroken(bad)?.text ?? null),
+    drowns,
     pools: split.pools.map(pool => ({ ...pool, use: atHeld === null ? null : useOf(pool.pool, atHeld) })),
   };
 }
 
 function useOf(name: string, { look, deployment }: NonNullable<After['atHeld']>): FleetPool['use'] {
   const { measured } = look;
-  const halves = measured?.limits.pools.filter(({ pool }) => pool.split('/')[0] === name) ?? [];
-  if (measured === null || halves.length === 0) return null;
   const spec = deployment.pools.find(pool => pool.name === name);
+  const halves = measured.map(({ limits }) => limits.pools.filter(({ pool }) => pool.split('/')[0] === name));
+  if (spec === undefined || halves.some(own => own.length === 0)) return null;
   const own = promisesOfPool(measured, name);
-  const most = (of: (each: (typeof halves)[number]) => number): number => Math.max(...halves.map(of));
+  /** Of the fuller half, as a mean over seeds. */
+  const most = (of: (each: PoolPressure) => number): number =>
+    mean(halves.map(each => Math.max(...each.map(of))));
   return {
     kvRatio: most(({ kvUsedRatio }) => kvUsedRatio),
-    batchRatio: spec === undefined ? 0 : most(({ runningP95 }) => runningP95 / spec.limits.maxSequences),
+    batchRatio: most(({ runningP95 }) => runningP95 / spec.limits.maxSequences),
     queuedRatio: most(({ queuedRatio }) => queuedRatio),
     promiseRatio: own?.usedRatio ?? null,
     promise: own?.promise ?? null,

@@ -1,13 +1,16 @@
 // One look at a split under a load: whether it keeps the promises, by how much, and which pool is tightest.
 import { EXIT, UserError } from '../../../scenarios/base/errors.ts';
+import { mean } from '../../../scenarios/base/statistics.ts';
 import type { FleetKind } from '../../../scenarios/formats/size-fleet.ts';
 import type { Evaluation, Evaluator } from '../evaluate.ts';
 import { keeps, stretchAt } from '../questions/trial.ts';
 import type { Rung } from '../search.ts';
 import type { PoolPromises, PoolsMeasured } from './pools-measure.ts';
-import { type Combination, candidateOf, type Split } from './split.ts';
+import { abilitiesOf, type Combination, candidateOf, type Split } from './split.ts';
 
 export const POOLS_MEASURE = new URL('./pools-measure.ts', import.meta.url).href;
+
+const ROUNDING = 1e-9;
 
 /** What a search has to work with. */
 export interface Field {
@@ -29,10 +32,10 @@ export interface Look {
 export interface Judged extends Look {
   readonly evaluation: Evaluation;
   readonly isKept: boolean;
-  /** Of the promise with the least room, that room over its target. */
+  /** Of the promise with the least room, that room over its target; less where a pool has more work than it can do. */
   readonly marginRatio: number;
-  /** Of the first seed. */
-  readonly measured: PoolsMeasured | null;
+  /** A value a seed. */
+  readonly measured: readonly PoolsMeasured[];
 }
 
 /** In the order of the looks; what fails is told by its evaluation. */
@@ -47,28 +50,51 @@ export async function judged({ evaluator, base }: Field, looks: readonly Look[])
     })),
   );
   return evaluations.map((evaluation, i) => {
+    const { combination, split, loadRatio } = looks[i]!;
     if (evaluation === null)
       throw new UserError('stopped before there was an answer', { exitCode: EXIT.interrupted });
+    const spare = Math.min(...sparesOf(combination, split, loadRatio));
+    const margin = evaluation.tightest?.marginRatio ?? 0;
     return {
       ...looks[i]!,
       evaluation,
-      isKept: keeps(evaluation),
-      marginRatio:
-        evaluation.verdict === 'failed' ? Number.NEGATIVE_INFINITY : (evaluation.tightest?.marginRatio ?? 0),
-      measured: (evaluation.measured?.[0] as PoolsMeasured | undefined) ?? null,
+      isKept: keeps(evaluation) && spare >= 0,
+      marginRatio: evaluation.verdict === 'failed' ? Number.NEGATIVE_INFINITY : Math.min(margin, spare),
+      measured: (evaluation.measured ?? []) as PoolsMeasured[],
     };
   });
 }
 
-export const promisesOfPool = (measured: PoolsMeasured | null, pool: string): PoolPromises | null =>
-  measured?.promises.find(each => each.pool === pool) ?? null;
+/** The promise that a pool is nearest to in most seeds, and what is used of its promises, as a mean over seeds. */
+export function promisesOfPool(measured: readonly PoolsMeasured[], pool: string): PoolPromises | null {
+  const own = measured.flatMap(({ promises }) => promises.find(each => each.pool === pool) ?? []);
+  const known = own.filter(({ marginRatio }) => marginRatio !== null);
+  if (known.length === 0) return own[0] ?? null;
+  const [[promise = null] = []] = [...Map.groupBy(known, each => each.promise)].toSorted(
+    ([, a], [, b]) => b.length - a.length,
+  );
+  const used = known.flatMap(({ usedRatio }) => usedRatio ?? []);
+  return {
+    pool,
+    promise,
+    marginRatio: mean(known.map(({ marginRatio }) => marginRatio!)),
+    usedRatio: used.length === 0 ? null : mean(used),
+  };
+}
 
-/** Room of each pool: by the promises of its own calls; where none is about calls, by replicas over the work that comes. */
-export function roomsOf({ combination: { options }, split, measured }: Judged): number[] {
-  const margins = options.map(({ group }) => promisesOfPool(measured, group.pool)?.marginRatio ?? null);
-  if (margins.every(margin => margin === null))
-    return options.map(({ work }, i) => (work === 0 ? Number.POSITIVE_INFINITY : split[i]! / work));
-  return margins.map(margin => margin ?? Number.POSITIVE_INFINITY);
+/**
+ * What each pool could do beyond the work that comes, over that work: negative where calls only pile up. In a run of some
+ * minutes no promise may notice that, above all where none is about the pool. Infinite where no work is known.
+ */
+const sparesOf = (combination: Combination, split: Split, loadRatio: number): number[] =>
+  abilitiesOf(combination, split).map(most => most / loadRatio - 1 + ROUNDING);
+
+/** Room of each pool: by the promises of its own calls, or by the work that comes where that is less. */
+export function roomsOf({ combination, split, loadRatio, measured }: Judged): number[] {
+  const spares = sparesOf(combination, split, loadRatio);
+  return combination.options.map(({ group }, i) =>
+    Math.min(spares[i]!, promisesOfPool(measured, group.pool)?.marginRatio ?? Number.POSITIVE_INFINITY),
+  );
 }
 
 /** The pool with the least room. */

@@ -31,8 +31,8 @@ const measure: Measure<PoolsMeasured> = (run, plan) => {
   for (const call of calls) {
     if (call.plannedMs < START_RATIO * lastMs || call.plannedMs > lastMs) continue;
     const [pool = ''] = call.pool.split('/');
-    let tally = byPool.get(pool);
-    if (tally === undefined) byPool.set(pool, (tally = new TallyCollector(assertions)));
+    const tally = byPool.get(pool) ?? new TallyCollector(assertions);
+    byPool.set(pool, tally);
     tally.onCall(call);
   }
   const promises = [...byPool].map(([pool, collector]): PoolPromises => {

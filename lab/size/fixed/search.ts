@@ -91,8 +91,13 @@ export async function searchFleet(search: FleetSearch): Promise<Searched> {
     first = next;
   }
   const limit = NEAR_RATIO * first.heldRatio;
-  const finalists = best(contenders.filter(each => each.heldRatio >= limit)).slice(0, FINALISTS);
-  for (const finalist of finalists) await settled(search, finalist, middle);
+  const held = best(contenders.filter(({ heldRatio }) => heldRatio > 0));
+  // Whatever comes second is told, too.
+  const finalists = held.filter(({ heldRatio }, i) => i < 2 || heldRatio >= limit).slice(0, FINALISTS);
+  for (const finalist of finalists) {
+    if (finalist.rung === 'race') await raised(search, finalist, short);
+    await settled(search, finalist, middle);
+  }
   for (const each of contenders) each.left ??= whyLeft(each, first, finalists);
   return { contenders: best(contenders), finalists: best(finalists), closest: null };
 }

@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 import { loadDeployment } from '../../../engines/load.ts';
 import { routingPolicies } from '../../../gateway/routing/index.ts';
-import { publishFleet } from '../../../reports/size/publish.ts';
 import { fleetHeadline } from '../../../reports/size/fleet-words.ts';
+import { publishFleet } from '../../../reports/size/publish.ts';
 import { EXIT, UserError } from '../../../scenarios/base/errors.ts';
 import { commandLine, deploymentSet, outFolder } from '../../../scenarios/cli/run-options.ts';
 import { ProgressLine, printJson, say } from '../../../scenarios/cli/terminal.ts';
@@ -61,7 +61,7 @@ export async function sizeFleet(text: string, options: SizeOptions, running: Run
     scenario: { name: plan.name, sha256: plan.sha256 },
     base: name,
     ...found,
-    notes: [...setup.promises.notes, ...base.notes, ...chooserNotes(base)],
+    notes: [...setup.promises.notes, ...base.notes, ...chooserNotes(base), ...found.notes],
     files: [],
   };
   const made = { headline: fleetHeadline(result), command: result.command };

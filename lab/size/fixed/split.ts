@@ -13,6 +13,8 @@ export interface Combination {
   readonly variant: Variant;
   /** No more can be held, whatever the split, times today's traffic; infinite where no work is known. */
   readonly boundRatio: number;
+  /** Whether the work is all that comes, and not only the share of each pool. */
+  readonly isBounded: boolean;
   /** Where a search begins: GPUs by the work that comes to each pool. */
   readonly start: Split;
 }
@@ -74,8 +76,12 @@ function startOf(options: readonly PoolOption[], fleet: readonly FleetKind[]): S
   return fits(options, least, fleet) ? filled(options, least, fleet) : null;
 }
 
+/** Traffic whose work each pool can do at most, times today's; infinite where that is not known. */
+export const abilitiesOf = ({ options, isBounded }: Combination, split: Split): number[] =>
+  options.map(({ work }, i) => (isBounded && work > 0 ? split[i]! / work : Number.POSITIVE_INFINITY));
+
 /** The work of all pools of a kind on all its GPUs, were they divided without a rest; and a pool on all it could have. */
-function boundOf(options: readonly PoolOption[], fleet: readonly FleetKind[]): number {
+export function boundOf(options: readonly PoolOption[], fleet: readonly FleetKind[]): number {
   return fleet.reduce((least, { gpu, gpus }) => {
     const work = options
       .filter(({ group }) => group.gpu === gpu)
@@ -116,7 +122,7 @@ export function combinationsOf(
       const { routing, variant } = own[0]!.group;
       if (start === null) return [];
       const boundRatio = isBounded ? boundOf(own, fleet) : Number.POSITIVE_INFINITY;
-      return [{ name: nameOf(own), options: own, routing, variant, boundRatio, start }];
+      return [{ name: nameOf(own), options: own, routing, variant, boundRatio, isBounded, start }];
     })
     .map(combination => ({ combination, estimate: estimateOf(combination) }))
     .sort((a, b) => b.estimate - a.estimate || (a.combination.name < b.combination.name ? -1 : 1))

@@ -45,7 +45,7 @@ describe.skipIf(noRedis)('a sweep on a queue', () => {
   const closing: (() => unknown)[] = [];
   const said: string[] = [];
   let expected: readonly (Outcome | null)[];
-  const cases = many(60, 'large.yaml');
+  const cases = many(40, 'large.yaml');
 
   beforeAll(async () => {
     write(folder, 's.yaml', SCENARIO(30));
@@ -97,7 +97,8 @@ describe.skipIf(noRedis)('a sweep on a queue', () => {
     return { worker, lines };
   };
   const processAt = (redis: RedisServer, options: Partial<WorkerProcessOptions> = {}): WorkerProcess => {
-    const made = workerProcess({ url: redis.url, build: BUILD, lockMs: 2000, ...options });
+    const env = { TMPDIR: folder, ...options.env };
+    const made = workerProcess({ url: redis.url, build: BUILD, lockMs: 2000, ...options, env });
     closing.push(async () => {
       made.kill();
       await made.ended;
@@ -116,6 +117,8 @@ describe.skipIf(noRedis)('a sweep on a queue', () => {
     ];
     const queue = await queueAt(redis);
     const workers = [await workerAt(redis), await workerAt(redis, { jobs: 2 })];
+    const inside = redis.inside();
+    await untilSo(async () => (await inside.scard('windtunnel:workers')) === 2);
     const told: number[] = [];
     const outcomes = await queue.run(mixed, {
       onDone: (done, index, outcome) => {
@@ -131,7 +134,6 @@ describe.skipIf(noRedis)('a sweep on a queue', () => {
     expect(queue.counts).toMatchObject({ workers: 2, slots: 3, twice: 0 });
     expect(workers.reduce((sum, { worker }) => sum + worker.counts().cases, 0)).toBe(15);
 
-    const inside = redis.inside();
     for (const key of await inside.keys('*')) {
       expect(key).not.toMatch(/:sweep:/);
       if (!/:workers?(:|$)/.test(key)) expect([key, await inside.ttl(key)]).not.toEqual([key, -1]);
@@ -151,7 +153,7 @@ describe.skipIf(noRedis)('a sweep on a queue', () => {
     const outcomes = await queue.run(cases, {
       onDone: (done, index) => {
         counted.set(index, (counted.get(index) ?? 0) + 1);
-        if (done < 15 || killed > 0) return;
+        if (done < 10 || killed > 0) return;
         killed = done;
         first.kill();
       },
@@ -170,7 +172,7 @@ describe.skipIf(noRedis)('a sweep on a queue', () => {
     let restarted: Promise<void> | null = null;
     const outcomes = await queue.run(cases, {
       onDone: done => {
-        if (done !== 15) return;
+        if (done !== 10) return;
         restarted = redis.kill().then(() => redis.start());
       },
     });
@@ -186,7 +188,7 @@ describe.skipIf(noRedis)('a sweep on a queue', () => {
     processAt(redis);
     const outcomes = await queue.run(cases, {
       onDone: done => {
-        if (done === 15) void redis.kill().then(() => redis.start());
+        if (done === 10) void redis.kill().then(() => redis.start());
       },
     });
     expect(bytes(outcomes)).toBe(bytes(expected));
@@ -205,7 +207,7 @@ describe.skipIf(noRedis)('a sweep on a queue', () => {
     });
     await expect(run).rejects.toMatchObject({
       message: expect.stringContaining('has been away for 2 s'),
-      hint: expect.stringMatching(/^\d+ of 60 cases are done; start Redis/),
+      hint: expect.stringMatching(/^\d+ of 40 cases are done; start Redis/),
       exitCode: 105,
     });
     expect(kept.length).toBeGreaterThanOrEqual(5);
@@ -357,7 +359,7 @@ describe.skipIf(noRedis)('a sweep on a queue', () => {
 
   test('is joined and left on the command line; two interrupts give back what is under way', async () => {
     const redis = await redisWith();
-    write(folder, 'huge.yaml', SCENARIO(40_000));
+    write(folder, 'huge.yaml', SCENARIO(25_000));
     const join = () => {
       const ran = start(['worker', '--queue', redis.url, '--jobs', '1'], folder);
       closing.push(async () => {

@@ -152,11 +152,19 @@ describe('what a worker unpacks', () => {
   });
 
   test('never lies outside of its folder', async () => {
-    for (const path of ['../a', '/etc/a', 'a/../../b', 'a//b', '', 'a\\b', './a'])
+    for (const path of ['../a', '/etc/a', 'a/../../b', 'a//b', '', 'a\\b', './a', 'run.ts', 'a/run.mjs'])
       await expect(
         unpacked.add([{ id, files: [{ path, sha256, bytes: 1 }] }], async () => gzipSync(content)),
       ).rejects.toThrow(/outside/);
     await expect(unpacked.add([{ id: '../../x', files: [] }], async () => null)).rejects.toThrow(/no input/);
+    for (const input of ['/etc/passwd', './mine.yaml', 'package.json', join(folder, 'near.yaml')])
+      expect(() => unpacked.local({ ...caseOf('near.yaml'), scenario: { input, options: {} } })).toThrow(
+        /not shipped/,
+      );
+    const change = { routing: { policy: './mine.ts', options: {} } };
+    expect(() => unpacked.local({ ...caseOf('near.yaml'), deployment: { input: 'x', change } })).toThrow(
+      /named by a file/,
+    );
     for (const input of ['shipped:../x', `shipped:${id}/../../x`])
       expect(() => unpacked.local({ ...caseOf('near.yaml'), scenario: { input, options: {} } })).toThrow(
         /no file/,

@@ -1,10 +1,9 @@
 // The search finds what judging every candidate would find, with far fewer runs.
 import { rmSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { Evaluation } from '../../../lab/size/evaluate.ts';
+import { searchRungs } from '../../../lab/size/rungs.ts';
 import { type SearchResult, search } from '../../../lab/size/search.ts';
-import { candidateOf } from '../../../lab/size/space.ts';
-import { type Sized, type Sizing, shortRungs, sizingOf } from '../../builders/sizing.ts';
+import { cheapestKept, type Sized, type Sizing, shortRungs, sizingOf } from '../../builders/sizing.ts';
 import { emptyFolder } from '../../cli/run.ts';
 
 const folder = emptyFolder();
@@ -46,30 +45,10 @@ const searched = (sizing: Sizing, budgetUsdPerHour: number | null = null): Promi
     evaluator: sizing.setup.evaluator,
     bounds: sizing.bounds,
     base: sizing.path,
-    rungs: rungsOf(sizing),
+    rungs: searchRungs(rungsOf(sizing)),
     budgetUsdPerHour,
     tell: () => {},
   });
-
-/** The cheapest that every seed keeps, by judging all in the order of cost: nothing cheaper is left out. */
-async function exhaustive(
-  { setup, bounds, path }: Sizing,
-  rungs: ReturnType<typeof rungsOf>,
-): Promise<Evaluation | null> {
-  const all = bounds
-    .flatMap(bound =>
-      Array.from({ length: bound.group.replicas.max }, (_, i) =>
-        candidateOf(bound.group, i + 1, bound, path),
-      ),
-    )
-    .toSorted((a, b) => a.usdPerHour! - b.usdPerHour!);
-  expect(all).toHaveLength(48);
-  for (const candidate of all) {
-    const [found] = await setup.evaluator.evaluate([{ candidate, stretch: rungs[2].stretch, seeds: SEEDS }]);
-    if (found!.verdict === 'kept') return found!;
-  }
-  return null;
-}
 
 describe('the cheapest deployment', () => {
   test.each([
@@ -82,7 +61,8 @@ describe('the cheapest deployment', () => {
       const { ranking, groups } = await searched(sizing);
       const [winner] = ranking;
       const searchRuns = sizing.setup.evaluator.runs;
-      const best = await exhaustive(sizing, rungsOf(sizing));
+      const { best, candidates } = await cheapestKept(sizing, rungsOf(sizing)[2]);
+      expect(candidates).toBe(48);
       expect(winner!.trial.candidate.replicas).toBeGreaterThanOrEqual(2);
       expect(winner!.trial.candidate.replicas).toBeLessThanOrEqual(5);
       expect(winner!.usdPerHour! / best!.usdPerHour!).toBeLessThanOrEqual(1.02);
