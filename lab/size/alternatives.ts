@@ -299,6 +299,6 @@ async function hybridOf(
     usdPerHour: best.usdPerHour,
     usdPer1000Workflows: best.usdPer1000Workflows,
     isJudged: api.isKnown,
-    why: `${kept.length === 0 ? `none of ${sizes.join(', ')} replicas keeps the promises: ${tightest?.text ?? 'a promise'} is ${showValue(tightest?.value ?? null, tightest?.unit ?? 'count')}` : `cheapest of ${sizes.join(', ')} replicas that breaks no promise`}; at most ${sequences} sequences each, then a 503 and the gateway's fallback to ${relationText([api])}; ${api.rests}; ${NOT_PRICED}`,
+    why: `${kept.length === 0 ? `${sizes.length === 1 ? plural(sizes[0]!, 'replica') : `none of ${sizes.join(', ')} replicas`} would ${sizes.length === 1 ? 'not ' : ''}keep the promises: ${tightest?.text ?? 'a promise'} is ${showValue(tightest?.value ?? null, tightest?.unit ?? 'count')}` : `${sizes.length === 1 ? 'breaks no promise' : `cheapest of ${sizes.join(', ')} replicas that breaks no promise`}`}; at most ${sequences} sequences each, then a 503 and the gateway's fallback to ${relationText([api])}; ${api.rests}; ${NOT_PRICED}`,
   };
 }

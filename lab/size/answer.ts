@@ -8,7 +8,7 @@ import type { Base } from './base.ts';
 import { type Bound, boundsOf } from './bounds.ts';
 import { checksOf } from './checks.ts';
 import type { Evaluation } from './evaluate.ts';
-import { flipsOf } from './flips.ts';
+import { flipsOf, type OtherGpu } from './flips.ts';
 import type { Asking } from './question.ts';
 import { maxLoad } from './questions/max-load.ts';
 import { searchRungs } from './rungs.ts';
@@ -208,11 +208,20 @@ function runnerUpOf({ ranking, groups }: SearchResult, winner: Evaluation | null
   );
 }
 
-function otherGpuOf({ groups }: SearchResult, winner: Evaluation): Evaluation | null {
+/** The cheapest on another GPU; of one that was left as dearer, what it costs at least. */
+function otherGpuOf({ groups }: SearchResult, winner: Evaluation): OtherGpu | null {
   const { gpu } = winner.trial.candidate.choices;
-  return cheapest(
-    groups.flatMap(({ best }) => best ?? []).filter(({ trial }) => trial.candidate.choices.gpu !== gpu),
+  const others = groups.filter(
+    ({ bound, best, rung }) =>
+      bound.group.gpu !== gpu && bound.impossible === null && (best !== null || rung !== null),
   );
+  const [first] = others.toSorted((a, b) => a.usd - b.usd);
+  if (first === undefined || !Number.isFinite(first.usd)) return null;
+  return {
+    name: first.best?.trial.candidate.name ?? first.bound.group.name,
+    usdPerHour: first.usd,
+    isAtLeast: first.best === null,
+  };
 }
 
 const cheapest = (evaluations: readonly Evaluation[]): Evaluation | null =>

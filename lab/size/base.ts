@@ -90,6 +90,7 @@ export function baseOfDeployment(
 
 /** Tokens to which a window is rounded up. */
 const WINDOW_STEP = 4096;
+const WINDOW_TIMES = 2;
 
 /** Where there is no deployment: one pool of the only model that the scenario asks for. */
 export function baseOfScenario({ plan, walks }: LabContext, model: string | undefined): Base {
@@ -114,8 +115,8 @@ export function baseOfScenario({ plan, walks }: LabContext, model: string | unde
   const longest = walks
     .flatMap(({ calls }) => calls)
     .reduce((most, call) => Math.max(most, call.promptTokens + call.outputTokens), 0);
-  // A quarter more than the longest call of the walked sessions: others may be longer.
-  const needed = Math.ceil((1.25 * longest) / WINDOW_STEP) * WINDOW_STEP;
+  // Of the walked sessions: others are longer, and a window takes no memory until it is used.
+  const needed = Math.ceil((WINDOW_TIMES * longest) / WINDOW_STEP) * WINDOW_STEP;
   const window = Math.min(needed, found.maxContextTokens ?? needed);
   return {
     value: {
@@ -126,7 +127,7 @@ export function baseOfScenario({ plan, walks }: LabContext, model: string | unde
     models: [],
     pool: 'main',
     own: { gpu: null, price: null },
-    notes: [`a window of ${window} tokens, from the longest call (${longest}) and a quarter more`],
+    notes: [`a window of ${window} tokens, twice the longest call of the first sessions (${longest})`],
   };
 }
 

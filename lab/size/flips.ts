@@ -15,11 +15,19 @@ export interface Flip {
   readonly becomes: string;
 }
 
+/** The cheapest on another GPU than the answer's. */
+export interface OtherGpu {
+  readonly name: string;
+  readonly usdPerHour: number;
+  /** It was left as dearer: it may cost more. */
+  readonly isAtLeast: boolean;
+}
+
 export interface FlipOptions {
   readonly evaluator: Evaluator;
   readonly winner: Evaluation;
-  /** The cheapest that keeps its promises on another GPU; null: none was found. */
-  readonly otherGpu: Evaluation | null;
+  /** Null: no other was looked at. */
+  readonly otherGpu: OtherGpu | null;
   readonly gpu: Gpu | null;
   readonly pool: string;
   /** Times the traffic that the winner holds; null: nobody looked. */
@@ -58,15 +66,14 @@ function trafficFlip({ holdsRatio, breaksFirst }: FlipOptions): Flip | null {
 /** From which price of the winner's GPU another GPU is cheaper. */
 function priceFlip({ winner, otherGpu }: FlipOptions): Flip | null {
   const { gpus, usdPerHour, choices } = winner.trial.candidate;
-  const other = otherGpu?.trial.candidate;
-  if (other?.usdPerHour == null || usdPerHour === null || gpus === 0) return null;
-  const [now, at] = [usdPerHour / gpus, other.usdPerHour / gpus];
+  if (otherGpu === null || usdPerHour === null || gpus === 0) return null;
+  const [now, at] = [usdPerHour / gpus, otherGpu.usdPerHour / gpus];
   return {
     assumption: `price of ${choices.gpu}`,
     now: `$${now.toFixed(2)}/h`,
-    at: `$${at.toFixed(2)}/h`,
+    at: `${otherGpu.isAtLeast ? 'at least ' : ''}$${at.toFixed(2)}/h`,
     changeRatio: at / now - 1,
-    becomes: other.name,
+    becomes: otherGpu.name,
   };
 }
 
@@ -111,7 +118,7 @@ async function speedFlip({
     else bad = middle;
   }
   return {
-    assumption: 'speed of the GPU, which is a model',
+    assumption: 'speed of the GPU',
     now: 'as the step model says',
     at: `${((1 - good) * 100).toFixed(0)} % slower`,
     changeRatio: good - 1,

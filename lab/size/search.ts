@@ -34,6 +34,8 @@ export interface GroupResult {
   readonly best: Evaluation | null;
   /** The one that came closest, where none keeps them. */
   readonly closest: Evaluation | null;
+  /** What its cheapest candidate costs, USD an hour; where none was found, what it costs at least. */
+  readonly usd: number;
   /** Why it went no further; null: it stood the last rung. */
   readonly left: string | null;
 }
@@ -56,6 +58,8 @@ const SLACK = 1.25;
 const SLACK_AT_END = 1 - 1e-9;
 /** Trials side by side. The same on every machine: what is asked next depends on all that was answered. */
 const WIDTH = 4;
+/** Times that the search for a runner-up goes on, each time to the next cost. */
+const FURTHER = 12;
 /** Broken by so much over the target in a short run, a long one would not keep it. */
 const CLEARLY = 0.5;
 /** More replicas that change a value by less than this do not help. */
@@ -215,9 +219,12 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
   const climbs = bounds.map(bound => new Climb(bound, rungs));
   const evaluations: Evaluation[] = [];
   let isInterrupted = false;
+  /** USD an hour up to which a runner-up is looked for, where there is none near the answer. */
+  let [furtherUsd, further] = [0, 0];
   while (!isInterrupted) {
     const finals = climbs.filter(({ isFinal }) => isFinal);
-    const limit = Math.min(limitOf(climbs, finals), budgetUsdPerHour ?? Number.POSITIVE_INFINITY);
+    const near = Math.max(limitOf(climbs, finals), finals.length === 1 ? furtherUsd : 0);
+    const limit = Math.min(near, budgetUsdPerHour ?? Number.POSITIVE_INFINITY);
     const open: { climb: Climb; replicas: number }[] = [];
     for (const climb of climbs.filter(({ usd }) => usd <= limit).toSorted(byUsd)) {
       if (open.length === WIDTH) break;
@@ -225,7 +232,13 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
       if (replicas !== null) open.push({ climb, replicas });
     }
     const [first] = open;
-    if (first === undefined) break;
+    if (first === undefined) {
+      const others = climbs.filter(({ left, isFinal }) => left === null && !isFinal).map(({ usd }) => usd);
+      const nextUsd = Math.min(...others);
+      if (finals.length !== 1 || nextUsd <= limit || nextUsd === Infinity || ++further > FURTHER) break;
+      furtherUsd = nextUsd;
+      continue;
+    }
     tell(`${first.climb.rung.name} run of ${first.replicas} x ${first.climb.bound.group.name}`);
     const results = await evaluator.evaluate(
       open.map(
@@ -251,6 +264,7 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
       rung: climb.lastRung,
       best: climb.best,
       closest: climb.closest,
+      usd: climb.usd,
       left: climb.isFinal ? null : whyLeft(climb, budgetUsdPerHour),
     })),
     ranking: finals

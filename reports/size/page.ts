@@ -53,7 +53,6 @@ function answerSection({ answer, alternatives }: SizeResult): Html | null {
     perHour(each.usdPerHour),
     per1000(each),
     each.isJudged ? `promises ${each.verdict}` : 'priced only',
-    each.why,
   ]);
   return section(
     'What it costs and what it keeps',
@@ -62,7 +61,8 @@ function answerSection({ answer, alternatives }: SizeResult): Html | null {
       ...answer.promises.map(promiseText),
     ]),
     others.length > 0 &&
-      html`<h3>Instead of own GPUs</h3>${table(['Bought', 'an hour', 'per 1,000 workflows', 'judged', 'why'], others)}`,
+      html`<h3>Instead of own GPUs</h3>${table(['Bought', 'an hour', 'per 1,000 workflows', 'judged'], others)}
+        ${list(alternatives.map(({ name, why }) => `${name}: ${why}`))}`,
   );
 }
 

@@ -20,7 +20,7 @@ export const flipsChart: Chart<SizeResult> = {
     const [first] = flips;
     if (first === undefined) return 'Nothing that was moved changes the answer';
     const moved = first.changeRatio === null ? '' : ` (${showSignedRatio(first.changeRatio)})`;
-    return `The answer flips first if ${first.assumption} is at ${first.at}${moved}: ${first.becomes}`;
+    return `The answer flips first by the ${first.assumption}, at ${first.at}${moved}: ${first.becomes}`;
   },
 
   spec({ flips }) {

@@ -38,7 +38,7 @@ export const groupsChart: Chart<SizeResult> = {
     const [first, second] = rowsOf(result);
     if (first === undefined) return 'No kind of deployment keeps every promise';
     if (second === undefined) return `${first.name} is the only kind of deployment that was settled`;
-    return `${first.name} costs ${first.shown}; the next kind, ${second.name}, ${showSignedRatio(second.usd / first.usd - 1)}`;
+    return `${first.name} costs ${first.shown}; the next kind, ${second.name}, ${second.usd === first.usd ? 'as much' : showSignedRatio(second.usd / first.usd - 1)}`;
   },
 
   spec(result) {

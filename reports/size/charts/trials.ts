@@ -125,7 +125,14 @@ export const trialsChart: Chart<SizeResult> = {
           },
           {
             data: { name: 'named' },
-            mark: { type: 'text', dy: 18, fontSize: 12, fontWeight: 'bold', color: INK },
+            mark: {
+              type: 'text',
+              // Of equal cost they are near each other.
+              dy: { expr: "datum.label === 'answer' ? 18 : -18" },
+              fontSize: 12,
+              fontWeight: 'bold',
+              color: INK,
+            },
             encoding: { x, y, text: { field: 'label' } },
           },
         ],

@@ -32,31 +32,35 @@ describe('bounds', () => {
     ['prompts', READER, '18/s', {}],
     ['loops with a cache', LOOP, '12/s', {}],
     ['prefill and decode apart', CHAT, '40/s', { split: true, tp: '1' }],
-  ])('of %s: one replica fewer breaks a promise in a long run', async (_, steps, rate, options) => {
-    const { setup, bounds, path } = sizingOf(scenarioOf(steps, rate), folder, {
-      ...options,
-      replicas: '1..64',
-    });
-    const tested = bounds.filter(
-      ({ impossible, replicasMin, group }) =>
-        impossible === null && replicasMin > (group.shape === 'split' ? 2 : 1),
-    );
-    expect(tested.length).toBeGreaterThanOrEqual(2);
-    const evaluations = await setup.evaluator.evaluate(
-      tested.map(bound => ({
-        candidate: candidateOf(bound.group, bound.replicasMin - 1, bound, path),
-        stretch: LONG,
-        seeds: 1,
-      })),
-    );
-    expect(evaluations.map(each => `${each!.trial.candidate.name}: ${each!.verdict}`)).toEqual(
-      tested.map(({ group, replicasMin }) =>
-        group.shape === 'split'
-          ? expect.stringMatching(/: broken$/)
-          : `${replicasMin - 1} x ${group.name}: broken`,
-      ),
-    );
-  });
+  ])(
+    'of %s: one replica fewer breaks a promise in a long run',
+    async (_, steps, rate, options) => {
+      const { setup, bounds, path } = sizingOf(scenarioOf(steps, rate), folder, {
+        ...options,
+        replicas: '1..64',
+      });
+      const tested = bounds.filter(
+        ({ impossible, replicasMin, group }) =>
+          impossible === null && replicasMin > (group.shape === 'split' ? 2 : 1),
+      );
+      expect(tested.length).toBeGreaterThanOrEqual(2);
+      const evaluations = await setup.evaluator.evaluate(
+        tested.map(bound => ({
+          candidate: candidateOf(bound.group, bound.replicasMin - 1, bound, path),
+          stretch: LONG,
+          seeds: 1,
+        })),
+      );
+      expect(evaluations.map(each => `${each!.trial.candidate.name}: ${each!.verdict}`)).toEqual(
+        tested.map(({ group, replicasMin }) =>
+          group.shape === 'split'
+            ? expect.stringMatching(/: broken$/)
+            : `${replicasMin - 1} x ${group.name}: broken`,
+        ),
+      );
+    },
+    240_000,
+  );
 
   test('grow with the traffic and with nothing else', () => {
     const minima = [1, 2, 4].map(load =>
