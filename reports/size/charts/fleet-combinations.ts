@@ -21,7 +21,7 @@ function rowsOf({ combinations }: FleetResult): Row[] {
     .map(({ name, loadRatio, gpus, rung, left }) => ({
       name,
       held: loadRatio,
-      shown: `${showNumber(loadRatio)}x, ${gpus.join(' + ')} GPUs`,
+      shown: `${showNumber(loadRatio)}x, ${gpus.join(' + ')}`,
       runs: rung ?? 'none',
       isAnswer: left === null,
     }));
@@ -31,7 +31,7 @@ export const fleetCombinationsChart: Chart<FleetResult> = {
   id: 'size-fleet-combinations',
   howToRead:
     'Each bar is one way to use the GPUs: what each pool runs on, and the router. Its length is the most traffic that it ' +
-    'held with every promise kept, in multiples of today’s, with the split of GPUs written behind it. The darker bar is ' +
+    'held with every promise kept, in multiples of today’s; behind it stand the GPUs of each pool. The darker bar is ' +
     'the answer. Those that were out early were raised no further, so their bars are what they held at least.',
 
   title(result) {

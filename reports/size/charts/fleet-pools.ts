@@ -87,7 +87,7 @@ export const fleetPoolsChart: Chart<FleetResult> = {
                 field: 'measure',
                 type: 'nominal',
                 scale: { domain: measures, range: Object.values(MEASURES).map(({ colour }) => colour) },
-                legend: topLegend(),
+                legend: topLegend({ columns: { expr: 'width < 420 ? 1 : width < 560 ? 2 : 0' } }),
               },
               tooltip: [
                 { field: 'pool', title: 'pool' },
@@ -99,7 +99,7 @@ export const fleetPoolsChart: Chart<FleetResult> = {
           {
             data: { name: 'bars' },
             mark: { type: 'text', align: 'left', dx: 5, fontSize: 10, color: INK },
-            encoding: { y, yOffset, x, text: { field: 'shown' } },
+            encoding: { y, yOffset: { ...yOffset, bandPosition: 0.5 }, x, text: { field: 'shown' } },
           },
           {
             data: { name: 'line' },
