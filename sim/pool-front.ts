@@ -4,7 +4,7 @@ import { schedulingPolicy } from '../gateway/scheduling/index.ts';
 import type { ScheduledArrival, Scheduler } from '../gateway/scheduling/policy.ts';
 import { IdTable } from '../scenarios/base/id-table.ts';
 import { extend, type Key, textKey } from '../scenarios/base/key.ts';
-import type { Run } from '../scenarios/formats/prompt.ts';
+import type { PromptMakeup, Run } from '../scenarios/formats/prompt.ts';
 import type { ReplicaSpan } from '../scenarios/formats/record.ts';
 import type { Submission } from './cluster.ts';
 import type { Front } from './front.ts';
@@ -50,6 +50,9 @@ export class Arrival implements ScheduledArrival {
   }
   get prompt(): readonly Run[] {
     return this.#submission.prompt;
+  }
+  get makeup(): PromptMakeup | undefined {
+    return this.#submission.makeup;
   }
   get promptTokens(): number {
     return this.#submission.promptTokens;

@@ -1,7 +1,7 @@
 // The contract of a routing policy: choose one replica of the pool for one request. A policy reads the view, changes
 // nothing in it, and remembers only what it keeps itself. True output lengths are in no view: nobody knows them.
 import type { Key } from '../../scenarios/base/key.ts';
-import type { Run } from '../../scenarios/formats/prompt.ts';
+import type { PromptMakeup, Run } from '../../scenarios/formats/prompt.ts';
 
 /** What a router is told of a request. */
 export interface RoutingArrival {
@@ -19,6 +19,8 @@ export interface RoutingArrival {
   readonly priority: number;
   /** Named content; in the live replay the text stands for it. */
   readonly prompt: readonly Run[];
+  /** Of `prompt`, where it is known: an index finds what it shares with the thread's last one without a look. */
+  readonly makeup?: PromptMakeup | undefined;
   readonly promptTokens: number;
   /** What the client allows (`max_tokens`); null: it does not say. */
   readonly maxOutputTokens: number | null;

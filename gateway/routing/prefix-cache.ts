@@ -38,13 +38,13 @@ export default defineRoutingPolicy({
     refuseOptions('prefix-cache', options);
     const index = new PrefixIndex({ chunkTokens: CHUNK_TOKENS, capacityTokens: CAPACITY_TOKENS });
     return {
-      route({ prompt }, { nowMs, ids, outstanding }) {
+      route({ prompt, makeup }, { nowMs, ids, outstanding }) {
         const least = lowestRow(outstanding);
         let most = outstanding[least]!;
         for (let row = 0; row < outstanding.length; row++) most = Math.max(most, outstanding[row]!);
         let best = least;
         if (most - outstanding[least]! <= SPREAD_MAX) {
-          const matched = index.match(prompt, ids, nowMs);
+          const matched = index.match(prompt, ids, nowMs, makeup);
           const limit = crowded(outstanding);
           for (let row = 0, tokens = 0; row < matched.length; row++) {
             if (matched[row] === 0 || outstanding[row]! > limit) continue;
@@ -54,7 +54,7 @@ export default defineRoutingPolicy({
             tokens = matched[row]!;
           }
         }
-        index.add(prompt, ids[best]!, nowMs);
+        index.add(prompt, ids[best]!, nowMs, makeup);
         return best;
       },
       observe(event) {

@@ -2,7 +2,7 @@
 // that were sent them. What an engine evicted since, it does not know; it forgets by its own age limit and capacity.
 // Laws: a replica that holds a node holds the way to it, and uses the way no earlier: what is forgotten are ends.
 import { IdTable } from '../../scenarios/base/id-table.ts';
-import type { Run } from '../../scenarios/formats/prompt.ts';
+import type { PromptMakeup, Run } from '../../scenarios/formats/prompt.ts';
 import { Passage, type Place, Sequence } from './passage.ts';
 import { nameOf, PromptWalk } from './prompt-walk.ts';
 
@@ -147,12 +147,17 @@ export class PrefixIndex {
    * For each of `ids`, tokens at the start of the prompt that it was sent before, in whole chunks. The same array each
    * time. Hot: once per request.
    */
-  match(prompt: readonly Run[], ids: readonly number[], nowMs: number): readonly number[] {
+  match(
+    prompt: readonly Run[],
+    ids: readonly number[],
+    nowMs: number,
+    makeup?: PromptMakeup,
+  ): readonly number[] {
     const { matched } = this;
     this.expire(nowMs);
     this.ask(ids);
     for (let row = 0; row < ids.length; row++) matched[row] = 0;
-    this.follow(prompt);
+    this.follow(prompt, makeup);
     let at = this.commonTokens;
     let own = this.deepestTokens;
     let known = 0;
@@ -192,7 +197,7 @@ export class PrefixIndex {
   }
 
   /** The prompt is sent to the replica. Hot: once per request. */
-  add(prompt: readonly Run[], id: number, nowMs: number): void {
+  add(prompt: readonly Run[], id: number, nowMs: number, makeup?: PromptMakeup): void {
     let holder = this.holders.get(id);
     if (holder === undefined) {
       holder = new Holder();
@@ -200,7 +205,7 @@ export class PrefixIndex {
       this.ids = [];
     }
     this.expire(nowMs);
-    this.follow(prompt);
+    this.follow(prompt, makeup);
     let node = this.deepest;
     const { deepestTokens } = this;
     const restTokens = this.wholeTokens - this.commonTokens;
@@ -237,11 +242,11 @@ export class PrefixIndex {
   }
 
   /** Goes as deep into the tree as the prompt does: once, where a prompt is sent right after it was asked for. */
-  private follow(prompt: readonly Run[]): void {
+  private follow(prompt: readonly Run[], makeup?: PromptMakeup): void {
     if (this.isFollowed && this.followed === prompt) return;
     const { walk, deepestFrom, promptTokensMax } = this;
     this.followed = prompt;
-    this.of = new Sequence(prompt);
+    this.of = new Sequence(prompt, undefined, makeup);
     walk.restart(this.of);
     let at = 0;
     let node = this.root;

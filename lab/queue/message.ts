@@ -53,8 +53,8 @@ export interface CaseReport {
 
 export type Report = { readonly job: string; readonly worker: string } & (
   | { readonly kind: 'done'; readonly cases: readonly CaseReport[] }
-  /** A worker died while it had these cases: each is to be tried alone. */
-  | { readonly kind: 'split' }
+  /** The worker that had the job before was not heard of any more. */
+  | { readonly kind: 'died' }
   /** Inputs were not at the queue, or were not what was announced. */
   | { readonly kind: 'unread'; readonly why: string }
   /** The worker left, since it does not compute what we compute. */

@@ -2,7 +2,7 @@
 // answer does not depend on who ran what, how often, or what died meanwhile.
 //
 //   cases ──pack──▶ jobs ──queue──▶ workers ──reports──▶ outcomes by index
-//                    ▲──── split, lost or unread: again ────┘
+//                    ▲──── died, lost or unread: again ─────┘
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { gzipSync } from 'node:zlib';
@@ -48,6 +48,10 @@ const RECONCILE_MS = 15_000;
 const NOBODY_MS = 3_000;
 /** A job that vanished or could not be read so often fails its cases. */
 const SENDS_MAX = 4;
+/** A case that so many workers died with, while they had no other, is set aside. */
+const DEATHS_MAX = 3;
+/** After Redis was away, locks have run out and the living look dead. */
+const BLAMELESS_MS = 20_000;
 /** Durations that the size of jobs goes by. */
 const RECENT = 64;
 
@@ -104,9 +108,13 @@ export async function openQueue(
     counts,
     told: new Set(),
     returns: 0,
+    backMs: Number.NEGATIVE_INFINITY,
   };
   connection.onChange(isAway => {
-    if (!isAway) context.returns += 1;
+    if (!isAway) {
+      context.returns += 1;
+      context.backMs = performance.now();
+    }
     const wait = `waiting for up to ${Math.round(giveUpMs / 1000)} s`;
     tell(`${connection.shown} ${isAway ? `is away; ${wait}` : 'is back'}`);
   });
@@ -134,8 +142,9 @@ interface Context {
   readonly counts: QueueCounts;
   /** Workers, and what else is said once. */
   readonly told: Set<string>;
-  /** How often Redis has come back. */
+  /** How often Redis has come back, and when it last did. */
   returns: number;
+  backMs: number;
 }
 
 /** A job that is out. */
@@ -158,6 +167,7 @@ class Sweep {
   /** The first case that was never sent, and those to be sent again, each alone. */
   private next = 0;
   private readonly alone: number[] = [];
+  private readonly deaths = new Map<number, number>();
   private readonly unreadTimes = new Map<number, number>();
   private readonly out = new Map<string, Sent>();
   private jobs = 0;
@@ -241,13 +251,12 @@ class Sweep {
     const { counts } = this.context;
     const slots = Math.max(1, counts.slots);
     while (this.out.size < jobsOut(slots)) {
-      const again = this.alone.shift();
       const left = this.cases.length - this.next;
-      if (again === undefined && left === 0) return;
+      if (left === 0 && this.alone.length === 0) return;
       const indices =
-        again === undefined
+        left > 0
           ? Array.from({ length: casesPerJob({ caseMs: this.caseMs(), left, slots }) }, () => this.next++)
-          : [again];
+          : this.alone.splice(0, 1);
       const job = await this.packed(indices.filter(index => this.outcomes[index] === null));
       if (job !== null) await this.send(job);
     }
@@ -357,7 +366,7 @@ class Sweep {
   }
 
   private take(sealed: string): void {
-    const { connection, tell, counts } = this.context;
+    const { connection, tell } = this.context;
     const opened = unseal(connection.signer, reportScope(this.id), sealed);
     if (!opened.ok) {
       tell(`refused a result that is ${opened.why}`);
@@ -371,19 +380,33 @@ class Sweep {
       this.out.delete(report.job);
       // None should be missing; one that is goes again.
       this.alone.push(...(sent?.cases ?? []).filter(index => this.outcomes[index] === null));
-    } else if (report.kind === 'split') {
+    } else if (report.kind === 'died') {
       if (sent === undefined) return;
-      const left = sent.cases.filter(index => this.outcomes[index] === null);
       this.out.delete(report.job);
-      this.alone.push(...left);
-      counts.again += left.length;
-      tell(`a worker died with ${left.length} cases: each is sent again`);
+      this.died(sent.cases.filter(index => this.outcomes[index] === null));
     } else if (report.kind === 'unread') {
       tell(`worker ${report.worker}: ${report.why}`);
       this.out.delete(report.job);
       this.fileKeys.clear();
       for (const index of sent?.cases ?? []) this.unread(index, report.why);
     } else tell(`worker ${report.worker} left: ${report.why}`);
+  }
+
+  /** Each goes again alone, after all others: a new worker is slow at first, and would meet the same end. */
+  private died(cases: readonly number[]): void {
+    const { counts, tell, backMs } = this.context;
+    const [only] = cases;
+    const times = (this.deaths.get(only ?? -1) ?? 0) + 1;
+    if (only !== undefined && cases.length === 1 && performance.now() - backMs > BLAMELESS_MS) {
+      this.deaths.set(only, times);
+      tell(`a worker died with case ${only + 1} (${times} of ${DEATHS_MAX} times)`);
+      if (times === DEATHS_MAX) {
+        this.settle({ index: only, ms: 0, outcome: SET_ASIDE });
+        return;
+      }
+    } else if (cases.length > 1) tell(`a worker died with ${cases.length} cases: each is sent again`);
+    this.alone.push(...cases);
+    counts.again += cases.length;
   }
 
   /** Its inputs are sent anew, a few times. */
@@ -503,6 +526,15 @@ class Sweep {
     ]);
   }
 }
+
+const SET_ASIDE: Outcome = {
+  ok: false,
+  failure: {
+    message: `set aside: ${DEATHS_MAX} workers died while they ran this case and no other`,
+    hint: 'run it alone with `windtunnel simulate`: too little memory is the usual reason',
+    exitCode: EXIT.internal,
+  },
+};
 
 const untaken = (why: string): Outcome => ({
   ok: false,

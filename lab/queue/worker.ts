@@ -28,8 +28,6 @@ const PRESENT_EVERY_MS = 2_000;
 const WANTED_EVERY_MS = 5_000;
 /** A worker that is to end waits so long for a Redis that is away. */
 const LOST_MS = 2_000;
-/** Cases that killed their worker so often alone are set aside. */
-export const DEATHS_MAX = 3;
 
 export interface WorkerOptions {
   readonly connection: QueueConnection;
@@ -105,7 +103,7 @@ class CaseWorker implements RunningWorker {
       concurrency: jobs,
       lockDuration: lockMs,
       stalledInterval: lockMs / 5,
-      // We count deaths ourselves, to say which case it was.
+      // The coordinator counts deaths, and knows which case it was.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
       removeOnComplete: { count: 0 },
       removeOnFail: { count: 0 },
@@ -221,18 +219,8 @@ class CaseWorker implements RunningWorker {
     }
     if (!(await this.isWanted(sweep))) return;
     const { inputs, cases, check } = opened.value as CaseJob;
-    if (job.stalledCounter > 0 && cases.length > 1) {
-      await this.report(sweep, { kind: 'split', job: id, worker: this.name });
-      return;
-    }
-    if (job.stalledCounter >= DEATHS_MAX) {
-      const failed = { outcome: setAside(job.stalledCounter), ms: 0 };
-      await this.report(sweep, {
-        kind: 'done',
-        job: id,
-        worker: this.name,
-        cases: cases.map(({ index }) => ({ index, ...failed })),
-      });
+    if (job.stalledCounter > 0) {
+      await this.report(sweep, { kind: 'died', job: id, worker: this.name });
       return;
     }
     if (!this.sweeps.has(sweep)) {
@@ -267,13 +255,16 @@ class CaseWorker implements RunningWorker {
     cases: CaseJob['cases'],
     thread: CaseThread,
   ): Promise<CaseReport[] | null> {
+    if (this.isGivingBack) return null;
     const reports: CaseReport[] = [];
     const local = cases.map(({ of }) => this.unpacked.local(of));
-    let isWanted = true;
+    let [isWanted, isRunning] = [true, true];
     const looking = setInterval(async () => {
       if (this.options.connection.awayMs() > 0) return;
-      isWanted = await this.isWanted(sweep).catch(() => true);
-      if (!isWanted) thread.end();
+      const found = await this.isWanted(sweep).catch(() => true);
+      if (found || !isRunning) return;
+      isWanted = false;
+      thread.end();
     }, WANTED_EVERY_MS);
     await thread.run(local, (ms, outcome) => {
       reports.push({
@@ -284,6 +275,7 @@ class CaseWorker implements RunningWorker {
       this.counted.cases += 1;
       this.counted.busyMs += ms;
     });
+    isRunning = false;
     clearInterval(looking);
     if (this.isGivingBack || !isWanted) return null;
     this.counted.jobs += 1;
@@ -334,12 +326,3 @@ class CaseWorker implements RunningWorker {
     void this.stop();
   }
 }
-
-const setAside = (deaths: number) => ({
-  ok: false as const,
-  failure: {
-    message: `set aside: ${deaths} workers died while they ran this case and no other`,
-    hint: 'run it alone with `windtunnel simulate`: too little memory is the usual reason',
-    exitCode: 1,
-  },
-});

@@ -393,7 +393,7 @@ class ListFrame implements List, EnclosingList {
   ): void {
     const scope = this.scope(this.before.heldBy === thread);
     const { pass } = this.around;
-    const { prompt, parts, promptTokens, retention } = this.promptOf(
+    const { prompt, makeup, parts, promptTokens, retention } = this.promptOf(
       { prefix: null, reads: [], adds: step.adds },
       { place, thread, scope },
     );
@@ -413,6 +413,7 @@ class ListFrame implements List, EnclosingList {
         iteration: pass?.pass ?? null,
         loop: pass?.loop ?? null,
         prompt,
+        makeup,
         parts,
         retention,
         promptTokens,

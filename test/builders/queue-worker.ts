@@ -9,8 +9,8 @@ export interface WorkerProcess {
   readonly pid: number;
   /** What it said. */
   said(): string;
-  /** Resolves when it has said so, or has ended. */
-  until(text: string): Promise<void>;
+  /** Resolves when it has said so, after the first `from` characters, or has ended. */
+  until(text: string, from?: number): Promise<void>;
   kill(signal?: NodeJS.Signals): void;
   readonly ended: Promise<number | null>;
 }
@@ -46,10 +46,10 @@ export function workerProcess({
   return {
     pid: child.pid as number,
     said: () => said,
-    until: text =>
+    until: (text, from = 0) =>
       new Promise(resolve => {
         const watch = (): void => {
-          if (said.includes(text)) resolve();
+          if (said.includes(text, from)) resolve();
         };
         watchers.add(watch);
         watch();
@@ -74,11 +74,13 @@ async function main([url, build, lockMs, poisonSeed]: readonly string[]): Promis
   const worker = startWorker({ connection, build: build as string, jobs: 1, lockMs: Number(lockMs), tell });
   process.on('SIGTERM', () => void worker.stop());
   tell('joined');
-  const before = process.threadCpuUsage();
+  process.on('SIGUSR2', () => {
+    // Of this thread alone: what it costs to take, keep and report cases.
+    const { user, system } = process.threadCpuUsage();
+    tell(`own CPU ${(user + system) / 1000} ms`);
+  });
   await worker.ended;
-  // Of this thread alone: what it costs to take, keep and report cases.
-  const { user, system } = process.threadCpuUsage(before);
-  tell(JSON.stringify({ ...worker.counts(), ownCpuMs: (user + system) / 1000 }));
+  tell(JSON.stringify(worker.counts()));
   await connection.close();
 }
 

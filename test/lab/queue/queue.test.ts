@@ -186,11 +186,13 @@ describe.skipIf(noRedis)('a sweep on a queue', () => {
     const queue = await queueAt(redis);
     processAt(redis);
     processAt(redis);
+    let restarted: Promise<void> | null = null;
     const outcomes = await queue.run(cases, {
       onDone: done => {
-        if (done === 10) void redis.kill().then(() => redis.start());
+        if (done === 10) restarted = redis.kill().then(() => redis.start());
       },
     });
+    await restarted;
     expect(bytes(outcomes)).toBe(bytes(expected));
   });
 
@@ -359,7 +361,7 @@ describe.skipIf(noRedis)('a sweep on a queue', () => {
 
   test('is joined and left on the command line; two interrupts give back what is under way', async () => {
     const redis = await redisWith();
-    write(folder, 'huge.yaml', SCENARIO(25_000));
+    write(folder, 'huge.yaml', SCENARIO(60_000));
     const join = () => {
       const ran = start(['worker', '--queue', redis.url, '--jobs', '1'], folder);
       closing.push(async () => {
