@@ -6,7 +6,7 @@ import type { LoadedScenario } from '../../scenarios/cli/load.ts';
 import { walk } from '../../scenarios/workflows/walk.ts';
 import { toText } from './plain-text.ts';
 
-const SESSIONS_OF_COHORT = 10;
+const SESSIONS_OF_COHORT = 5;
 
 /** SHA-256, hexadecimal; null where there is no plan. */
 export function planDigest({ file, compiled }: LoadedScenario): string | null {

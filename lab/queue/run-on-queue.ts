@@ -107,6 +107,7 @@ export async function openQueue(
     giveUpMs,
     counts,
     told: new Set(),
+    checks: new Map(),
     returns: 0,
     backMs: Number.NEGATIVE_INFINITY,
   };
@@ -142,6 +143,8 @@ interface Context {
   readonly counts: QueueCounts;
   /** Workers, and what else is said once. */
   readonly told: Set<string>;
+  /** By the content of a scenario and its options but the seed. */
+  readonly checks: Map<string, CaseJob['check']>;
   /** How often Redis has come back, and when it last did. */
   returns: number;
   backMs: number;
@@ -172,7 +175,6 @@ class Sweep {
   private readonly out = new Map<string, Sent>();
   private jobs = 0;
   private readonly fileKeys = new Set<string>();
-  private readonly checks = new Map<string, CaseJob['check']>();
   private readonly recentMs: number[] = [];
   /** Of the last report that was read. */
   private lastId = '0-0';
@@ -306,8 +308,9 @@ class Sweep {
   /** Once for each scenario, at the first of its seeds that is sent. */
   private checkOf(ours: GridCase['scenario'], portable: GridCase['scenario']): CaseJob['check'] {
     const { seed: _seed, ...options } = ours.options;
-    const key = JSON.stringify([ours.input, options]);
-    const known = this.checks.get(key);
+    const { checks } = this.context;
+    const key = JSON.stringify([portable.input, options]);
+    const known = checks.get(key);
     if (known !== undefined) return known;
     let check: CaseJob['check'] = null;
     try {
@@ -316,7 +319,7 @@ class Sweep {
     } catch {
       // The case says what is wrong with it.
     }
-    this.checks.set(key, check);
+    checks.set(key, check);
     return check;
   }
 

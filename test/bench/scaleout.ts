@@ -18,7 +18,7 @@ import type { Figure } from './figure.ts';
 const FOLDER = mkdtempSync(join(tmpdir(), 'windtunnel-bench-'));
 const ENV = { TMPDIR: FOLDER };
 const KILL_EVERY_MS = 5_000;
-const CALLS = 800;
+const CALLS = 3_000;
 
 /** Seeds x replicas x routers. */
 function sweep(): GridCase[] {
@@ -94,7 +94,22 @@ async function joined(redis: RedisServer, count: number): Promise<WorkerProcess[
   return workers;
 }
 
-const ended = (workers: readonly WorkerProcess[], signal: NodeJS.Signals = 'SIGKILL'): Promise<unknown> =>
+/** CPU so far of Redis, and of the workers' own threads. */
+async function othersCpuMs(redis: RedisServer, workers: readonly WorkerProcess[]): Promise<number> {
+  const ofWorkers = workers.map(async worker => {
+    const from = worker.said().length;
+    worker.kill('SIGUSR2');
+    await worker.until('ms\n', from);
+    return Number(/own CPU ([\d.]+) ms/.exec(worker.said().slice(from))?.[1]);
+  });
+  const info = await redis.inside().info('cpu');
+  const ofRedis = [...info.matchAll(/^used_cpu_(?:sys|user):([\d.]+)/gm)].map(
+    ([, sec]) => Number(sec) * 1000,
+  );
+  return [...ofRedis, ...(await Promise.all(ofWorkers))].reduce((sum, ms) => sum + ms, 0);
+}
+
+const ended = (workers: readonly WorkerProcess[]): Promise<unknown> =>
   Promise.all(
     workers.map(worker => {
       worker.kill();
