@@ -10,6 +10,8 @@ const FOLDERS = ['engines', 'gateway', 'lab', 'loadgen', 'reports', 'scenarios',
 
 function sourcesIn(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap(entry => {
+    // Of editors and file browsers.
+    if (entry.name.startsWith('.')) return [];
     const path = join(folder, entry.name);
     if (entry.isDirectory()) return sourcesIn(path);
     return entry.isFile() ? [path] : [];

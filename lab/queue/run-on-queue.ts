@@ -43,7 +43,7 @@ const READ_MS = 250;
 const LOOK_EVERY_MS = 1_000;
 const ALIVE_EVERY_MS = 10_000;
 /** Without a report for so long, jobs are looked for. */
-const RECONCILE_MS = 15_000;
+const RECONCILE_MS = 5_000;
 /** Until a user is told that nobody takes the cases. */
 const NOBODY_MS = 3_000;
 /** A job that vanished or could not be read so often fails its cases. */

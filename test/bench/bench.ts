@@ -90,7 +90,7 @@ const BENCHES: Record<string, () => Figure | Promise<Figure>> = {
   /** Coding agents on 64 replicas: calls a CPU second, workflows included. */
   'sim-agentic-64': simAgentic64,
 
-  /** Ten thousand coding agents on 256 replicas for a day, tallied: CPU seconds. Two to five minutes. */
+  /** Ten thousand coding agents on 256 replicas for a day, tallied: CPU seconds. Ten minutes where the machine is shared. */
   'day-10k-agents': dayOfAgents,
 
   /** The same until there are ten million calls: resident memory after the last million over that after the first. */

@@ -18,7 +18,7 @@ import type { Figure } from './figure.ts';
 const FOLDER = mkdtempSync(join(tmpdir(), 'windtunnel-bench-'));
 const ENV = { TMPDIR: FOLDER };
 const KILL_EVERY_MS = 5_000;
-const CALLS = 3_000;
+const CALLS = 2_000;
 
 /** Seeds x replicas x routers. */
 function sweep(): GridCase[] {

@@ -1,4 +1,4 @@
-// A real vLLM on one core: calibrated in two minutes, then a scenario that it never saw is predicted at one level of load
+// A real vLLM on one core: calibrated in a minute and a half, then a scenario that it never saw is predicted at one level of load
 // and replayed. The whole ladder is a command (docs/live/calibrate.md).
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,8 +26,8 @@ describe.skipIf(!hasVllm)('vLLM on the CPU', () => {
       folder,
       levels: [0.5],
       repeats: 2,
-      sessions: 20,
-      calibrate: ['--minutes', '2'],
+      sessions: 12,
+      calibrate: ['--minutes', '1.4'],
       deployment: null,
       log: () => {},
     });

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { routingPolicies } from '../../../gateway/routing/index.ts';
-import { runGrid } from '../../../lab/grid/run-grid.ts';
+import { keepThreads } from '../../../lab/grid/run-grid.ts';
 import { spaceOf, writeBase } from '../../../lab/size/base.ts';
 import { fleetAnswer } from '../../../lab/size/fixed/answer.ts';
 import { fleetBaseOfDeployment, fleetBaseOfScenario } from '../../../lab/size/fixed/base.ts';
@@ -71,10 +71,13 @@ beforeAll(() => {
   write(folder, 's.yaml', SCENARIO);
 });
 
+const threads = keepThreads();
+afterAll(() => threads.close());
+
 function setup(jobs: number): Setup {
   const made = setupOf(
     { ...OPTIONS, scenario: join(folder, 's.yaml'), jobs },
-    { run: runGrid, isStopped: () => false },
+    { run: threads.run, isStopped: () => false },
   );
   const [short, middle, long] = made.rungs;
   const stretched = <R>(rung: R): R => ({ ...rung, stretch: STRETCH });
