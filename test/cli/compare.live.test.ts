@@ -10,7 +10,7 @@ const folder = emptyFolder();
 afterAll(() => rmSync(folder, { recursive: true }));
 
 // Tried again where our own client lagged: nothing is said of such rounds.
-test('steps of twice the time are found in six rounds, A B B A', { retry: 1 }, async () => {
+test('steps of twice the time are found in eight rounds, A B B A', { retry: 1 }, async () => {
   write(folder, 's.yaml', JSON.stringify(SCENARIO));
   write(folder, 'a.yaml', JSON.stringify(DEPLOYMENT));
   write(
@@ -29,7 +29,7 @@ test('steps of twice the time are found in six rounds, A B B A', { retry: 1 }, a
       'b.yaml',
       '--emulate',
       '--blocks',
-      '6',
+      '8',
       '--quiet',
       '--out',
       'out',
@@ -38,9 +38,9 @@ test('steps of twice the time are found in six rounds, A B B A', { retry: 1 }, a
   ).ended;
   expect(ran.code, ran.out + ran.err).toBe(0);
   const result = JSON.parse(readFileSync(join(folder, 'out', 'comparison.json'), 'utf8')) as ComparisonResult;
-  expect(result.comparisons[0]).toMatchObject({ pairing: 'interleaved', blocks: 6, verdict: 'regressed' });
+  expect(result.comparisons[0]).toMatchObject({ pairing: 'interleaved', blocks: 8, verdict: 'regressed' });
   const rounds = readdirSync(join(folder, 'out', 'blocks'));
-  expect(rounds).toHaveLength(12);
+  expect(rounds).toHaveLength(16);
   const startedAt = (round: string): string => {
     const path = join(folder, 'out', 'blocks', round, 'result.json');
     expect(existsSync(path)).toBe(true);

@@ -374,6 +374,7 @@ describe.skipIf(noBrowser)('the page in a browser', () => {
     const formula = '=HYPERLINK("http://x")';
     const run = { ...sim, exemplars: sim.exemplars.map(each => ({ ...each, session: formula })) };
     const { tab } = await browser.open('formula', page([run], await loadRuntime()));
+    await drawAll(tab);
     const [download] = await Promise.all([
       tab.waitForEvent('download'),
       tab.locator('#run0-waterfall [data-download=csv]').click(),
