@@ -10,10 +10,10 @@ import { HIT_UNCERTAINTY, hitRatioOf, usdOf } from '../../reports/money.ts';
 import { plural, showRatio, showValue } from '../../reports/numbers.ts';
 import type { Candidate } from './candidate.ts';
 import type { Evaluation, Trial } from './evaluate.ts';
+import { keeps } from './kept.ts';
 import type { Asking } from './question.ts';
 import type { Limits } from './questions/limits-measure.ts';
 import { replicasMin, resized } from './questions/replicas.ts';
-import { keeps } from './questions/trial.ts';
 
 export interface Alternative {
   readonly kind: 'api' | 'hybrid';

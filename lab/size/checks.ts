@@ -1,6 +1,7 @@
 // What the winner must stand beside its steady traffic: a burst, more traffic than planned, a replica that is gone.
 import type { Bound } from './bounds.ts';
 import type { Evaluation, Evaluator, Trial } from './evaluate.ts';
+import { keeps } from './kept.ts';
 import { candidateOf } from './space.ts';
 import type { Stretch } from './traffic.ts';
 
@@ -58,7 +59,7 @@ export async function checksOf(options: CheckOptions): Promise<Check[]> {
       const evaluation = known[i]!;
       if (evaluation === null || more === null)
         return { name, words, evaluation: null, holdsWith: name === 'replica-down' ? least + 1 : null };
-      const isKept = evaluation.verdict === 'kept' || evaluation.verdict === 'unsure';
+      const isKept = keeps(evaluation);
       return { name, words, evaluation, holdsWith: isKept ? null : await enough(options, missing, more) };
     }),
   );
@@ -84,7 +85,7 @@ async function enough(options: CheckOptions, missing: number, more: Partial<Tria
   for (let extra = 1; extra <= MORE_MAX; extra++) {
     const [found] = await trials(options, [{ missing, more }], options.replicas + extra);
     if (found == null) return null;
-    if (found.verdict === 'kept' || found.verdict === 'unsure') return options.replicas + extra;
+    if (keeps(found)) return options.replicas + extra;
   }
   return null;
 }

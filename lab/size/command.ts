@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Argv } from 'yargs';
 import { loadDeployment } from '../../engines/load.ts';
 import { routingPolicies } from '../../gateway/routing/index.ts';
+import { HOURS_PER_MONTH } from '../../reports/money.ts';
 import { EXIT, UserError } from '../../scenarios/base/errors.ts';
 import {
   commandLine,
@@ -182,8 +183,6 @@ function baseOf({ deployment, set, pool, model }: SizeOptions, { context }: Setu
   return baseOfDeployment(source.value, models, pool);
 }
 
-const HOURS_A_MONTH = 730;
-
 /** USD an hour. */
 function budgetOf(text: string | undefined): number | null {
   if (text === undefined) return null;
@@ -193,5 +192,5 @@ function budgetOf(text: string | undefined): number | null {
     throw new UserError(`--budget ${text}: expected USD for a time`, {
       hint: 'e.g. --budget 40/h, 500/day or 20000/month',
     });
-  return parsed.value / { h: 1, hour: 1, d: 24, day: 24, month: HOURS_A_MONTH }[unit as 'h'];
+  return parsed.value / { h: 1, hour: 1, d: 24, day: 24, month: HOURS_PER_MONTH }[unit as 'h'];
 }

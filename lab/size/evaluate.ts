@@ -14,6 +14,7 @@ import type { Burst } from '../grid/load-factor.ts';
 import type { RunCases } from '../grid/run-grid.ts';
 import { seedsFrom } from '../grid/seeds.ts';
 import type { Candidate } from './candidate.ts';
+import { isUpper, marginOf, roomTo, usedOf } from './kept.ts';
 import { played, type Stretch } from './traffic.ts';
 
 const HOUR_MS = 3_600_000;
@@ -44,6 +45,8 @@ export interface PromiseKept {
   readonly ci95: readonly [number, number] | null;
   /** Room to the target over the target: negative where it is broken. */
   readonly marginRatio: number;
+  /** How much of it is used up: 1 at the target; null: nothing ran, or beyond all measure. */
+  readonly usedRatio: number | null;
   /** `unsure`: kept by the value, and not by the whole interval. */
   readonly verdict: 'kept' | 'unsure' | 'broken';
 }
@@ -259,8 +262,6 @@ function costPerHour({ usdPerHour }: Candidate, tallies: readonly RunTally[]): n
   return tallies.reduce((sum, { gpuNanos }) => sum + gpuNanos!, 0) / NANOS_PER_USD / hours + api;
 }
 
-const isUpper = (op: Assertion['op']): boolean => op === '<' || op === '<=';
-
 function promisesOf(
   assertions: readonly Assertion[],
   tallies: readonly RunTally[],
@@ -268,14 +269,16 @@ function promisesOf(
 ): PromiseKept[] {
   const bySeed = tallies.map(tally => judgeTally(assertions, tally));
   return judgeTally(assertions, pooled).map(({ text, value, target, unit }, i) => {
-    const { op } = assertions[i]!;
+    const assertion = assertions[i]!;
+    const { op } = assertion;
     const values = bySeed.map(results => results[i]!.value);
     const known = values.flatMap(each => each ?? []);
     const ci95 = known.length < 2 ? null : intervalOf(known);
-    const room = (each: number): number => (isUpper(op) ? target - each : each - target);
-    const marginRatio = value === null ? 0 : room(value) / (target === 0 ? 1 : Math.abs(target));
-    const isKept = (each: number): boolean => (op === '<' || op === '>' ? room(each) > 0 : room(each) >= 0);
-    const worstEnd = ci95 === null ? value : isUpper(op) ? ci95[1] : ci95[0];
+    const isKept = (each: number): boolean => {
+      const room = roomTo(assertion, each);
+      return op === '<' || op === '>' ? room > 0 : room >= 0;
+    };
+    const worstEnd = ci95 === null ? value : isUpper(assertion) ? ci95[1] : ci95[0];
     return {
       text,
       target,
@@ -283,7 +286,8 @@ function promisesOf(
       value,
       bySeed: values,
       ci95,
-      marginRatio,
+      marginRatio: marginOf(assertion, value),
+      usedRatio: usedOf(assertion, value),
       verdict: value === null ? 'kept' : !isKept(value) ? 'broken' : isKept(worstEnd!) ? 'kept' : 'unsure',
     };
   });

@@ -1,6 +1,8 @@
 // What would have to be otherwise for the answer to change: each assumption with the value at which it flips.
 import type { Gpu } from '../../engines/catalog.ts';
+import { showRatio } from '../../reports/numbers.ts';
 import type { Evaluation, Evaluator } from './evaluate.ts';
+import { keeps } from './kept.ts';
 import type { Stretch } from './traffic.ts';
 
 export interface Flip {
@@ -36,8 +38,6 @@ export interface FlipOptions {
   readonly stretch: Stretch;
   readonly seeds: number;
 }
-
-const percent = (ratio: number): string => `${ratio > 0 ? '+' : ''}${(ratio * 100).toFixed(0)} %`;
 
 /** The nearest first: what is most likely to be wrong. */
 export async function flipsOf(options: FlipOptions): Promise<Flip[]> {
@@ -107,8 +107,8 @@ async function speedFlip({
     return found ?? null;
   };
   const holds = async (speed: number): Promise<boolean> => {
-    const { verdict = 'failed' } = (await at(speed)) ?? {};
-    return verdict === 'kept' || verdict === 'unsure';
+    const found = await at(speed);
+    return found !== null && keeps(found);
   };
   if (await holds(SLOWEST)) return null;
   let [good, bad] = [1, SLOWEST];
@@ -138,7 +138,7 @@ async function cacheFlip({ evaluator, winner, pool, stretch, seeds }: FlipOption
   if (found.verdict !== 'broken') return null;
   return {
     assumption: 'prefix cache',
-    now: `${percent(winner.hitRatio!).replace('+', '')} of prompt tokens hit`,
+    now: `${showRatio(winner.hitRatio)} of prompt tokens hit`,
     at: 'none hit',
     changeRatio: -1,
     becomes: `${found.tightest?.text ?? 'a promise'} breaks: more replicas`,

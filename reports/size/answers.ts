@@ -1,10 +1,10 @@
 // Answers to questions about a deployment, on the terminal and as a page.
-import { wrap } from '../../scenarios/formats/wrap.ts';
 import type { DrawnChart } from '../charts/chart.ts';
 import { type Html, html } from '../html.ts';
 import { unbroken } from '../numbers.ts';
 import { document, type Payload } from '../page.ts';
 import type { PageRuntime } from '../runtime.ts';
+import { marked } from './lines.ts';
 import { drawnFigure } from './page.ts';
 
 export interface AnsweredQuestion {
@@ -78,12 +78,6 @@ function answersBody(
     <dt>Rests on</dt><dd>${list(evidence)}</dd>
   </dl></section>`;
 }
-
-const WIDTH = 110;
-
-/** A mark, and a text beside it over as many lines as it takes. */
-const marked = (mark: string, text: string): string[] =>
-  wrap(text, WIDTH - mark.length).map((line, i) => `${i === 0 ? mark : ' '.repeat(mark.length)}${line}`);
 
 export function answersText({ answers, notes }: Answers, reportPath: string): string {
   const lines = answers.flatMap(({ title, lines: rest, isMet }) => [

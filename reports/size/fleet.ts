@@ -1,6 +1,5 @@
 // The best use of a fleet: its page, and the same on the terminal.
 import type { FleetResult } from '../../scenarios/formats/size-fleet.ts';
-import { wrap } from '../../scenarios/formats/wrap.ts';
 import type { Chart } from '../charts/chart.ts';
 import { type Html, html } from '../html.ts';
 import { showNumber, unbroken } from '../numbers.ts';
@@ -23,6 +22,7 @@ import {
   runnerUpLine,
   tightestText,
 } from './fleet-words.ts';
+import { labelled, marked, tableLines } from './lines.ts';
 
 export const FLEET_CHARTS: readonly Chart<FleetResult>[] = [fleetCombinationsChart, fleetPoolsChart];
 
@@ -103,27 +103,11 @@ export function fleetPage(result: FleetResult, runtime: PageRuntime): string {
   );
 }
 
-const WIDTH = 110;
-const INDENT = 14;
-
-/** A label, and a text beside it over as many lines as it takes. */
-const row = (label: string, text: string): string[] =>
-  wrap(text, WIDTH - INDENT).map((line, i) => `${(i === 0 ? `  ${label}` : '').padEnd(INDENT)}${line}`);
-
-/** Columns as wide as they need to be. */
-function tableLines(columns: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const widths = columns.map((name, i) => Math.max(name.length, ...rows.map(cells => cells[i]!.length)));
-  return [columns, ...rows].map(cells =>
-    `  ${cells.map((cell, i) => cell.padEnd(widths[i]!)).join('  ')}`.trimEnd(),
-  );
-}
-
 export function fleetSummary(result: FleetResult, { reportPath }: { reportPath: string }): string {
   const { answer, notes, files } = result;
-  const lines = [...wrap(`${isHeld(result) ? '✓' : '✗'} ${fleetHeadline(result)}`, WIDTH, '  '), ''];
+  const lines = [...marked(isHeld(result) ? '✓ ' : '✗ ', fleetHeadline(result)), ''];
   const add = (label: string, texts: readonly (string | null)[]): void => {
-    for (const [i, text] of texts.filter(each => each !== null).entries())
-      lines.push(...row(i === 0 ? label : '', text));
+    lines.push(...labelled(label, texts));
   };
   if (answer !== null) {
     lines.push(...tableLines(POOL_COLUMNS, poolRows(answer)), '');

@@ -1,7 +1,7 @@
 // The answer on the terminal: first what to do, then what it rests on.
 import type { SizeResult } from '../../scenarios/formats/size.ts';
-import { wrap } from '../../scenarios/formats/wrap.ts';
 import { plural, showSignedRatio } from '../numbers.ts';
+import { labelled, tableLines } from './lines.ts';
 import {
   checkText,
   confidence,
@@ -17,20 +17,11 @@ import {
   sustainedRows,
 } from './words.ts';
 
-const WIDTH = 110;
-
-const INDENT = 14;
-
-/** A label, and a text beside it over as many lines as it takes. */
-const row = (label: string, text: string): string[] =>
-  wrap(text, WIDTH - INDENT).map((line, i) => `${(i === 0 ? `  ${label}` : '').padEnd(INDENT)}${line}`);
-
 export function sizeSummary(size: SizeResult, { reportPath }: { reportPath: string }): string {
   const { answer, checks, headroom, flips, alternatives, files, notes } = size;
   const lines: string[] = [`${answer === null ? '✗' : '✓'} ${headline(size)}`, ''];
   const add = (label: string, texts: readonly (string | null)[]): void => {
-    for (const [i, text] of texts.filter(each => each !== null).entries())
-      lines.push(...row(i === 0 ? label : '', text));
+    lines.push(...labelled(label, texts));
   };
   if (answer !== null) {
     add('cost', [
@@ -57,13 +48,7 @@ export function sizeSummary(size: SizeResult, { reportPath }: { reportPath: stri
       ),
     );
     const table = sustainedRows(size);
-    if (table.length > 0) {
-      const columns = sustainedColumns(size);
-      const widths = columns.map((name, i) => Math.max(name.length, ...table.map(cells => cells[i]!.length)));
-      const shown = (cells: readonly string[]): string =>
-        `  ${cells.map((cell, i) => cell.padEnd(widths[i]!)).join('  ')}`.trimEnd();
-      lines.push('', shown(columns), ...table.map(shown));
-    }
+    if (table.length > 0) lines.push('', ...tableLines(sustainedColumns(size), table));
   } else add('', impossibleLines(size));
   lines.push('');
   add('searched', [effortText(size)]);

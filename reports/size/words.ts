@@ -1,12 +1,11 @@
 // An answer in words, for the terminal and the page alike.
 import type { Sized, SizedCheck, SizeResult } from '../../scenarios/formats/size.ts';
+import { HOURS_PER_MONTH } from '../money.ts';
 import { plural, showCount, showNumber, showRatio, showUsd, showValue } from '../numbers.ts';
-
-const HOURS_A_MONTH = 730;
 
 export const perHour = (usd: number | null): string => (usd === null ? 'no price' : `${showUsd(usd)}/h`);
 export const perMonth = (usd: number | null): string =>
-  usd === null ? 'no price' : `${showUsd(usd * HOURS_A_MONTH)} a month`;
+  usd === null ? 'no price' : `${showUsd(usd * HOURS_PER_MONTH)} a month`;
 export const per1000 = ({ usdPer1000Workflows: usd }: Pick<Sized, 'usdPer1000Workflows'>): string =>
   usd === null ? 'no price' : `${showUsd(usd)} per 1,000 workflows`;
 

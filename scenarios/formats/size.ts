@@ -11,6 +11,8 @@ export interface SizedPromise {
   readonly ci95: readonly [number, number] | null;
   /** Room to the target over it; negative where it is broken. */
   readonly marginRatio: number;
+  /** How much of it is used up: 1 at the target; null: nothing ran, or beyond all measure. */
+  readonly usedRatio: number | null;
   readonly verdict: 'kept' | 'unsure' | 'broken';
 }
 

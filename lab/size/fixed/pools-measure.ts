@@ -3,8 +3,8 @@ import { TallyCollector } from '../../../reports/tally/collect.ts';
 import { judgeTally } from '../../../reports/tally/judge.ts';
 import { Histogram } from '../../../scenarios/base/histogram.ts';
 import type { Measure } from '../../grid/case.ts';
+import { marginOf, usedOf } from '../kept.ts';
 import limitsMeasure, { type Limits } from '../questions/limits-measure.ts';
-import { marginOf, usedOf } from '../questions/trial.ts';
 
 export interface PoolPromises {
   readonly pool: string;

@@ -6,8 +6,9 @@ import { hasLoad } from '../../grid/load-factor.ts';
 import { type Estimate, timesAs } from '../../studies/estimate.ts';
 import type { Candidate } from '../candidate.ts';
 import type { Evaluation } from '../evaluate.ts';
+import { keeps, marginOf } from '../kept.ts';
 import type { Asking } from '../question.ts';
-import { evaluated, keeps, marginOf, stretchAt } from './trial.ts';
+import { evaluated, stretchAt } from './trial.ts';
 
 const PRECISION_RATIO = 1.03;
 const MOST = 1024;

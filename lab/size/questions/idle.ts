@@ -9,10 +9,11 @@ import { UserError } from '../../../scenarios/base/errors.ts';
 import { mean } from '../../../scenarios/base/statistics.ts';
 import type { Candidate } from '../candidate.ts';
 import type { Evaluation, Trial } from '../evaluate.ts';
+import { keeps } from '../kept.ts';
 import type { Asking, Question } from '../question.ts';
 import { type Stretch, trafficKind } from '../traffic.ts';
 import type { MetCold } from './cold-measure.ts';
-import { evaluated, firstBroken, keeps } from './trial.ts';
+import { evaluated, firstBroken } from './trial.ts';
 
 const MEASURE = new URL('./cold-measure.ts', import.meta.url).href;
 

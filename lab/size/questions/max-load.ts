@@ -4,10 +4,11 @@ import { showCount, showNumber, showRatio, showValue } from '../../../reports/nu
 import { type LoadPromises, loadPromisesChart } from '../../../reports/size/charts/load-promises.ts';
 import type { Estimate } from '../../studies/estimate.ts';
 import type { Evaluation } from '../evaluate.ts';
+import { usedOf } from '../kept.ts';
 import type { Asking, Question } from '../question.ts';
 import { type Capacity, capacityOf, loadOf } from './capacity.ts';
 import type { Limits, PoolPressure } from './limits-measure.ts';
-import { evaluated, firstBroken, stretchAt, usedOf } from './trial.ts';
+import { evaluated, firstBroken, stretchAt } from './trial.ts';
 
 const MEASURE = new URL('./limits-measure.ts', import.meta.url).href;
 

@@ -2,8 +2,9 @@
 import type { DeploymentSpec, ScalingSpec } from '../../../engines/engine.ts';
 import type { Candidate } from '../candidate.ts';
 import type { Evaluation } from '../evaluate.ts';
+import { keeps } from '../kept.ts';
 import type { Asking } from '../question.ts';
-import { evaluated, keeps, stretchAt } from './trial.ts';
+import { evaluated, stretchAt } from './trial.ts';
 
 /** Replicas that are counted together: of a pool, or of one half of a split one. */
 interface ReplicaSet {

@@ -1,6 +1,5 @@
 // One look at a deployment, as questions ask for it: evaluated, or an error that says what failed.
 import { EXIT, UserError } from '../../../scenarios/base/errors.ts';
-import type { Assertion } from '../../../scenarios/formats/assertion.ts';
 import type { Evaluation, PromiseKept, Trial } from '../evaluate.ts';
 import type { Asking } from '../question.ts';
 import { type Stretch, trafficKind } from '../traffic.ts';
@@ -30,27 +29,6 @@ export function stretchAt(
   const { warmMs, spanMs } = stretch;
   if (loadRatio <= 1 || trafficKind(evaluator.loaded, evaluator.plan) !== 'steady') return stretch;
   return { warmMs, spanMs: Math.max(Math.min(spanMs, SPAN_MIN_MS), Math.ceil(spanMs / loadRatio)) };
-}
-
-/** No promise is broken by its value over all seeds. */
-export const keeps = ({ verdict }: Evaluation): boolean => verdict === 'kept' || verdict === 'unsure';
-
-const isUpper = ({ op }: Assertion): boolean => op === '<' || op === '<=';
-
-/** Room of a value to what is promised, over the target: negative where it is broken, 0 where nothing is known. */
-export function marginOf(assertion: Assertion, value: number | null): number {
-  if (value === null) return 0;
-  const { target } = assertion;
-  const room = isUpper(assertion) ? target - value : value - target;
-  return room / (target === 0 ? 1 : Math.abs(target));
-}
-
-/** How much of a promise is used up: 1 at the target, more where it is broken. Null: nothing is known. */
-export function usedOf(assertion: Assertion, value: number | null): number | null {
-  const { target } = assertion;
-  if (value === null) return null;
-  const [part, whole] = isUpper(assertion) ? [value, target] : [target, value];
-  return whole === 0 ? (part === 0 ? 0 : null) : part / whole;
 }
 
 /** The broken promise with the least room. */

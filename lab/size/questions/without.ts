@@ -9,11 +9,12 @@ import { UserError } from '../../../scenarios/base/errors.ts';
 import { didYouMean } from '../../../scenarios/formats/suggest.ts';
 import { mergedTally, type RunTally } from '../../../scenarios/formats/tally.ts';
 import type { Trial } from '../evaluate.ts';
+import { usedOf } from '../kept.ts';
 import type { Asking, Question } from '../question.ts';
 import { type Played, played } from '../traffic.ts';
 import { fewest, replicasMin, replicasOf, resized } from './replicas.ts';
 import { PIECE_MS } from './tallies-measure.ts';
-import { evaluated, usedOf } from './trial.ts';
+import { evaluated } from './trial.ts';
 
 const MEASURE = new URL('./tallies-measure.ts', import.meta.url).href;
 

@@ -1,7 +1,8 @@
 // How much of the tightest promise is used up in steady traffic, and in what a week may bring.
 import type { SizeResult } from '../../../scenarios/formats/size.ts';
-import { type Chart, chartSpec, FAINT, INK, PALETTE } from '../../charts/chart.ts';
+import { type Chart, PALETTE } from '../../charts/chart.ts';
 import { showRatio } from '../../numbers.ts';
+import { barsSpec } from './bars.ts';
 import { usedOf } from './trials.ts';
 
 interface Row {
@@ -51,54 +52,24 @@ export const checksChart: Chart<SizeResult> = {
   spec(result) {
     const bars = rowsOf(result).map(row => ({ ...row, drawn: Math.min(MOST, row.used) }));
     if (bars.length === 0) return { absent: 'no deployment keeps its promises, so there is none to check' };
-    const y = {
-      field: 'what',
-      type: 'nominal',
-      sort: bars.map(({ what }) => what),
-      title: null,
-      axis: { domain: false, ticks: false, labelLimit: { expr: 'width < 420 ? 140 : 260' } },
-    };
-    const x = {
-      field: 'drawn',
-      type: 'quantitative',
-      title: 'of the tightest promise',
-      scale: { domain: [0, Math.max(1.3, ...bars.map(({ drawn }) => drawn * 1.15))], nice: false },
-      axis: { tickCount: 5, format: '~%', grid: false },
-    };
-    return chartSpec(
-      { bars, line: [{ at: 1 }] },
-      {
-        height: { step: 30 },
-        layer: [
-          {
-            data: { name: 'bars' },
-            mark: { type: 'bar', height: { band: 0.6 } },
-            encoding: {
-              y,
-              x,
-              color: {
-                condition: { test: 'datum.isKept', value: PALETTE.blue },
-                value: PALETTE.orange,
-              },
-              tooltip: [
-                { field: 'what', title: 'condition' },
-                { field: 'shown', title: 'of its tightest promise' },
-              ],
-            },
-          },
-          {
-            data: { name: 'bars' },
-            mark: { type: 'text', align: 'left', dx: 5, fontSize: 11, color: INK },
-            encoding: { y, x, text: { field: 'shown' } },
-          },
-          {
-            data: { name: 'line' },
-            mark: { type: 'rule', strokeDash: [4, 4], color: FAINT },
-            encoding: { x: { ...x, field: 'at' } },
-          },
-        ],
+    return barsSpec({
+      bars,
+      name: { field: 'what', limitsPx: [140, 260] },
+      x: {
+        field: 'drawn',
+        type: 'quantitative',
+        title: 'of the tightest promise',
+        scale: { domain: [0, Math.max(1.3, ...bars.map(({ drawn }) => drawn * 1.15))], nice: false },
+        axis: { tickCount: 5, format: '~%', grid: false },
       },
-    );
+      color: { condition: { test: 'datum.isKept', value: PALETTE.blue }, value: PALETTE.orange },
+      tooltip: [
+        { field: 'what', title: 'condition' },
+        { field: 'shown', title: 'of its tightest promise' },
+      ],
+      stepPx: 30,
+      lineAt: 1,
+    });
   },
 
   table: result => ({

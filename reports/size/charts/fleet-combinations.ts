@@ -1,7 +1,8 @@
 // What each combination of GPUs, TP, shapes and router holds, each with the best split that was found for it.
 import type { FleetResult } from '../../../scenarios/formats/size-fleet.ts';
-import { type Chart, chartSpec, FAINT, INK, PALETTE, roomForLabels } from '../../charts/chart.ts';
+import { type Chart, PALETTE, roomForLabels } from '../../charts/chart.ts';
 import { plural, showNumber, showSignedRatio } from '../../numbers.ts';
+import { barsSpec } from './bars.ts';
 
 const ROWS_MAX = 16;
 
@@ -46,52 +47,25 @@ export const fleetCombinationsChart: Chart<FleetResult> = {
     const bars = rowsOf(result);
     if (bars.length === 0)
       return { absent: `none of ${plural(result.combinations.length, 'combination')} holds any traffic` };
-    const y = {
-      field: 'name',
-      type: 'nominal',
-      sort: bars.map(({ name }) => name),
-      title: null,
-      axis: { domain: false, ticks: false, labelLimit: { expr: 'width < 420 ? 150 : 330' } },
-    };
-    const x = {
-      field: 'held',
-      type: 'quantitative',
-      title: 'times today’s traffic',
-      scale: roomForLabels([1, ...bars.map(({ held }) => held)]),
-      axis: { tickCount: 5, format: '~g', grid: false },
-    };
-    return chartSpec(
-      { bars, line: [{ at: 1 }] },
-      {
-        height: { step: 28 },
-        layer: [
-          {
-            data: { name: 'bars' },
-            mark: { type: 'bar', height: { band: 0.62 } },
-            encoding: {
-              y,
-              x,
-              color: { condition: { test: 'datum.isAnswer', value: PALETTE.blue }, value: PALETTE.sky },
-              tooltip: [
-                { field: 'name', title: 'combination' },
-                { field: 'shown', title: 'holds' },
-                { field: 'runs', title: 'looked at in runs' },
-              ],
-            },
-          },
-          {
-            data: { name: 'bars' },
-            mark: { type: 'text', align: 'left', dx: 5, fontSize: 11, color: INK },
-            encoding: { y, x, text: { field: 'shown' } },
-          },
-          {
-            data: { name: 'line' },
-            mark: { type: 'rule', strokeDash: [4, 4], color: FAINT },
-            encoding: { x: { ...x, field: 'at' } },
-          },
-        ],
+    return barsSpec({
+      bars,
+      name: { field: 'name', limitsPx: [150, 330] },
+      x: {
+        field: 'held',
+        type: 'quantitative',
+        title: 'times today’s traffic',
+        scale: roomForLabels([1, ...bars.map(({ held }) => held)]),
+        axis: { tickCount: 5, format: '~g', grid: false },
       },
-    );
+      color: { condition: { test: 'datum.isAnswer', value: PALETTE.blue }, value: PALETTE.sky },
+      tooltip: [
+        { field: 'name', title: 'combination' },
+        { field: 'shown', title: 'holds' },
+        { field: 'runs', title: 'looked at in runs' },
+      ],
+      stepPx: 28,
+      lineAt: 1,
+    });
   },
 
   table: ({ combinations }) => ({

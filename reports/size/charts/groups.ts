@@ -1,7 +1,8 @@
 // The cheapest that each choice of GPU, parallelism, shape and router comes to, beside the answer.
 import type { SizedGroup, SizeResult } from '../../../scenarios/formats/size.ts';
-import { type Chart, chartSpec, INK, PALETTE, roomForLabels } from '../../charts/chart.ts';
+import { type Chart, PALETTE, roomForLabels } from '../../charts/chart.ts';
 import { showSignedRatio, showUsd } from '../../numbers.ts';
+import { barsSpec } from './bars.ts';
 
 const ROWS_MAX = 16;
 
@@ -44,49 +45,23 @@ export const groupsChart: Chart<SizeResult> = {
   spec(result) {
     const bars = rowsOf(result);
     if (bars.length === 0) return { absent: 'nothing keeps every promise: see what came closest' };
-    const y = {
-      field: 'name',
-      type: 'nominal',
-      sort: bars.map(({ name }) => name),
-      title: null,
-      axis: { domain: false, ticks: false, labelLimit: { expr: 'width < 420 ? 150 : 320' } },
-    };
-    const x = {
-      field: 'usd',
-      type: 'quantitative',
-      title: 'USD an hour',
-      scale: roomForLabels(bars.map(({ usd }) => usd)),
-      axis: { tickCount: 5, format: '$~g', grid: false },
-    };
-    return chartSpec(
-      { bars },
-      {
-        height: { step: 26 },
-        layer: [
-          {
-            data: { name: 'bars' },
-            mark: { type: 'bar', height: { band: 0.65 } },
-            encoding: {
-              y,
-              x,
-              color: {
-                condition: { test: 'datum.isAnswer', value: PALETTE.blue },
-                value: PALETTE.sky,
-              },
-              tooltip: [
-                { field: 'name', title: 'deployment' },
-                { field: 'shown', title: 'costs' },
-              ],
-            },
-          },
-          {
-            data: { name: 'bars' },
-            mark: { type: 'text', align: 'left', dx: 5, fontSize: 11, color: INK },
-            encoding: { y, x, text: { field: 'shown' } },
-          },
-        ],
+    return barsSpec({
+      bars,
+      name: { field: 'name', limitsPx: [150, 320] },
+      x: {
+        field: 'usd',
+        type: 'quantitative',
+        title: 'USD an hour',
+        scale: roomForLabels(bars.map(({ usd }) => usd)),
+        axis: { tickCount: 5, format: '$~g', grid: false },
       },
-    );
+      color: { condition: { test: 'datum.isAnswer', value: PALETTE.blue }, value: PALETTE.sky },
+      tooltip: [
+        { field: 'name', title: 'deployment' },
+        { field: 'shown', title: 'costs' },
+      ],
+      stepPx: 26,
+    });
   },
 
   table: result => ({

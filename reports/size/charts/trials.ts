@@ -8,11 +8,9 @@ const FLOOR = 0.01;
 
 /** How much of its tightest promise is used up: 1 at the target. */
 export function usedOf({ promises }: Pick<Sized, 'promises'>): number {
-  const used = promises.map(({ value, target, marginRatio }) => {
-    if (value === null || target === 0) return 0;
-    const isUpper = (target - value) / Math.abs(target) === marginRatio;
-    return isUpper ? value / target : value === 0 ? Number.POSITIVE_INFINITY : target / value;
-  });
+  const used = promises.map(({ value, usedRatio }) =>
+    value === null ? 0 : (usedRatio ?? Number.POSITIVE_INFINITY),
+  );
   return Math.max(0, ...used);
 }
 

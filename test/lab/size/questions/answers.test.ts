@@ -1,12 +1,13 @@
 // The questions on a library scenario, short: what they answer must hold when it is tried.
 import { describe, expect, test } from 'vitest';
+import { keeps } from '../../../../lab/size/kept.ts';
 import { growth } from '../../../../lab/size/questions/growth.ts';
 import { idle } from '../../../../lab/size/questions/idle.ts';
 import { questions } from '../../../../lab/size/questions/index.ts';
 import { maxLoad } from '../../../../lab/size/questions/max-load.ts';
 import { models } from '../../../../lab/size/questions/models.ts';
 import { resized } from '../../../../lab/size/questions/replicas.ts';
-import { keeps, stretchAt } from '../../../../lab/size/questions/trial.ts';
+import { stretchAt } from '../../../../lab/size/questions/trial.ts';
 import { without } from '../../../../lab/size/questions/without.ts';
 import { isAbsent } from '../../../../reports/charts/chart.ts';
 import type { GrowthMonths } from '../../../../reports/size/charts/growth.ts';

@@ -1,9 +1,9 @@
 // The sums behind the questions, by hand.
 import { describe, expect, test } from 'vitest';
+import { marginOf, usedOf } from '../../../../lab/size/kept.ts';
 import { crossingOf } from '../../../../lab/size/questions/break-even.ts';
 import { monthlyGrowth, monthsUntil } from '../../../../lab/size/questions/growth.ts';
 import { paysBelow } from '../../../../lab/size/questions/idle.ts';
-import { marginOf, usedOf } from '../../../../lab/size/questions/trial.ts';
 import { failingOf } from '../../../../lab/size/questions/without.ts';
 import { UserError } from '../../../../scenarios/base/errors.ts';
 import type { Assertion } from '../../../../scenarios/formats/assertion.ts';
