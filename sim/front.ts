@@ -152,6 +152,10 @@ export class Front {
     return (this.sessions[id] ?? 0) > 0;
   }
 
+  get name(): string {
+    return this.options.name;
+  }
+
   /** A replica takes requests. */
   get isOpen(): boolean {
     return this.balancer.isOpen;

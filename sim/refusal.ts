@@ -2,7 +2,7 @@
 import type { EngineLimits } from '../engines/engine.ts';
 import type { ClusterEvent, Submission } from './cluster.ts';
 
-type Refusal = Pick<Extract<ClusterEvent, { kind: 'rejected' }>, 'reason' | 'message'>;
+export type Refusal = Pick<Extract<ClusterEvent, { kind: 'rejected' }>, 'reason' | 'message'>;
 
 /** Beyond the context window; null when it is within. */
 export function beyondWindow(

@@ -21,7 +21,10 @@ import { type Engines, Front, frontOptions } from '../front.ts';
 import { GapHistogram } from '../gap-histogram.ts';
 import { LoadRange } from '../load-range.ts';
 import { Arrival, PoolFront } from '../pool-front.ts';
+import { SplitPool, type SplitSpec } from '../split-pool.ts';
+import { Transfers } from '../transfers.ts';
 import { DueHeap } from './due-heap.ts';
+import { FastHalf } from './half.ts';
 import { FastReplica, STEP_BEGINS, STEP_ENDS } from './replica.ts';
 import type { FastRequest } from './request.ts';
 
@@ -35,11 +38,32 @@ interface Input {
 
 const NOTHING: ClusterEvent[] = [];
 
-interface Pool {
+/** Replicas of one kind: a pool, or one half of a disaggregated one. */
+interface ReplicaSet {
   readonly front: Front;
-  readonly before: PoolFront;
-  /** By id of the replica in the pool. */
+  readonly spec: PoolSpec;
+  readonly range: LoadRange;
+  /** By id. */
   readonly replicas: FastReplica[];
+}
+
+interface Pool {
+  readonly before: PoolFront;
+  /** One; of a disaggregated pool the decode half and the prefill half. */
+  readonly sets: readonly ReplicaSet[];
+  /** Null for one that is not disaggregated. */
+  readonly split: SplitPool<FastHalf> | null;
+}
+
+/** How the replicas of a set are made. */
+interface SetOptions {
+  readonly spec: PoolSpec;
+  readonly half: 'prefill' | 'decode' | null;
+  readonly keepsEnded: boolean;
+  readonly tell: (event: ClusterEvent) => void;
+  readonly held: () => number;
+  readonly started?: (id: number, name: string) => void;
+  readonly stopping?: (id: number, atNs: number) => void;
 }
 
 /** Whether the fast engine models all that a pool asks for; sim/reference models the rest. */
@@ -49,20 +73,22 @@ export const isFast = (pool: PoolSpec): boolean =>
   pool.dataParallelRanks === 1 &&
   pool.speculative === null &&
   pool.kvTiers.length === 0 &&
-  pool.disaggregation === null &&
   pool.retention === null;
 
 export class FastCluster implements ManagedCluster {
   /** All there ever were, a row each. */
   readonly replicas: FastReplica[] = [];
   private readonly pools = new Map<string, Pool>();
-  private readonly live = new IdTable<FastRequest>();
+  readonly live = new IdTable<FastRequest>();
   /** By row of the cluster. */
   private readonly homes: Pool[] = [];
   private readonly arrival = new Arrival();
   private readonly gaps = new GapHistogram();
-  private readonly ranges: { spec: PoolSpec; range: LoadRange }[] = [];
-  private readonly due = new DueHeap();
+  readonly due = new DueHeap();
+  /** KV between the halves of disaggregated pools. */
+  private readonly transfers = new Transfers();
+  /** Replicas of some pool act on each other at once. */
+  private isLinked = false;
   /** By time, then as given; those before `inputStart` are done. */
   private inputs: Input[] = [];
   private inputStart = 0;
@@ -76,44 +102,67 @@ export class FastCluster implements ManagedCluster {
     for (const spec of deployment.pools) {
       invariant(isFast(spec), () => `pool ${spec.name} asks for what the fast engine does not model`);
       invariant(!this.pools.has(spec.name), () => `two pools are named ${spec.name}`);
-      const range = new LoadRange();
-      this.ranges.push({ spec, range });
-      const replicas: FastReplica[] = [];
-      const held: Submission[] = [];
-      const front: Front = new Front({
-        ...frontOptions(deployment, spec.name, options),
-        spec,
-        name: spec.name,
-        role: 'both',
-        engines: this.enginesOf(spec, replicas, range),
-        key,
-        held: () => held.length,
-      });
-      const pool = { front, before: new PoolFront(spec, [front], held), replicas };
+      const setOf = (of: SetOptions): ReplicaSet => {
+        const range = new LoadRange();
+        const replicas: FastReplica[] = [];
+        const front = new Front({
+          ...frontOptions(deployment, spec.name, options),
+          spec: of.spec,
+          name: of.half === null ? spec.name : `${spec.name}/${of.half}`,
+          role: of.half ?? 'both',
+          engines: this.enginesOf(of, replicas, range),
+          key,
+          held: of.held,
+        });
+        return { front, spec: of.spec, range, replicas };
+      };
+      const pool = spec.disaggregation === null ? this.whole(spec, setOf) : this.brokenUp(spec, setOf);
       this.pools.set(spec.name, pool);
-      for (const replica of replicas) this.homes[replica.row] = pool;
+      for (const { replicas } of pool.sets) for (const replica of replicas) this.homes[replica.row] = pool;
     }
     this.retime();
   }
 
-  private enginesOf(spec: PoolSpec, replicas: FastReplica[], range: LoadRange): Engines {
+  private whole(spec: PoolSpec, setOf: (of: SetOptions) => ReplicaSet): Pool {
+    const held: Submission[] = [];
+    const tell = (event: ClusterEvent) => this.record(event);
+    const set = setOf({ spec, half: null, keepsEnded: false, tell, held: () => held.length });
+    return { sets: [set], before: new PoolFront(spec, [set.front], held), split: null };
+  }
+
+  private brokenUp(spec: PoolSpec, setOf: (of: SetOptions) => ReplicaSet): Pool {
+    this.isLinked = true;
+    const split = new SplitPool(
+      spec as SplitSpec,
+      { transfers: this.transfers, tell: event => this.record(event) },
+      half => new FastHalf(setOf(half), this),
+    );
+    return { sets: [split.decode, split.prefill], before: split.before, split };
+  }
+
+  private enginesOf(of: SetOptions, replicas: FastReplica[], range: LoadRange): Engines {
+    const { spec, keepsEnded } = of;
+    const moved = (replica: FastReplica) => this.due.moved(replica);
     return {
       start: (id, name) => {
         const row = this.replicas.length;
-        const told = { gaps: this.gaps, range, emit: (event: ClusterEvent) => this.record(event) };
-        const replica = new FastReplica(spec, name, row, told);
+        const told = { gaps: this.gaps, range, emit: of.tell, moved };
+        const replica = new FastReplica(spec, name, row, told, keepsEnded);
         replicas[id] = replica;
         this.replicas.push(replica);
         this.due.add(replica);
+        of.started?.(id, name);
         const pool = this.pools.get(spec.name);
         if (pool !== undefined) this.homes[row] = pool;
       },
       stop: (id, atNs) => {
         const replica = replicas[id]!;
+        of.stopping?.(id, atNs);
         replica.stop(atNs);
         this.due.moved(replica);
       },
       signals: (id, atNs) => replicas[id]!.signals(atNs),
+      holds: id => replicas[id]!.kept.size > 0,
       cachedTokens: (id, prompt, promptTokens) => {
         const replica = replicas[id]!;
         const tokens = replica.cachedTokens(this.nowNs, prompt, promptTokens);
@@ -159,11 +208,12 @@ export class FastCluster implements ManagedCluster {
   }
 
   isIdle(): boolean {
-    return this.live.size === 0 && this.inputStart === this.inputs.length && this.heldAt().length === 0;
+    const hasWork = this.live.size > 0 || this.inputStart < this.inputs.length;
+    return !hasWork && this.heldAt().length === 0 && this.transfers.nextNs() === Number.POSITIVE_INFINITY;
   }
 
   view(pool: string): RoutingView {
-    return this.pools.get(pool)!.front.view(this.nowNs);
+    return this.pools.get(pool)!.sets[0]!.front.view(this.nowNs);
   }
 
   replicaSpans(): ReplicaSpan[] {
@@ -172,7 +222,7 @@ export class FastCluster implements ManagedCluster {
 
   private inputNs(): number {
     const ns = this.inputs[this.inputStart]?.atNs ?? Number.POSITIVE_INFINITY;
-    return Math.min(ns, this.frontNs);
+    return Math.min(ns, this.frontNs, this.transfers.nextNs());
   }
 
   nextNs(): number {
@@ -196,15 +246,19 @@ export class FastCluster implements ManagedCluster {
       if (!isStep) {
         if (inputNs > ns) break;
         this.nowNs = inputNs;
-        if (this.frontNs === inputNs) this.advanceFronts();
+        if (this.transfers.nextNs() === inputNs) {
+          this.transfers.advanceTo(inputNs);
+          this.retime();
+        } else if (this.frontNs === inputNs) this.advanceFronts();
         else this.takeInput();
         continue;
       }
       if ((top.dueRank === STEP_BEGINS ? top.dueNs + 1 : top.dueNs) > ns) break;
       this.nowNs = top.dueNs;
       top.advance();
-      // Where no input can come between, the next step begins at once: replicas do not see each other.
-      if (top.dueRank === STEP_BEGINS && top.dueNs < inputNs && top.dueNs < ns) top.advance();
+      // Where no input can come between, the next step begins at once, unless replicas see each other.
+      if (!this.isLinked && top.dueRank === STEP_BEGINS && top.dueNs < inputNs && top.dueNs < ns)
+        top.advance();
       this.due.moved(top);
     }
     this.nowNs = ns;
@@ -220,7 +274,7 @@ export class FastCluster implements ManagedCluster {
   }
 
   private sendHeld(pool: Pool): void {
-    if (pool.before.held.length === 0 || !pool.front.isOpen) return;
+    if (pool.before.held.length === 0 || !pool.before.isOpen) return;
     for (const submission of pool.before.held.splice(0)) this.send(pool, submission);
   }
 
@@ -260,16 +314,23 @@ export class FastCluster implements ManagedCluster {
     invariant(!this.live.has(id), () => `request ${id} is submitted while another of that id is live`);
     const pool = this.pools.get(submission.pool);
     pool?.before.came(submission, this.nowNs);
-    if (pool?.front.isOpen === true) this.send(pool, submission);
-    else if (pool?.front.opens === true) pool.before.held.push(submission);
+    if (pool?.before.isOpen === true) this.send(pool, submission);
+    else if (pool?.before.opens === true) pool.before.held.push(submission);
     else this.record(noPool(submission, pool !== undefined, this.nowNs));
   }
 
   private send(pool: Pool, given: Submission): void {
-    const { front, before } = pool;
+    const { before, split, sets } = pool;
+    if (split !== null) {
+      const isTaken = split.submit(this.nowNs, before.scheduledBy(given, this.nowNs));
+      if (!isTaken) before.ended(given.id, 0, this.nowNs);
+      this.frontNs = Math.min(this.frontNs, before.nextNs());
+      return;
+    }
+    const { front, replicas } = sets[0]!;
     const id = front.choose(this.nowNs, this.arrival.of(given));
     const submission = before.scheduledBy(given, this.nowNs);
-    const replica = pool.replicas[id]!;
+    const replica = replicas[id]!;
     const request = replica.submit(this.nowNs, submission);
     this.due.moved(replica);
     if (request === null) {
@@ -292,14 +353,16 @@ export class FastCluster implements ManagedCluster {
     if (kind === 'rejected') return;
     const request = this.live.get(id);
     if (request === undefined) return; // it waited for a replica
-    const { front, before } = this.homes[request.row]!;
+    const { sets, before, split } = this.homes[request.row]!;
+    const { front } = sets[0]!;
     if (kind === 'scheduled') {
       front.scheduled(id, request.submission.prompt, event.cachedTokens, atNs);
       before.scheduled(id, atNs);
     } else if (kind === 'token') front.firstToken(id, atNs);
     else {
       this.live.delete(id);
-      front.ended(id, event.outputTokens, kind === 'end', atNs);
+      if (split === null) front.ended(id, event.outputTokens, kind === 'end', atNs);
+      else split.decode.leave(id, event.outputTokens, kind === 'end', atNs);
       before.ended(id, event.outputTokens, atNs);
     }
   }
@@ -319,7 +382,7 @@ export class FastCluster implements ManagedCluster {
 
   /** By pool and id: rows are in the order in which replicas began. */
   private inOrder(): FastReplica[] {
-    return [...this.pools.values()].flatMap(({ replicas }) => replicas);
+    return [...this.pools.values()].flatMap(({ sets }) => sets.flatMap(({ replicas }) => replicas));
   }
 
   counters(): ReplicaCounters[] {
@@ -340,8 +403,8 @@ export class FastCluster implements ManagedCluster {
   }
 
   beyondRange(): string[] {
-    return this.ranges
-      .map(({ spec, range }) => range.beyond(spec.name, spec.step))
+    return [...this.pools.values()]
+      .flatMap(({ sets }) => sets.map(({ front, spec, range }) => range.beyond(front.name, spec.step)))
       .filter(line => line !== null);
   }
 

@@ -178,10 +178,10 @@ export class PrefixTree {
     return child;
   }
 
-  /** Whether a sequence of `tokens` tokens would fit, with what the last match found. */
-  fits(tokens: number): boolean {
+  /** Whether a sequence of `tokens` tokens would fit and leave `reserved` blocks, with what the last match found. */
+  fits(tokens: number, reserved = 0): boolean {
     const { blocks, freeBlocks } = this.found;
-    return this.blocksFor(tokens) - blocks + freeBlocks <= this.free;
+    return this.blocksFor(tokens) - blocks + freeBlocks + reserved <= this.free;
   }
 
   /** Takes what the last match found. The hold is empty before. */
@@ -206,9 +206,19 @@ export class PrefixTree {
    * share them. `read` is the sequence, prompt and then output.
    */
   grow(hold: Hold, tokens: number, of: Sequence): void {
+    this.reserve(hold, tokens);
+    this.fill(hold, tokens, of);
+  }
+
+  /** Grows a hold to `tokens` tokens whose KV is still to come. */
+  reserve(hold: Hold, tokens: number): void {
     const blocks = this.blocksFor(tokens);
     this.take(blocks - hold.blocks);
     hold.blocks = blocks;
+  }
+
+  /** The KV of the first `tokens` tokens of a hold is there. */
+  fill(hold: Hold, tokens: number, of: Sequence): void {
     this.name(hold, Math.floor(tokens / this.blockTokens), of);
   }
 

@@ -17,12 +17,14 @@ import type { Run } from '../../scenarios/formats/prompt.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
 import { type ClusterEvent, noTotals, type ReplicaCounters, type Submission } from '../cluster.ts';
 import type { GapHistogram } from '../gap-histogram.ts';
+import type { Carried } from '../handover.ts';
 import type { LoadRange } from '../load-range.ts';
-import { beyondCache, beyondQueue, beyondWindow } from '../refusal.ts';
+import { beyondCache, beyondQueue, beyondWindow, type Refusal } from '../refusal.ts';
 import { StepSum } from '../step-sum.ts';
 import { stuckText } from '../stuck.ts';
 import { Batch } from './batch.ts';
 import { Flight, NOBODY, type Step } from './flight.ts';
+import { closeHandover, Loading } from './loading.ts';
 import { LongestStep } from './longest-step.ts';
 import { PrefixTree } from './prefix-tree.ts';
 import { FastRequest, goesBefore } from './request.ts';
@@ -37,7 +39,12 @@ interface Told {
   gaps: GapHistogram;
   range: LoadRange;
   emit(event: ClusterEvent): void;
+  /** When it is due next has changed, and not by an input. */
+  moved(replica: FastReplica): void;
 }
+
+/** What `admit` says instead of tokens: the request waits for its KV, others may go on. */
+const LOADS = -1;
 
 export class FastReplica {
   readonly pool: PoolSpec;
@@ -56,6 +63,12 @@ export class FastReplica {
   private readonly gaps: GapHistogram;
   private readonly range: LoadRange;
   private readonly emit: (event: ClusterEvent) => void;
+  private readonly moved: (replica: FastReplica) => void;
+  /** Requests that end keep their blocks until `letGo`: another replica will load them. */
+  private readonly keepsEnded: boolean;
+  /** Ended here, and holding their blocks. By id. */
+  readonly kept = new Map<number, FastRequest>();
+  private readonly loading = new Loading();
   private readonly longest = new LongestStep();
 
   private first: FastRequest | null = null;
@@ -87,7 +100,8 @@ export class FastReplica {
   private admissions = 0;
   private readonly totals = noTotals();
 
-  constructor(pool: PoolSpec, name: string, row: number, { gaps, range, emit }: Told) {
+  constructor(pool: PoolSpec, name: string, row: number, told: Told, keepsEnded = false) {
+    const { gaps, range, emit, moved } = told;
     const { limits } = pool;
     this.pool = pool;
     this.name = name;
@@ -100,35 +114,69 @@ export class FastReplica {
     this.gaps = gaps;
     this.range = range;
     this.emit = emit;
+    this.moved = moved;
+    this.keepsEnded = keepsEnded;
   }
 
   private get hasWork(): boolean {
-    return this.runningCount > 0 || this.waiting.length > 0;
+    return this.runningCount > 0 || this.waiting.length > 0 || this.loading.done.length > 0;
+  }
+
+  /** Neither running nor ended, their KV on its way or not. */
+  private get waitingRequests(): number {
+    return this.waiting.length + this.loading.count;
   }
 
   // ── Inputs ──
 
   /** Queues a request; null when it is refused, which is reported. */
   submit(atNs: number, submission: Submission): FastRequest | null {
-    const { length, promptTokens } = this.waiting;
-    const refusal = this.refusal(submission, { requests: length, promptTokens });
+    const refusal = this.refusal(submission);
     if (refusal !== null) {
       this.emit({ kind: 'rejected', id: submission.id, atNs, ...refusal });
       return null;
     }
     const request = new FastRequest(submission, this.arrivals++, this.row);
-    const seeds = Math.floor(submission.warmTokens / this.limits.blockTokens);
-    // Behind a request that waits first come, first served, nothing changes now.
-    const changes = length === 0 || seeds > 0 || this.limits.schedulingPolicy === 'priority';
-    if (changes) this.interrupt(atNs);
-    this.tree.seed(submission.prompt, seeds);
+    this.seed(atNs, submission);
+    if (this.isHeededBy(this.waiting)) this.interrupt(atNs);
     this.waiting.add(request);
     this.wake(atNs);
     return request;
   }
 
-  private refusal(submission: Submission, waiting: { requests: number; promptTokens: number }) {
+  /** Behind a request that waits first come, first served, an arrival changes nothing now. */
+  private isHeededBy({ length }: WaitingQueue): boolean {
+    return length === 0 || this.limits.schedulingPolicy === 'priority';
+  }
+
+  /** Puts the resumed session of a request into the cache. */
+  seed(atNs: number, { prompt, warmTokens }: Submission): void {
+    const blocks = Math.floor(warmTokens / this.limits.blockTokens);
+    if (blocks === 0) return;
+    this.interrupt(atNs);
+    this.tree.seed(prompt, blocks);
+  }
+
+  /** Queues a request whose prompt another replica has computed; steps of this instant may still have to end. */
+  takeOver(atNs: number, submission: Submission, carried: Carried): FastRequest {
+    const request = new FastRequest(submission, this.arrivals++, this.row);
+    request.handover = carried.handover;
+    request.cachedTokens = carried.cachedTokens;
+    request.generated = carried.generated;
+    request.hasToken = carried.generated > 0;
+    request.lastTokenNs = carried.lastTokenNs;
+    request.computedTokens = carried.computedTokens;
+    request.preemptions = carried.preemptions;
+    if (this.isHeededBy(this.waiting)) this.cutRun(atNs);
+    this.waiting.add(request);
+    this.wake(atNs);
+    return request;
+  }
+
+  /** Why a request cannot be taken now; null when it can. */
+  refusal(submission: Submission): Refusal | null {
     const { limits } = this;
+    const waiting = { requests: this.waitingRequests, promptTokens: this.waiting.promptTokens };
     const window = beyondWindow(submission, limits);
     if (window !== null) return window;
     // The last token is never computed itself.
@@ -148,22 +196,51 @@ export class FastReplica {
     }
   }
 
+  /** The KV that a request was to load from another replica is lost. */
+  fail(atNs: number, request: FastRequest): void {
+    this.interrupt(atNs);
+    this.drop(atNs, request, undefined, 'failed');
+    this.wake(atNs);
+  }
+
+  /** The blocks of a request that ended here and was kept are free. */
+  letGo(atNs: number, id: number): void {
+    const request = this.kept.get(id);
+    invariant(request !== undefined, () => `${this.name} does not keep request ${id}`);
+    this.kept.delete(id);
+    this.tree.release(request.hold, request.computed, request.content);
+    this.wake(atNs);
+  }
+
+  /** The KV of a request has come. */
+  private loaded(atNs: number, request: FastRequest): void {
+    this.interrupt(atNs);
+    this.tree.fill(request.hold, request.computed, request.content);
+    this.wake(atNs);
+    this.moved(this);
+  }
+
   /** It is gone, and what it had fails. */
   stop(atNs: number): void {
     this.interrupt(atNs);
-    while (this.first !== null) this.drop(atNs, this.first, undefined, 'failed');
-    for (let head = this.waiting.head(); head !== undefined; head = this.waiting.head())
-      this.drop(atNs, head, undefined, 'failed');
+    const fail = (request: FastRequest) => this.drop(atNs, request, undefined, 'failed');
+    while (this.first !== null) fail(this.first);
+    for (let head = this.waiting.head(); head !== undefined; head = this.waiting.head()) fail(head);
+    for (const request of [...this.loading.underWay, ...this.loading.done]) fail(request);
     this.totals.busyNs = this.busyNs(atNs);
     this.busyUntilNs = atNs;
     this.isStopped = true;
-    this.dueNs = Number.POSITIVE_INFINITY;
-    this.dueRank = STEP_ENDS;
+    // It may go while a step of it ends: nothing of what is in flight appears any more.
+    this.flight.count = 0;
+    this.cancels = [];
+    this.rest();
   }
 
   /** A step may begin at this instant if there is room for one and work to do. */
   private wake(atNs: number): void {
     if (this.runSteps > 0 || this.flight.count > this.lag || !this.hasWork) return;
+    // What ends now goes first, and then begins what it can.
+    if (this.dueNs === atNs && this.dueRank === STEP_ENDS) return;
     this.dueNs = atNs;
     this.dueRank = STEP_BEGINS;
   }
@@ -178,13 +255,17 @@ export class FastReplica {
 
   /** Puts the run behind: what was decided before `ns` counts, and the next step is open. Steps that end at `ns` end. */
   interrupt(ns: number): void {
-    if (this.runSteps > 0) {
-      this.applyRun(this.decidedBefore(ns));
-      this.runSteps = 0;
-      this.dueNs = this.flight.first.endNs;
-      this.dueRank = STEP_ENDS;
-    }
+    this.cutRun(ns);
     if (this.dueNs === ns && this.dueRank === STEP_ENDS) this.endSteps(ns);
+  }
+
+  /** The same, but what ends at `ns` is still to end. */
+  private cutRun(ns: number): void {
+    if (this.runSteps === 0) return;
+    this.applyRun(this.decidedBefore(ns));
+    this.runSteps = 0;
+    this.dueNs = this.flight.first.endNs;
+    this.dueRank = STEP_ENDS;
   }
 
   /** Steps of the run that were decided before `ns`: the first when it began, each other when a step ended. */
@@ -286,7 +367,11 @@ export class FastReplica {
 
   private finish(request: FastRequest, nowNs: number): void {
     this.noteLongest(request);
-    this.leave(request);
+    // One that was preempted while its last token was on its way has nothing left to keep.
+    if (this.keepsEnded && request.isRunning) {
+      this.unlink(request);
+      this.kept.set(request.submission.id, request);
+    } else this.leave(request, nowNs);
     request.isCancelled = false;
     this.totals.requestsFinished += 1;
     this.emit(this.over('end', request, request.generated, nowNs));
@@ -305,11 +390,11 @@ export class FastReplica {
     outputTokens: number,
     atNs: number,
   ): ClusterEvent {
-    const { submission, computedTokens, preemptions, itlMaxNs } = request;
+    const { submission, computedTokens, preemptions, itlMaxNs, transfer } = request;
     const { id } = submission;
-    if (kind !== 'failed') return { kind, id, atNs, outputTokens, computedTokens, preemptions, itlMaxNs };
-    const reason = 'replica_lost';
-    return { kind, reason, id, atNs, outputTokens, computedTokens, preemptions, itlMaxNs };
+    const over = { id, atNs, outputTokens, computedTokens, preemptions, itlMaxNs };
+    const told = transfer === null ? over : { ...over, transfer };
+    return kind === 'failed' ? { kind, reason: 'replica_lost', ...told } : { kind, ...told };
   }
 
   /** Cancelled. Of `ended`, the step that ends now, and of those in flight it gives no token any more. */
@@ -335,18 +420,21 @@ export class FastReplica {
     }
     if (request.inBatch) this.leaveBatch(request, this.nextStep);
     else if (request.isEnding) this.dropEnding(this.ending.indexOf(request));
-    this.leave(request);
+    this.leave(request, nowNs);
     this.emit(this.over(kind, request, request.generated - lost, nowNs));
   }
 
   /** Out of its queue, its blocks free. */
-  private leave(request: FastRequest): void {
-    if (!request.isRunning) {
+  private leave(request: FastRequest, nowNs: number): void {
+    const isLoading = !request.isRunning && this.loading.drop(nowNs, request);
+    closeHandover(nowNs, request);
+    if (request.isRunning) {
+      this.unlink(request);
+      if (!request.isEnding) this.removeLoose(request);
+    } else if (!isLoading) {
       this.waiting.remove(request);
       return;
     }
-    this.unlink(request);
-    if (!request.isEnding) this.removeLoose(request);
     this.tree.release(request.hold, request.computed, request.content);
   }
 
@@ -389,7 +477,8 @@ export class FastReplica {
   private beginSteps(nowNs: number): void {
     while (this.hasWork && this.flight.count <= this.lag) {
       if (!this.decide(nowNs)) {
-        invariant(this.flight.count > 0, () => this.stuck());
+        const canGoOn = this.flight.count > 0 || this.loading.underWay.length > 0 || this.kept.size > 0;
+        invariant(canGoOn, () => this.stuck());
         break;
       }
       if (this.runSteps > 0) {
@@ -449,14 +538,15 @@ export class FastReplica {
   private capped(tokens: number): number {
     const { longPrefillTokens } = this.limits;
     if (longPrefillTokens === 0 || tokens <= longPrefillTokens) return tokens;
-    return this.runningCount + this.waiting.length <= 1 ? tokens : longPrefillTokens;
+    return this.runningCount + this.waitingRequests <= 1 ? tokens : longPrefillTokens;
   }
 
   private schedule(nowNs: number, step: number): boolean {
     const { limits, batch, tree, loose, load } = this;
     this.givers = null;
     const isPlain = this.isPlain(step);
-    if (isPlain && loose.length === 0 && this.waiting.length === 0 && batch.count > 0)
+    const arrives = this.waiting.length > 0 || this.loading.done.length > 0;
+    if (isPlain && loose.length === 0 && !arrives && batch.count > 0)
       return this.beginRun(nowNs, step, false);
     load.decodes = 0;
     load.decodeContextTokens = 0;
@@ -481,9 +571,10 @@ export class FastReplica {
     } else if (this.isOrdered()) budget = this.scheduleShort(step, budget);
     else budget = this.scheduleOneByOne(step, budget);
     if (this.totals.preemptions === preempted) {
-      while (this.waiting.length > 0 && budget > 0 && this.runningCount < limits.maxSequences) {
-        const tokens = this.admit(nowNs, budget);
+      while (budget > 0 && this.runningCount < limits.maxSequences) {
+        const tokens = this.admitNext(nowNs, budget);
         if (tokens === 0) break;
+        if (tokens === LOADS) continue;
         budget -= tokens;
         isRun = false;
       }
@@ -535,15 +626,44 @@ export class FastReplica {
     this.givers.push(request);
   }
 
-  /** Admits the head of the queue; returns its tokens in this step, 0 when it stays. */
-  private admit(nowNs: number, budget: number): number {
+  /** Admits who comes next; returns its tokens in this step, 0 when it stays or nobody waits. */
+  private admitNext(nowNs: number, budget: number): number {
+    const loaded = this.loading.done[0];
+    if (loaded !== undefined) return this.admitLoaded(loaded, budget);
+    const head = this.waiting.head();
+    return head === undefined || head.isEnding ? 0 : this.admit(nowNs, head, budget);
+  }
+
+  private admitLoaded(request: FastRequest, budget: number): number {
     const { tree, limits } = this;
-    const request = this.waiting.head()!;
-    if (request.isEnding) return 0;
+    const wanted = this.capped(request.target - request.computed);
+    if (!limits.chunkedPrefill && wanted > budget) return 0;
+    if (tree.blocksFor(request.target) - request.hold.blocks > tree.free) return 0;
+    const tokens = Math.min(wanted, budget);
+    this.loading.done.shift();
+    this.link(request);
+    this.growTo(request, tokens);
+    this.loose.push(request);
+    this.count(request, tokens);
+    return tokens;
+  }
+
+  private admit(nowNs: number, request: FastRequest, budget: number): number {
+    const { tree, limits } = this;
     const { promptTokens, id } = request.submission;
     const { target } = request;
     const match = tree.match(request.content, target);
     const hitTokens = match.blocks * tree.blockTokens;
+    const load = request.handover?.find(match.blocks) ?? null;
+    if (load !== null) {
+      if (!tree.fits(target, this.reservedBlocks())) return 0;
+      tree.takeMatch(request.hold);
+      tree.reserve(request.hold, load.tokens);
+      this.waiting.takeHead();
+      request.computed = hitTokens;
+      this.loading.start(nowNs, request, load, (ns, each) => this.loaded(ns, each));
+      return LOADS;
+    }
     const wanted = this.capped(target - hitTokens);
     if (!limits.chunkedPrefill && wanted > budget) return 0;
     if (!tree.fits(target)) return 0;
@@ -559,9 +679,20 @@ export class FastReplica {
       this.totals.prefixHitsTokens += hitTokens;
       this.emit({ kind: 'scheduled', id, atNs: nowNs, replica: this.name, cachedTokens: hitTokens });
     }
+    closeHandover(nowNs, request);
     this.loose.push(request);
     this.count(request, tokens);
     return tokens;
+  }
+
+  /** Blocks still to be taken by all who have begun: a load that took them could stop everybody, itself included. */
+  private reservedBlocks(): number {
+    const { tree, loose, ending, loading } = this;
+    let blocks = 0;
+    for (const requests of [loose, ending, loading.underWay, loading.done])
+      for (const { target, hold, isEnding, isRunning } of requests)
+        if (!isEnding || isRunning) blocks += Math.max(0, tree.blocksFor(target) - hold.blocks);
+    return blocks;
   }
 
   /** The step is decided: its length is known, and those that give a token go on in the batch. */
@@ -787,7 +918,7 @@ export class FastReplica {
   signals(atNs: number): Signals {
     return {
       running: this.runningCount,
-      waiting: this.waiting.length,
+      waiting: this.waitingRequests,
       kvUsedRatio: this.usedBlocks(atNs) / this.limits.kvBlocks,
     };
   }
@@ -828,14 +959,13 @@ export class FastReplica {
       replica: this.name,
       model: this.pool.modelId,
       runningRequests: this.runningCount,
-      waitingRequests: this.waiting.length,
+      waitingRequests: this.waitingRequests,
       kvBlocks: this.limits.kvBlocks,
       kvBlocksUsed: this.tree.usedBlocks,
       blockTokens: this.limits.blockTokens,
       maxModelTokens: this.limits.maxModelTokens,
       evictedBlocks: this.tree.evictedBlocks,
-      loadedTokens: 0,
-      transferredBytes: 0,
+      ...this.loading.totals,
       ...this.totals,
       busyNs: this.busyNs(nowNs),
     };

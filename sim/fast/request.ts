@@ -2,6 +2,7 @@
 // and generated is known from the step at which it joined.
 import { Sequence } from '../../gateway/routing/passage.ts';
 import type { Submission } from '../cluster.ts';
+import type { Handover } from '../handover.ts';
 import { Hold } from './prefix-tree.ts';
 
 export class FastRequest {
@@ -43,6 +44,10 @@ export class FastRequest {
   itlMaxNs = 0;
   /** It is cancelled at the end of the step that runs. */
   isCancelled = false;
+  /** Where the KV of its prompt lies until it is here; null when it is computed here. */
+  handover: Handover | null = null;
+  /** When its KV came from there; null: it has not, or need not. */
+  transfer: { readonly startNs: number; readonly endNs: number } | null = null;
 
   constructor(submission: Submission, arrival: number, row: number) {
     this.submission = submission;

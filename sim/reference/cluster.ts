@@ -20,12 +20,12 @@ import {
   withdrawn,
 } from '../cluster.ts';
 import { GapHistogram } from '../gap-histogram.ts';
+import { Transfers } from '../transfers.ts';
 import { Kernel, type KernelEvent } from './kernel.ts';
 import { buildPool, type Pool, type Surroundings } from './pool.ts';
 import type { RankGroup, Stepper } from './rank-group.ts';
 import type { Replica } from './replica.ts';
 import type { ReplicaSet } from './replica-set.ts';
-import { Transfers } from './transfers.ts';
 
 type Input =
   | { kind: 'submit'; submission: Submission }
@@ -253,7 +253,6 @@ export class ReferenceCluster implements ManagedCluster {
       return;
     }
     this.live.set(id, { pool, submission });
-    this.wakeReplica(atNs, pool.place(id).replica);
   }
 
   private cancelLive(atNs: number, id: number): void {
@@ -263,10 +262,7 @@ export class ReferenceCluster implements ManagedCluster {
         if (before.withdraw(id, atNs)) this.record(withdrawn(id, atNs));
       return;
     }
-    place.group.observe(atNs);
-    place.replica.cancel(atNs, id);
-    // At once where no step is in flight: others may have waited for its blocks.
-    if (place.replica.steps.length === 0) this.wakeReplica(atNs, place.replica);
+    place.cancel(atNs, id);
   }
 
   private record(event: ClusterEvent): void {

@@ -1,25 +1,11 @@
 // KV that a request need not compute because it lies elsewhere: in a tier behind the GPU's memory, or on the replica that
 // computed the prompt. vLLM's WAITING_FOR_REMOTE_KVS, and the queue of finished loads that goes before `waiting`.
 // Rule: blocks first, then the transfer; what loads takes neither budget nor a place in the batch.
+import type { Load } from '../handover.ts';
+import type { Travel } from '../transfers.ts';
 import type { KvCache } from './kv-cache.ts';
 import { type Request, targetTokens } from './request.ts';
 import type { Tiers } from './tiers.ts';
-import type { Travel } from './transfers.ts';
-
-/** A load that could begin now. */
-export interface Load {
-  /** Leading tokens of the sequence, hits included, whose KV is there once it has arrived. */
-  readonly tokens: number;
-  readonly bytes: number;
-  start(atNs: number, arrived: (atNs: number) => void): Travel;
-}
-
-/** The KV of a prompt on the replica that computed it, kept there until it is closed. */
-export interface Handover {
-  /** What there is behind `hitBlocks` blocks that are here already; null when those are all. */
-  find(hitBlocks: number): Load | null;
-  close(atNs: number): void;
-}
 
 export class Loads {
   readonly tiers: Tiers | null;

@@ -1,14 +1,16 @@
-// A pool as the cluster sees it: requests go in, and it knows where they are. A disaggregated one is in split-pool.ts.
+// A pool as the cluster sees it: requests go in, and it knows where they are. What a disaggregated one
+// does is in ../split-pool.ts.
 import type { DeploymentSpec, PoolSpec } from '../../engines/engine.ts';
+import { invariant } from '../../scenarios/base/errors.ts';
 import type { Key } from '../../scenarios/base/key.ts';
 import type { ClusterOptions, Submission } from '../cluster.ts';
 import { PoolFront } from '../pool-front.ts';
+import { SplitPool, type SplitSpec } from '../split-pool.ts';
+import type { Transfers } from '../transfers.ts';
 import type { RankGroup } from './rank-group.ts';
 import type { Replica, ReplicaSink } from './replica.ts';
 import { type Place, ReplicaSet } from './replica-set.ts';
-import { splitPool } from './split-pool.ts';
 import { tiersOf } from './tiers.ts';
-import type { Transfers } from './transfers.ts';
 
 export interface Pool {
   /** All replicas, in the order in which they are reported. */
@@ -40,7 +42,37 @@ export function buildPool(spec: PoolSpec, surroundings: Surroundings): Pool {
   const { disaggregation } = spec;
   return disaggregation === null
     ? wholePool(spec, surroundings)
-    : splitPool({ ...spec, disaggregation }, surroundings);
+    : brokenUp({ ...spec, disaggregation }, surroundings);
+}
+
+function brokenUp(spec: SplitSpec, surroundings: Surroundings): Pool {
+  const { sink, transfers } = surroundings;
+  const tiers = tiersOf(spec, transfers);
+  const split = new SplitPool(spec, { transfers, tell: sink.event }, half => {
+    const { keepsEnded, tell, started } = half;
+    return new ReplicaSet({
+      ...surroundings,
+      ...half,
+      sink: { ...sink, event: tell },
+      optionsOf: () => ({ tiers: tiers(half.spec), keepsEnded }),
+      started: (group, id) => {
+        started(id, group.name);
+        surroundings.started(group);
+      },
+    });
+  });
+  const { decode, prefill, before } = split;
+  return {
+    sets: [decode, prefill],
+    before,
+    submit: (atNs, submission) => split.submit(atNs, submission),
+    place(id) {
+      const place = prefill.place(id) ?? decode.place(id);
+      invariant(place !== null, () => `pool ${spec.name} does not have request ${id}`);
+      return place;
+    },
+    leave: (id, outputTokens, isOk, atNs) => decode.leave(id, outputTokens, isOk, atNs),
+  };
 }
 
 function wholePool(spec: PoolSpec, surroundings: Surroundings): Pool {
@@ -58,7 +90,7 @@ function wholePool(spec: PoolSpec, surroundings: Surroundings): Pool {
     before: new PoolFront(spec, [set.front], held),
     submit(atNs, submission) {
       const place = set.choose(atNs, submission);
-      if (place.replica.submit(atNs, submission)) return true;
+      if (place.submit(atNs, submission)) return true;
       set.leave(submission.id, 0, false, atNs);
       return false;
     },

@@ -1,13 +1,14 @@
 // Blocks that a retention policy fetches from the tiers before the call that needs them comes (KVFlow's background
 // prefetch). Rule: a prefetch takes no block before its KV is there, gives up only what is worth less, and gives way to
 // the call itself, which loads what is missing. Simplified: in an engine it would hold its blocks while it travels.
+
+import type { Travel } from '../transfers.ts';
 import type { BlockHash } from './block-hash.ts';
 import type { KvCache } from './kv-cache.ts';
 import type { Lease } from './lease.ts';
 import type { Loads } from './loads.ts';
 import type { Request } from './request.ts';
 import type { Tiers } from './tiers.ts';
-import type { Travel } from './transfers.ts';
 
 export class Prefetches {
   private readonly tiers: Tiers;

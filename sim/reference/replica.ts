@@ -7,8 +7,9 @@ import { invariant } from '../../scenarios/base/errors.ts';
 import type { Run } from '../../scenarios/formats/prompt.ts';
 import type { TimelineSample } from '../../scenarios/formats/record.ts';
 import { type ClusterEvent, noTotals, type ReplicaCounters, type Submission } from '../cluster.ts';
+import type { Carried } from '../handover.ts';
 import type { LoadRange } from '../load-range.ts';
-import { beyondQueue, beyondWindow } from '../refusal.ts';
+import { beyondQueue, beyondWindow, type Refusal } from '../refusal.ts';
 import { stuckText } from '../stuck.ts';
 import type { Engine, Queues } from './engine.ts';
 import { engines } from './engines.ts';
@@ -20,8 +21,6 @@ import { newRequest, type Request } from './request.ts';
 import { goesBefore, type StepPlan } from './scheduler.ts';
 import { acceptedTokens } from './speculative.ts';
 import type { Tiers } from './tiers.ts';
-
-type Rejection = Extract<ClusterEvent, { kind: 'rejected' }>;
 
 /** A request that only asks. */
 const PROBE: Omit<Submission, 'pool' | 'prompt' | 'promptTokens'> = {
@@ -49,12 +48,6 @@ export interface ReplicaOptions {
   /** Told of every step. */
   range: LoadRange;
 }
-
-/** What a request brings from the replica that computed its prompt. */
-export type Carried = Pick<
-  Request,
-  'handover' | 'cachedTokens' | 'generated' | 'lastTokenNs' | 'computedTokens' | 'lostTokens' | 'preemptions'
->;
 
 export class Replica implements Queues {
   readonly pool: PoolSpec;
@@ -154,6 +147,7 @@ export class Replica implements Queues {
   /** Queues a request whose prompt another replica has computed. */
   takeOver(submission: Submission, carried: Carried): void {
     const request = Object.assign(newRequest(submission, this.limits.blockTokens, this.arrivals++), carried);
+    request.lostTokens = carried.computedTokens; // here they count as loaded
     this.engine.arrived?.(request, carried.lastTokenNs);
     this.enqueue(request);
   }
@@ -170,7 +164,7 @@ export class Replica implements Queues {
   }
 
   /** Why a request cannot be taken now; null when it can. */
-  refusal(submission: Submission): Pick<Rejection, 'reason' | 'message'> | null {
+  refusal(submission: Submission): Refusal | null {
     const window = beyondWindow(submission, this.limits);
     if (window !== null) return window;
     const never = this.engine.refusal(submission);
@@ -327,8 +321,8 @@ export class Replica implements Queues {
     }
     this.totals.generationTokens += tokens;
     if (request.generated < outputTokens) return;
-    if (this.keepsEnded) this.keep(request);
-    else this.leave(atNs, request);
+    if (this.keepsEnded && this.running.includes(request)) this.keep(request);
+    else this.leave(atNs, request); // preempted while its last token was on its way: nothing is left to keep
     this.totals.requestsFinished += 1;
     this.sink.event({ kind: 'end', atNs, ...ended(request) });
   }

@@ -2,10 +2,10 @@
 // target, prompt plus generated so far, and each step lets `computed` catch up.
 // Law: computedTokens + tokens in flight = computed + lostTokens - hitTokens + rejectedTokens.
 import type { Submission } from '../cluster.ts';
+import type { Handover } from '../handover.ts';
 import type { BlockHash } from './block-hash.ts';
 import { blockHashes } from './block-hash.ts';
 import type { Block } from './free-queue.ts';
-import type { Handover } from './loads.ts';
 
 export interface Request {
   readonly submission: Submission;

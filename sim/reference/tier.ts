@@ -2,8 +2,8 @@
 // Rule: a block can be found once it is written, and is not given up while it is written or read.
 import type { KvTier } from '../../engines/engine.ts';
 import { type Leg, newLink } from '../links.ts';
+import type { Transfers, Travel } from '../transfers.ts';
 import type { BlockHash } from './block-hash.ts';
-import type { Transfers, Travel } from './transfers.ts';
 
 const NS_PER_MS = 1e6;
 

@@ -3,13 +3,14 @@
 import type { KvTier, PoolSpec, StepModel } from '../../engines/engine.ts';
 import { addSequence, emptyLoad } from '../../engines/step-load.ts';
 import { UserError } from '../../scenarios/base/errors.ts';
+import type { Load } from '../handover.ts';
+import { blockBytesOf } from '../kv-bytes.ts';
+import type { Transfers, Travel } from '../transfers.ts';
 import type { BlockHash } from './block-hash.ts';
 import type { KvCache } from './kv-cache.ts';
-import type { Load } from './loads.ts';
 import { type Request, targetTokens } from './request.ts';
 import type { StepPlan } from './scheduler.ts';
 import { Tier } from './tier.ts';
-import type { Transfers, Travel } from './transfers.ts';
 
 /** A run of blocks in one tier. */
 interface Found {
@@ -174,12 +175,4 @@ export function tiersOf(spec: PoolSpec, transfers: Transfers): (half: PoolSpec) 
     }
     return new Tiers(build(half, own, common), half);
   };
-}
-
-/** Bytes of one KV block of a replica. */
-export function blockBytesOf({ name, limits, kvBytesPerToken }: PoolSpec, what: string): number {
-  if (kvBytesPerToken !== null) return Math.ceil(kvBytesPerToken * limits.blockTokens);
-  throw new UserError(`pool ${name}: \`${what}\` needs the KV bytes of a token`, {
-    hint: 'name a model of the catalogue whose KV size is known',
-  });
 }

@@ -84,7 +84,8 @@ function drawPrompt(draws: Draws, id: number, threads: Run[][], most: number): R
   );
 }
 
-export function drawCase(seed: number): DrawnCase {
+/** `isSplit`: the pool is disaggregated. */
+export function drawCase(seed: number, isSplit = false): DrawnCase {
   const draws = new Draws(seedKey(`twin ${seed}`));
   const some = drawLimits(draws);
   const scale = draws.one([1, 1, 7, 1000]);
@@ -153,11 +154,59 @@ export function drawCase(seed: number): DrawnCase {
   if (draws.chance(0.3)) inputs.push({ atNs: draws.whole(0, atNs), crash: 'pool', draw: 0.5 });
   inputs.sort((a, b) => a.atNs - b.atNs);
   const policy = draws.one(Object.keys(routingPolicies));
-  const drawn = deployment([{ ...spec, ...managed }], policy);
+  const split = isSplit ? drawSplit(draws, scale, managed) : {};
+  const drawn = deployment([{ ...spec, ...managed, ...split }], policy);
   return { deployment: { ...drawn, signals: drawSignals(draws, scale) }, inputs };
 }
 
 const MS_PER_NS = 1e-6;
+
+/** A prefill half of its own kind behind links of a byte or a few a nanosecond. */
+function drawSplit(
+  draws: Draws,
+  scale: number,
+  managed: ReturnType<typeof drawManaged>,
+): Pick<PoolSpec, 'disaggregation' | 'kvBytesPerToken'> {
+  const costs = {
+    baseNs: draws.whole(1, 5) * scale,
+    perTokenNs: draws.whole(0, 2) * scale,
+    perContextTokenNs: draws.chance(0.5) ? draws.whole(0, 3) : 0,
+  };
+  const scaling: ScalingSpec = {
+    policy: 'hpa',
+    options: {
+      metric: 'in_flight',
+      target: draws.one([0.4, 1, 2]),
+      interval: draws.whole(1, 40) * scale * MS_PER_NS,
+    },
+    min: draws.whole(0, 1),
+    max: draws.whole(1, 3),
+    signalAgeMs: 0,
+    drain: draws.one(['calls', 'workflows']),
+    drainMaxMs: draws.chance(0.5) ? Number.POSITIVE_INFINITY : draws.whole(1, 60) * scale * MS_PER_NS,
+  };
+  return {
+    kvBytesPerToken: draws.whole(1, 4),
+    disaggregation: {
+      prefill: {
+        replicas: draws.whole(1, 3),
+        limits: drawLimits(draws),
+        step: affineStep(costs),
+        gpuId: null,
+        tensorParallel: 1,
+        usdPerGpuHour: null,
+        scaling: managed.scaling !== null && draws.chance(0.5) ? scaling : null,
+        coldStart: managed.coldStart,
+        spot: managed.spot,
+      },
+      linkBytesPerSec: (draws.one([0.3, 1, 3, 50]) * 1e9) / scale,
+      linkLatencyMs: draws.one([0, 0, 1, 20]) * scale * MS_PER_NS,
+      overlapLayers: draws.chance(0.4) ? draws.whole(1, 5) : null,
+      firstToken: draws.one(['decode', 'prefill']),
+      localBelowTokens: draws.chance(0.4) ? draws.whole(1, 40) : 0,
+    },
+  };
+}
 
 /** As old as a few steps. */
 function drawSignals(draws: Draws, scale: number): SignalAges {

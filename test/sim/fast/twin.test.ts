@@ -93,6 +93,34 @@ test(`${CASES} drawn clusters: the fast engine tells what the reference tells`, 
   expect(started).toBeGreaterThan(CASES / 4);
 }, 600_000);
 
+test(`${CASES} drawn disaggregated pools: the fast engine tells what the reference tells`, () => {
+  let transfers = 0;
+  let preemptions = 0;
+  let cancelled = 0;
+  let failed = 0;
+  for (let seed = 0; seed < CASES; seed++) {
+    const drawn = drawCase(seed, true);
+    const lookNs = seed % 3 === 0 ? 97 : 0;
+    const slow = tell(createCluster(drawn.deployment), drawn, lookNs);
+    const fast = tell(new FastCluster(drawn.deployment), drawn, lookNs);
+    expect(fast, `case ${seed}`).toEqual(slow);
+    for (const { preemptions: each } of fast.counters as { preemptions: number }[]) preemptions += each;
+    const events = fast.events.map(event => JSON.parse(event) as { kind: string; transfer?: object });
+    const count = (kind: string): number => events.filter(each => each.kind === kind).length;
+    const given = drawn.inputs.filter(input => 'submission' in input).length;
+    const over = count('end') + count('cancelled') + count('failed') + count('rejected');
+    expect(over, `case ${seed}: every request is over once`).toBe(given);
+    transfers += events.filter(({ transfer }) => transfer !== undefined).length;
+    cancelled += count('cancelled');
+    failed += count('failed');
+  }
+  // Or the draws would not test what they are for.
+  expect(transfers).toBeGreaterThan(CASES * 2);
+  expect(preemptions).toBeGreaterThan(CASES / 4);
+  expect(cancelled).toBeGreaterThan(CASES / 4);
+  expect(failed).toBeGreaterThan(CASES / 20);
+}, 600_000);
+
 test('both engines have computed as long, whenever one looks, and never longer than time went on', () => {
   let looksWithWork = 0;
   for (let seed = 0; seed < 150; seed++) {
