@@ -51,7 +51,7 @@ const SPAN = 2 ** 32;
 
 /** A uniform number of each part from the one of the whole, hashed: parts are drawn apart. */
 const partUniform = (draw: number, index: number): number =>
-  uniform(extend({ hi: Math.floor(draw * SPAN), lo: Math.floor(((draw * SPAN) % 1) * SPAN) }, index));
+  uniform(extend({ hi: Math.floor(draw * SPAN) | 0, lo: Math.floor(((draw * SPAN) % 1) * SPAN) | 0 }, index));
 
 function sumOf(parts: readonly Part[]): ColdStart {
   const medians = parts.map(({ of }) => drawAmount(of, 0.5, false));

@@ -1,6 +1,6 @@
 // The one-word-one-token vocabulary: token i of content K is one lowercase word (chat, completions) or one token id
 // (token-array prompts). Rule: equal (key, index) is equal text, and equal text is an equal KV block, in both worlds.
-import { extend, type Key, textKey } from '../scenarios/base/key.ts';
+import { extend, type Key, keyIndex, textKey } from '../scenarios/base/key.ts';
 import type { Run } from '../scenarios/formats/prompt.ts';
 
 const WORD_SALT = 0x57544b31;
@@ -41,7 +41,7 @@ export function spelled(key: Key, from: number, to: number, spaced: readonly str
 
 /** Which of `count` words is the one at `index` of the content `key`. */
 const placeOf = (key: Key, index: number, count: number): number =>
-  Math.floor((extend(key, index, WORD_SALT).hi / 2 ** 32) * count);
+  Math.floor(((extend(key, index, WORD_SALT).hi >>> 0) / 2 ** 32) * count);
 
 /** The words of a text: what lies between its white space. As many tokens as this has items. */
 export function splitWords(text: string): string[] {
@@ -56,13 +56,12 @@ const RESERVED_IDS = 10;
 
 /** The id of token `index` of the content `key`, in [10, vocabTokens - 10); `vocabTokens` is over 20. */
 export function tokenIdOf(key: Key, index: number, vocabTokens: number): number {
-  const { hi } = extend(key, index, TOKEN_ID_SALT);
-  return RESERVED_IDS + (hi % (vocabTokens - 2 * RESERVED_IDS));
+  return RESERVED_IDS + keyIndex(extend(key, index, TOKEN_ID_SALT), vocabTokens - 2 * RESERVED_IDS);
 }
 
 /** The same out of ids that are known to be good. */
 export const knownIdOf = (key: Key, index: number, ids: readonly number[]): number =>
-  ids[extend(key, index, TOKEN_ID_SALT).hi % ids.length]!;
+  ids[keyIndex(extend(key, index, TOKEN_ID_SALT), ids.length)]!;
 
 const idSpace: Key = textKey('token id');
 

@@ -5,6 +5,7 @@ import { extendText, uniform } from '../scenarios/base/key.ts';
 import type { AttemptKind, Waste } from '../scenarios/formats/record.ts';
 import { type Reason, reasonOf } from '../scenarios/formats/rules.ts';
 import { type CallResult, type SendRequest, unsent } from '../scenarios/workflows/world.ts';
+import { withOutput } from '../scenarios/workflows/written-call.ts';
 import { attemptRecord } from './attempt-record.ts';
 import { Health } from './breakers/health.ts';
 import type { Attempt, Failure, GovernedCall } from './calls.ts';
@@ -118,7 +119,7 @@ export class Attempts {
     const prefers = call.lastReplica ?? (isSticky ? call.session.lastReplica : null);
     const isAsAsked = n === 0 && target === request.pool && prefers === null;
     if (isAsAsked && !isCapped && avoids === null) return request;
-    const asked = isCapped ? { ...request.call, ...cappedOutput(request.call, capTokens) } : request.call;
+    const asked = isCapped ? withOutput(request.call, cappedOutput(request.call, capTokens)) : request.call;
     return { ...request, pool: target, attempt: n, prefers, avoids, call: asked };
   }
 

@@ -32,8 +32,8 @@ export interface Submission {
   /** Lower goes first, where the engine schedules by priority. */
   priority: number;
   /** The replica that it goes to if that takes requests, and those that it goes to only if there is no other. */
-  prefers?: string | null;
-  avoids?: readonly string[] | null;
+  prefers?: string | null | undefined;
+  avoids?: readonly string[] | null | undefined;
   /** Unknown to a server that is asked by a stranger. */
   call?: CallFacts;
   /** How long parts of the prompt are worth keeping, where the engine retains by priority (TensorRT-LLM); none by default. */

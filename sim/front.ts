@@ -263,8 +263,8 @@ export class Front {
     return home;
   }
 
-  scheduled(id: number, prompt: readonly Run[], cachedTokens: number, atNs: number): void {
-    this.balancer.scheduled(id, prompt, cachedTokens, atNs / NS_PER_MS);
+  scheduled(id: number, of: { readonly prompt: readonly Run[] }, cachedTokens: number, atNs: number): void {
+    this.balancer.scheduled(id, of, cachedTokens, atNs / NS_PER_MS);
     this.flow?.scheduled(id, cachedTokens);
   }
 

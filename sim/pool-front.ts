@@ -159,7 +159,7 @@ export class PoolFront {
     const { scheduler } = this;
     if (scheduler === null) return submission;
     const priority = scheduler.urgency(this.arrival.of(submission), atNs / NS_PER_MS);
-    const urgent = { ...submission, priority };
+    const urgent = { ...submission, prompt: submission.prompt, priority };
     this.served.set(submission.id, { submission: urgent, arrivedNs: atNs, scheduledNs: atNs });
     return urgent;
   }

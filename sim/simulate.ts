@@ -26,6 +26,7 @@ import {
   unsent,
   type World,
 } from '../scenarios/workflows/world.ts';
+import { CallSubmission } from './call-submission.ts';
 import type { ClusterEvent, ManagedCluster } from './cluster.ts';
 import { Crashes } from './crashes.ts';
 import { beyondHorizon } from './horizon.ts';
@@ -301,22 +302,11 @@ export class Simulation implements World {
     const { call, session, pool, facts, prefers, avoids } = request;
     const submitNs = this.inNs(this.frontEndMs(pool, call.promptTokens));
     flight.submitNs = submitNs;
-    this.options.cluster.submit(submitNs, {
-      id: ticket,
-      pool,
-      session: session.id,
-      prompt: call.prompt,
-      makeup: call.makeup,
-      promptTokens: call.promptTokens,
-      outputTokens: call.outputTokens,
-      output: call.output,
-      warmTokens: call.warmTokens,
-      call: facts,
-      retention: call.retention,
-      ...(prefers === undefined && avoids === undefined ? {} : { prefers, avoids }),
-      // Engines count the other way: lower goes first.
-      priority: 0 - (call.priority ?? session.priority),
-    });
+    const priority = 0 - (call.priority ?? session.priority); // engines count the other way: lower goes first
+    const submission = new CallSubmission(ticket, pool, session.id, priority, call, facts);
+    submission.prefers = prefers;
+    submission.avoids = avoids;
+    this.options.cluster.submit(submitNs, submission);
   }
 
   /** From now until a request of so many tokens is in the engine's queue, behind those that came before it. */

@@ -175,7 +175,7 @@ export class SplitPool<Half extends SplitHalf> {
         const request = this.prefilling.get(event.id)!;
         request.scheduledNs = event.atNs;
         request.cachedTokens = event.cachedTokens;
-        prefill.front.scheduled(event.id, request.submission.prompt, event.cachedTokens, event.atNs);
+        prefill.front.scheduled(event.id, request.submission, event.cachedTokens, event.atNs);
         tell(event);
         return;
       }
@@ -284,7 +284,8 @@ export class SplitPool<Half extends SplitHalf> {
 /** What a prefill replica is asked for: the prompt and one token, which only TensorRT-LLM hands on. */
 function promptOnly(submission: Submission): Submission {
   const first: Run = { ...submission.output[0]!, tokens: 1 };
-  return { ...submission, outputTokens: 1, maxOutputTokens: 1, output: [first] };
+  const { prompt } = submission;
+  return { ...submission, prompt, outputTokens: 1, maxOutputTokens: 1, output: [first] };
 }
 
 /**

@@ -261,7 +261,7 @@ export class Balancer {
   }
 
   /** Admitted by its engine, whose cache has its prompt from now on. */
-  scheduled(id: number, prompt: readonly Run[], cachedTokens: number, atMs: number): void {
+  scheduled(id: number, of: { readonly prompt: readonly Run[] }, cachedTokens: number, atMs: number): void {
     const { cache } = this;
     if (!this.wantsHits || cache === null || cache.delayMs === 0) return;
     const sent = this.sent.get(id);
@@ -270,7 +270,7 @@ export class Balancer {
     const known = recent.findIndex(each => each.atMs + cache.delayMs > atMs);
     if (known > 0) recent.splice(0, known);
     else if (known < 0) recent.length = 0;
-    recent.push({ atMs, replicaId: sent.replicaId, prompt, cachedTokens });
+    recent.push({ atMs, replicaId: sent.replicaId, prompt: of.prompt, cachedTokens });
   }
 
   firstToken(id: number, atMs: number): void {

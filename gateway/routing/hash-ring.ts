@@ -1,9 +1,6 @@
 // A hash ring: every replica stands at many points of a circle, and a key belongs to the first point clockwise from its
 // own. A replica that joins or leaves moves only the keys next to its points (Karger et al. 1997).
-import { extend, type Key, textKey } from '../../scenarios/base/key.ts';
-
-/** 53 bits of a key: its place on the circle. */
-const placeOf = ({ hi, lo }: Key): number => hi * 2 ** 21 + (lo >>> 11);
+import { extend, type Key, keyNumber, textKey } from '../../scenarios/base/key.ts';
 
 export class HashRing {
   private readonly virtualNodes: number;
@@ -21,7 +18,7 @@ export class HashRing {
   find(replicas: readonly string[], key: Key): number {
     if (replicas !== this.known) this.place(replicas);
     const { places } = this;
-    const place = placeOf(key);
+    const place = keyNumber(key);
     let low = 0;
     let high = places.length;
     while (low < high) {
@@ -46,7 +43,7 @@ export class HashRing {
     this.known = replicas;
     const points = replicas.flatMap((replica, row) => {
       const key = textKey(replica);
-      return Array.from({ length: this.virtualNodes }, (_, i) => ({ place: placeOf(extend(key, i)), row }));
+      return Array.from({ length: this.virtualNodes }, (_, i) => ({ place: keyNumber(extend(key, i)), row }));
     });
     points.sort((a, b) => a.place - b.place || a.row - b.row);
     this.places = Float64Array.from(points, ({ place }) => place);

@@ -27,6 +27,15 @@ export class Sequence {
     this.length = this.tailIndex + this.tail.length;
   }
 
+  /** Of a prompt, told by how it was put together where that is known. */
+  static of(
+    told: { readonly prompt: readonly Run[]; readonly makeup?: PromptMakeup | undefined },
+    output?: readonly Run[],
+  ): Sequence {
+    const { makeup } = told;
+    return new Sequence(makeup === undefined ? told.prompt : NO_RUNS, output, makeup);
+  }
+
   /** A run of it. */
   at(index: number): Run {
     if (index >= this.tailIndex) return this.tail[index - this.tailIndex]!;

@@ -8,7 +8,8 @@ import { defineRoutingPolicy } from './policy.ts';
 /** Sessions whose replica is remembered, so that a fleet is not asked anew for each call of a session. */
 const HOMES_MAX = 65_536;
 
-const isGreater = (a: Key, b: Key): boolean => a.hi > b.hi || (a.hi === b.hi && a.lo > b.lo);
+const isGreater = (a: Key, b: Key): boolean =>
+  a.hi >>> 0 > b.hi >>> 0 || (a.hi === b.hi && a.lo >>> 0 > b.lo >>> 0);
 
 /** Takes the replica with the highest hash of (session, replica name); of equal ones, the lowest row. */
 export default defineRoutingPolicy({

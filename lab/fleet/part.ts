@@ -11,7 +11,7 @@ export type RunPart =
   | { readonly kind: 'apart'; readonly cohorts: readonly string[]; readonly pools: readonly string[] };
 
 /** The cell of a session, or of an agent with all its sessions: by a hash of its name, as a router of cells does it. */
-const cellOf = (name: string, cells: number): number => textKey(name).lo % cells;
+const cellOf = (name: string, cells: number): number => (textKey(name).lo >>> 0) % cells;
 
 function inCell(cohort: Cohort, cell: number, cells: number): Cohort {
   const isIn = (name: string): boolean => cellOf(name, cells) === cell;

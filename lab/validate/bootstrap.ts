@@ -58,7 +58,7 @@ function draw(weights: Uint16Array, key: Key): void {
   const count = weights.length;
   weights.fill(0);
   for (let i = 0; i < count; i++) {
-    const row = Math.floor((extend(key, i).hi / 2 ** 32) * count);
+    const row = Math.floor(((extend(key, i).hi >>> 0) / 2 ** 32) * count);
     weights[row] = weights[row]! + 1;
   }
 }

@@ -1,7 +1,7 @@
 // aiperf's dag_jsonl: a conversation a line. Steps that follow each other are turns; branches are conversations that a turn
 // spawns and a later turn joins; a list that no turn can begin is an orchestrator with rounds. Text is made so that four
 // characters are a token, as aiperf's readers estimate where they have no tokenizer.
-import { extend, keyText } from '../../scenarios/base/key.ts';
+import { extend, keyIndex, keyText } from '../../scenarios/base/key.ts';
 import type { PlannedSession } from '../../scenarios/formats/plan.ts';
 import { commonTokens, runTokens } from '../../scenarios/formats/prompt.ts';
 import type { Call } from '../../scenarios/workflows/progress.ts';
@@ -325,7 +325,7 @@ function messagesOf(rows: readonly RunRow[]): { role: string; content: string }[
 function textOf([hi, lo, from, tokens]: RunRow): string {
   let text = '';
   for (let i = from; i < from + tokens; i++) {
-    const drawn = extend({ hi, lo }, i, TEXT_SALT).hi % 17_576;
+    const drawn = keyIndex(extend({ hi: hi | 0, lo: lo | 0 }, i, TEXT_SALT), 17_576);
     text += `${LETTERS[drawn % 26]}${LETTERS[Math.floor(drawn / 26) % 26]}${LETTERS[Math.floor(drawn / 676)]} `;
   }
   return text;

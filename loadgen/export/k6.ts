@@ -342,7 +342,7 @@ function scenarioNames(cohorts: readonly string[]): Map<string, string> {
 function saltOf(text: string): Salt {
   if (text === '') return null;
   const { hi, lo } = textKey(text);
-  return [hi, lo];
+  return [hi >>> 0, lo >>> 0];
 }
 
 function planPieces(

@@ -64,7 +64,7 @@ export function roledRuns(
     for (let at = 0; at < tokens; ) {
       const take = Math.min(tokens - at, leftOfPart);
       const role = roleOf(answered.has(keyText(key)), parts[part]?.segment ?? null);
-      if (take > 0) rows.push([key.hi, key.lo, from + at, take, role]);
+      if (take > 0) rows.push([key.hi >>> 0, key.lo >>> 0, from + at, take, role]);
       at += take;
       leftOfPart -= take;
       if (leftOfPart > 0) continue;

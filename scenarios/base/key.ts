@@ -1,8 +1,9 @@
-// 64-bit keys: every draw, prefix and KV block is named by one. A key is two unsigned 32-bit lanes; `extend` is a
-// Feistel permutation of (key xor input), so different inputs never collide under the same parent.
+// 64-bit keys: every draw, prefix and KV block is named by one. A key is two 32-bit lanes; `extend` is a Feistel
+// permutation of (key xor input), so different inputs never collide under the same parent. Lanes are signed, since V8
+// keeps such whole numbers in the object itself and any larger one in a box beside it: `>>> 0` where their size counts.
 import seedrandom from 'seedrandom';
 
-/** A 64-bit name as two unsigned 32-bit lanes. Equal content has equal keys in both worlds. */
+/** A 64-bit name as two signed 32-bit lanes. Equal content has equal keys in both worlds. */
 export interface Key {
   readonly hi: number;
   readonly lo: number;
@@ -24,10 +25,10 @@ export function extend(parent: Key, a: number, b = 0): Key {
   hi ^= scramble(lo, 0x7f4a7c15);
   lo ^= scramble(hi, 0xf39cc060);
   hi ^= scramble(lo, 0x5ced1c3b);
-  return { hi: hi >>> 0, lo: lo >>> 0 };
+  return { hi, lo };
 }
 
-const textSeed: Key = { hi: 0x243f6a88, lo: 0x85a308d3 };
+const textSeed: Key = { hi: 0x243f6a88, lo: 0x85a308d3 | 0 };
 
 /** The key of a text: its UTF-16 units, two at a time, then its length. */
 export function textKey(text: string): Key {
@@ -53,7 +54,7 @@ export function extendText(parent: Key, text: string): Key {
 /** The root key of a run: seedrandom turns the seed's text into 64 bits, once. */
 export function seedKey(seed: number | string): Key {
   const random = seedrandom(`windtunnel/${seed}`);
-  return { hi: random.int32() >>> 0, lo: random.int32() >>> 0 };
+  return { hi: random.int32(), lo: random.int32() };
 }
 
 /** A uniform number strictly between 0 and 1, from the top 52 bits of the key, permuted once more. */
@@ -70,8 +71,12 @@ export function uniform(key: Key): number {
 
 /** 16 hexadecimal digits. */
 export function keyText(key: Key): string {
-  return key.hi.toString(16).padStart(8, '0') + key.lo.toString(16).padStart(8, '0');
+  const lane = (bits: number): string => (bits >>> 0).toString(16).padStart(8, '0');
+  return lane(key.hi) + lane(key.lo);
 }
 
 /** 53 bits of a key as a whole number, for tables by number. */
-export const keyNumber = ({ hi, lo }: Key): number => hi * 2 ** 21 + (lo >>> 11);
+export const keyNumber = ({ hi, lo }: Key): number => (hi >>> 0) * 2 ** 21 + (lo >>> 11);
+
+/** A whole number from 0 to `count` - 1 by a key's first lane; `count` is small beside 2^32. */
+export const keyIndex = ({ hi }: Key, count: number): number => (hi >>> 0) % count;

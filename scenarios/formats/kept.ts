@@ -39,6 +39,8 @@ const SLO_VALUES: Record<SloMetric, (call: CallRecord) => number | null> = {
   e2e: e2eMs,
 };
 
+const SLO_METRICS = Object.keys(SLO_VALUES) as SloMetric[];
+
 /** A call that ended well and within every limit of an SLO. */
 export const callKeeps = ({ subject }: Assertion, call: CallRecord): boolean =>
   subject.kind === 'attainment' &&
@@ -56,12 +58,17 @@ function keepsAll(
   withinMs: Partial<Record<SloMetric, number>>,
   measured: (metric: SloMetric) => number | null,
 ): boolean {
-  return (Object.entries(withinMs) as [SloMetric, number][]).every(([metric, limit]) => {
+  for (const metric of SLO_METRICS) {
+    const limit = withinMs[metric];
+    if (limit === undefined) continue;
     const value = measured(metric);
-    return value === null || value <= limit;
-  });
+    if (value !== null && value > limit) return false;
+  }
+  return true;
 }
 
 /** Cancelled calls and what Ctrl-C left unfinished say nothing about a target. */
-export const isJudged = (record: { outcome?: string; status?: string }): boolean =>
-  !['cancelled', 'unfinished'].includes(record.outcome ?? record.status ?? '');
+export const isJudged = ({ outcome, status }: { outcome?: string; status?: string }): boolean => {
+  const how = outcome ?? status;
+  return how !== 'cancelled' && how !== 'unfinished';
+};

@@ -21,6 +21,11 @@ export interface PromptMakeup {
   readonly tail: readonly Run[];
 }
 
+/** The prompt as one list. */
+export function wholePrompt({ head, thread, threadRuns, tail }: PromptMakeup): readonly Run[] {
+  return head.concat(thread.length === threadRuns ? thread : thread.slice(0, threadRuns), tail);
+}
+
 /** One labelled part of a prompt, in order: a prefix segment's name, `history`, `reads` or `input`. */
 export interface PromptPart {
   readonly segment: string;

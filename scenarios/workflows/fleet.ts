@@ -5,6 +5,7 @@ import { Heap } from '../base/heap.ts';
 import { IdTable } from '../base/id-table.ts';
 import { extendText, type Key } from '../base/key.ts';
 import type { ClosedCohort, Plan, PlannedSession } from '../formats/plan.ts';
+import type { PromptPart } from '../formats/prompt.ts';
 import {
   type CallRecord,
   type NodeRecord,
@@ -413,7 +414,7 @@ export class Fleet implements Reports, Sessions {
       outcome: result.outcome,
       error: result.error,
       attempts: result.attempts,
-      parts: [...call.parts],
+      parts: this.keeps ? [...call.parts] : (call.parts as PromptPart[]),
     };
     if (result.transfers !== undefined) record.transfers = result.transfers;
     if (result.misses !== undefined) record.misses = result.misses;

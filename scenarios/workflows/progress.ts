@@ -201,6 +201,9 @@ interface Replayed {
   readonly ended: Ended;
 }
 
+/** Never added to. */
+const NO_ACTIONS: Action[] = [];
+
 /** Failures that another life would only repeat. */
 const LASTING: readonly Reason[] = ['budget', 'denied', 'cancelled'];
 
@@ -212,7 +215,7 @@ export class SessionProgress implements Host {
   private readonly program: Program;
   private readonly observer: Observer;
   private readonly live = new IdTable<Live>(8);
-  private actions: Action[] = [];
+  private actions = NO_ACTIONS;
   private graph: (Frame & { begin(cause: string | null): void }) | null = null;
   private rows = 0;
   /** Leaves from this row on have not been told to the driver yet. */
@@ -351,7 +354,7 @@ export class SessionProgress implements Host {
     this.nowMs = nowMs;
     this.graph?.cancel();
     this.ended = true;
-    this.actions.push({ kind: 'done', status: 'cancelled', error: reason });
+    this.ask({ kind: 'done', status: 'cancelled', error: reason });
     return this.take();
   }
 
@@ -363,7 +366,7 @@ export class SessionProgress implements Host {
       return;
     }
     this.ended = true;
-    this.actions.push({
+    this.ask({
       kind: 'done',
       status: ending.ok ? 'completed' : 'failed',
       error: ending.ok ? null : ending.error,
@@ -410,7 +413,7 @@ export class SessionProgress implements Host {
       request,
     };
     this.live.set(row, node);
-    this.actions.push(
+    this.ask(
       call === null ? { kind: 'delay', node, delayMs: request.delayMs } : { kind: 'call', node, call },
     );
     return row;
@@ -433,7 +436,7 @@ export class SessionProgress implements Host {
     if (live === undefined) return;
     this.live.delete(row);
     if (row < this.untoldRow) {
-      this.actions.push({ kind: 'abort', node: live });
+      this.ask({ kind: 'abort', node: live });
       this.record(live, 'cancelled');
     } else {
       this.hasWithdrawn = true;
@@ -477,6 +480,12 @@ export class SessionProgress implements Host {
     });
   }
 
+  private ask(action: Action): void {
+    // Mostly it is one alone: a list that begins with it has no room to grow into.
+    if (this.actions === NO_ACTIONS) this.actions = [action];
+    else this.actions.push(action);
+  }
+
   /** What the driver has to do. */
   private take(): Action[] {
     this.replay();
@@ -486,7 +495,7 @@ export class SessionProgress implements Host {
     }
     this.untoldRow = this.rows;
     const { actions } = this;
-    this.actions = [];
+    this.actions = NO_ACTIONS;
     if (!this.hasWithdrawn) return actions;
     this.hasWithdrawn = false;
     return actions.filter(

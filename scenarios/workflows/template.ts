@@ -51,10 +51,10 @@ import type { Segments } from './segments.ts';
 import { Thread, Threads } from './thread.ts';
 import { ToolDraws } from './tool-run.ts';
 import { TryFrame } from './try.ts';
+import { WrittenCall } from './written-call.ts';
 
-/** What a call sends: all of it, its labelled parts, and what of it is new to the thread. */
+/** What a call sends: how it is put together, its labelled parts, and what of it is new to the thread. */
 interface Prompt {
-  readonly prompt: readonly Run[];
   readonly makeup: PromptMakeup;
   readonly parts: readonly PromptPart[];
   readonly reads: readonly Run[];
@@ -95,6 +95,10 @@ const NO_LEAF = -1;
 /** New content of a step. */
 const contentOf = ({ key }: Place, purpose: Purpose, tokens: number): readonly Run[] =>
   tokens > 0 ? [{ key: decisionKey(key, purpose), from: 0, tokens }] : NO_RUNS;
+
+const NO_PARTS: readonly PromptPart[] = [];
+const partOf = (segment: string, tokens: number): readonly PromptPart[] =>
+  tokens > 0 ? [{ segment, tokens }] : NO_PARTS;
 
 /** A list of steps, one after the other. */
 class ListFrame implements List, EnclosingList {
@@ -305,45 +309,39 @@ class ListFrame implements List, EnclosingList {
     { place, thread, scope }: On,
   ): Prompt {
     const { draws, segments, runaway } = this.session;
-    const parts: PromptPart[] = [];
-    const prefix: Run[] = [];
-    let retention: Retention[] | undefined;
-    let promptTokens = 0;
-    const add = (segment: string, tokens: number): void => {
-      if (tokens > 0) parts.push({ segment, tokens });
-      promptTokens += tokens;
-    };
-    for (const segment of step.prefix ?? thread.prefix) {
-      const fromToken = promptTokens;
-      const runs = segments.runs(segment, this.around.task);
-      for (const run of runs) prefix.push(run);
-      add(segment.name, runTokens(runs));
-      if (segment.worth === null) continue;
-      retention ??= [];
-      retention.push({ fromToken, toToken: promptTokens, ...segment.worth });
-    }
-    add('history', thread.tokens);
+    const {
+      runs: head,
+      parts: before,
+      tokens,
+      retention,
+    } = segments.head(step.prefix ?? thread.prefix, this.around.task);
     const reads = step.reads.length === 0 ? NO_RUNS : step.reads.flatMap(name => this.answers.get(name).runs);
-    add('reads', runTokens(reads));
+    const readTokens = runTokens(reads);
+    const oldTokens = tokens + thread.tokens + readTokens;
     const drawnTokens = draws.amount(step.adds, place, 'adds', true, scope);
     const addsTokens = this.repetition === 0 ? drawnTokens : drawnTokens * (runaway?.addsTimes ?? 1);
-    const adds = contentOf(place, 'adds', promptTokens === 0 ? Math.max(1, addsTokens) : addsTokens);
-    add('input', runTokens(adds));
-    const prompt = prefix.concat(thread.runs, reads, adds);
+    const adds = contentOf(place, 'adds', oldTokens === 0 ? Math.max(1, addsTokens) : addsTokens);
+    const newTokens = runTokens(adds);
+    const promptTokens = oldTokens + newTokens;
+    const parts = before.concat(
+      partOf('history', thread.tokens),
+      partOf('reads', readTokens),
+      partOf('input', newTokens),
+    );
     const tail = reads.length === 0 ? adds : reads.concat(adds);
-    const makeup = { head: prefix, thread: thread.runs, threadRuns: thread.runs.length, tail };
-    return { prompt, makeup, parts, reads, adds, promptTokens, retention };
+    const makeup = { head, thread: thread.runs, threadRuns: thread.runs.length, tail };
+    return { makeup, parts, reads, adds, promptTokens, retention };
   }
 
   private sendLlm(
     step: LlmStep,
     { place, thread, scope }: On,
-    { prompt, makeup, parts, reads, adds, promptTokens, retention }: Prompt,
+    { makeup, parts, reads, adds, promptTokens, retention }: Prompt,
     cause: string | null,
   ): void {
     const { draws } = this.session;
     const { pass } = this.around;
-    this.session.takePieces(prompt.length);
+    this.session.takePieces(makeup.head.length + makeup.threadRuns + makeup.tail.length);
     const drawnTokens = draws.amount(step.reasoning, place, 'reasoning', true, scope);
     const reasoningTokens = Math.min(drawnTokens, step.maxTokens);
     scope.reasoning = reasoningTokens;
@@ -361,14 +359,13 @@ class ListFrame implements List, EnclosingList {
       return thread;
     };
     this.startCall(
-      {
+      new WrittenCall({
         step: plainName(step.name),
         role: step.role,
         model: step.model,
         priority: step.priority,
         iteration: pass?.pass ?? null,
         loop: pass?.loop ?? null,
-        prompt,
         makeup,
         parts,
         retention,
@@ -377,11 +374,10 @@ class ListFrame implements List, EnclosingList {
         reasoningTokens,
         output:
           reasoningTokens > 0 ? [...contentOf(place, 'reasoning', reasoningTokens), ...visible] : visible,
-        warmTokens: 0,
         rules: step.rules,
         argsKey: place.args ?? place.key,
         agentDepth: this.around.agentDepth,
-      },
+      }),
       { place, cause, answer: { runs: visible, tokens: visibleTokens } },
     );
   }
@@ -393,7 +389,7 @@ class ListFrame implements List, EnclosingList {
   ): void {
     const scope = this.scope(this.before.heldBy === thread);
     const { pass } = this.around;
-    const { prompt, makeup, parts, promptTokens, retention } = this.promptOf(
+    const { makeup, parts, promptTokens, retention } = this.promptOf(
       { prefix: null, reads: [], adds: step.adds },
       { place, thread, scope },
     );
@@ -405,14 +401,13 @@ class ListFrame implements List, EnclosingList {
       return thread;
     };
     this.startCall(
-      {
+      new WrittenCall({
         step: this.resume === null ? plainName(step.name) : `${plainName(step.name)}/compact`,
         role: 'summarizer',
         model: step.model,
         priority: step.priority,
         iteration: pass?.pass ?? null,
         loop: pass?.loop ?? null,
-        prompt,
         makeup,
         parts,
         retention,
@@ -420,11 +415,10 @@ class ListFrame implements List, EnclosingList {
         outputTokens: tokens,
         reasoningTokens: 0,
         output: summary,
-        warmTokens: 0,
         rules: step.rules,
         argsKey: place.args ?? place.key,
         agentDepth: this.around.agentDepth,
-      },
+      }),
       { place, cause, answer: { runs: summary, tokens } },
     );
   }

@@ -71,7 +71,7 @@ function router(emulation: Emulation): (request: IncomingMessage, response: Serv
         return;
       }
       const max_model_len = Math.max(0, ...emulation.cluster.counters().map(c => c.maxModelTokens));
-      const tokens = prompt.runs.map(run => run.key.lo % EMULATOR_VOCAB_TOKENS);
+      const tokens = prompt.runs.map(run => (run.key.lo >>> 0) % EMULATOR_VOCAB_TOKENS);
       sendJson(response, 200, JSON.stringify({ count: tokens.length, max_model_len, tokens }));
     });
   }

@@ -36,6 +36,7 @@ interface Input {
   readonly crash: { pool: string; draw: number } | null;
 }
 
+/** No events; never added to. */
 const NOTHING: ClusterEvent[] = [];
 
 /** Replicas of one kind: a pool, or one half of a disaggregated one. */
@@ -94,7 +95,7 @@ export class FastCluster implements ManagedCluster {
   private inputStart = 0;
   /** When a front has something to do by itself. */
   private frontNs = Number.POSITIVE_INFINITY;
-  private events: ClusterEvent[] = [];
+  private events = NOTHING;
   private nowNs = 0;
 
   constructor(deployment: DeploymentSpec, options: ClusterOptions = {}) {
@@ -348,7 +349,8 @@ export class FastCluster implements ManagedCluster {
   }
 
   private record(event: ClusterEvent): void {
-    this.events.push(event);
+    if (this.events === NOTHING) this.events = [event];
+    else this.events.push(event);
     const { kind, id, atNs } = event;
     if (kind === 'rejected') return;
     const request = this.live.get(id);
@@ -356,7 +358,7 @@ export class FastCluster implements ManagedCluster {
     const { sets, before, split } = this.homes[request.row]!;
     const { front } = sets[0]!;
     if (kind === 'scheduled') {
-      front.scheduled(id, request.submission.prompt, event.cachedTokens, atNs);
+      front.scheduled(id, request.submission, event.cachedTokens, atNs);
       before.scheduled(id, atNs);
     } else if (kind === 'token') front.firstToken(id, atNs);
     else {
@@ -370,7 +372,7 @@ export class FastCluster implements ManagedCluster {
   drain(): ClusterEvent[] {
     if (this.events.length === 0) return NOTHING;
     const drained = this.events;
-    this.events = [];
+    this.events = NOTHING;
     return drained;
   }
 

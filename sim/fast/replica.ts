@@ -150,11 +150,11 @@ export class FastReplica {
   }
 
   /** Puts the resumed session of a request into the cache. */
-  seed(atNs: number, { prompt, warmTokens }: Submission): void {
-    const blocks = Math.floor(warmTokens / this.limits.blockTokens);
+  seed(atNs: number, submission: Submission): void {
+    const blocks = Math.floor(submission.warmTokens / this.limits.blockTokens);
     if (blocks === 0) return;
     this.interrupt(atNs);
-    this.tree.seed(prompt, blocks);
+    this.tree.seed(submission.prompt, blocks);
   }
 
   /** Queues a request whose prompt another replica has computed; steps of this instant may still have to end. */
@@ -622,8 +622,9 @@ export class FastReplica {
     const gives = request.computed === request.target;
     addSequence(this.load, before, tokens, gives);
     if (!gives) return;
-    this.givers ??= [];
-    this.givers.push(request);
+    // Mostly it is one alone: a list that begins with it has no room to grow into.
+    if (this.givers === null) this.givers = [request];
+    else this.givers.push(request);
   }
 
   /** Admits who comes next; returns its tokens in this step, 0 when it stays or nobody waits. */

@@ -51,7 +51,7 @@ export class FastRequest {
 
   constructor(submission: Submission, arrival: number, row: number) {
     this.submission = submission;
-    this.content = new Sequence(submission.prompt, submission.output, submission.makeup);
+    this.content = Sequence.of(submission, submission.output);
     this.arrival = arrival;
     this.row = row;
   }

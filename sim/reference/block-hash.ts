@@ -1,6 +1,6 @@
 // Names of KV blocks: hash_i = H(hash_{i-1}, content of block i), as in vLLM's prefix cache, but over runs of named
 // content in place of token ids. Rule: equal content, however it was cut into runs, has equal hashes.
-import { extend, type Key, textKey } from '../../scenarios/base/key.ts';
+import { extend, type Key, keyNumber, textKey } from '../../scenarios/base/key.ts';
 import { appendRuns, type Run } from '../../scenarios/formats/prompt.ts';
 
 /** The upper 53 bits of a key, exact in a number: of a million blocks, two share a name once in 18,000 runs. */
@@ -25,7 +25,7 @@ export function blockHashes(sequence: readonly Run[], blockTokens: number): Bloc
       left -= piece;
       room -= piece;
       if (room > 0) continue;
-      hashes.push(hash.hi * 2 ** 21 + (hash.lo >>> 11));
+      hashes.push(keyNumber(hash));
       room = blockTokens;
     }
   }

@@ -273,7 +273,7 @@ export class ReferenceCluster implements ManagedCluster {
     if (live === undefined) return;
     const { pool, submission } = live;
     if (kind === 'scheduled') {
-      pool.sets[0]!.front.scheduled(id, submission.prompt, event.cachedTokens, atNs);
+      pool.sets[0]!.front.scheduled(id, submission, event.cachedTokens, atNs);
       pool.before.scheduled(id, atNs);
     } else if (kind === 'token') {
       if (event.index === 0) pool.sets[0]!.front.firstToken(id, atNs);

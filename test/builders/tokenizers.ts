@@ -7,7 +7,7 @@ import { textKey } from '../../scenarios/base/key.ts';
 /** Ids of a text. Id 0 is a line break. */
 export type Tokenize = (text: string) => number[];
 
-const idOf = (piece: string): number => 1 + (textKey(piece).lo % 100_000);
+const idOf = (piece: string): number => 1 + ((textKey(piece).lo >>> 0) % 100_000);
 
 /** By words with the space before them; `cost` is how many tokens a word has, behind a space or at a beginning. */
 const byWords =

@@ -1,9 +1,9 @@
 // What the messages of a span say about its call, without keeping them: lengths, prefix blocks, and numbers by which an
 // output is found again in a later prompt. No text goes further than this file.
-import { textKey } from '../../base/key.ts';
+import { keyNumber, textKey } from '../../base/key.ts';
 import { isSystem, type Message, messagesOf } from '../parts/messages.ts';
 import { isText, jsonOf } from '../parts/rows.ts';
-import { keyNumber, PromptText, TEXT_BLOCK_TOKENS, type TextBlocks } from '../parts/text-blocks.ts';
+import { PromptText, TEXT_BLOCK_TOKENS, type TextBlocks } from '../parts/text-blocks.ts';
 
 /** One message by numbers: equal text has equal numbers, and so have the ids of tool calls. */
 export interface MessageMark {

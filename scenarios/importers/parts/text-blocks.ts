@@ -1,6 +1,6 @@
 // Prefix blocks of prompts whose text a trace holds: a block is 64 characters, taken for 16 tokens, and is named by all
 // text before its end. Only ids in order of first sight leave this file: neither text nor a hash of it.
-import { extend, extendText, type Key, textKey } from '../../base/key.ts';
+import { extend, extendText, type Key, keyNumber, textKey } from '../../base/key.ts';
 import type { RecordedSession } from '../../formats/recorded.ts';
 import { countSession, type Tally } from '../importer.ts';
 import type { BlockMinter } from './blocks.ts';
@@ -13,9 +13,6 @@ const BLOCK_CHARS = TEXT_BLOCK_TOKENS * CHARS_PER_TOKEN;
 
 /** Tokens of so many characters: an estimate. */
 export const tokensOfChars = (chars: number): number => Math.ceil(chars / CHARS_PER_TOKEN);
-
-/** 53 bits of a key, as a number that a Map holds: among a million, two are the same with a chance of 1 in 10,000. */
-export const keyNumber = ({ hi, lo }: Key): number => hi * 2 ** 21 + (lo >>> 11);
 
 /** Blocks remembered at least since they were last seen: 32 MB of text. */
 const KEPT = 1 << 19;

@@ -170,7 +170,7 @@ test('what a cache has stored is known so long after it was stored, for prompts 
   to.row = 1;
   const first = arrival({ id: 1, prompt: [shared, content('a', 50)] });
   balancer.choose(first, 0);
-  balancer.scheduled(1, first.prompt, 16, 10); // 16 were cached before; the rest since 10 ms
+  balancer.scheduled(1, first, 16, 10); // 16 were cached before; the rest since 10 ms
   has.set(1, 96);
   const sibling = () => arrival({ prompt: [shared, content('b', 50)] });
   const stranger = arrival({ prompt: [content('other', 100)] });
