@@ -90,10 +90,10 @@ const BENCHES: Record<string, () => Figure | Promise<Figure>> = {
   /** Coding agents on 64 replicas: calls a CPU second, workflows included. */
   'sim-agentic-64': simAgentic64,
 
-  /** Ten thousand coding agents on 256 replicas for a day, tallied: CPU seconds. Ten minutes where the machine is shared. */
+  /** Ten thousand coding agents on 256 replicas for a day, tallied, in cells on one core: CPU seconds. */
   'day-10k-agents': dayOfAgents,
 
-  /** The same until there are ten million calls: resident memory after the last million over that after the first. */
+  /** An eighth of that fleet until there are ten million calls: live memory after the last million over that after the first. */
   'day-10m-calls': dayMemory,
 
   /** The shared Claude Code sessions, one by one. */
