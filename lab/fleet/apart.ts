@@ -16,11 +16,13 @@ export interface Whole {
   readonly poolOf: (model: string) => string;
 }
 
-/** Why a run is simulated whole, in words; null: nothing ties its pools together. */
+/**
+ * Why a run is simulated whole, in words; null: nothing ties its pools together. Links do not: each call has the whole of
+ * one, and connections are kept open for one pool.
+ */
 export function tieOf({ plan, deployment, file }: Whole): string | null {
-  const { pools, places, admission } = deployment;
+  const { pools, admission } = deployment;
   if (isGoverned(plan, deployment)) return 'a gateway, providers, tool runtimes or stores serve all of it';
-  if (places !== null) return 'all of it shares links';
   if (admission.policy !== 'always') return 'one gate lets all calls in';
   if (pools.some(({ scaling, spot }) => scaling !== null || spot !== null))
     return 'pools whose replicas come and go do so until the whole run ends';

@@ -28,7 +28,6 @@ export interface AnswerOptions {
   readonly space: Space;
   readonly trafficRatio: number;
   readonly budgetUsdPerHour: number | null;
-  readonly seeds: number;
   /** Simulates the whole week. */
   readonly isWholeWeek: boolean;
   readonly isStopped: () => boolean;
@@ -70,7 +69,7 @@ export async function answerOf(options: AnswerOptions): Promise<{
       trafficRatio,
       promises: winner?.promises.map(({ text }) => text) ?? promises.lines,
       budgetUsdPerHour,
-      notes: [...promises.notes, ...base.notes],
+      notes: [...setup.notes, ...base.notes],
       evidence: after.evidence,
       effort: {
         candidates: candidatesOf(groups),
@@ -121,7 +120,7 @@ async function afterOf(winner: Evaluation, searched: SearchResult, options: Answ
   const deployment = deployed.deployment!;
   const evidence = deployment.pools.flatMap(pool => pool.evidence);
   if (isStopped()) return { ...NOTHING, evidence };
-  const seeds = Math.min(SEEDS_AFTER, options.seeds);
+  const seeds = Math.min(SEEDS_AFTER, setup.seeds);
   const { stretch } = middle;
   const hasClock = plan.cohorts.some(cohort => cohort.kind === 'open' && cohort.arrival.kind === 'renewal');
 

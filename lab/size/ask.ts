@@ -45,7 +45,7 @@ export async function askAll(
     deployed,
     deployment,
     stretch: setup.rungs[1].stretch,
-    seeds: options.seeds,
+    seeds: setup.seeds,
     others: Object.fromEntries(asked.map(question => [question.name, given(question)])),
     tell: text => progress.show(() => `${text} (${setup.evaluator.runs} runs)`),
   };
@@ -64,7 +64,7 @@ export async function askAll(
     deployment: deployment.name,
     trafficRatio: options.load,
     promises: setup.plan.assertions.map(({ text }) => text),
-    notes: setup.promises.notes,
+    notes: setup.notes,
     evidence: [...new Set(deployment.pools.flatMap(pool => pool.evidence))],
     answers,
   };

@@ -151,7 +151,6 @@ async function size(options: SizeOptions, running: Running): Promise<number> {
     space,
     trafficRatio: options.load,
     budgetUsdPerHour,
-    seeds: options.seeds,
     isWholeWeek: options['whole-week'],
     isStopped: running.isStopped,
     tell: text => progress.show(() => `${text} (${setup.evaluator.runs} runs)`),
@@ -174,7 +173,13 @@ async function size(options: SizeOptions, running: Running): Promise<number> {
 }
 
 function baseOf({ deployment, set, pool, model }: SizeOptions, { context }: Setup): Base {
-  if (deployment === undefined) return baseOfScenario(context, model);
+  if (deployment === undefined) {
+    if (pool !== undefined)
+      throw new UserError(`--pool ${pool} names a pool of a deployment, and there is none`, {
+        hint: 'give it with -d; without one, a single pool is sized',
+      });
+    return baseOfScenario(context, model);
+  }
   if (model !== undefined)
     throw new UserError('--model is for sizing without a deployment, and -d names one', {
       hint: 'leave one of them out; --models A,B compares models on this deployment',

@@ -30,6 +30,9 @@ export interface Setup {
   readonly evaluator: Evaluator;
   readonly kind: TrafficKind;
   readonly rungs: readonly [Rung, Rung, Rung];
+  /** Of each finalist; 1 where no seed changes anything. */
+  readonly seeds: number;
+  readonly notes: readonly string[];
   /** What the traffic brings, in an ideal world. */
   readonly callsPerSec: number;
   /** Of its peak, what lasts as long as finalists are looked at. */
@@ -56,7 +59,10 @@ export function setupOf(options: SetupOptions, { run, isStopped }: Running): Set
   const plan = planOf(loaded);
   const context = contextOf(loaded, endless => loadRun({ ...options, set: [...set, ...endless] }));
   const pace = paceOf(context);
-  const rungs = rungsOf(pace, options.load, options.seeds);
+  // A trace or a written plan is the same run whatever the seed: five of them would only look like certainty.
+  const isDrawn = loaded.kind === 'scenario';
+  const seeds = isDrawn ? options.seeds : 1;
+  const rungs = rungsOf(pace, options.load, seeds);
   return {
     loaded,
     plan,
@@ -75,6 +81,14 @@ export function setupOf(options: SetupOptions, { run, isStopped }: Running): Set
     }),
     kind: trafficKind(loaded, plan),
     rungs,
+    seeds,
+    notes: [
+      ...promises.notes,
+      ...(isDrawn
+        ? []
+        : ['its sessions are given, so that no seed changes them: each figure is that of one run']),
+      ...(isDrawn && seeds === 1 ? ['one seed: --seeds 5 says how sure'] : []),
+    ],
     callsPerSec: pace.callsPerSec * options.load,
     lastingRatio: lastingRatio(plan, Math.ceil(rungs[2].stretch.spanMs * options.load)),
   };

@@ -59,8 +59,15 @@ export const exportCommand: Command<ExportCommandOptions> = {
         demandOption: true,
         describe: ALL.map(({ name, doc }) => `${name}: ${doc}`).join('; '),
       })
-      // A deployment for operators has none.
+      // A deployment for operators has none: what stands there then is the deployment.
       .positional('scenario', { type: 'string', default: '' })
+      .middleware(argv => {
+        const { target, scenario } = argv as Partial<ExportCommandOptions>;
+        if (argv.deployment !== undefined || !scenario || !targets.some(({ name }) => name === target))
+          return;
+        argv.deployment = scenario;
+        argv.scenario = '';
+      }, true)
       .alias('out', 'o')
       .option('endpoint', {
         type: 'string',

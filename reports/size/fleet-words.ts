@@ -38,7 +38,7 @@ export function fleetHeadline({ answer, fleet }: FleetResult): string {
 export function heldText({ loadRatio, loadCi95, seeds, sized, breaksFirst, drowns }: FleetSplit): string {
   const sure =
     loadCi95 === null
-      ? 'one seed, so nobody knows how sure: --seeds 5'
+      ? 'one run, so nobody knows how sure'
       : `${showNumber(loadCi95[0])} to ${showNumber(loadCi95[1])} with 95 % confidence over ${plural(seeds, 'seed')}`;
   const traffic =
     sized === null

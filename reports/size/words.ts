@@ -46,7 +46,7 @@ export function confidence({ answer, effort }: SizeResult): string | null {
   const surely =
     answer.seeds > 1
       ? `kept by the whole 95 % interval over ${plural(answer.seeds, 'seed')} that every finalist met`
-      : 'one seed, so nobody knows how sure: --seeds 5';
+      : 'one run, so nobody knows how sure';
   return `${surely}; ${showCount(effort.calls)} calls simulated in ${plural(effort.runs, 'run')}. Of the step model's own error see the evidence`;
 }
 

@@ -10,7 +10,16 @@ import {
   type TallyResult,
 } from '../../scenarios/formats/tally-result.ts';
 import { histogramSummary, METRIC_LABELS } from '../metrics.ts';
-import { plural, showCount, showMs, showRatio, showTokens, showUsd, showValue } from '../numbers.ts';
+import {
+  plural,
+  showCount,
+  showMs,
+  showNumber,
+  showRatio,
+  showTokens,
+  showUsd,
+  showValue,
+} from '../numbers.ts';
 import { judgeTally } from './judge.ts';
 
 const US_PER_MS = 1000;
@@ -100,7 +109,7 @@ export function tallyText({ metrics, assertions, verdict, parts, tally, header }
     `${verdict.status.toUpperCase()}  ${header.scenario.name} on ${header.deployment.name}, simulated ${showMs(tally.durationUs / US_PER_MS)}, no records kept`,
     `  ${partsText(parts)}`,
     `  ${plural(all, 'call')}: ${showCount(calls.ok)} ok${failed === undefined ? '' : `, ${showCount(all - calls.ok)} not (most: ${failed[0]})`}; ${plural(sessions.completed, 'session')} completed of ${showCount(Object.values(sessions).reduce((sum, n) => sum + n, 0))}`,
-    `  ${showTokens(tokens.prompt)} prompt tokens${hits}, ${showTokens(tokens.output)} out; ${showCount(tally.gpuMs / MS_PER_HOUR)} GPU-hours${usd}`,
+    `  ${showTokens(tokens.prompt)} prompt tokens${hits}, ${showTokens(tokens.output)} out; ${showNumber(tally.gpuMs / MS_PER_HOUR)} GPU-hours${usd}`,
     ...SHOWN.flatMap(name => {
       const of = metrics[name];
       if (of === null) return [];

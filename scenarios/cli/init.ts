@@ -95,6 +95,10 @@ export const initCommand = (operators: () => Promise<OperatorsReader>): Command<
       list(options);
       return;
     }
+    if (/[./\\]/.test(options.from) && !existsSync(options.from))
+      throw new UserError(`--from ${options.from}: there is no such file`, {
+        hint: 'a file, or one of the names that `windtunnel init --list` shows',
+      });
     const text = isFile(options.from) && !/\.m?ts$/.test(options.from) ? readText(options.from) : null;
     const reader = text === null ? null : await operators();
     if (text !== null && reader?.isTheirs(text) === true) deploymentFrom(options, text, reader);

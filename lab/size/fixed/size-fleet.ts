@@ -50,7 +50,7 @@ export async function sizeFleet(text: string, options: SizeOptions, running: Run
     fleet,
     spaces,
     trafficRatio: options.load,
-    seeds: options.seeds,
+    seeds: setup.seeds,
     tell: said => progress.show(() => `${said} (${setup.evaluator.runs} runs)`),
   }).finally(() => progress.clear());
   const result: FleetResult = {
@@ -61,7 +61,7 @@ export async function sizeFleet(text: string, options: SizeOptions, running: Run
     scenario: { name: plan.name, sha256: plan.sha256 },
     base: name,
     ...found,
-    notes: [...setup.promises.notes, ...base.notes, ...chooserNotes(base), ...found.notes],
+    notes: [...setup.notes, ...base.notes, ...chooserNotes(base), ...found.notes],
     files: [],
   };
   const made = { headline: fleetHeadline(result), command: result.command };

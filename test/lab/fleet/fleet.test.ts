@@ -93,6 +93,25 @@ test('pools that share nothing are simulated apart, and together are what one si
   expect(JSON.stringify(tally)).toBe(JSON.stringify(one));
 });
 
+test('pools in two regions are apart too: links carry each call by itself', async () => {
+  const places = `places: { office: { kind: client }, near: { kind: region }, far: { kind: region } }
+links:
+  short: { between: [office, near], rtt: 10ms, jitter: { median: 1ms, p90: 5ms }, bandwidth: 1Mbit/s, loss: 2%, keep_alive: 3s }
+  long: { between: [office, far], rtt: 120ms, jitter: { median: 2ms, p90: 9ms }, loss: 5% }
+`;
+  const inPlace = (text: string, name: string, place: string): string =>
+    text.replace(`  ${name}:`, `  ${name}:\n    place: ${place}`);
+  const input = written('regions.yaml', inPlace(inPlace(POOLS, 'edge', 'near'), 'centre', 'far') + places);
+  const { loaded, ready, apart } = whole([], input);
+  expect(partsApart(apart).length).toBe(2);
+  const of = { ...OF, deployment: { input } };
+  const { tally } = await runFleet({ loaded, ready, of, cells: null, jobs: 1 });
+  const one = await tallyOf(of);
+  expect(JSON.stringify(tally)).toBe(JSON.stringify(one));
+  const plain = await tallyOf(OF);
+  expect(one.us.ttft.sum).toBeGreaterThan(plain.us.ttft.sum + 5000 * one.calls.ok);
+});
+
 test('a workflow that calls both pools ties them together, and a gateway does', () => {
   const bound = whole(['traffic.0.workflow=both']).apart;
   expect(partsApart(bound)).toEqual([
