@@ -74,6 +74,7 @@ interface SimulateOptions extends RunOptions, ServeOptions {
   records: 'all' | 'none';
   cells: number | undefined;
   jobs: number | undefined;
+  queue: string | undefined;
 }
 
 /** A run of which no records are kept, in parts; only the lab knows threads. */
@@ -107,6 +108,10 @@ export const simulateCommand = (
         describe: 'shares out replicas and sessions to so many cells, a thread each; keeps no records',
       })
       .option('jobs', { type: 'number', describe: 'threads for parts and cells [one a core]' })
+      .option('queue', {
+        type: 'string',
+        describe: 'parts and cells on the workers of this Redis, redis://HOST:PORT; see docs/scale-out.md',
+      })
       .example('$0 simulate job-scanner -d workstation-ministral-14b', 'a library scenario on one GPU')
       .example('$0 simulate mixed-fleet -d edge --routing ./mine.ts', 'with a routing policy of your own')
       .example('$0 simulate S -d D --cells 8', 'a fleet in eight cells, in constant memory')
@@ -117,6 +122,10 @@ export const simulateCommand = (
       await inParts(options);
       return;
     }
+    if (options.queue !== undefined)
+      throw new UserError('--queue takes runs in parts, and this one is a whole with records', {
+        hint: 'add --records none or --cells N; many runs go there with `sweep` and `size`',
+      });
     const reporters = reportersOf(options.reporter ?? [], process.env);
     const loaded = loadRun(options);
     const routing = await chosenRouting(options.routing);

@@ -18,10 +18,13 @@ import {
 import { inputsOf, keepInputs } from '../../scenarios/cli/stored-inputs.ts';
 import { ProgressLine, printJson, say } from '../../scenarios/cli/terminal.ts';
 import type { SimulateInParts } from '../../sim/command.ts';
+import { runnerOf } from '../queue/options.ts';
 import { runFleet } from './run.ts';
 
 /** What only a run with records leaves. */
 const PAGE = 'report.html';
+
+const working = (status: string): string => (status === '' ? '' : ` (${status})`);
 
 export const simulateInParts: SimulateInParts = async options => {
   const loaded = loadRun(options);
@@ -38,6 +41,7 @@ export const simulateInParts: SimulateInParts = async options => {
   const { warnings } = ready;
   const header = headerOf({ world: 'sim', loaded, deployment, evidence, warnings, startedAt: null });
   const progress = new ProgressLine(options);
+  const runner = await runnerOf(options);
   const done = await runFleet({
     loaded,
     ready,
@@ -52,8 +56,12 @@ export const simulateInParts: SimulateInParts = async options => {
     },
     cells: options.cells ?? null,
     jobs: options.jobs,
-    onDone: (parts, of) => progress.show(() => `${parts} of ${of} parts are done`),
-  }).finally(() => progress.clear());
+    runCases: runner.run,
+    onDone: (parts, of) => progress.show(() => `${parts} of ${of} parts are done${working(runner.status())}`),
+  }).finally(() => {
+    progress.clear();
+    return runner.close();
+  });
   const result = tallyResult(header, plan.assertions, done);
   const path = join(out, 'result.json');
   await writeFile(path, `${JSON.stringify(result, null, 1)}\n`);

@@ -84,17 +84,16 @@ function groupTable({ groups }: SizeResult): Html {
   const rank = ({ best }: SizeResult['groups'][number]): number =>
     best?.usdPerHour ?? Number.POSITIVE_INFINITY;
   const sorted = groups.toSorted((a, b) => rank(a) - rank(b));
-  const rows = sorted
-    .slice(0, GROUPS_MAX)
-    .map(({ name, replicasMin, best, rung, left, bound }) => [
-      name,
-      best === null ? '–' : best.name,
-      best === null ? '–' : perHour(best.usdPerHour),
-      rung === null ? 'no run' : rung,
-      String(replicasMin),
-      left === null ? 'among the last' : left === bound ? left : `${left} (${bound})`,
-    ]);
-  return html`${table(['Kind', 'cheapest that keeps', 'an hour', 'looked at in runs', 'replicas at least', 'why no further'], rows)}
+  const rows = sorted.slice(0, GROUPS_MAX).map(({ name, replicasMin, best, rung, left, bound }) => [
+    name,
+    best === null ? '–' : (best.name.split(' x ')[0] ?? best.name), // the rest is the kind
+    best === null ? '–' : perHour(best.usdPerHour),
+    String(replicasMin),
+    rung === null ? 'none' : rung,
+    left === null ? 'among the last' : left === bound ? left : `${left} (${bound})`,
+  ]);
+  return html`${table(['Kind', 'replicas', 'an hour', 'at least', 'runs', 'why no further'], rows)}
+    <p class="note">Replicas: the fewest that kept every promise in its longest runs, and the fewest that arithmetic allows.</p>
     ${groups.length > GROUPS_MAX && html`<p class="note">The first ${GROUPS_MAX} of ${groups.length}; size.json has all.</p>`}`;
 }
 

@@ -24,7 +24,7 @@ function rowsOf({ groups, answer }: SizeResult): Row[] {
     .map(best => ({
       name: best.name,
       usd: best.usdPerHour!,
-      shown: `${showUsd(best.usdPerHour!)}/h`,
+      shown: `$${best.usdPerHour!.toFixed(2)}`,
       isAnswer: best.name === answer?.name,
     }));
 }
@@ -39,7 +39,7 @@ export const groupsChart: Chart<SizeResult> = {
     const [first, second] = rowsOf(result);
     if (first === undefined) return 'No kind of deployment keeps every promise';
     if (second === undefined) return `${first.name} is the only kind of deployment that was settled`;
-    return `${first.name} costs ${first.shown}; the next kind, ${second.name}, ${second.usd === first.usd ? 'as much' : showSignedRatio(second.usd / first.usd - 1)}`;
+    return `${first.name} costs ${showUsd(first.usd)}/h; the next kind, ${second.name}, ${second.usd === first.usd ? 'as much' : showSignedRatio(second.usd / first.usd - 1)}`;
   },
 
   spec(result) {
@@ -47,13 +47,13 @@ export const groupsChart: Chart<SizeResult> = {
     if (bars.length === 0) return { absent: 'nothing keeps every promise: see what came closest' };
     return barsSpec({
       bars,
-      name: { field: 'name', limitsPx: [150, 320] },
+      name: { field: 'name', limitsPx: [120, 320] },
       x: {
         field: 'usd',
         type: 'quantitative',
         title: 'USD an hour',
         scale: roomForLabels(bars.map(({ usd }) => usd)),
-        axis: { tickCount: 5, format: '$~g', grid: false },
+        axis: { tickCount: { expr: 'width < 260 ? 3 : 5' }, format: '$,.12~g', grid: false },
       },
       color: { condition: { test: 'datum.isAnswer', value: PALETTE.blue }, value: PALETTE.sky },
       tooltip: [

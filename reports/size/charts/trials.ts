@@ -29,8 +29,8 @@ export const trialsChart: Chart<SizeResult> = {
   id: 'size-trials',
   howToRead:
     'Each point is a deployment that was simulated: to the right it costs more, further up more of its tightest promise is ' +
-    'used up; above the dotted line a promise is broken. The answer is the leftmost one that surely stays below. Points of ' +
-    'short runs may be off a little; those near the answer were run longer and with several seeds.',
+    'used up; above the dotted line a promise is broken. The answer is the leftmost one that surely stays below. Each point is ' +
+    'the longest look: short runs may be off a little, those near the answer were run longer and with several seeds.',
 
   title({ answer, effort, trials }) {
     if (answer === null) return `None of ${effort.tried} deployments that were tried keeps every promise`;
@@ -39,7 +39,8 @@ export const trialsChart: Chart<SizeResult> = {
   },
 
   spec({ trials, answer, runnerUp }) {
-    const points = trials
+    // Of each deployment the last look, which was the longest: what short runs thought of it is over.
+    const points = [...new Map(trials.map(trial => [trial.name, trial])).values()]
       .filter(({ usdPerHour }) => usdPerHour !== null)
       .map(trial => ({
         name: trial.name,
@@ -68,7 +69,7 @@ export const trialsChart: Chart<SizeResult> = {
       type: 'quantitative',
       title: 'USD an hour',
       scale: { type: 'log', nice: false, domain: range },
-      axis: { values: logTicks(range), format: '$~g' },
+      axis: { values: logTicks(range), format: '$,.12~g' },
     };
     const y = {
       field: 'used',

@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { loadDeployment, readyRun } from '../../../engines/load.ts';
+import { routingPolicies } from '../../../gateway/routing/index.ts';
+import { runFleet } from '../../../lab/fleet/run.ts';
 import type { GridCase, Outcome } from '../../../lab/grid/case.ts';
 import { runGrid } from '../../../lab/grid/run-grid.ts';
 import { openConnection } from '../../../lab/queue/connection.ts';
@@ -11,6 +14,7 @@ import { jobScope, PREFIX, queueName, sweepKey } from '../../../lab/queue/messag
 import { type OpenOptions, type OpenQueue, openQueue } from '../../../lab/queue/run-on-queue.ts';
 import { seal, signerOf } from '../../../lab/queue/sign.ts';
 import { type RunningWorker, startWorker } from '../../../lab/queue/worker.ts';
+import { loadScenario } from '../../../scenarios/cli/load.ts';
 import { type WorkerProcess, type WorkerProcessOptions, workerProcess } from '../../builders/queue-worker.ts';
 import { noRedis, type RedisOptions, type RedisServer, startRedis } from '../../builders/redis.ts';
 import { DEPLOYMENT } from '../../builders/worlds.ts';
@@ -105,6 +109,21 @@ describe.skipIf(noRedis)('a sweep on a queue', () => {
     });
     return made;
   };
+
+  test('the cells of one run over two workers add up to what threads of one machine give', async () => {
+    const redis = await redisWith();
+    const queue = await queueAt(redis);
+    await workerAt(redis);
+    await workerAt(redis);
+    const loaded = loadScenario(join(folder, 'large.yaml'));
+    const deployed = loadDeployment(join(folder, 'd.yaml'), routingPolicies);
+    const ready = readyRun(loaded, deployed, { json: true, quiet: true });
+    const run = { loaded, ready, of: caseOf(3, 'large.yaml', 'least-outstanding'), cells: 3 };
+    const far = await runFleet({ ...run, runCases: queue.run });
+    expect(queue.counts).toMatchObject({ workers: 2 });
+    expect(far.tally.calls.ok).toBe(700);
+    expect(JSON.stringify(far)).toBe(JSON.stringify(await runFleet({ ...run, jobs: 1 })));
+  }, 60_000);
 
   test('gives what threads give, failures included, and leaves nothing behind that does not expire', async () => {
     const redis = await redisWith();
