@@ -62,7 +62,7 @@ export const wasteChart: Chart<RunResult> = {
       type: 'quantitative',
       title: field === 'usd' ? 'USD' : 'tokens',
       scale: roomForLabels(rows.map(row => row[field])),
-      axis: field === 'usd' ? { tickCount: 4, format: '~g' } : { tickCount: 4, labelExpr: COUNT_LABEL },
+      axis: field === 'usd' ? { tickCount: 4, format: ',.12~g' } : { tickCount: 4, labelExpr: COUNT_LABEL },
     };
     const shown = rows.map(row => ({
       ...row,

@@ -37,7 +37,7 @@ ${Array.from(
 traffic:
 ${Array.from(
   { length: PROJECTS },
-  (_, i) => `  - { workflow: w${i}, arrival: { poisson: { rate: 0.1/s } }, sessions: 2 }`,
+  (_, i) => `  - { workflow: w${i}, arrival: { poisson: { rate: 0.2/s } }, sessions: 2 }`,
 ).join('\n')}
 `;
 

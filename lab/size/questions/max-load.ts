@@ -35,6 +35,9 @@ export function loadPromises({ evaluator }: Pick<Asking, 'evaluator'>, capacity:
 /** Replicas this full have no room for a burst. */
 const FULL = { kv: 0.9, batch: 0.9, waited: 0.1 } as const;
 
+/** Of the time a queue: what waits there does not end. */
+const DROWNED = 0.9;
+
 /** What is near its limit, the pool that is nearest first. */
 export function whyOf({ pools, waitedRatio, preemptionsPerCall }: Limits, { deployment }: Asking): string {
   const batchOf = (pool: string): number =>
@@ -82,6 +85,12 @@ async function ask(asking: Asking): ReturnType<Question['ask']> {
       `Breaks first: ${broken.text} is ${showValue(broken.value, broken.unit)} at ${showNumber(loadOf(bad!))} times the traffic.`,
     );
   if (atBad !== null) lines.push(`Why: ${whyOf(atBad, asking)}.`);
+  const drowned =
+    good === null ? undefined : limits[0]!.pools.find(({ queuedRatio }) => queuedRatio >= DROWNED);
+  if (drowned !== undefined)
+    lines.push(
+      `Beware: at that load pool ${drowned.pool} has a queue ${showRatio(drowned.queuedRatio)} of the time, which no promise minds; one on ttft or e2e would.`,
+    );
   const knee = kneeOf(capacity);
   if (knee !== null)
     lines.push(

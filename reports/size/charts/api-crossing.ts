@@ -69,7 +69,7 @@ export const apiCrossingChart: Chart<ApiCrossing> = {
         x: { title: 'workflows a day', ...log([from, to], '~s'), format: ',.0f' },
         y: {
           title: 'USD per 1,000 workflows',
-          ...log([Math.min(...values), Math.max(...values)], '~g'),
+          ...log([Math.min(...values), Math.max(...values)], ',.12~g'),
           format: ',.2f',
         },
         points: false,

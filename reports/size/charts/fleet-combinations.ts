@@ -55,7 +55,7 @@ export const fleetCombinationsChart: Chart<FleetResult> = {
         type: 'quantitative',
         title: 'times today’s traffic',
         scale: roomForLabels([1, ...bars.map(({ held }) => held)]),
-        axis: { tickCount: 5, format: '~g', grid: false },
+        axis: { tickCount: 5, format: ',.12~g', grid: false },
       },
       color: { condition: { test: 'datum.isAnswer', value: PALETTE.blue }, value: PALETTE.sky },
       tooltip: [

@@ -65,7 +65,7 @@ export const loadPromisesChart: Chart<LoadPromises> = {
         x: {
           title: 'times today’s traffic',
           scale: { type: 'log' },
-          axis: { values: logTicks([Math.min(...loads), Math.max(...loads)]), format: '~g' },
+          axis: { values: logTicks([Math.min(...loads), Math.max(...loads)]), format: ',.12~g' },
         },
         y: {
           title: 'of the promise',

@@ -68,7 +68,7 @@ export const modelFitChart: Chart<ModelFit> = {
       title: 'USD per 1,000 workflows',
       // Names of costs are long, and a phone is narrow.
       scale: { domain: [0, 2.2 * Math.max(...rows.map(({ usd }) => usd))], nice: false },
-      axis: { tickCount: 5, format: '~g', grid: false },
+      axis: { tickCount: 5, format: ',.12~g', grid: false },
     };
     const names = Object.keys(VERDICTS).filter(name =>
       rows.some(({ verdict }) => verdict === name),
