@@ -76,9 +76,12 @@ export function cellsOf(cells: number, { pools }: DeploymentSpec): RunPart[] {
         hint: 'cells share out replicas of one kind: leave --cells out',
       });
     if (replicas < cells)
-      throw new UserError(`--cells ${cells}: pool "${pool.name}" has ${replicas} replicas to share out`, {
-        hint: `at most --cells ${replicas}`,
-      });
+      throw new UserError(
+        `--cells ${cells}: pool "${pool.name}" has ${replicas} replica${replicas === 1 ? '' : 's'} to share out`,
+        {
+          hint: `at most --cells ${replicas}`,
+        },
+      );
   }
   return Array.from({ length: cells }, (_, cell) => ({ kind: 'cell', cell, cells }));
 }

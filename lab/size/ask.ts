@@ -26,7 +26,11 @@ export async function askAll(
   const set = deploymentSet(options.set);
   const deployed = loadDeployment(input, routingPolicies, set);
   const { deployment } = readyRun(setup.loaded, deployed, options);
-  const out = outFolder(options, `${setup.plan.name}-${deployment.name}`, 'answers');
+  const out = outFolder(
+    options,
+    `${setup.plan.name}-${deployment.name}-${asked.map(({ name }) => name).join('-')}`,
+    'answers',
+  );
   const progress = new ProgressLine(options);
   const replicas = replicasOf(deployment);
   const values = options as unknown as Record<string, string | boolean | undefined>;

@@ -193,9 +193,9 @@ function budgetOf(text: string | undefined): number | null {
   if (text === undefined) return null;
   const [, amount = '', unit = ''] = /^\$?([\d.]+k?)\s*\/\s*(h|hour|d|day|month)$/.exec(text.trim()) ?? [];
   const parsed = parseScalar(amount, 'count');
-  if (unit === '' || !('value' in parsed) || !(parsed.value > 0))
-    throw new UserError(`--budget ${text}: expected USD for a time`, {
-      hint: 'e.g. --budget 40/h, 500/day or 20000/month',
-    });
+  const hint = 'e.g. --budget 40/h, 500/day or 20000/month';
+  if (unit === '' || !('value' in parsed))
+    throw new UserError(`--budget ${text}: expected USD for a time`, { hint });
+  if (!(parsed.value > 0)) throw new UserError(`--budget ${text}: expected more than nothing`, { hint });
   return parsed.value / { h: 1, hour: 1, d: 24, day: 24, month: HOURS_PER_MONTH }[unit as 'h'];
 }

@@ -205,11 +205,22 @@ class Climb {
       gained < NO_GAIN * (1 - roomOf(before))
     )
       this.asksMost = true;
-    if (gained > 0) this.closest = evaluation;
+    this.closest = closerOf(before, evaluation);
     this.tooFew = Math.max(this.tooFew, replicas);
     if (roomOf(evaluation) < -CLEARLY) this.clearlyTooFew = Math.max(this.clearlyTooFew, replicas);
     if (this.tooFew >= this.most) this.left = `broken with ${this.most} replicas`;
   }
+}
+
+/** Differences of room up to this are nothing to pay for. */
+const AS_CLOSE = 0.02;
+
+/** The one with more room; of those that are as close, the cheaper. */
+function closerOf(a: Evaluation | null, b: Evaluation): Evaluation {
+  if (a === null) return b;
+  const gained = roomOf(b) - roomOf(a);
+  if (Math.abs(gained) > AS_CLOSE * (1 + Math.abs(roomOf(a)))) return gained > 0 ? b : a;
+  return (b.usdPerHour ?? Number.POSITIVE_INFINITY) < (a.usdPerHour ?? Number.POSITIVE_INFINITY) ? b : a;
 }
 
 const roomOf = ({ tightest }: Evaluation): number => tightest?.marginRatio ?? 0;
@@ -298,5 +309,5 @@ function whyLeft(climb: Climb, budget: number | null): string {
 export const closestOf = (groups: readonly GroupResult[]): Evaluation | null =>
   groups.reduce<Evaluation | null>((best, { closest }) => {
     if (closest === null) return best;
-    return best === null || roomOf(closest) > roomOf(best) ? closest : best;
+    return closerOf(best, closest);
   }, null);

@@ -48,7 +48,9 @@ export function setupOf(options: SetupOptions, { run, isStopped }: Running): Set
   for (const name of ['seeds', 'load'] as const) {
     const value = options[name];
     if (!(value > 0 && (name === 'load' || Number.isInteger(value))))
-      throw new UserError(`--${name} ${value}: expected a ${name === 'load' ? '' : 'whole '}number above 0`);
+      throw new UserError(
+        `--${name}${Number.isNaN(value) ? '' : ` ${value}`}: expected a ${name === 'load' ? '' : 'whole '}number above 0`,
+      );
   }
   const first = loadRun(options);
   settle(first, first.issues, options);

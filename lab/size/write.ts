@@ -1,5 +1,5 @@
 // What an answer leaves behind: the deployment as a file that every command takes, what operators paste, size.json, the page.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { operatorFiles } from '../../engines/operators/index.ts';
 import type { DrawnChart } from '../../reports/charts/chart.ts';
@@ -26,10 +26,17 @@ export async function writeAnswer(
   { out, base, winner, charts }: WriteOptions,
 ): Promise<{ written: SizeResult; summaryText: string }> {
   const made = { headline: headline(size), command: size.command };
+  forget(out);
   const files = winner === null ? [] : writeDeployment(made, winner.trial.candidate, base, out);
   const written = { ...size, files };
   const { summaryText } = await publishSize(written, charts, out);
   return { written, summaryText };
+}
+
+/** What an earlier answer left: nobody may take it for this one's. */
+export function forget(out: string): void {
+  rmSync(join(out, 'deployment.yaml'), { force: true });
+  rmSync(join(out, 'operators'), { recursive: true, force: true });
 }
 
 /** The deployment as a file, and what operators paste. */

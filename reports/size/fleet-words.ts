@@ -31,7 +31,7 @@ export function fleetHeadline({ answer, fleet }: FleetResult): string {
   const split = answer.pools.map(({ pool, gpus }) => `${pool} ${showCount(gpus)}`).join(', ');
   return answer.loadRatio < 1
     ? `${all} hold only ${showRatio(answer.loadRatio)} of today's traffic, at best with ${split} GPUs`
-    : `${all} hold ${timesText(answer.loadRatio)} with every promise kept: ${split} GPUs`;
+    : `${all} hold ${timesText(answer.loadRatio)} with every promise kept${answer.sized?.verdict === 'unsure' ? ' by the mean' : ''}: ${split} GPUs`;
 }
 
 /** What is held, and how sure that is. */
@@ -94,7 +94,7 @@ export function enoughLines({ answer, enough, idle }: FleetResult): string[] {
   return [
     ...left,
     spare.length === 0
-      ? "today's traffic needs all of them"
+      ? `today's traffic needs no fewer in this shape (${splitText(split)}); \`windtunnel size\` without --fleet finds the fewest of any`
       : `today's traffic needs ${plural(split.gpus, 'GPU')} (${splitText(split)}): ${kindsText(spare)} could do other work`,
   ];
 }

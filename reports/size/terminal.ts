@@ -13,6 +13,7 @@ import {
   perMonth,
   promiseText,
   runnerUpText,
+  stepEvidence,
   sustainedColumns,
   sustainedRows,
 } from './words.ts';
@@ -28,7 +29,7 @@ export function sizeSummary(size: SizeResult, { reportPath }: { reportPath: stri
       `${perHour(answer.usdPerHour)} for ${plural(answer.gpus, 'GPU')}, ${perMonth(answer.usdPerHour)}; ${per1000(answer)}`,
     ]);
     add('promises', answer.promises.map(promiseText));
-    add('how sure', [confidence(size)]);
+    add('how sure', [confidence(size), ...stepEvidence(size)]);
     add('runner-up', [runnerUpText(size)]);
     if (headroom !== null)
       add('headroom', [headroom.title, ...headroom.lines.filter(line => line.startsWith('Why'))]);

@@ -14,7 +14,8 @@ export function headline(size: SizeResult): string {
   const { answer, closest, budgetUsdPerHour } = size;
   if (answer !== null)
     return `${answer.name}: ${perHour(answer.usdPerHour)}, ${per1000(answer)}, and every promise is kept`;
-  const within = budgetUsdPerHour === null ? '' : ` for ${showUsd(budgetUsdPerHour)}/h`;
+  const within =
+    budgetUsdPerHour === null ? '' : ` for ${showUsd(budgetUsdPerHour)}/h (${perMonth(budgetUsdPerHour)})`;
   if (size.isInterrupted) return 'Interrupted before there was an answer';
   if (closest === null) return `Nothing can be built${within} that serves this: see why each kind is out`;
   return `Nothing that was tried keeps every promise${within}; ${closest.name} comes closest`;
@@ -47,8 +48,16 @@ export function confidence({ answer, effort }: SizeResult): string | null {
     answer.seeds > 1
       ? `kept by the whole 95 % interval over ${plural(answer.seeds, 'seed')} that every finalist met`
       : 'one run, so nobody knows how sure';
-  return `${surely}; ${showCount(effort.calls)} calls simulated in ${plural(effort.runs, 'run')}. Of the step model's own error see the evidence`;
+  return `${surely}; ${showCount(effort.calls)} calls simulated in ${plural(effort.runs, 'run')}`;
 }
+
+/** What the step times of the answer rest on, a line each. */
+export const stepEvidence = ({ evidence }: SizeResult): string[] => [
+  ...new Set(
+    evidence.filter(line => line.includes(STEP_TIME)).map(line => line.slice(line.indexOf(STEP_TIME))),
+  ),
+];
+const STEP_TIME = 'step time: ';
 
 export function effortText({ effort }: SizeResult): string {
   const { candidates, groups, groupsImpossible, tried } = effort;
@@ -79,7 +88,11 @@ export function checkText({ words, sized, holdsWith }: SizedCheck): string {
 }
 
 const hours = (ms: number): string =>
-  ms < 7_200_000 ? `${showNumber(ms / 60_000)} min` : `${showNumber(ms / 3_600_000)} h`;
+  ms < 120_000
+    ? `${showNumber(ms / 1000)} s`
+    : ms < 7_200_000
+      ? `${showNumber(ms / 60_000)} min`
+      : `${showNumber(ms / 3_600_000)} h`;
 
 /** Ten minutes and a week, side by side: label, then both. */
 export function sustainedRows({ sustained }: SizeResult): string[][] {
@@ -109,12 +122,16 @@ export const sustainedColumns = ({ sustained }: SizeResult): string[] =>
         `sustained (${hours(sustained.simulatedMs)} simulated for a week)`,
       ];
 
+const REASONS_MAX = 8;
+
 /** Nothing keeps the promises: how close one can get, and what it would take. */
 export function impossibleLines({ answer, closest, groups, budgetUsdPerHour }: SizeResult): string[] {
   if (answer !== null) return [];
   if (closest === null) {
-    const why = [...new Set(groups.map(({ left, bound }) => left ?? bound))];
-    return why.slice(0, 5);
+    const why = groups.map(({ name, left, bound }) => `${name}: ${left ?? bound}`);
+    return why.length <= REASONS_MAX
+      ? why
+      : [...why.slice(0, REASONS_MAX), `and ${why.length - REASONS_MAX} more, in size.json`];
   }
   const broken = closest.promises.filter(({ verdict }) => verdict === 'broken');
   return [
@@ -128,7 +145,7 @@ export function impossibleLines({ answer, closest, groups, budgetUsdPerHour }: S
           ],
     ),
     budgetUsdPerHour === null
-      ? 'more replicas help where the closest one has few; else it takes faster GPUs, more of them a replica (--tp), shorter prompts, or another promise'
+      ? 'more replicas would bring no more: it takes faster GPUs, more of them a replica (--tp), shorter prompts, or another promise'
       : 'a larger --budget, or another promise',
   ];
 }

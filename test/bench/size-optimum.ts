@@ -18,7 +18,8 @@ async function optimum(): Promise<Optimum> {
   const folder = mkdtempSync(join(tmpdir(), 'windtunnel-bench-'));
   const sizing = sizingOf('mixed-fleet', folder, {
     load: 25,
-    gpu: 'l40s,rtx-pro-6000-server',
+    gpu: 'h100-80gb-sxm,h200-141gb-sxm',
+    tp: '1,2',
     routing: 'session-affinity,least-outstanding',
   });
   const { evaluator, rungs } = sizing.setup;

@@ -12,7 +12,7 @@ import { type FleetResult, SIZE_FLEET_SCHEMA_VERSION } from '../../../scenarios/
 import { spaceOf, writeBase } from '../base.ts';
 import type { SizeOptions } from '../command.ts';
 import { type Running, type Setup, setupOf } from '../setup.ts';
-import { writeDeployment } from '../write.ts';
+import { forget, writeDeployment } from '../write.ts';
 import { fleetAnswer } from './answer.ts';
 import { type FleetBase, fleetBaseOfDeployment, fleetBaseOfScenario } from './base.ts';
 import { fleetOf, refuseTooManyKinds } from './given.ts';
@@ -64,6 +64,7 @@ export async function sizeFleet(text: string, options: SizeOptions, running: Run
     notes: [...setup.notes, ...base.notes, ...chooserNotes(base), ...found.notes],
     files: [],
   };
+  forget(out);
   const made = { headline: fleetHeadline(result), command: result.command };
   const files = winner === null ? [] : writeDeployment(made, winner, base, out);
   const written = { ...result, files };

@@ -30,9 +30,16 @@ export function monthlyGrowth(text: string): number {
 export const monthsUntil = (timesNow: number, growthRatio: number): number =>
   Math.log(timesNow) / Math.log(1 + growthRatio);
 
+/** Nobody plans farther. */
+const FAR_MONTHS = 120;
+
 /** `in 7.3 months`, `in 12 days`. */
 const inMonths = (months: number): string =>
-  months >= 1.5 ? `in ${showNumber(months)} months` : `in ${showCount(months * 30.4)} days`;
+  months > FAR_MONTHS
+    ? 'not within ten years'
+    : months >= 1.5
+      ? `in ${showNumber(months)} months`
+      : `in ${showCount(months * 30.4)} days`;
 
 function breaksText({ loadRatio, bySeed, bad }: Capacity, growth: number): string {
   const promise = bad === null ? null : firstBroken(bad)?.text;
@@ -71,7 +78,9 @@ async function ask(asking: Asking, value: string): ReturnType<Question['ask']> {
         });
   const months: GrowthMonths['months'] = loads.map((load, month) => {
     const found = needed[month];
-    const replicas = found?.replicas ?? null;
+    // Beyond what all seeds hold, as many as now are not enough, whatever one seed says.
+    const least = isOwn && capacity.bad !== null && loadRatio > 0 && load > loadRatio ? now + 1 : 1;
+    const replicas = found?.replicas == null ? null : Math.max(least, found.replicas);
     const usdPerHour =
       replicas === null
         ? null
@@ -99,7 +108,7 @@ async function ask(asking: Asking, value: string): ReturnType<Question['ask']> {
     isOwn
       ? steps.length === 0
         ? `The ${showCount(now)} replicas of today are enough for all of the next ${MONTHS} months${first.replicas !== null && first.replicas < now ? `; today's traffic needs ${showCount(first.replicas)}` : ''}.`
-        : `To add: ${steps.map(({ month, replicas }) => `${showCount(replicas!)} replicas from month ${month} on`).join(', ')} (today ${showCount(now)}${first.replicas === null ? '' : `, of which its traffic needs ${showCount(first.replicas)}`}).`
+        : `To have: ${steps.map(({ month, replicas }) => `${showCount(replicas!)} replicas ${month === 0 ? 'now' : `from month ${month} on`}`).join(', ')} (today ${showCount(now)}${first.replicas === null ? '' : `, of which its traffic needs ${showCount(first.replicas)}`}).`
       : 'All of it is bought by the token: limits of the account are what must grow.',
     ...(last.usdPerMonth === null || first.usdPerMonth === null
       ? []
@@ -108,7 +117,7 @@ async function ask(asking: Asking, value: string): ReturnType<Question['ask']> {
         ]),
     ...(months.some(({ replicas }) => replicas === null) && isOwn
       ? [
-          `Where no number stands, not even ${showCount(max)} replicas keep the promises: it takes faster GPUs, more of them to a replica, or a smaller model.`,
+          `From month ${months.find(({ replicas }) => replicas === null)!.month} on, not even ${showCount(max)} replicas keep the promises: it takes faster GPUs, more of them to a replica, or a smaller model.`,
         ]
       : []),
     `Assumed: ${showRatio(growth)} a month, compound, without seasons; the same mix and the same agents, only more of them; replicas are searched with one seed each, the date with ${asking.seeds}.`,

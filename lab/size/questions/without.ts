@@ -2,7 +2,15 @@
 // the promises, how long until all is as before, and what would hold?
 import type { DeploymentSpec } from '../../../engines/engine.ts';
 import { drawn } from '../../../reports/charts/chart.ts';
-import { plural, showCount, showMs, showRatio, showUsd, showValue } from '../../../reports/numbers.ts';
+import {
+  plural,
+  showCount,
+  showMs,
+  showNumber,
+  showRatio,
+  showUsd,
+  showValue,
+} from '../../../reports/numbers.ts';
 import { type WithoutParts, withoutChart } from '../../../reports/size/charts/without.ts';
 import { judgeTally } from '../../../reports/tally/judge.ts';
 import { UserError } from '../../../scenarios/base/errors.ts';
@@ -236,19 +244,24 @@ async function ask(asking: Asking, value: string): ReturnType<Question['ask']> {
           : `${worst.text} breaks: ${worst.shown.during} meanwhile, ${worst.shown.before} before`
     }; ${recovery} (${plural(seeds, 'seed')})`,
     lines: [
-      `Calls that come meanwhile: ${showCount(allCalls / seeds)}; without an answer, those that ran when it failed included: ${showCount(lost / seeds)} more than usual (${showRatio(lostRatio)})${reasonsText(tallyOf(after, when.beginMs, when.endMs))}.`,
+      `Calls that come meanwhile: ${showCount(allCalls / seeds)}; without an answer, those that ran when it failed included: ${showCount(lost / seeds)} more than usual (${showRatio(lostRatio)})${reasonsText(tallyOf(after, when.beginMs, when.endMs), seeds)}.`,
       ...promises
         .filter(each => each.during !== null)
         .map(
           each =>
             `${each.text}: ${each.shown.before} before, ${each.shown.during} meanwhile, ${each.shown.after} after.`,
         ),
+      ...(promises.some(each => each.during === null)
+        ? [
+            `Not judged over so short a time: ${promises.flatMap(each => (each.during === null ? [each.text] : [])).join(', ')}.`,
+          ]
+        : []),
       ...(brokenBefore.length > 0
         ? [`Broken even without it: ${brokenBefore.map(({ text }) => text).join(', ')}.`]
         : []),
       gatewayText(deployment, failing),
       ...needs.lines,
-      `Assumed: it fails at once, in the midst of the stretch (${showMs(when.fromMs)} to ${showMs(when.toMs)}); calls that run on a lost replica end in an error, those that come while a pool has none wait for one; replicas are back together, with cold caches.`,
+      `Assumed: it fails at once, in the midst of the stretch (${showMs(when.fromMs)} to ${showMs(when.toMs)}); calls that run on a lost replica end in an error and count when they came, which is before it, those that come while a pool has none wait for one; replicas are back together, with cold caches.`,
     ],
     data: {
       ...data,
@@ -262,13 +275,13 @@ async function ask(asking: Asking, value: string): ReturnType<Question['ask']> {
 }
 
 /** ` (http_503: 12)`, most first. */
-function reasonsText(tally: RunTally | null): string {
+function reasonsText(tally: RunTally | null, seeds: number): string {
   const errors = Object.entries(tally?.errors ?? {}).sort((a, b) => b[1] - a[1]);
   return errors.length === 0
     ? ''
     : ` (${errors
         .slice(0, 3)
-        .map(([reason, count]) => `${reason}: ${showCount(count)}`)
+        .map(([reason, count]) => `${reason}: ${showNumber(count / seeds)} a run`)
         .join(', ')})`;
 }
 
