@@ -172,7 +172,7 @@ export function onInterrupt(drain: () => void): () => void {
     // First: it takes away what is drawn on the terminal.
     drain();
     process.stderr.write(
-      '\ninterrupted: draining; the report is still written (Ctrl-C again leaves at once)\n',
+      '\ninterrupted: draining; what there is will be written (Ctrl-C again leaves at once)\n',
     );
   };
   process.on('SIGINT', listener);

@@ -81,7 +81,9 @@ function parseSubject(
     if (metric === undefined) {
       return {
         message: `unknown metric "${first ?? ''}"`,
-        hint: didYouMean(first ?? '', METRICS) ?? `metrics: ${METRICS.join(', ')}`,
+        hint:
+          didYouMean(first ?? '', METRICS) ??
+          `metrics: ${METRICS.join(', ')}; the time of a workflow is e2e with its name: p95(e2e, workflow=NAME)`,
       };
     }
     return fn === 'mean' || fn === 'max'

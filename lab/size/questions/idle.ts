@@ -172,7 +172,7 @@ async function ask(asking: Asking): ReturnType<Question['ask']> {
   const data: IdleCosts = { points, paysBelowPerHour: below, coldMs: ways.coldMs };
   const isSleeping = sumOf(metOf(zero), each => each.asleepRatio) > 0;
   const title = !isSleeping
-    ? `Keep it warm: at ${showCount(perHour)} workflows/h it never sleeps, so scaling to zero saves nothing${below === null ? '' : `; it saves ${showRatio(PAYS_RATIO)} or more below about ${showNumber(below)} workflows/h`}`
+    ? `Keep it warm: at ${showCount(perHour)} workflows/h it never sleeps, so scaling to zero saves next to nothing${below === null ? '' : `; it saves ${showRatio(PAYS_RATIO)} or more below about ${showNumber(below)} workflows/h`}`
     : `Scaling to zero saves ${showUsd(saved)} a month (${showRatio(savedRatio(own))} of one warm replica), and ${showRatio(own.metRatio)} of workflows meet a cold start${broken !== null && keeps(warm) ? `; that breaks ${broken.text}, so keep it warm` : ''}`;
   const paysText =
     below === null
@@ -190,7 +190,7 @@ async function ask(asking: Asking): ReturnType<Question['ask']> {
         .slice(0, -1)
         .map(
           each =>
-            `At ${showNumber(each.workflowsPerHour)} workflows/h: saves ${showUsd(each.warmUsdPerMonth - each.zeroUsdPerMonth)} a month, ${showRatio(each.metRatio)} meet a cold start, workflow p95 ${showMs(each.zeroMsP95)} in place of ${showMs(each.warmMsP95)}${each.keepsPromises ? '' : ', and a promise breaks'}.`,
+            `At ${showNumber(each.workflowsPerHour)} ${each.workflowsPerHour === 1 ? 'workflow' : 'workflows'}/h: saves ${showUsd(each.warmUsdPerMonth - each.zeroUsdPerMonth)} a month, ${showRatio(each.metRatio)} meet a cold start, workflow p95 ${showMs(each.zeroMsP95)} in place of ${showMs(each.warmMsP95)}${each.keepsPromises ? '' : ', and a promise breaks'}.`,
         ),
       `Assumed: a cold start of ${showMs(ways.coldMs)}${ways.isColdGiven ? ', as the deployment says' : ' (measured for vLLM with a 70B model in fp8 and weights on local disk, Spheron 2026; a node that must be made first takes minutes: give cold_start)'}; ${ways.scaler} ${pool.scaling === null ? 'on calls in flight with its usual cooldown' : 'as the deployment has it'}; GPUs are given back at once when replicas go; ${kind === 'steady' ? 'lower rates are the same traffic, thinned' : kind === 'moving' ? 'one day of the traffic' : 'the traffic once through'}.`,
     ],
