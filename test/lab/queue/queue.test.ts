@@ -115,12 +115,14 @@ describe.skipIf(noRedis)('a sweep on a queue', () => {
     const queue = await queueAt(redis);
     await workerAt(redis);
     await workerAt(redis);
+    const inside = redis.inside();
+    await untilSo(async () => (await inside.scard('windtunnel:workers')) === 2);
     const loaded = loadScenario(join(folder, 'large.yaml'));
     const deployed = loadDeployment(join(folder, 'd.yaml'), routingPolicies);
     const ready = readyRun(loaded, deployed, { json: true, quiet: true });
     const run = { loaded, ready, of: caseOf(3, 'large.yaml', 'least-outstanding'), cells: 3 };
     const far = await runFleet({ ...run, runCases: queue.run });
-    expect(queue.counts).toMatchObject({ workers: 2 });
+    expect(queue.counts).toMatchObject({ jobs: 3, twice: 0 });
     expect(far.tally.calls.ok).toBe(700);
     expect(JSON.stringify(far)).toBe(JSON.stringify(await runFleet({ ...run, jobs: 1 })));
   }, 60_000);
