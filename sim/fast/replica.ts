@@ -232,7 +232,6 @@ export class FastReplica {
     this.isStopped = true;
     // It may go while a step of it ends: nothing of what is in flight appears any more.
     this.flight.count = 0;
-    this.cancels = [];
     this.rest();
   }
 
@@ -404,6 +403,7 @@ export class FastReplica {
     ended?: Step,
     kind: 'cancelled' | 'failed' = 'cancelled',
   ): void {
+    request.isCancelled = false; // it may fail while its cancel waits for a step to end
     this.noteLongest(request);
     let lost = 0;
     const isMember = request.inBatch || (request.isEnding && request.joinStep >= 0);

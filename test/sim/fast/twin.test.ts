@@ -98,7 +98,8 @@ test(`${CASES} drawn disaggregated pools: the fast engine tells what the referen
   let preemptions = 0;
   let cancelled = 0;
   let failed = 0;
-  for (let seed = 0; seed < CASES; seed++) {
+  // In the last one a request fails while its cancel waits for a step to end.
+  for (const seed of [...Array(CASES).keys(), 785]) {
     const drawn = drawCase(seed, true);
     const lookNs = seed % 3 === 0 ? 97 : 0;
     const slow = tell(createCluster(drawn.deployment), drawn, lookNs);
