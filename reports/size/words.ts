@@ -145,7 +145,7 @@ export function impossibleLines({ answer, closest, groups, budgetUsdPerHour }: S
           ],
     ),
     budgetUsdPerHour === null
-      ? 'more replicas would bring no more: it takes faster GPUs, more of them a replica (--tp), shorter prompts, or another promise'
+      ? 'more replicas (--replicas) help only where each of those tried brought something; else it takes faster GPUs, more of them a replica (--tp), shorter prompts, or another promise'
       : 'a larger --budget, or another promise',
   ];
 }

@@ -29,6 +29,9 @@ export interface Capacity {
   readonly evaluations: readonly Evaluation[];
 }
 
+/** Today's traffic is held by all that is known, not by the mean alone. */
+export const holdsToday = ({ bySeed, loadRatio }: Capacity): boolean => (bySeed?.ci95?.[0] ?? loadRatio) >= 1;
+
 export const loadOf = ({ trial }: Evaluation): number => trial.loadFactor ?? 1;
 
 export async function capacityOf(asking: Asking, candidate: Candidate = asking.candidate): Promise<Capacity> {

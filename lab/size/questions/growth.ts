@@ -5,7 +5,7 @@ import { showCount, showNumber, showRatio, showUsd } from '../../../reports/numb
 import { type GrowthMonths, growthChart } from '../../../reports/size/charts/growth.ts';
 import { UserError } from '../../../scenarios/base/errors.ts';
 import type { Asking, Question } from '../question.ts';
-import { type Capacity, capacityOf } from './capacity.ts';
+import { type Capacity, capacityOf, holdsToday } from './capacity.ts';
 import { fewest, replicasMin, replicasOf, resized } from './replicas.ts';
 import { firstBroken } from './trial.ts';
 
@@ -35,11 +35,7 @@ const FAR_MONTHS = 120;
 
 /** `in 7.3 months`, `in 12 days`. */
 const inMonths = (months: number): string =>
-  months > FAR_MONTHS
-    ? 'not within ten years'
-    : months >= 1.5
-      ? `in ${showNumber(months)} months`
-      : `in ${showCount(months * 30.4)} days`;
+  months >= 1.5 ? `in ${showNumber(months)} months` : `in ${showCount(months * 30.4)} days`;
 
 function breaksText({ loadRatio, bySeed, bad }: Capacity, growth: number): string {
   const promise = bad === null ? null : firstBroken(bad)?.text;
@@ -127,13 +123,15 @@ async function ask(asking: Asking, value: string): ReturnType<Question['ask']> {
       ? `Today's traffic breaks it already: it holds ${showNumber(loadRatio)} times of it, before any growth`
       : capacity.bad === null
         ? `Growth of ${value} does not break it within ${showNumber(breaksAtMonths)} months, at ${showNumber(loadRatio)} times today's traffic`
-        : `Growth of ${value} breaks it ${breaksText(capacity, growth)}`;
+        : breaksAtMonths > FAR_MONTHS
+          ? `Growth of ${value} does not break it within ten years: it holds ${showNumber(loadRatio)} times today's traffic`
+          : `Growth of ${value} breaks it ${breaksText(capacity, growth)}`;
   return {
     title,
     lines,
     data: { ...data, loadRatio, loadRatioCi95: capacity.bySeed?.ci95 ?? null, runs: evaluator.runs },
     charts: [drawn(growthChart, data)],
-    isMet: loadRatio >= 1,
+    isMet: holdsToday(capacity),
   };
 }
 

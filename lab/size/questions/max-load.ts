@@ -6,7 +6,7 @@ import type { Estimate } from '../../studies/estimate.ts';
 import type { Evaluation } from '../evaluate.ts';
 import { usedOf } from '../kept.ts';
 import type { Asking, Question } from '../question.ts';
-import { type Capacity, capacityOf, loadOf } from './capacity.ts';
+import { type Capacity, capacityOf, holdsToday, loadOf } from './capacity.ts';
 import type { Limits, PoolPressure } from './limits-measure.ts';
 import { evaluated, firstBroken, stretchAt } from './trial.ts';
 
@@ -116,7 +116,7 @@ async function ask(asking: Asking): ReturnType<Question['ask']> {
   const title =
     good === null
       ? `It cannot keep its promises at any traffic: ${broken?.text ?? 'a promise'} is ${broken === null ? 'broken' : showValue(broken.value, broken.unit)} even at ${showNumber(loadOf(bad!))} times today's`
-      : `It holds ${bad === null ? 'at least ' : ''}${trafficText(timesOf(today, loadRatio))}: ${showNumber(loadRatio)} times today's traffic (${intervalText(bySeed, seeds)})${broken === null ? '' : `; then ${broken.text} breaks`}`;
+      : `It holds ${bad === null ? 'at least ' : ''}${trafficText(timesOf(today, loadRatio))}: ${showNumber(loadRatio)} times today's traffic (${intervalText(bySeed, seeds)})${loadRatio >= 1 && !holdsToday(capacity) ? ", so today's is not surely held" : ''}${broken === null ? '' : `; then ${broken.text} breaks`}`;
   return {
     title,
     lines,
@@ -133,7 +133,7 @@ async function ask(asking: Asking): ReturnType<Question['ask']> {
       runs: evaluator.runs,
     },
     charts: [drawn(loadPromisesChart, data)],
-    isMet: (bySeed?.ci95?.[0] ?? loadRatio) >= 1,
+    isMet: holdsToday(capacity),
   };
 }
 
